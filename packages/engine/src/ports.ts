@@ -1,0 +1,289 @@
+/**
+ * The ports: what the engine needs from the outside, and what a user interface needs beyond the Client-Server API.
+ * Every value that crosses a port is structured-clonable, so that the two sides can live in different threads.
+ */
+import type { EventId, JsonObject, RoomId, ServerName, UserId } from '@plexus/core'
+import type { Certificate, Envelope, SignedRequest } from '@plexus/core/names'
+
+// --- Store -----------------------------------------------------------------------------------------------------
+
+/** One change of a commit: a value to put, or `undefined` to delete. Keys hold code units U+0001 to U+00FF only. */
+export type Write = { readonly map: string; readonly key: string; readonly value: string | undefined }
+
+export type RangeOptions = { readonly limit?: number; readonly reverse?: boolean }
+
+/** `relaxed` survives a kill of the process or tab, `strict` also a power cut. */
+export type Durability = 'relaxed' | 'strict'
+
+/**
+ * Named ordered maps of strings. A map exists by being written to. Keys sort by code unit, alike in every adapter.
+ * Invariants: a commit is atomic across maps; a read sees every commit that returned before it began; exactly one
+ * owner can commit.
+ */
+export interface Store {
+  /** The value at `key`, `undefined` when there is none. */
+  get(map: string, key: string): Promise<string | undefined>
+  /** The values in the order of `keys`. */
+  getMany(map: string, keys: readonly string[]): Promise<readonly (string | undefined)[]>
+  /** Entries with `lo <= key < hi`, in key order (`reverse`: from the top); empty when there are none. */
+  range(map: string, lo: string, hi: string, options?: RangeOptions): Promise<readonly (readonly [string, string])[]>
+  /**
+   * Applies all writes or none; later writes of one key win. After it returned, nothing of it is lost.
+   * @throws StoreError `fenced` when another owner took over (for good), `full` when there is no room (try later),
+   * `failed` for the rest.
+   */
+  commit(writes: readonly Write[], durability: Durability): Promise<void>
+  close(): Promise<void>
+}
+
+/** `fenced` and `closed` are final; `full` may pass when the user frees space. */
+export class StoreError extends Error {
+  override readonly name = 'StoreError'
+  readonly code: 'fenced' | 'full' | 'closed' | 'failed'
+  constructor(code: 'fenced' | 'full' | 'closed' | 'failed', message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** Media by content hash, kept beside the store. */
+export interface Blobs {
+  /** Keeps `bytes` under the unpadded URL-safe base64 of their SHA-256 and returns it; idempotent. Durable on return. */
+  put(bytes: Uint8Array): Promise<string>
+  /** `undefined` when this node does not hold it. */
+  get(hash: string): Promise<Uint8Array | undefined>
+  delete(hash: string): Promise<void>
+}
+
+// --- Network ---------------------------------------------------------------------------------------------------
+
+/** What travels: the request as X-Matrix signs it, and between Plexus nodes the envelope around it. */
+export type EnvelopedRequest = { readonly request: SignedRequest; readonly envelope: Envelope }
+
+/** The committed sequence of one incarnation of the requester, see DESIGN "End-to-end acknowledgement". */
+export type Acknowledgement = { readonly incarnation: string; readonly committed: number }
+
+/** An HTTP-like answer. JSON bodies are UTF-8 with `contentType` `application/json`. */
+export type CarrierResponse = {
+  readonly status: number
+  readonly contentType: string
+  readonly body: Uint8Array
+  readonly acknowledgement?: Acknowledgement
+}
+
+/** Brings a signed request to its destination. It is never trusted: both ends check signatures. */
+export interface Carrier {
+  /**
+   * Resolves with the destination's answer, whatever its status.
+   * @throws CarrierError when no answer came; the request may or may not have been processed.
+   */
+  send(request: EnvelopedRequest, options: { signal?: AbortSignal; timeoutMs: number }): Promise<CarrierResponse>
+}
+
+/** `unreachable`: not delivered; `timeout`: unknown; `refused`: the other side spoke nonsense or broke a bound. */
+export class CarrierError extends Error {
+  override readonly name = 'CarrierError'
+  readonly code: 'unreachable' | 'timeout' | 'refused'
+  constructor(code: 'unreachable' | 'timeout' | 'refused', message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** What a carrier calls for each request that it received; server-api implements it. */
+export type InboundHandler = (request: EnvelopedRequest) => Promise<CarrierResponse>
+
+/** Where a server may be reached. Multiaddrs are hints, never proof; the certificate is. */
+export type ServerAddresses = { readonly name: ServerName; readonly multiaddrs: readonly string[] }
+
+/** Names to addresses: from links, memory and relays. */
+export interface Directory {
+  /** Remembers hints for reaching a server. */
+  learn(addresses: ServerAddresses): Promise<void>
+  /** Own addresses as they belong into an invite link; empty when no relay is reachable. */
+  own(): Promise<readonly string[]>
+}
+
+// --- Federation client (server-api implements it; the engine says what, it says how) ----------------------------
+
+export type RemoteError = { readonly status: number; readonly errcode: string; readonly error: string }
+
+/** The other side answered with an error. 4xx but 429 is final for this request. */
+export class FederationError extends Error {
+  override readonly name = 'FederationError'
+  readonly remote: RemoteError
+  constructor(remote: RemoteError) {
+    super(`${remote.status} ${remote.errcode}: ${remote.error}`)
+    this.remote = remote
+  }
+}
+
+export type CallOptions = { readonly signal?: AbortSignal; readonly timeoutMs?: number }
+
+/**
+ * One call per outbound request of the Server-Server API. Answers are parsed to the shape of the specification, with
+ * bounds, but nothing in them is verified: the engine does that.
+ * @throws FederationError for an error answer, CarrierError when no answer came or it was nonsense.
+ */
+export interface Federation {
+  /** PUT /send/{txnId}. `sequence` orders the durable EDUs in it; `committed` is what the destination has of them. */
+  sendTransaction(
+    destination: ServerName,
+    transaction: { txnId: string; pdus: readonly JsonObject[]; edus: readonly JsonObject[]; sequence?: number },
+    options?: CallOptions,
+  ): Promise<{ pdus: Readonly<Record<string, { error?: string }>>; committed?: number }>
+  makeMembership(
+    kind: 'join' | 'leave' | 'knock',
+    destination: ServerName,
+    roomId: RoomId,
+    userId: UserId,
+    versions: readonly string[],
+    options?: CallOptions,
+  ): Promise<{ roomVersion: string; event: JsonObject }>
+  sendJoin(
+    destination: ServerName,
+    roomId: RoomId,
+    eventId: EventId,
+    event: JsonObject,
+    options?: CallOptions,
+  ): Promise<{ state: readonly JsonObject[]; authChain: readonly JsonObject[]; event?: JsonObject }>
+  sendLeave(destination: ServerName, roomId: RoomId, eventId: EventId, event: JsonObject, options?: CallOptions): Promise<void>
+  /** PUT /v2/invite: answers with the event co-signed by the destination. */
+  invite(
+    destination: ServerName,
+    roomId: RoomId,
+    eventId: EventId,
+    invite: { roomVersion: string; event: JsonObject; inviteRoomState: readonly JsonObject[] },
+    options?: CallOptions,
+  ): Promise<{ event: JsonObject }>
+  exchangeThirdPartyInvite(destination: ServerName, roomId: RoomId, event: JsonObject, options?: CallOptions): Promise<void>
+  getMissingEvents(
+    destination: ServerName,
+    roomId: RoomId,
+    query: { earliest: readonly EventId[]; latest: readonly EventId[]; limit: number; minDepth: number },
+    options?: CallOptions,
+  ): Promise<{ events: readonly JsonObject[] }>
+  backfill(
+    destination: ServerName,
+    roomId: RoomId,
+    from: readonly EventId[],
+    limit: number,
+    options?: CallOptions,
+  ): Promise<{ pdus: readonly JsonObject[] }>
+  event(destination: ServerName, eventId: EventId, options?: CallOptions): Promise<{ pdus: readonly JsonObject[] }>
+  state(
+    destination: ServerName,
+    roomId: RoomId,
+    eventId: EventId,
+    options?: CallOptions,
+  ): Promise<{ pdus: readonly JsonObject[]; authChain: readonly JsonObject[] }>
+  stateIds(
+    destination: ServerName,
+    roomId: RoomId,
+    eventId: EventId,
+    options?: CallOptions,
+  ): Promise<{ pduIds: readonly EventId[]; authChainIds: readonly EventId[] }>
+  profile(destination: ServerName, userId: UserId, field: string | undefined, options?: CallOptions): Promise<JsonObject>
+  directory(
+    destination: ServerName,
+    alias: string,
+    options?: CallOptions,
+  ): Promise<{ roomId: RoomId; servers: readonly ServerName[] }>
+  /** GET /user/devices/{userId}. */
+  userDevices(destination: ServerName, userId: UserId, options?: CallOptions): Promise<JsonObject>
+  /** POST /user/keys/query. */
+  queryKeys(destination: ServerName, deviceKeys: Readonly<Record<string, readonly string[]>>, options?: CallOptions): Promise<JsonObject>
+  /** POST /user/keys/claim. */
+  claimKeys(
+    destination: ServerName,
+    oneTimeKeys: Readonly<Record<string, Readonly<Record<string, string>>>>,
+    options?: CallOptions,
+  ): Promise<JsonObject>
+  /** GET /media/download/{mediaId}: the bytes of the media part, at most `maxBytes`. */
+  downloadMedia(
+    destination: ServerName,
+    mediaId: string,
+    maxBytes: number,
+    options?: CallOptions,
+  ): Promise<{ contentType: string; fileName?: string; bytes: Uint8Array }>
+}
+
+// --- Keys, time, chance, log -----------------------------------------------------------------------------------
+
+/** Holds the name key. It signs bytes that this node built, see DESIGN section 2. */
+export interface Signer {
+  readonly name: ServerName
+  /** `ed25519:<version>`, the key id under which signatures stand. */
+  readonly keyId: string
+  /** 64 bytes. */
+  sign(bytes: Uint8Array): Promise<Uint8Array>
+}
+
+export type SignatureCheck = { readonly publicKey: Uint8Array; readonly message: Uint8Array; readonly signature: Uint8Array }
+
+/** Checks Ed25519 signatures; every adapter gives equal answers for the cases of `test/vectors/ed25519.json`. */
+export interface Verifier {
+  /** One answer per check, in order. Never throws on any bytes. */
+  verify(checks: readonly SignatureCheck[]): Promise<readonly boolean[]>
+}
+
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  now(): number
+  /** Calls `run` once after `ms`; the answer cancels it. */
+  after(ms: number, run: () => void): () => void
+}
+
+export interface Random {
+  bytes(length: number): Uint8Array
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+/** Structured log; `fields` never hold secrets, tokens, keys or message text. */
+export interface Log {
+  log(level: LogLevel, message: string, fields?: Readonly<Record<string, string | number | boolean | undefined>>): void
+}
+
+// --- What a user interface needs beyond the Client-Server API ---------------------------------------------------
+
+/** How far an event of ours has got: `delivered` of `members`, the nodes of the other joined members. */
+export type Delivery = { readonly eventId: EventId; readonly roomId: RoomId; readonly delivered: number; readonly members: number }
+
+export type Session = { readonly userId: UserId; readonly deviceId: string; readonly accessToken: string }
+
+/** The parts of an invite link, DESIGN section 7 "Invite links". */
+export type InviteLink = {
+  readonly roomId: RoomId
+  /** State key of the `m.room.third_party_invite` event. */
+  readonly token: string
+  /** Unpadded URL-safe base64 of the one-time Ed25519 seed. */
+  readonly secret: string
+  readonly inviter: UserId
+  /** Hints for reaching the inviter. */
+  readonly multiaddrs: readonly string[]
+  /** What to call the room before it is joined; shown as the link's claim, never trusted. */
+  readonly roomName?: string
+}
+
+export interface NodeControl {
+  /** The account of this single-user node, `undefined` before sign-up. */
+  session(): Promise<Session | undefined>
+  /** Makes the one account of this node. @throws when there is one, or the localpart is not allowed. */
+  createAccount(localpart: string, deviceName: string): Promise<Session>
+  /** The current deliveries of own events in flight, then every change, until the answer is called. */
+  watchDeliveries(listener: (delivery: Delivery) => void): Promise<() => void>
+  /** The delivery of one own event; `undefined` for an event that is not ours. */
+  delivery(roomId: RoomId, eventId: EventId): Promise<Delivery | undefined>
+  /** Own events that no other member's node has yet. */
+  waiting(): Promise<number>
+  /** Makes the third-party invite event and the link's parts; valid for 7 days. */
+  createInvite(roomId: RoomId, as: UserId): Promise<InviteLink>
+  revokeInvite(roomId: RoomId, token: string, as: UserId): Promise<void>
+  /** Exchanges a link for an ordinary invite, which arrives by sync. @throws with what to do, when it cannot. */
+  openInvite(link: InviteLink, as: UserId): Promise<void>
+  /** Certificate that binds a transport key (libp2p peer id) to this node's name. */
+  certify(peerId: string): Promise<{ certificate: Certificate; signature: string }>
+  /** A peer's node appeared: whatever waits for it is sent. */
+  peerAppeared(name: ServerName): void
+}
