@@ -1,0 +1,132 @@
+/**
+ * The one committer of a store: changes that are ready while a commit is under way form the next commit together
+ * (group commit), and each change gets its stream position when its commit is assembled.
+ *
+ * Invariants:
+ * 1. Positions rise in commit order; `committed` is the last position whose commit returned, and a reader that looks
+ *    at nothing above it sees every position below.
+ * 2. A change is published after its commit and in order; nothing is published that is not committed.
+ * 3. A failed commit takes all that was pending with it, since that may have been decided on top of it; whoever holds
+ *    copies drops them in `onFailure`. A fenced or closed store fails every later change too.
+ */
+import type { Durability, Store, Write } from '../ports.ts'
+import { StoreError } from '../ports.ts'
+import type { Table } from './table.ts'
+import { table } from './table.ts'
+
+/** A place in the one stream that all of a node's changes share; `/sync` tokens are made of it. */
+export type StreamPosition = number
+
+export type Change = {
+  /** Called once, synchronously, when the commit is assembled. Must not throw. */
+  readonly writes: (position: StreamPosition) => readonly Write[]
+  /** Called after the commit, in order. Must not throw. */
+  readonly publish?: (position: StreamPosition) => void
+  readonly durability?: Durability
+}
+
+export interface Committer {
+  /** Resolves when the change is committed and published. @throws StoreError when its commit failed. */
+  submit(change: Change): Promise<StreamPosition>
+  /** The last committed position, 0 at first. */
+  readonly committed: StreamPosition
+  /** Calls back after each commit was published. */
+  onCommit(listener: (position: StreamPosition) => void): () => void
+  /** Calls back when a commit failed, before the changes of it are rejected. */
+  onFailure(listener: (error: StoreError) => void): () => void
+  /** Waits for all that was submitted. */
+  idle(): Promise<void>
+}
+
+/** Writes of one commit: bounds its duration, so that a small change is not stuck behind a huge one. */
+export const MAX_COMMIT_WRITES = 4_000
+
+const streamTable: Table<readonly [string], number> = table('stream', ['s'])
+
+type Pending = {
+  readonly change: Change
+  readonly resolve: (position: StreamPosition) => void
+  readonly reject: (error: unknown) => void
+}
+
+export async function createCommitter(store: Store): Promise<Committer> {
+  let committed = (await streamTable.get(store, ['position'])) ?? 0
+  let pending: Pending[] = []
+  let running: Promise<void> | undefined
+  let final: StoreError | undefined
+  const listeners = new Set<(position: StreamPosition) => void>()
+  const failureListeners = new Set<(error: StoreError) => void>()
+
+  const takeBatch = (): { batch: Pending[]; writes: Write[]; durability: Durability; last: StreamPosition } => {
+    const writes: Write[] = []
+    let durability: Durability = 'relaxed'
+    let last = committed
+    let taken = 0
+    for (const { change } of pending) {
+      if (taken > 0 && writes.length >= MAX_COMMIT_WRITES) break
+      last += 1
+      writes.push(...change.writes(last))
+      if (change.durability === 'strict') durability = 'strict'
+      taken += 1
+    }
+    const batch = pending.slice(0, taken)
+    pending = pending.slice(taken)
+    writes.push(streamTable.put(['position'], last))
+    return { batch, writes, durability, last }
+  }
+
+  const fail = (lost: readonly Pending[], cause: unknown): void => {
+    const error = cause instanceof StoreError ? cause : new StoreError('failed', 'commit failed', { cause })
+    if (error.code === 'fenced' || error.code === 'closed') final = error
+    pending = []
+    for (const listener of failureListeners) listener(error)
+    for (const { reject } of lost) reject(error)
+  }
+
+  const run = async (): Promise<void> => {
+    // One turn of the event loop's microtasks lets changes that became ready together share the first commit.
+    await Promise.resolve()
+    while (pending.length > 0) {
+      const first = committed
+      const { batch, writes, durability, last } = takeBatch()
+      try {
+        await store.commit(writes, durability)
+      } catch (cause) {
+        fail([...batch, ...pending], cause)
+        continue
+      }
+      committed = last
+      batch.forEach(({ change, resolve }, index) => {
+        change.publish?.(first + index + 1)
+        resolve(first + index + 1)
+      })
+      for (const listener of listeners) listener(committed)
+    }
+    running = undefined
+  }
+
+  return {
+    submit(change) {
+      if (final !== undefined) return Promise.reject(final)
+      const result = new Promise<StreamPosition>((resolve, reject) => {
+        pending.push({ change, resolve, reject })
+      })
+      running ??= run()
+      return result
+    },
+    get committed() {
+      return committed
+    },
+    onCommit(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    onFailure(listener) {
+      failureListeners.add(listener)
+      return () => failureListeners.delete(listener)
+    },
+    async idle() {
+      while (running !== undefined) await running
+    },
+  }
+}

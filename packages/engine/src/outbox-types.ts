@@ -1,0 +1,48 @@
+/** What the rest of the engine and the APIs see of the outbox and of inbound EDUs. */
+import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
+import type { Delivery, Write } from './ports.ts'
+
+export type Edu = { readonly edu_type: string; readonly content: JsonObject }
+
+/** EDUs to other servers, and what became of own events. */
+export interface Outbox {
+  /**
+   * The writes that queue a durable EDU (to-device, device list, signing key) for `destination`; they belong into the
+   * commit of the change that caused it. Call `kick` after that commit.
+   */
+  queueDurable(destination: ServerName, edu: Edu): readonly Write[]
+  /** Sends an EDU of which only the newest per `key` matters (receipts); lost when the process ends. */
+  sendCoalesced(destination: ServerName, key: string, edu: Edu): void
+  /** Sends an EDU now or never (typing). */
+  sendVolatile(destination: ServerName, edu: Edu): void
+  /** Work may be waiting for these destinations. `appeared`: the peer is here, forget the backoff. */
+  kick(destinations: readonly ServerName[], appeared?: boolean): void
+  delivery(roomId: RoomId, eventId: EventId): Promise<Delivery | undefined>
+  watch(listener: (delivery: Delivery) => void): () => void
+  /** Own events that no other member's node has yet. */
+  waiting(): Promise<number>
+}
+
+/**
+ * Applies one inbound EDU of a type. Durable types return the writes that apply it, committed together with the
+ * origin's sequence; others act and return nothing. Must not throw on any content: what is malformed is ignored.
+ */
+export type EduHandler = (origin: ServerName, content: JsonObject) => Promise<EduEffect>
+export type EduEffect = { readonly writes: (position: number) => readonly Write[]; readonly publish?: (position: number) => void } | undefined
+
+export type InboundTransaction = {
+  readonly origin: ServerName
+  readonly pdus: readonly JsonObject[]
+  readonly edus: readonly JsonObject[]
+  /** From the envelope: the sequence of the last durable EDU in `edus`, of the sender's `incarnation`. */
+  readonly ordered?: { readonly incarnation: string; readonly sequence: number }
+}
+
+export interface Inbound {
+  /** PUT /send: stages and applies everything durably, then answers. */
+  transaction(transaction: InboundTransaction): Promise<{
+    pdus: Readonly<Record<string, { error?: string }>>
+    /** What is committed of the sender's incarnation. */
+    committed?: number
+  }>
+}
