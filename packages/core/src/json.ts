@@ -8,3 +8,16 @@ export type JsonObject = { readonly [key: string]: JsonValue | undefined }
 export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
+
+/**
+ * The value of an own property. For keys that come from outside: a plain read of `constructor` or
+ * `__proto__` would answer with what every object inherits.
+ */
+export function ownValue(object: JsonObject, key: string): JsonValue | undefined {
+  return Object.hasOwn(object, key) ? object[key] : undefined
+}
+
+/** A copy without the given keys. */
+export function without(object: JsonObject, ...keys: readonly string[]): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key)))
+}

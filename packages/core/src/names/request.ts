@@ -1,0 +1,77 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import { encodeBase64Url } from '../base64.ts'
+import { checkCanonical, signableBytes } from '../canonical-json.ts'
+import { parseKeyId, parseServerName, type KeyId, type ServerName } from '../ids.ts'
+import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
+
+/** Longest `uri` of a signed request, in characters. */
+export const MAX_REQUEST_URI_LENGTH = 16_384
+/** Most signatures on one signed request; X-Matrix carries one for each key of the origin. */
+export const MAX_REQUEST_SIGNATURES = 4
+
+/**
+ * A federation request as its origin signs it, whatever carries it.
+ * spec: server-server-api.md "Request Authentication"
+ */
+export type SignedRequest = {
+  /** Upper case. */
+  readonly method: string
+  /** Path and query, from `/_matrix/` on, as sent. */
+  readonly uri: string
+  readonly origin: ServerName
+  readonly destination: ServerName
+  /** The parsed JSON body; absent where the request has none. */
+  readonly content?: JsonValue
+  /** The origin's signatures: unpadded base64 by key id. */
+  readonly signatures: { readonly [origin: string]: { readonly [keyId: string]: string } }
+}
+
+const METHOD = /^[A-Z]{1,16}$/
+// Visible ASCII: what a request target may hold on the wire.
+const URI = /^\/[!-~]*$/
+const SIGNATURE = /^[A-Za-z0-9+/]{86}$/
+
+/** The bytes that the origin signs, exactly as for the `X-Matrix` header. */
+export function requestBytes(request: Omit<SignedRequest, 'signatures'>): Uint8Array {
+  const { method, uri, origin, destination, content } = request
+  const fields: JsonObject = { method, uri, origin, destination }
+  return signableBytes(content === undefined ? fields : { ...fields, content })
+}
+
+/** SHA-256 of `requestBytes`, URL-safe unpadded base64. */
+export function requestHash(request: Omit<SignedRequest, 'signatures'>): string {
+  return encodeBase64Url(sha256(requestBytes(request)))
+}
+
+/** Shape only: the signature is the caller's to check. Signatures of others than the origin are refused. */
+export function parseSignedRequest(value: JsonValue): SignedRequest | undefined {
+  if (!isJsonObject(value)) return undefined
+  const { method, uri, origin, destination, content } = value
+  if (typeof method !== 'string' || !METHOD.test(method)) return undefined
+  if (typeof uri !== 'string' || uri.length > MAX_REQUEST_URI_LENGTH || !URI.test(uri)) return undefined
+  const from = typeof origin === 'string' ? parseServerName(origin) : undefined
+  const to = typeof destination === 'string' ? parseServerName(destination) : undefined
+  if (from === undefined || to === undefined) return undefined
+  const signatures = originSignatures(value['signatures'], from)
+  if (signatures === undefined) return undefined
+  if (content !== undefined && checkCanonical(content) !== undefined) return undefined
+  const request = { method, uri, origin: from, destination: to, signatures: { [from]: signatures } }
+  return content === undefined ? request : { ...request, content }
+}
+
+function originSignatures(
+  value: JsonValue | undefined,
+  origin: ServerName,
+): { readonly [keyId: KeyId]: string } | undefined {
+  if (!isJsonObject(value) || Object.keys(value).length !== 1) return undefined
+  const byKey = Object.hasOwn(value, origin) ? value[origin] : undefined
+  if (!isJsonObject(byKey)) return undefined
+  const entries: [KeyId, string][] = []
+  for (const [key, signature] of Object.entries(byKey)) {
+    const keyId = parseKeyId(key)
+    if (keyId === undefined || typeof signature !== 'string' || !SIGNATURE.test(signature)) return undefined
+    entries.push([keyId, signature])
+  }
+  if (entries.length === 0 || entries.length > MAX_REQUEST_SIGNATURES) return undefined
+  return Object.fromEntries(entries)
+}
