@@ -1,10 +1,6 @@
-import { existsSync } from 'node:fs'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
-
-const executablePath = [process.env['CHROME'], '/usr/bin/chromium', '/usr/bin/google-chrome'].find(
-  (path) => path !== undefined && existsSync(path),
-)
+import { launchOptions } from './scripts/chromium.ts'
 
 export default defineConfig({
   test: {
@@ -28,12 +24,7 @@ export default defineConfig({
             headless: true,
             screenshotFailures: false,
             instances: [{ browser: 'chromium' }],
-            provider: playwright({
-              launchOptions: {
-                ...(executablePath === undefined ? {} : { executablePath }),
-                args: ['--no-sandbox'],
-              },
-            }),
+            provider: playwright({ launchOptions: launchOptions() }),
           },
         },
       },

@@ -7,9 +7,10 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const { config } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-const { status } = spawnSync('npx', ['-y', `pnpm@${config.pnpm}`, ...process.argv.slice(2)], {
+const { status, error } = spawnSync('npx', ['-y', `pnpm@${config.pnpm}`, ...process.argv.slice(2)], {
   cwd: root,
   stdio: 'inherit',
   env: { ...process.env, CI: 'true' },
 })
+if (error !== undefined) console.error(`plexus: npx did not start: ${error.message}`)
 process.exit(status ?? 1)
