@@ -34,8 +34,11 @@ export type InboundTransaction = {
   readonly origin: ServerName
   readonly pdus: readonly JsonObject[]
   readonly edus: readonly JsonObject[]
-  /** From the envelope: the sequence of the last durable EDU in `edus`, of the sender's `incarnation`. */
-  readonly ordered?: { readonly incarnation: string; readonly sequence: number }
+  /**
+   * The sequence of the last durable EDU in `edus`, of the sender's `incarnation` (both from the envelope), and what
+   * the sender has seen acknowledged (`plexus.acknowledged` of the content, 0 when absent).
+   */
+  readonly ordered?: { readonly incarnation: string; readonly sequence: number; readonly acknowledged: number }
 }
 
 export interface Inbound {

@@ -126,10 +126,21 @@ export type CallOptions = { readonly signal?: AbortSignal; readonly timeoutMs?: 
  * @throws FederationError for an error answer, CarrierError when no answer came or it was nonsense.
  */
 export interface Federation {
-  /** PUT /send/{txnId}. `sequence` orders the durable EDUs in it; `committed` is what the destination has of them. */
+  /** PUT /send/{txnId}; `committed` of the answer is what the destination has of our durable EDUs. */
   sendTransaction(
     destination: ServerName,
-    transaction: { txnId: string; pdus: readonly JsonObject[]; edus: readonly JsonObject[]; sequence?: number },
+    transaction: {
+      txnId: string
+      pdus: readonly JsonObject[]
+      edus: readonly JsonObject[]
+      /** Set when `edus` holds durable ones. Travels in the envelope. */
+      sequence?: number
+      /**
+       * The last sequence that the destination has ever acknowledged, 0 for none. Travels in the content as
+       * `plexus.acknowledged`: a destination that lost its store goes on from there.
+       */
+      acknowledged?: number
+    },
     options?: CallOptions,
   ): Promise<{ pdus: Readonly<Record<string, { error?: string }>>; committed?: number }>
   makeMembership(
