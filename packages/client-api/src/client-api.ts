@@ -1,0 +1,127 @@
+/**
+ * The Client-Server API as one function from request to response.
+ *
+ * Invariants: the function never rejects; every answer carries the CORS headers; every error is a JSON object with
+ * `errcode` and `error`, and says nothing about the inside of the node.
+ */
+import type { Log } from '@plexus/engine/ports'
+import { jsonResponse } from './endpoint.ts'
+import type { Answer, Endpoint } from './endpoint.ts'
+import { roomEndpoints } from './endpoints/rooms.ts'
+import { userEndpoints } from './endpoints/users.ts'
+import { errorBody, toMatrixError } from './error-response.ts'
+import { MatrixError, invalidParam, unrecognized } from './matrix-error.ts'
+import { DEFAULT_RATE_LIMITS, createRateLimiter } from './rate-limit.ts'
+import type { RateLimiter, RateLimits } from './rate-limit.ts'
+import { createRouter } from './router.ts'
+import type { Route, Router } from './router.ts'
+import type { ApiEngine, Requester } from './services.ts'
+
+export type ClientApiInit = {
+  readonly rateLimits?: RateLimits
+  /** Whom a request without user counts against, such as the address of its connection. */
+  readonly clientOf?: (request: Request) => string
+  /** The endpoints to serve; all by default. */
+  readonly endpoints?: readonly Endpoint[]
+}
+
+export type ClientApi = (request: Request) => Promise<Response>
+
+/** spec: client-server-api "Web Browser Clients" */
+const CORS: readonly (readonly [string, string])[] = [
+  ['Access-Control-Allow-Origin', '*'],
+  ['Access-Control-Allow-Methods', 'GET, POST, PUT, DELETE, OPTIONS'],
+  ['Access-Control-Allow-Headers', 'X-Requested-With, Content-Type, Authorization'],
+]
+
+/** Longest access token that is looked up. */
+export const MAX_TOKEN_LENGTH = 1_024
+
+export function createClientApi(engine: ApiEngine, init: ClientApiInit = {}): ClientApi {
+  const router = createRouter(init.endpoints ?? [...roomEndpoints, ...userEndpoints])
+  const limiter = createRateLimiter(engine.clock, init.rateLimits ?? DEFAULT_RATE_LIMITS)
+  const clientOf = init.clientOf ?? (() => 'anonymous')
+  return async (request) => {
+    if (request.method === 'OPTIONS') return withCors(new Response(null, { status: 204 }))
+    let template = 'none'
+    try {
+      const url = new URL(request.url)
+      const { endpoint, parameters } = foundBy(router, request.method, url)
+      template = endpoint.templates[0] ?? template
+      const requester = await requesterOf(engine, endpoint, request, url)
+      limit(limiter, endpoint, requester?.userId ?? clientOf(request))
+      return toResponse(await endpoint.run({ engine, requester, parameters, url, request }))
+    } catch (error) {
+      return refusal(engine.log, template, error)
+    }
+  }
+}
+
+function foundBy(router: Router, method: string, url: URL): Extract<Route, { kind: 'found' }> {
+  const route = router.route(method, url.pathname)
+  if (route.kind === 'found') return route
+  if (route.kind === 'badEncoding') throw invalidParam('the path is not percent-encoded UTF-8')
+  if (route.kind === 'wrongMethod') throw unrecognized(405, `this endpoint knows ${route.allowed.join(', ')}`)
+  throw unrecognized(404, 'there is no such endpoint')
+}
+
+/** spec: client-server-api "Using access tokens"; the query parameter is for clients older than v1.11. */
+async function requesterOf(
+  engine: ApiEngine,
+  endpoint: Endpoint,
+  request: Request,
+  url: URL,
+): Promise<Requester | undefined> {
+  if (endpoint.auth === 'none') return undefined
+  const token = tokenOf(request, url)
+  if (token === undefined) {
+    if (endpoint.auth === 'optional') return undefined
+    throw new MatrixError(401, 'M_MISSING_TOKEN', 'an access token is needed')
+  }
+  const answer =
+    token.length > MAX_TOKEN_LENGTH
+      ? ({ kind: 'unknown', softLogout: false } as const)
+      : await engine.authenticate(token)
+  if (answer.kind === 'requester') return answer.requester
+  throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'the access token is not valid', {
+    soft_logout: answer.softLogout,
+  })
+}
+
+function tokenOf(request: Request, url: URL): string | undefined {
+  const header = request.headers.get('authorization')
+  if (header === null) return url.searchParams.get('access_token') ?? undefined
+  const [, token] = /^bearer +([^ ]+) *$/i.exec(header) ?? []
+  return token
+}
+
+function limit(limiter: RateLimiter, endpoint: Endpoint, who: string): void {
+  const retryAfter = limiter.take(endpoint.rateLimit, who)
+  if (retryAfter === 0) return
+  throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'too many requests', { retry_after_ms: retryAfter })
+}
+
+function toResponse(answer: Answer): Response {
+  return withCors(answer instanceof Response ? answer : jsonResponse(200, answer))
+}
+
+function refusal(log: Log, template: string, error: unknown): Response {
+  const known = toMatrixError(error)
+  if (known === undefined) logFault(log, template, error)
+  const shown = known ?? new MatrixError(500, 'M_UNKNOWN', 'something went wrong inside this node')
+  const retryAfter = shown.fields['retry_after_ms']
+  const headers =
+    typeof retryAfter === 'number' ? { 'Retry-After': String(Math.ceil(retryAfter / 1000)) } : {}
+  return withCors(jsonResponse(shown.status, errorBody(shown), headers))
+}
+
+function logFault(log: Log, template: string, error: unknown): void {
+  const fault = error instanceof Error ? error : new Error('not an error')
+  log.log('error', 'a client request failed', { endpoint: template, name: fault.name, fault: fault.message })
+}
+
+function withCors(response: Response): Response {
+  const headers = new Headers(response.headers)
+  for (const [name, value] of CORS) headers.set(name, value)
+  return new Response(response.body, { status: response.status, headers })
+}

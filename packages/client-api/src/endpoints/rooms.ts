@@ -1,0 +1,4 @@
+import type { Endpoint } from '../endpoint.ts'
+
+/** Endpoints about sync and rooms. */
+export const roomEndpoints: readonly Endpoint[] = []

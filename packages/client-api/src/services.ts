@@ -1,0 +1,7 @@
+/** What the endpoints need of the engine. */
+import type { RoomServices } from './services-rooms.ts'
+import type { UserServices } from './services-users.ts'
+
+export type { Requester } from './services-users.ts'
+
+export interface ApiEngine extends RoomServices, UserServices {}
