@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Store, Write } from '../ports.ts'
 import { StoreError } from '../ports.ts'
-import { createCommitter, MAX_COMMIT_WRITES } from './committer.ts'
+import { combineChanges, createCommitter, MAX_COMMIT_WRITES } from './committer.ts'
 
 function fakeStore(): { store: Store; commits: Write[][]; fail: (error: Error | undefined) => void } {
   const commits: Write[][] = []
@@ -55,6 +55,19 @@ describe('createCommitter', () => {
       })
     await Promise.all([submit('a'), submit('b')])
     expect(published).toEqual(['a1 after 1', 'b2 after 1'])
+  })
+
+  it('gives a combined change consecutive positions', async () => {
+    const { store } = fakeStore()
+    const committer = await createCommitter(store)
+    const seen: string[] = []
+    const change = (name: string): { writes: (position: number) => Write[]; publish: (position: number) => void } => ({
+      writes: (position) => [write(`${name}${position}`)],
+      publish: (position) => seen.push(`${name}${position}`),
+    })
+    await committer.submit(combineChanges([change('a'), combineChanges([change('b'), change('c')])]))
+    expect(await committer.submit(change('d'))).toBe(4)
+    expect(seen).toEqual(['a1', 'b2', 'c3', 'd4'])
   })
 
   it('takes all pending changes down with a failed commit, tells it first, and goes on after a full disk', async () => {

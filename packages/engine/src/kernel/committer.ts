@@ -18,15 +18,29 @@ import { table } from './table.ts'
 export type StreamPosition = number
 
 export type Change = {
-  /** Called once, synchronously, when the commit is assembled. Must not throw. */
+  /** How many consecutive positions the change takes, 1 by default. */
+  readonly positions?: number
+  /** Called once, synchronously, when the commit is assembled, with the first position. Must not throw. */
   readonly writes: (position: StreamPosition) => readonly Write[]
-  /** Called after the commit, in order. Must not throw. */
+  /** Called after the commit, in order, with the first position. Must not throw. */
   readonly publish?: (position: StreamPosition) => void
   readonly durability?: Durability
 }
 
+/** Several changes as one: all are committed or none. */
+export function combineChanges(changes: readonly Change[]): Change {
+  const sizes = changes.map(({ positions }) => positions ?? 1)
+  const starts = sizes.map((_, index) => sizes.slice(0, index).reduce((sum, size) => sum + size, 0))
+  return {
+    positions: sizes.reduce((sum, size) => sum + size, 0),
+    writes: (position) => changes.flatMap(({ writes }, index) => writes(position + (starts[index] ?? 0))),
+    publish: (position) => changes.forEach(({ publish }, index) => publish?.(position + (starts[index] ?? 0))),
+    durability: changes.some(({ durability }) => durability === 'strict') ? 'strict' : 'relaxed',
+  }
+}
+
 export interface Committer {
-  /** Resolves when the change is committed and published. @throws StoreError when its commit failed. */
+  /** Resolves with the first position when the change is committed and published. @throws StoreError when it failed. */
   submit(change: Change): Promise<StreamPosition>
   /** The last committed position, 0 at first. */
   readonly committed: StreamPosition
@@ -64,8 +78,8 @@ export async function createCommitter(store: Store): Promise<Committer> {
     let taken = 0
     for (const { change } of pending) {
       if (taken > 0 && writes.length >= MAX_COMMIT_WRITES) break
-      last += 1
-      writes.push(...change.writes(last))
+      for (const write of change.writes(last + 1)) writes.push(write)
+      last += change.positions ?? 1
       if (change.durability === 'strict') durability = 'strict'
       taken += 1
     }
@@ -87,7 +101,7 @@ export async function createCommitter(store: Store): Promise<Committer> {
     // One turn of the event loop's microtasks lets changes that became ready together share the first commit.
     await Promise.resolve()
     while (pending.length > 0) {
-      const first = committed
+      let next = committed + 1
       const { batch, writes, durability, last } = takeBatch()
       try {
         await store.commit(writes, durability)
@@ -96,10 +110,11 @@ export async function createCommitter(store: Store): Promise<Committer> {
         continue
       }
       committed = last
-      batch.forEach(({ change, resolve }, index) => {
-        change.publish?.(first + index + 1)
-        resolve(first + index + 1)
-      })
+      for (const { change, resolve } of batch) {
+        change.publish?.(next)
+        resolve(next)
+        next += change.positions ?? 1
+      }
       for (const listener of listeners) listener(committed)
     }
     running = undefined

@@ -1,0 +1,71 @@
+/** The tables of the rooms. A table's key is written beside it. */
+import type { EventId, JsonObject, RoomId, ServerName, UserId } from '@plexus/core'
+import type { Table } from '../kernel/table.ts'
+import { table } from '../kernel/table.ts'
+import type { EventRecord, MembershipRecord, StateDelta } from './types.ts'
+
+export type RoomRecord = {
+  readonly version: string
+  readonly createId: EventId
+  readonly heads: readonly EventId[]
+  readonly stateGroup: string
+  readonly lastPosition: number
+  /** The lowest order given to a backfilled event; 0 when there is none. */
+  readonly lowestOrder: number
+  /** Events just before the known history that this node does not hold. */
+  readonly backward: readonly EventId[]
+}
+
+/** The state after or before an event, as changes to another group or (no `prev`) whole. `null`: no longer there. */
+export type StateGroupRecord = {
+  readonly prev?: string
+  /** Length of the chain of `prev`. */
+  readonly chain: number
+  readonly changes: Readonly<Record<string, EventId | null>>
+}
+
+/** A checked event that waits to be processed. */
+export type StagedRecord = {
+  readonly id: EventId
+  readonly pdu: JsonObject
+  readonly contentHashOk: boolean
+  readonly origin: ServerName
+}
+
+/** How far a destination has got in the own events of a room. */
+export type CursorRecord = {
+  /** Own events up to here are not this destination's: it joined by the event at this position. */
+  readonly start: number
+  /** Own events up to here are delivered. */
+  readonly cursor: number
+  /** The destination left by the event at this position; nothing after it is sent. */
+  readonly until?: number
+}
+
+export type LinkInviteRecord = { readonly as: UserId; readonly expires: number }
+
+type Key<T extends readonly (string | number)[]> = T
+
+export const rooms: Table<Key<readonly [RoomId]>, RoomRecord> = table('room', ['s'])
+export const events: Table<Key<readonly [EventId]>, EventRecord> = table('event', ['s'])
+/** By order. */
+export const timelines: Table<Key<readonly [RoomId, number]>, EventId> = table('timeline', ['s', 'n'])
+/** By position. */
+export const deltas: Table<Key<readonly [RoomId, number]>, StateDelta['changes']> = table('delta', ['s', 'n'])
+export const groups: Table<Key<readonly [string]>, StateGroupRecord> = table('group', ['s'])
+export const memberships: Table<Key<readonly [UserId, RoomId]>, MembershipRecord> = table('membership', ['s', 's'])
+/** By arrival. */
+export const staged: Table<Key<readonly [RoomId, number]>, StagedRecord> = table('staged', ['s', 'n'])
+/** User, device, room, client transaction. */
+export const clientTransactions: Table<Key<readonly [UserId, string, RoomId, string]>, EventId> = table('txn', [
+  's',
+  's',
+  's',
+  's',
+])
+/** Redacted event to the accepted redaction that waits for it. */
+export const waitingRedactions: Table<Key<readonly [EventId]>, EventId> = table('redaction', ['s'])
+/** Own events by position. */
+export const sent: Table<Key<readonly [RoomId, number]>, EventId> = table('sent', ['s', 'n'])
+export const cursors: Table<Key<readonly [ServerName, RoomId]>, CursorRecord> = table('cursor', ['s', 's'])
+export const linkInvites: Table<Key<readonly [RoomId, string]>, LinkInviteRecord> = table('link-invite', ['s', 's'])
