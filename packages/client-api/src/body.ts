@@ -1,5 +1,6 @@
 /** Request bodies: bounded in bytes and depth before anything looks into them. */
-import type { JsonValue } from '@plexus/core'
+import { isJsonObject } from '@plexus/core'
+import type { JsonObject, JsonValue } from '@plexus/core'
 import { MatrixError, badJson, tooLarge } from './matrix-error.ts'
 
 /** Largest JSON body; the largest honest ones are backups of many room keys. */
@@ -27,8 +28,8 @@ export async function readBytes(request: Request, maxBytes: number): Promise<Uin
   return bytes
 }
 
-/** The body as JSON; an empty one counts as `{}`. @throws MatrixError M_NOT_JSON, M_BAD_JSON, M_TOO_LARGE */
-export async function readJson(request: Request): Promise<JsonValue> {
+/** The body as a JSON object; an empty one counts as `{}`. @throws MatrixError M_NOT_JSON, M_BAD_JSON, M_TOO_LARGE */
+export async function readJson(request: Request): Promise<JsonObject> {
   const bytes = await readBytes(request, MAX_JSON_BYTES)
   if (bytes.length === 0) return {}
   let text: string
@@ -41,6 +42,7 @@ export async function readJson(request: Request): Promise<JsonValue> {
     if (error instanceof MatrixError) throw error
     throw new MatrixError(400, 'M_NOT_JSON', 'the body is not JSON in UTF-8')
   }
+  if (!isJsonObject(value)) throw badJson('the body must be an object')
   return value
 }
 

@@ -26,7 +26,7 @@ export type Context<A extends Auth, Path, Query, Body> = {
   /** Aborted when the client went away. */
   readonly signal: AbortSignal
   /** The raw body of an endpoint that declares no `body` schema. @throws MatrixError M_TOO_LARGE */
-  readBytes(maxBytes: number): Promise<Uint8Array<ArrayBuffer>>
+  readonly readBytes: (maxBytes: number) => Promise<Uint8Array<ArrayBuffer>>
 }
 
 /** A JSON answer with status 200, or a response of its own (see `jsonResponse`). CORS headers are added to both. */
