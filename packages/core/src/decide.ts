@@ -1,0 +1,169 @@
+import { authEventState, checkAuthEvents, checkRoom, missingAuthEvents } from './auth/auth-events.ts'
+import { checkAuth } from './auth/check-auth.ts'
+import type { AuthState } from './auth/context.ts'
+import { mayRedactOthers, redactionTarget } from './auth/redaction.ts'
+import { authStateKeys } from './auth/selection.ts'
+import type { FormatFailure } from './format.ts'
+import { claimedRoomId, createEventIdOf } from './hash.ts'
+import type { EventId, RoomId } from './ids.ts'
+import type { AuthFailure, EventView, KnownEvent, Pdu } from './pdu.ts'
+import { compareIds } from './resolve/order.ts'
+import { resolve } from './resolve/resolve.ts'
+import type { RoomVersion } from './room-version.ts'
+import { applyToState, type StateKey, type StateMap } from './state.ts'
+
+/**
+ * What a decided event asks for besides being stored.
+ *
+ * `redact`: apply the redaction to `target` if that event is known, accepted and of this room, and either
+ * `ofOthers` is true or its sender is on the same server as the redaction's; if it is not known yet, when it comes.
+ * spec: rooms/v3.md "Handling redactions"
+ */
+export type Effect = { readonly kind: 'redact'; readonly target: EventId; readonly ofOthers: boolean }
+
+export type Decision =
+  | {
+      readonly kind: 'accept'
+      readonly stateBefore: StateMap
+      readonly stateAfter: StateMap
+      readonly effects: readonly Effect[]
+    }
+  /** As accepted, but not shown to clients and never a forward extremity. Has no effects. */
+  | {
+      readonly kind: 'softFail'
+      readonly why: AuthFailure
+      readonly stateBefore: StateMap
+      readonly stateAfter: StateMap
+      readonly effects: readonly Effect[]
+    }
+  /** The state after it is the state before. */
+  | {
+      readonly kind: 'reject'
+      readonly why: AuthFailure
+      readonly stateBefore: StateMap
+      readonly effects: readonly Effect[]
+    }
+  | { readonly kind: 'drop'; readonly why: FormatFailure }
+  /** Load or fetch these, then ask again. Sorted; each event is wanted with its auth chain. */
+  | { readonly kind: 'need'; readonly events: readonly EventId[]; readonly states: readonly EventId[] }
+
+export type DecideInput = {
+  readonly version: RoomVersion
+  readonly roomId: RoomId
+  /** Passed `checkFormat`, and its signatures are valid. */
+  readonly event: { readonly id: EventId; readonly pdu: Pdu }
+  readonly view: EventView
+  /** The state after a previous event (before it, if it was rejected). */
+  stateAfter(id: EventId): StateMap | undefined
+  /** The resolved state of the forward extremities; `undefined` leaves the soft-fail check out. */
+  readonly currentState: StateMap | undefined
+}
+
+/**
+ * Decides an event: checks 4 to 6 of a received PDU. A pure function of its input, so asking twice gives the same
+ * answer. spec: server-server-api.md "Checks performed on receipt of a PDU"
+ */
+export function decide(input: DecideInput): Decision {
+  const { version, roomId, event, view } = input
+  if (claimedRoomId(version, event.pdu) !== roomId) {
+    return {
+      kind: 'drop',
+      why: { code: 'wrong room', field: 'room_id', reason: 'the event is of another room' },
+    }
+  }
+  if (event.pdu.room_id === undefined) return decideFirst(input)
+  const createId = createEventIdOf(roomId)
+  const create = view.get(createId)
+  const missing = missingAuthEvents(event.pdu, view)
+  const prevIds = [...new Set(event.pdu.prev_events)].sort(compareIds)
+  const states = prevIds.map((id) => ({ id, state: input.stateAfter(id) }))
+  const unknownStates = states.filter(({ state }) => state === undefined).map(({ id }) => id)
+  if (create === undefined || missing.length > 0 || unknownStates.length > 0) {
+    return need(create === undefined ? [createId, ...missing] : missing, unknownStates)
+  }
+  const knownStates = states.flatMap(({ state }) => state ?? [])
+  const before = resolve(version, knownStates, view)
+  return before.kind === 'need' ? need(before.events) : decideIn(input, create, before.state)
+}
+
+/** The event that starts a room. Rule 1 needs no state. */
+function decideFirst({ version, event }: DecideInput): Decision {
+  const stateBefore: StateMap = new Map()
+  const why = checkAuth(version, event.pdu, { create: event.pdu, get: () => undefined })
+  if (why !== undefined) return reject(why, stateBefore)
+  return {
+    kind: 'accept',
+    stateBefore,
+    stateAfter: applyToState(stateBefore, event.id, event.pdu),
+    effects: [],
+  }
+}
+
+function decideIn(input: DecideInput, create: KnownEvent, stateBefore: StateMap): Decision {
+  const { version, event, view, currentState = stateBefore } = input
+  // Check 4: the auth events, and the state that they make.
+  const named = checkByAuthEvents(input, create)
+  if (named !== undefined) return reject(named, stateBefore)
+  // Check 5: the state before the event. Check 6: the current state.
+  const atEvent = authStateOf(version, event.pdu, create.pdu, stateBefore, view)
+  const atPresent =
+    currentState === stateBefore ? atEvent : authStateOf(version, event.pdu, create.pdu, currentState, view)
+  const unloaded = [...atEvent.missing, ...atPresent.missing]
+  if (unloaded.length > 0) return need(unloaded)
+  const why = checkAuth(version, event.pdu, atEvent.auth)
+  if (why !== undefined) return reject(why, stateBefore)
+  const stateAfter = applyToState(stateBefore, event.id, event.pdu)
+  const softly = atPresent === atEvent ? undefined : checkAuth(version, event.pdu, atPresent.auth)
+  if (softly !== undefined) return { kind: 'softFail', why: softly, stateBefore, stateAfter, effects: [] }
+  return { kind: 'accept', stateBefore, stateAfter, effects: effectsOf(version, event.pdu, atEvent.auth) }
+}
+
+function checkByAuthEvents(
+  { version, roomId, event, view }: DecideInput,
+  create: KnownEvent,
+): AuthFailure | undefined {
+  const named = authEventState(event.pdu, view)
+  const auth: AuthState = { create: create.pdu, get: (key) => named.get(key) }
+  // Rule 1 stands before rules 2 and 3.
+  if (event.pdu.type === 'm.room.create') return checkAuth(version, event.pdu, auth)
+  return (
+    checkRoom(version, create) ??
+    checkAuthEvents(version, event.pdu, roomId, view) ??
+    checkAuth(version, event.pdu, auth)
+  )
+}
+
+function reject(why: AuthFailure, stateBefore: StateMap): Decision {
+  return { kind: 'reject', why, stateBefore, effects: [] }
+}
+
+function need(events: readonly EventId[], states: readonly EventId[] = []): Decision {
+  return { kind: 'need', events: [...new Set(events)].sort(compareIds), states }
+}
+
+/** The entries of a state that an event is checked against, and those of them that are not loaded. */
+function authStateOf(
+  version: RoomVersion,
+  pdu: Pdu,
+  create: Pdu,
+  state: StateMap,
+  view: EventView,
+): { readonly auth: AuthState; readonly missing: readonly EventId[] } {
+  const events = new Map<StateKey, Pdu>()
+  const missing: EventId[] = []
+  for (const key of authStateKeys(version, pdu)) {
+    const id = state.get(key)
+    if (id === undefined) continue
+    const known = view.get(id)
+    if (known === undefined) missing.push(id)
+    else events.set(key, known.pdu)
+  }
+  return { auth: { create, get: (key) => events.get(key) }, missing }
+}
+
+function effectsOf(version: RoomVersion, pdu: Pdu, auth: AuthState): readonly Effect[] {
+  const target = redactionTarget(version, pdu)
+  return target === undefined
+    ? []
+    : [{ kind: 'redact', target, ofOthers: mayRedactOthers(version, pdu, auth) }]
+}

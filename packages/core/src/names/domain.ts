@@ -1,0 +1,22 @@
+import { utf8ToBytes } from '@noble/hashes/utils.js'
+import { canonicalJson } from '../canonical-json.ts'
+import type { JsonObject } from '../json.ts'
+
+/**
+ * What the name key signs besides Matrix objects. Matrix signs canonical JSON, which starts with `{`; each of these
+ * starts with its own line, so that no signature of one kind is one of another.
+ */
+const PREFIXES = {
+  certificate: 'plexus certificate 1\n',
+  envelope: 'plexus envelope 1\n',
+} as const
+
+/** The bytes to sign for one kind of object. */
+export function separatedBytes(kind: keyof typeof PREFIXES, fields: JsonObject): Uint8Array {
+  return utf8ToBytes(PREFIXES[kind] + canonicalJson(fields))
+}
+
+/** A time in milliseconds since 1970, or a counter: an integer from 0 to 2^53 − 1. */
+export function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && !Object.is(value, -0)
+}

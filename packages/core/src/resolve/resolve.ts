@@ -1,0 +1,170 @@
+import { checkAuth } from '../auth/check-auth.ts'
+import { authEventState } from '../auth/auth-events.ts'
+import { authStateKeys } from '../auth/selection.ts'
+import { createIdOf } from '../create-id.ts'
+import type { EventId } from '../ids.ts'
+import { ownValue } from '../json.ts'
+import type { EventView, KnownEvent, Pdu } from '../pdu.ts'
+import type { RoomVersion } from '../room-version.ts'
+import { CREATE_KEY, POWER_LEVELS_KEY, stateKeyOf, type StateKey, type StateMap } from '../state.ts'
+import { authChain, createLookup, subgraphBetween, type Lookup } from './graph.ts'
+import { compareIds, sortByMainline, sortByPower } from './order.ts'
+
+export type Resolution =
+  | { readonly kind: 'resolved'; readonly state: StateMap }
+  /** Events that must be known first, sorted; each with its whole auth chain, or one more call asks for that. */
+  | { readonly kind: 'need'; readonly events: readonly EventId[] }
+
+/**
+ * The state that follows from several. Does not depend on the order of `stateSets`. No set gives the empty state.
+ * spec: rooms/v12.md "State resolution"
+ */
+export function resolve(version: RoomVersion, stateSets: readonly StateMap[], view: EventView): Resolution {
+  const [first, ...others] = [...new Set(stateSets)]
+  if (first === undefined) return { kind: 'resolved', state: new Map() }
+  if (others.length === 0) return { kind: 'resolved', state: first }
+  const sets = [first, ...others]
+  const { unconflicted, conflicted } = separate(sets)
+  if (conflicted.size === 0) return { kind: 'resolved', state: first }
+
+  const lookup = createLookup(view)
+  const full = fullConflictedSet(version, sets, unconflicted, conflicted, lookup)
+  if (lookup.missing.size > 0) return need(lookup)
+  const events = stateEvents(full, lookup)
+  const create = createOf(version, events, sets, lookup)
+  if (create === undefined) return need(lookup)
+
+  // Steps 1 and 2
+  const chosen = withPowerEvents(events, lookup)
+  const started: StateMap = version.stateResolution.startsEmpty ? new Map() : unconflicted
+  const partial = applyAllowed(version, create, started, sortByPower(version, create, chosen, lookup), lookup)
+  // Steps 3 and 4
+  const chosenIds = new Set(chosen.map((event) => event.id))
+  const rest = events.filter((event) => !chosenIds.has(event.id))
+  const levelsId = partial.get(POWER_LEVELS_KEY)
+  const levels = levelsId === undefined ? undefined : lookup.get(levelsId)
+  const state = applyAllowed(version, create, partial, sortByMainline(levels, rest, lookup), lookup)
+  if (lookup.missing.size > 0) return need(lookup)
+  // Step 5
+  for (const [key, id] of unconflicted) state.set(key, id)
+  return { kind: 'resolved', state }
+}
+
+function need(lookup: Lookup): Resolution {
+  return { kind: 'need', events: [...lookup.missing].sort(compareIds) }
+}
+
+/** spec: rooms/v12.md "Unconflicted state map and conflicted state set" */
+function separate(sets: readonly StateMap[]): {
+  unconflicted: Map<StateKey, EventId>
+  conflicted: Set<EventId>
+} {
+  const unconflicted = new Map<StateKey, EventId>()
+  const conflicted = new Set<EventId>()
+  const seen = new Set<StateKey>()
+  for (const set of sets) {
+    for (const [key, id] of set) {
+      if (seen.has(key)) continue
+      seen.add(key)
+      if (sets.every((other) => other.get(key) === id)) {
+        unconflicted.set(key, id)
+        continue
+      }
+      for (const other of sets) {
+        const value = other.get(key)
+        if (value !== undefined) conflicted.add(value)
+      }
+    }
+  }
+  return { unconflicted, conflicted }
+}
+
+/** spec: rooms/v12.md "Full conflicted set" */
+function fullConflictedSet(
+  version: RoomVersion,
+  sets: readonly StateMap[],
+  unconflicted: StateMap,
+  conflicted: ReadonlySet<EventId>,
+  lookup: Lookup,
+): ReadonlySet<EventId> {
+  // The chains of the events on which the sets differ, set by set.
+  const chains = sets.map((set) => {
+    const differing = [...set].flatMap(([key, id]) => (unconflicted.has(key) ? [] : [id]))
+    return authChain(differing, lookup)
+  })
+  const union = new Set(chains.flatMap((chain) => [...chain]))
+  const full = new Set(conflicted)
+  if (version.stateResolution.conflictedSubgraph) {
+    for (const id of subgraphBetween(conflicted, union, lookup)) full.add(id)
+  }
+  // The auth difference. What is in the chain of an unconflicted event is in the full chain of every set, so it is
+  // not in the difference; only candidates that are not in the full conflicted set anyway need to be looked for there.
+  const candidates = new Set<EventId>()
+  for (const id of union) {
+    if (!full.has(id) && !chains.every((chain) => chain.has(id))) candidates.add(id)
+  }
+  if (candidates.size > 0) {
+    let left = candidates.size
+    const shared = authChain(unconflicted.values(), lookup, (id) => candidates.has(id) && --left === 0)
+    for (const id of candidates) if (!shared.has(id)) full.add(id)
+  }
+  return full
+}
+
+/** The events of a set, sorted by id; only state events can be part of a state. */
+function stateEvents(ids: ReadonlySet<EventId>, lookup: Lookup): KnownEvent[] {
+  const events = [...ids].sort(compareIds).flatMap((id) => lookup.get(id) ?? [])
+  return events.filter((event) => event.pdu.state_key !== undefined)
+}
+
+/** The create event that the rules look at; `undefined` after noting that it is missing. */
+function createOf(
+  version: RoomVersion,
+  events: readonly KnownEvent[],
+  sets: readonly StateMap[],
+  lookup: Lookup,
+): Pdu | undefined {
+  const byRoom = events.map((event) => createIdOf(version, event.pdu)).find((id) => id !== undefined)
+  const id = byRoom ?? sets.map((set) => set.get(CREATE_KEY)).find((inState) => inState !== undefined)
+  // Without either, the conflict is between create events alone, and rule 1 reads no state.
+  return id === undefined ? events[0]?.pdu : lookup.get(id)?.pdu
+}
+
+/** spec: rooms/v12.md "Power events" */
+function isPowerEvent({ pdu }: KnownEvent): boolean {
+  if (pdu.type === 'm.room.power_levels' || pdu.type === 'm.room.join_rules') return true
+  if (pdu.type !== 'm.room.member' || pdu.sender === pdu.state_key) return false
+  const membership = ownValue(pdu.content, 'membership')
+  return membership === 'leave' || membership === 'ban'
+}
+
+/** Step 1: the power events, and of their auth chains what is in the full conflicted set. */
+function withPowerEvents(events: readonly KnownEvent[], lookup: Lookup): readonly KnownEvent[] {
+  const powerIds = events.filter(isPowerEvent).map((event) => event.id)
+  const chosen = new Set([...powerIds, ...authChain(powerIds, lookup)])
+  return events.filter((event) => chosen.has(event.id))
+}
+
+/** spec: rooms/v12.md "Iterative auth checks" */
+function applyAllowed(
+  version: RoomVersion,
+  create: Pdu,
+  initial: StateMap,
+  sorted: readonly KnownEvent[],
+  lookup: Lookup,
+): Map<StateKey, EventId> {
+  const state = new Map(initial)
+  for (const { id, pdu } of sorted) {
+    const own = authEventState(pdu, lookup)
+    const auth = new Map<StateKey, Pdu>()
+    for (const key of authStateKeys(version, pdu)) {
+      const inState = state.get(key)
+      const event = inState === undefined ? own.get(key) : lookup.get(inState)?.pdu
+      if (event !== undefined) auth.set(key, event)
+    }
+    const key = stateKeyOf(pdu)
+    const failure = checkAuth(version, pdu, { create, get: (wanted) => auth.get(wanted) })
+    if (key !== undefined && failure === undefined) state.set(key, id)
+  }
+  return state
+}
