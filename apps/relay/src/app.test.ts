@@ -1,0 +1,100 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type RelayApp, startRelayApp } from './app.ts'
+import { readFlags } from './flags.ts'
+
+let scratch = ''
+beforeEach(() => {
+  scratch = mkdtempSync(join(tmpdir(), 'plexus-relay-'))
+  mkdirSync(join(scratch, 'dist'))
+  writeFileSync(join(scratch, 'dist', 'index.html'), '<!doctype html>')
+})
+afterEach(() => rmSync(scratch, { recursive: true }))
+
+async function start(...args: string[]): Promise<RelayApp & { readonly log: () => string }> {
+  const lines: string[] = []
+  const log = pino({}, { write: (line: string) => void lines.push(line) })
+  const flags = readFlags(args, join(scratch, 'data'))
+  if (flags === undefined) throw new Error('asked for help')
+  const app = await startRelayApp({ log, build: async () => join(scratch, 'dist') }, flags)
+  return {
+    address: app.address,
+    log: () => lines.join(''),
+    [Symbol.asyncDispose]: () => app[Symbol.asyncDispose](),
+  }
+}
+
+describe('the relay app', () => {
+  it('serves at the address that it gives, until it is stopped', async () => {
+    const app = await start('--port', '0')
+    expect(app.address).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/$/)
+    expect(await (await fetch(app.address)).text()).toBe('<!doctype html>')
+    await app[Symbol.asyncDispose]()
+    await expect(fetch(app.address)).rejects.toThrow('fetch failed')
+  })
+
+  it('comes back at the port that it had', async () => {
+    const first = await start('--port', '0')
+    await first[Symbol.asyncDispose]()
+    const second = await start()
+    expect(second.address).toBe(first.address)
+    await second[Symbol.asyncDispose]()
+  })
+
+  it('says that another port is another origin', async () => {
+    const first = await start('--port', '0')
+    await first[Symbol.asyncDispose]()
+    await using second = await start('--port', '0')
+    const { port } = new URL(first.address)
+    // The kernel may give the same port again, and then nothing has changed.
+    if (second.address !== first.address) expect(second.log()).toContain(`the port was ${port} before`)
+  })
+
+  it('names the way out when the port is taken, and remembers nothing', async () => {
+    const other = createServer()
+    await new Promise<void>((resolve) => void other.listen(0, '127.0.0.1', resolve))
+    const address = other.address()
+    const port = String(typeof address === 'object' ? address?.port : 0)
+    await expect(start('--port', port)).rejects.toThrow(new RegExp(`^port ${port} is taken.*--port$`))
+    await new Promise((resolve) => void other.close(resolve))
+    await using app = await start('--port', '0')
+    expect(app.log()).not.toContain('the port was')
+  })
+
+  it('names the flag for an address of another machine', async () => {
+    await expect(start('--port', '0', '--host', '192.0.2.1')).rejects.toThrow(/192\.0\.2\.1 .*--host$/)
+  })
+
+  it('says that others need HTTPS', async () => {
+    await using app = await start('--port', '0', '--host', '0.0.0.0')
+    expect(app.address).toMatch(/^http:\/\/127\.0\.0\.1:/)
+    expect(app.log()).toContain('need HTTPS')
+  })
+
+  it('gives the public address when it has one', async () => {
+    await using app = await start('--port', '0', '--public-url', 'https://relay.example.org')
+    expect(app.address).toBe('https://relay.example.org/')
+  })
+
+  it('names the file of a certificate that is not one, and shows none of it', async () => {
+    const [cert, key] = [join(scratch, 'cert.pem'), join(scratch, 'key.pem')]
+    await expect(start('--tls-cert', cert, '--tls-key', key)).rejects.toThrow(
+      `--tls-cert ${cert} cannot be read (ENOENT)`,
+    )
+    writeFileSync(cert, 'not PEM')
+    writeFileSync(key, 'very private')
+    await expect(start('--tls-cert', cert, '--tls-key', key)).rejects.toThrow(
+      /^--tls-cert .* do not work together/,
+    )
+    await expect(start('--tls-cert', cert, '--tls-key', key)).rejects.not.toThrow(/very private/)
+  })
+
+  it('refuses a folder without an app', async () => {
+    rmSync(join(scratch, 'dist', 'index.html'))
+    await expect(start('--port', '0')).rejects.toThrow(/there is no web app/)
+  })
+})

@@ -1,0 +1,91 @@
+import { parseArgs } from 'node:util'
+import { StartError } from './start-error.ts'
+
+export type Flags = {
+  /** `undefined`: the port remembered in the data folder, else `DEFAULT_PORT`. 0: any free one. */
+  readonly port: number | undefined
+  readonly host: string
+  readonly data: string
+  /** Where the world reaches this relay when that is not `host` and `port`, for one behind a proxy. */
+  readonly publicUrl: URL | undefined
+  /** Paths of the PEM files. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined
+}
+
+export const DEFAULT_PORT = 8008
+export const DEFAULT_HOST = '127.0.0.1'
+
+export const HELP: string = `Plexus relay: lets nodes find each other, and serves the web app.
+
+  npm start -- [flags]
+
+  --port <n>          port to listen on (${DEFAULT_PORT}, or the one used before; 0: any free one)
+  --host <address>    address to listen on (${DEFAULT_HOST})
+  --data <folder>     where identity, certificate and port are kept (data, in this project)
+  --public-url <url>  where others reach this relay, when a proxy stands in front of it
+  --tls-cert <file>   certificate chain (PEM); HTTPS together with --tls-key
+  --tls-key <file>    its private key (PEM)
+  --help              this text`
+
+const OPTIONS = {
+  port: { type: 'string' },
+  host: { type: 'string' },
+  data: { type: 'string' },
+  'public-url': { type: 'string' },
+  'tls-cert': { type: 'string' },
+  'tls-key': { type: 'string' },
+  help: { type: 'boolean' },
+} as const
+
+function readPort(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
+  if (!(port <= 65_535)) throw new StartError(`--port ${text}: a port is a number from 0 to 65535`)
+  return port
+}
+
+function readPublicUrl(text: string | undefined): URL | undefined {
+  if (text === undefined) return undefined
+  const url = URL.parse(text)
+  const plain = url !== null && `${url.origin}/` === url.href && /^https?:$/.test(url.protocol)
+  if (!plain)
+    throw new StartError(`--public-url ${text}: must be like https://relay.example.org, with no path`)
+  return url
+}
+
+function readTls(cert: string | undefined, key: string | undefined): Flags['tls'] {
+  if (cert === undefined && key === undefined) return undefined
+  if (cert === undefined) throw new StartError('--tls-key needs --tls-cert as well')
+  if (key === undefined) throw new StartError('--tls-cert needs --tls-key as well')
+  return { cert, key }
+}
+
+function parse(args: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values'] {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: false }).values
+  } catch (error) {
+    // Node explains at length; its first sentence names the flag.
+    const [sentence] = (error as Error).message.split(/\.\s|\n/, 1)
+    throw new StartError(`${(sentence ?? '').replace(/\.$/, '')}; --help lists the flags`, { cause: error })
+  }
+}
+
+/**
+ * The command line, or `undefined` when it asks for help. `defaultData` is a folder.
+ * @throws StartError that names the wrong flag.
+ */
+export function readFlags(args: readonly string[], defaultData: string): Flags | undefined {
+  const values = parse(args)
+  if (values.help === true) return undefined
+  for (const name of ['host', 'data', 'tls-cert', 'tls-key'] as const) {
+    if (values[name] === '') throw new StartError(`--${name} is empty`)
+  }
+  const host = values.host ?? DEFAULT_HOST
+  return {
+    port: readPort(values.port),
+    host: host === 'localhost' ? DEFAULT_HOST : host,
+    data: values.data ?? defaultData,
+    publicUrl: readPublicUrl(values['public-url']),
+    tls: readTls(values['tls-cert'], values['tls-key']),
+  }
+}

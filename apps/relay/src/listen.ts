@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs'
+import {
+  createServer as createHttpServer,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+} from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { createSecureContext } from 'node:tls'
+import { StartError } from './start-error.ts'
+
+/** Open connections at once, HTTP and WebSocket together. */
+export const MAX_CONNECTIONS = 4096
+/** Time to send the head of a request, and all of it. */
+export const HEADERS_TIMEOUT_MS = 10_000
+export const REQUEST_TIMEOUT_MS = 30_000
+/** On stopping, connections that are still open after this are cut. */
+export const STOP_GRACE_MS = 1_000
+
+export type Tls = { readonly cert: Buffer; readonly key: Buffer }
+
+/** Reads the PEM files and tries them. @throws StartError that names the file, never its content. */
+export function readTls(files: { readonly cert: string; readonly key: string }): Tls {
+  const read = (flag: string, file: string): Buffer => {
+    try {
+      return readFileSync(file)
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? 'unreadable'
+      throw new StartError(`${flag} ${file} cannot be read (${code})`, { cause: error })
+    }
+  }
+  const tls = { cert: read('--tls-cert', files.cert), key: read('--tls-key', files.key) }
+  try {
+    createSecureContext(tls)
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'not PEM'
+    throw new StartError(
+      `--tls-cert ${files.cert} and --tls-key ${files.key} do not work together (${code})`,
+      {
+        cause: error,
+      },
+    )
+  }
+  return tls
+}
+
+export function createServer(tls: Tls | undefined, site: RequestListener): Server {
+  const options: ServerOptions = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS }
+  const server =
+    tls === undefined ? createHttpServer(options, site) : createHttpsServer({ ...options, ...tls }, site)
+  server.maxConnections = MAX_CONNECTIONS
+  return server
+}
+
+/** Listens and answers with the port. @throws StartError when the address is taken, unknown or not allowed. */
+export function listen(server: Server, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const refuse = (error: NodeJS.ErrnoException): void => reject(explain(error, host, port))
+    server.once('error', refuse)
+    server.listen({ host, port }, () => {
+      server.off('error', refuse)
+      resolve((server.address() as AddressInfo).port)
+    })
+  })
+}
+
+function explain(error: NodeJS.ErrnoException, host: string, port: number): StartError {
+  const lines: Readonly<Record<string, string>> = {
+    EADDRINUSE: `port ${port} is taken: stop what uses it, or choose another with --port`,
+    EACCES: `port ${port} needs more rights: choose one above 1023 with --port`,
+    EADDRNOTAVAIL: `${host} is not an address of this machine: choose another with --host`,
+    ENOTFOUND: `${host} is not an address of this machine: choose another with --host`,
+  }
+  const line =
+    lines[error.code ?? ''] ?? `cannot listen on ${host} port ${port} (${error.code ?? error.message})`
+  return new StartError(line, { cause: error })
+}
+
+/** Stops accepting, lets answers under way finish, then cuts what is left. */
+export function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => server.closeAllConnections(), STOP_GRACE_MS)
+    server.close(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
