@@ -44,6 +44,15 @@ export type CursorRecord = {
 
 export type LinkInviteRecord = { readonly as: UserId; readonly expires: number }
 
+/** An accepted redaction whose target has not come yet. */
+export type WaitingRedaction = {
+  readonly by: EventId
+  readonly roomId: RoomId
+  /** Its sender may redact events of other servers. */
+  readonly ofOthers: boolean
+  readonly server: ServerName
+}
+
 type Key<T extends readonly (string | number)[]> = T
 
 export const rooms: Table<Key<readonly [RoomId]>, RoomRecord> = table('room', ['s'])
@@ -63,8 +72,8 @@ export const clientTransactions: Table<Key<readonly [UserId, string, RoomId, str
   's',
   's',
 ])
-/** Redacted event to the accepted redaction that waits for it. */
-export const waitingRedactions: Table<Key<readonly [EventId]>, EventId> = table('redaction', ['s'])
+/** By the id of the event to redact. */
+export const waitingRedactions: Table<Key<readonly [EventId]>, WaitingRedaction> = table('redaction', ['s'])
 /** Own events by position. */
 export const sent: Table<Key<readonly [RoomId, number]>, EventId> = table('sent', ['s', 'n'])
 export const cursors: Table<Key<readonly [ServerName, RoomId]>, CursorRecord> = table('cursor', ['s', 's'])

@@ -1,0 +1,101 @@
+/** The working copy of a room: immutable, one per decision; the newest committed one is what others see. */
+import type { EventId, Pdu, RoomId, RoomVersion, StateKey, StateMap, UserId } from '@plexus/core'
+import { memberKey, serverOf, splitStateKey } from '@plexus/core'
+import type { RoomRecord } from './records.ts'
+import type { StateGroup } from './state-groups.ts'
+import type { EventRecord, Membership, RoomSnapshot, StateDelta } from './types.ts'
+
+export type RoomCopy = {
+  readonly roomId: RoomId
+  readonly version: RoomVersion
+  readonly create: { readonly id: EventId; readonly pdu: Pdu }
+  readonly heads: readonly EventId[]
+  readonly current: StateGroup
+  readonly joined: ReadonlySet<UserId>
+  readonly lowestOrder: number
+  readonly backward: readonly EventId[]
+}
+
+export type StateChange = StateDelta['changes'][number]
+
+/** The changes between two states, sorted by key; their cost follows the smaller difference only when it is known. */
+export function stateChanges(before: StateMap, after: StateMap): readonly StateChange[] {
+  if (before === after) return []
+  const changes: StateChange[] = []
+  for (const [key, id] of after) {
+    const old = before.get(key)
+    if (old !== id) changes.push({ key, before: old, after: id })
+  }
+  for (const [key, id] of before) if (!after.has(key)) changes.push({ key, before: id, after: undefined })
+  return changes.sort((a, b) => (a.key < b.key ? -1 : 1))
+}
+
+/** The membership that an event of type `m.room.member` states, `leave` for anything else. */
+export function membershipOf(pdu: Pdu | undefined): Membership {
+  const membership = pdu?.type === 'm.room.member' ? pdu.content['membership'] : undefined
+  return membership === 'join' || membership === 'invite' || membership === 'knock' || membership === 'ban'
+    ? membership
+    : 'leave'
+}
+
+/** The user whose membership a state key holds. */
+export function memberOf(key: StateKey): UserId | undefined {
+  const [type, user] = splitStateKey(key)
+  return type === 'm.room.member' ? (user as UserId) : undefined
+}
+
+export function joinedAfter(
+  joined: ReadonlySet<UserId>,
+  changes: readonly StateChange[],
+  find: (id: EventId) => EventRecord | undefined,
+): ReadonlySet<UserId> {
+  let next: Set<UserId> | undefined
+  for (const { key, after } of changes) {
+    const user = memberOf(key)
+    if (user === undefined) continue
+    const isJoined = after !== undefined && membershipOf(find(after)?.pdu) === 'join'
+    if (isJoined === (next ?? joined).has(user)) continue
+    next ??= new Set(joined)
+    if (isJoined) next.add(user)
+    else next.delete(user)
+  }
+  return next ?? joined
+}
+
+export function toRecord(copy: RoomCopy, lastPosition: number): RoomRecord {
+  return {
+    version: copy.version.id,
+    createId: copy.create.id,
+    heads: copy.heads,
+    stateGroup: copy.current.id,
+    lastPosition,
+    lowestOrder: copy.lowestOrder,
+    backward: copy.backward,
+  }
+}
+
+const memberLists = new WeakMap<ReadonlySet<UserId>, Pick<RoomSnapshot, 'joinedMembers' | 'joinedServers'>>()
+
+export function toSnapshot(copy: RoomCopy, lastPosition: number): RoomSnapshot {
+  let lists = memberLists.get(copy.joined)
+  if (lists === undefined) {
+    const joinedMembers = [...copy.joined].sort()
+    lists = { joinedMembers, joinedServers: [...new Set(joinedMembers.map(serverOf))].sort() }
+    memberLists.set(copy.joined, lists)
+  }
+  return {
+    roomId: copy.roomId,
+    version: copy.version,
+    create: copy.create.pdu,
+    heads: copy.heads,
+    state: copy.current.state,
+    stateGroup: copy.current.id,
+    lastPosition,
+    ...lists,
+  }
+}
+
+/** The event that holds a user's membership in the current state. */
+export function memberEventId(copy: RoomCopy, user: UserId): EventId | undefined {
+  return copy.current.state.get(memberKey(user))
+}

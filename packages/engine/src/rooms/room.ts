@@ -1,0 +1,127 @@
+/**
+ * One room: its decision queue, its working copy and its published snapshot.
+ *
+ * Invariants:
+ * 1. Decisions are made one after the other, each on the copy that the one before left; nothing else changes a copy.
+ * 2. The snapshot follows commits, in commit order; readers see only it.
+ * 3. After a failed commit the room is void: its copy was decided on what is not there. It is loaded anew.
+ */
+import type { EventId, RoomId, RoomVersion, ServerName } from '@plexus/core'
+import type { Change, Committer } from '../kernel/committer.ts'
+import type { Mutex } from '../kernel/mutex.ts'
+import { createMutex } from '../kernel/mutex.ts'
+import type { Clock, Store, Write } from '../ports.ts'
+import type { RoomCopy } from './copy.ts'
+import { toSnapshot } from './copy.ts'
+import { decideEvent } from './decide-event.ts'
+import type { EventStore } from './event-store.ts'
+import type { StateGroup, StateGroups } from './state-groups.ts'
+import type { EventRecord, RoomSnapshot } from './types.ts'
+import { RoomError } from './types.ts'
+import type { CheckedEvent } from './verify.ts'
+
+export type RoomDeps = {
+  readonly store: Store
+  readonly committer: Committer
+  readonly events: EventStore
+  readonly groups: StateGroups
+  readonly clock: Clock
+  readonly ownName: ServerName
+  /** The writes that keep the cursors of destinations in step with who is in the room. */
+  readonly destinations: DestinationTracker
+}
+
+/** Implemented by the outbox: which servers get the own events of a room. */
+export interface DestinationTracker {
+  changed(
+    roomId: RoomId,
+    position: number,
+    change: { readonly joined: readonly ServerName[]; readonly left: readonly ServerName[] },
+  ): readonly Write[]
+}
+
+export type EventInput = CheckedEvent & {
+  readonly sentBy?: EventRecord['sentBy']
+  /** An event that this node built, or accepted for distribution: it goes to the other members' servers. */
+  readonly distribute?: boolean
+  /** An event that this node built: unless it is accepted outright, nothing of it is kept. */
+  readonly own?: boolean
+  /** Deletes of the same commit, such as the event's place in staging. */
+  readonly writes?: readonly Write[]
+  /** States after previous events that this node does not hold, as another member told. */
+  readonly claims?: ReadonlyMap<EventId, StateGroup>
+}
+
+export type Outcome =
+  | { readonly kind: 'accept' | 'softFail' | 'reject'; readonly why?: string; readonly change: Change | undefined }
+  | { readonly kind: 'drop'; readonly why: string; readonly change: undefined }
+  /** These events must be fetched first. */
+  | { readonly kind: 'missing'; readonly events: readonly EventId[]; readonly change: undefined }
+
+export interface Room {
+  readonly roomId: RoomId
+  readonly version: RoomVersion
+  readonly snapshot: RoomSnapshot | undefined
+  readonly void: boolean
+  /** Makes the room unusable: see invariant 3. */
+  invalidate(): void
+  /** Runs alone among the decisions of the room. */
+  run<T>(work: (turn: Turn) => Promise<T>): Promise<T>
+}
+
+/** What a holder of the queue may do. Changes must be submitted before the turn ends, in the order made. */
+export interface Turn {
+  readonly copy: RoomCopy | undefined
+  decide(event: EventInput): Promise<Outcome>
+  /** Puts a copy in place of the working one; the answer publishes it, to be called after its commit. */
+  replace(copy: RoomCopy): (position: number) => void
+}
+
+export function createRoom(
+  deps: RoomDeps,
+  init: { roomId: RoomId; version: RoomVersion; copy?: RoomCopy; lastPosition?: number },
+): Room {
+  const { roomId, version } = init
+  const queue: Mutex = createMutex()
+  let copy = init.copy
+  let snapshot = copy === undefined ? undefined : toSnapshot(copy, init.lastPosition ?? 0)
+  let isVoid = false
+
+  const publisherOf = (published: RoomCopy) => (position: number) => {
+    snapshot = toSnapshot(published, position)
+  }
+
+  const turn: Turn = {
+    get copy() {
+      return copy
+    },
+    async decide(event) {
+      const { outcome, next } = await decideEvent(deps, version, roomId, copy, event, publisherOf)
+      if (next !== undefined) copy = next
+      return outcome
+    },
+    replace(next) {
+      copy = next
+      return publisherOf(next)
+    },
+  }
+
+  return {
+    roomId,
+    version,
+    get snapshot() {
+      return snapshot
+    },
+    get void() {
+      return isVoid
+    },
+    invalidate() {
+      isVoid = true
+    },
+    run: (work) =>
+      queue.run(() => {
+        if (isVoid) throw new RoomError('M_UNKNOWN', 'the last change could not be stored, try again')
+        return work(turn)
+      }),
+  }
+}

@@ -1,0 +1,37 @@
+/** What the users slice is made of. */
+import type { Committer } from '../kernel/committer.ts'
+import type { KeyedMutex } from '../kernel/mutex.ts'
+import type { Outbox } from '../outbox-types.ts'
+import type { Blobs, Clock, Federation, Log, Random, Signer, Store, Verifier } from '../ports.ts'
+import type { Rooms } from '../rooms/types.ts'
+
+export type UsersDeps = {
+  readonly store: Store
+  readonly committer: Committer
+  readonly blobs: Blobs
+  readonly clock: Clock
+  readonly random: Random
+  readonly signer: Signer
+  readonly verifier: Verifier
+  readonly federation: Federation
+  readonly outbox: Outbox
+  /** Asked at each use: rooms need users as much as users need rooms. */
+  readonly rooms: () => Rooms
+  readonly log: Log
+}
+
+export type UsersInit = {
+  /** Accounts that this node hosts at most; 1 in a tab. */
+  readonly maxAccounts?: number
+  /** Bytes of the largest upload. */
+  readonly maxUploadBytes?: number
+  /** Bytes of the media that one user may keep here. */
+  readonly maxMediaBytesPerUser?: number
+  /** Bytes of other servers' media that are kept. */
+  readonly maxRemoteMediaBytes?: number
+  /** log2 of the scrypt cost N of new password hashes. */
+  readonly passwordCost?: number
+}
+
+/** The parts of the slice share one mutex: a key is `<what> <user id>`. */
+export type UsersContext = UsersDeps & { readonly mutex: KeyedMutex }
