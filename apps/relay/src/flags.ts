@@ -13,7 +13,7 @@ export type Flags = {
 }
 
 export const DEFAULT_PORT = 8008
-export const DEFAULT_HOST = '127.0.0.1'
+const DEFAULT_HOST = '127.0.0.1'
 
 export const HELP: string = `Plexus relay: lets nodes find each other, and serves the web app.
 

@@ -11,12 +11,12 @@ import { createSecureContext } from 'node:tls'
 import { StartError } from './start-error.ts'
 
 /** Open connections at once, HTTP and WebSocket together. */
-export const MAX_CONNECTIONS = 4096
+const MAX_CONNECTIONS = 4096
 /** Time to send the head of a request, and all of it. */
-export const HEADERS_TIMEOUT_MS = 10_000
-export const REQUEST_TIMEOUT_MS = 30_000
+const HEADERS_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 30_000
 /** On stopping, connections that are still open after this are cut. */
-export const STOP_GRACE_MS = 1_000
+const STOP_GRACE_MS = 1_000
 
 export type Tls = { readonly cert: Buffer; readonly key: Buffer }
 
