@@ -1,0 +1,142 @@
+/**
+ * The Store port in memory, for tests and simulations: several owners can open one disk, one after the other takes
+ * over, and a disk can fail a commit, lose its process, or lose power.
+ */
+import { StoreError } from '@plexus/engine/ports'
+import type { Durability, Store, Write } from '@plexus/engine/ports'
+import { EPOCH_KEY, logicalWrite, SCHEMA_KEY } from './layout.ts'
+import type { PhysicalWrite } from './layout.ts'
+import type { Migration, OpenOptions } from './migrations.ts'
+import { fencedError, openStore, takeOver } from './physical.ts'
+import type { Physical } from './physical.ts'
+import { createSortedMap } from './sorted-map.ts'
+
+/** `crash-before` and `crash-after` kill all owners, with nothing or all of the commit applied. */
+export type Fault = 'none' | 'full' | 'failed' | 'crash-before' | 'crash-after'
+
+export type CommitAttempt = {
+  /** Counts these attempts from 0, over all owners of the disk. */
+  readonly number: number
+  readonly writes: readonly Write[]
+  readonly durability: Durability
+}
+
+export type MemoryDiskInit = {
+  /** Asked before each commit to a map by the current owner. May take its time: commits wait for each other. */
+  readonly fault?: (attempt: CommitAttempt) => Fault | Promise<Fault>
+  /** Keeps what `cutPower` needs; costs memory until the next strict commit. */
+  readonly losesPower?: boolean
+}
+
+export interface MemoryDisk {
+  /** As SIGKILL: every open store is closed for good; all commits are kept. */
+  kill(): void
+  /**
+   * As pulling the plug: every open store is closed for good, and of the relaxed commits after the last strict one only
+   * the first `kept` (default none) are kept. Needs `losesPower`.
+   */
+  cutPower(kept?: number): void
+  /** The number of relaxed commits that a power cut could lose. */
+  readonly unflushed: number
+  /** Takes the next epoch. @throws SchemaError */
+  connect(migrations: readonly Migration[]): Physical
+}
+
+/** Takes over the disk from whoever has it open. */
+export async function openMemoryStore(disk: MemoryDisk, options: OpenOptions = {}): Promise<Store> {
+  options.signal?.throwIfAborted()
+  const migrations = options.migrations ?? []
+  return openStore(disk.connect(migrations), migrations)
+}
+
+/** A store on a disk of its own. */
+export function createMemoryStore(): Promise<Store> {
+  return openMemoryStore(createMemoryDisk())
+}
+
+export function createMemoryDisk({ fault, losesPower = false }: MemoryDiskInit = {}): MemoryDisk {
+  const entries = createSortedMap()
+  /** Per relaxed commit that is not flushed: the values before it. */
+  let undo: PhysicalWrite[][] = []
+  let lives = 0
+  let attempts = 0
+  let queue: Promise<void> = Promise.resolve()
+
+  const write = ({ key, value }: PhysicalWrite): void => {
+    if (value === undefined) entries.delete(key)
+    else entries.set(key, value)
+  }
+  const apply = (writes: readonly PhysicalWrite[], durability: Durability): void => {
+    if (durability === 'strict') undo = []
+    else if (losesPower) undo.push(writes.map(({ key }) => ({ key, value: entries.get(key) })))
+    for (const each of writes) write(each)
+  }
+  const kill = (): void => {
+    lives += 1
+  }
+  const attempt = async (writes: readonly PhysicalWrite[], durability: Durability): Promise<Fault> => {
+    if (fault === undefined) return 'none'
+    const logical = writes.map(logicalWrite).filter((each) => each !== undefined)
+    if (logical.length === 0) return 'none'
+    const number = attempts
+    attempts += 1
+    return fault({ number, writes: logical, durability })
+  }
+
+  return {
+    kill,
+    cutPower(kept = 0) {
+      if (!losesPower) throw new TypeError('this disk was made without losesPower')
+      kill()
+      for (const before of undo.slice(kept).toReversed()) for (const each of before.toReversed()) write(each)
+      undo = []
+    },
+    get unflushed() {
+      return undo.length
+    },
+    connect(migrations) {
+      const found = { epoch: entries.get(EPOCH_KEY), schema: entries.get(SCHEMA_KEY) }
+      const { epoch, writes: owning } = takeOver(found, migrations)
+      apply(owning, 'strict')
+      const life = lives
+      const alive = (): void => {
+        if (life !== lives) throw new StoreError('closed', 'the process of this store was killed')
+      }
+      const commit = async (writes: readonly PhysicalWrite[], durability: Durability): Promise<void> => {
+        const checkOwner = (): void => {
+          alive()
+          if (entries.get(EPOCH_KEY) !== epoch) throw fencedError()
+        }
+        checkOwner()
+        const outcome = await attempt(writes, durability)
+        checkOwner()
+        if (outcome === 'full' || outcome === 'failed')
+          throw new StoreError(outcome, `injected fault: ${outcome}`)
+        if (outcome !== 'crash-before') apply(writes, durability)
+        if (outcome !== 'none') kill()
+        alive()
+      }
+      return {
+        async getMany(keys) {
+          alive()
+          return keys.map((key) => entries.get(key))
+        },
+        async range(lo, hi, limit, reverse) {
+          alive()
+          return entries.range(lo, hi, limit, reverse)
+        },
+        commit(writes, durability) {
+          const done = queue.then(() => commit(writes, durability))
+          queue = done.then(
+            () => undefined,
+            () => undefined,
+          )
+          return done
+        },
+        async close() {
+          await queue
+        },
+      }
+    },
+  }
+}
