@@ -1,6 +1,6 @@
 /** From a checked event to a decision, the next copy of the room, and the change that commits both. */
 import type { Decision, EventId, RoomId, RoomVersion, ServerName, StateMap, UserId } from '@plexus/core'
-import { decide, redact, resolve, serverOf } from '@plexus/core'
+import { decide, redact, resolve, serverOf, stateKeyOf } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import type { Write } from '../ports.ts'
 import type { RoomCopy, StateChange } from './copy.ts'
@@ -120,7 +120,8 @@ function refusedChange(
   const bases = event.pdu.prev_events.flatMap((id) => states.get(id) ?? [])
   const { group, writes } = groupOf(deps, `after ${event.id}`, after, bases)
   const draft = draftRecord(deps, roomId, event, group.id)
-  const record: EventRecord = { ...draft, verdict: decision.kind === 'reject' ? 'rejected' : 'softFailed', why }
+  const verdict = decision.kind === 'reject' ? 'rejected' : 'softFailed'
+  const record: EventRecord = { ...draft, ...replacedBy(event, decision.stateBefore), verdict, why }
   deps.events.stage(record)
   let final = record
   return {
@@ -163,7 +164,8 @@ async function acceptEvent(
   const after = groupOf(deps, `after ${event.id}`, decision.stateAfter, bases)
   const previous = new Set(event.pdu.prev_events)
   const heads = [...(copy?.heads ?? []).filter((id) => !previous.has(id)), event.id].sort()
-  const draft = draftRecord(deps, roomId, event, after.group.id)
+  const replaced = replacedBy(event, decision.stateBefore)
+  const draft = { ...draftRecord(deps, roomId, event, after.group.id), ...replaced }
   deps.events.stage(draft)
 
   states.set(event.id, after.group)
@@ -195,6 +197,12 @@ async function acceptEvent(
     publish: publisherOf(next),
   })
   return { outcome: { kind: 'accept', change }, next }
+}
+
+function replacedBy(event: EventInput, before: StateMap): Pick<EventRecord, 'replaced'> {
+  const key = stateKeyOf(event.pdu)
+  const replaced = key === undefined ? undefined : before.get(key)
+  return replaced === undefined ? {} : { replaced }
 }
 
 function missingBefore(event: EventInput): readonly EventId[] {

@@ -26,6 +26,8 @@ export type EventRecord = {
   readonly basis: 'full' | 'partial'
   /** State after the event; absent for outliers (events known only as state or auth events). */
   readonly stateGroup?: string
+  /** For a state event: the event that held its place in the state before it. */
+  readonly replaced?: EventId
   /** Place in the room's timeline; absent for outliers, rejected and soft-failed events. Backfilled ones are negative. */
   readonly order?: number
   /** The stream position at which it was committed. */

@@ -23,7 +23,7 @@ export function integerAt(object: JsonObject, key: string): number | undefined {
   return Number.isSafeInteger(value) ? (value as number) : undefined
 }
 
-/** Bytes of the value as JSON text, or more than `limit` when it is longer than that. */
+/** Length of the value as JSON text, in UTF-16 code units. */
 export function jsonSize(value: JsonValue): number {
   return JSON.stringify(value).length
 }

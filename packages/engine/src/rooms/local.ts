@@ -1,0 +1,193 @@
+/** Events that this node builds: built from its own state, signed, decided like any other, committed. */
+import type { EventId, EventTemplate, KeyId, Pdu, RoomId, RoomVersion, StateKey } from '@plexus/core'
+import {
+  authStateKeys,
+  buildEvent,
+  checkFormat,
+  encodeBase64,
+  MAX_PREV_EVENTS,
+  roomIdOf,
+  roomVersion,
+  signingBytes,
+  withSignature,
+} from '@plexus/core'
+import type { Change } from '../kernel/committer.ts'
+import { combineChanges } from '../kernel/committer.ts'
+import type { Clock, Signer } from '../ports.ts'
+import type { RoomCopy } from './copy.ts'
+import { clientTransactions } from './records.ts'
+import type { RoomRegistry } from './registry.ts'
+import type { EventInput, Room, RoomDeps, Turn } from './room.ts'
+import type { CreateRoom, EventRecord, NewEvent } from './types.ts'
+import { RoomError } from './types.ts'
+
+/** An own timestamp follows those of the previous events by at most this. DESIGN section 5 "Time" */
+export const MAX_TIMESTAMP_LEAD_MS = 300_000
+export const DEFAULT_ROOM_VERSION = '12'
+/** Events that `POST /createRoom` may ask for. */
+export const MAX_INITIAL_EVENTS = 200
+
+export type LocalDeps = RoomDeps & { readonly signer: Signer; readonly registry: RoomRegistry }
+
+/** Hash, signature and id: what makes a template an event. Only templates that this node built come here. */
+export async function signOwn(
+  deps: { readonly signer: Signer },
+  version: RoomVersion,
+  unsigned: Pdu,
+): Promise<EventInput> {
+  const signature = await deps.signer.sign(signingBytes(version, unsigned))
+  const pdu = withSignature(unsigned, deps.signer.name, deps.signer.keyId as KeyId, encodeBase64(signature))
+  const format = checkFormat(version, pdu)
+  if (format.kind === 'drop') {
+    throw new RoomError(format.why.code === 'too large' ? 'M_TOO_LARGE' : 'M_BAD_JSON', format.why.reason)
+  }
+  return { id: format.eventId, pdu: format.pdu, contentHashOk: true, own: true, distribute: true }
+}
+
+/** An event of the room's present: on its forward extremities, authorised by its current state. */
+export async function buildOwn(
+  deps: { readonly signer: Signer; readonly clock: Clock; readonly events: RoomDeps['events'] },
+  copy: RoomCopy,
+  template: EventTemplate,
+): Promise<EventInput> {
+  const heads = await deps.events.working(copy.heads)
+  const known = heads.filter((record): record is EventRecord => record !== undefined)
+  // The deepest first: the others are joined by the events that follow.
+  const parents = known.sort((a, b) => b.pdu.depth - a.pdu.depth).slice(0, MAX_PREV_EVENTS)
+  return signOwn(
+    deps,
+    copy.version,
+    buildEvent(copy.version, {
+      template,
+      roomId: copy.roomId,
+      prevEvents: parents.map(({ id, pdu }) => ({ id, depth: pdu.depth })),
+      authEvents: selectAuthEvents(copy, template),
+      now: ownTimestamp(
+        deps.clock.now(),
+        parents.map(({ pdu }) => pdu.origin_server_ts),
+      ),
+    }),
+  )
+}
+
+/** spec: server-server-api.md "Auth events selection" */
+export function selectAuthEvents(copy: RoomCopy, template: EventTemplate): readonly EventId[] {
+  const { stateKey, ...rest } = template
+  const keys: readonly StateKey[] = authStateKeys(copy.version, {
+    ...rest,
+    ...(stateKey === undefined ? {} : { state_key: stateKey }),
+  })
+  return keys.flatMap((key) => copy.current.state.get(key) ?? [])
+}
+
+export function ownTimestamp(now: number, parents: readonly number[]): number {
+  const latest = Math.max(now, ...parents)
+  return latest <= now + MAX_TIMESTAMP_LEAD_MS ? latest : now
+}
+
+/** Decides an own event; @throws RoomError with the rule that forbids it. */
+export async function decideOwn(turn: Turn, event: EventInput): Promise<Change> {
+  const outcome = await turn.decide(event)
+  if (outcome.kind === 'accept' && outcome.change !== undefined) return outcome.change
+  if (outcome.kind === 'missing') throw new RoomError('M_BAD_STATE', 'the room is not complete yet')
+  const why = 'why' in outcome ? outcome.why : undefined
+  throw new RoomError('M_FORBIDDEN', why ?? 'not allowed')
+}
+
+export interface LocalEvents {
+  send(roomId: RoomId, event: NewEvent): Promise<EventId>
+  create(room: CreateRoom): Promise<RoomId>
+}
+
+export function createLocalEvents(deps: LocalDeps): LocalEvents {
+  /** Sends of one client transaction that are under way. */
+  const underWay = new Map<string, Promise<EventId>>()
+
+  const sendOnce = async (room: Room, event: NewEvent): Promise<EventId> => {
+    const committed = await room.run(async (turn) => {
+      const { copy } = turn
+      if (copy === undefined) throw new RoomError('M_NOT_FOUND', 'this node is not in the room')
+      const { sender, transaction } = event
+      const input = await buildOwn(deps, copy, templateOf(event))
+      const change = await decideOwn(turn, {
+        ...input,
+        ...(transaction === undefined
+          ? {}
+          : { sentBy: { userId: sender, deviceId: transaction.deviceId, transactionId: transaction.id } }),
+      })
+      // Submitted within the turn, so that commits follow the order of decisions; awaited outside of it.
+      return { id: input.id, done: deps.committer.submit(change) }
+    })
+    await committed.done
+    return committed.id
+  }
+
+  const send = async (roomId: RoomId, event: NewEvent): Promise<EventId> => {
+    const room = await deps.registry.get(roomId)
+    if (room === undefined) throw new RoomError('M_NOT_FOUND', 'this node is not in the room')
+    const { sender, transaction } = event
+    if (transaction === undefined) return sendOnce(room, event)
+    const key = [sender, transaction.deviceId, roomId, transaction.id] as const
+    const name = JSON.stringify(key)
+    const running = underWay.get(name)
+    if (running !== undefined) return running
+    const result = clientTransactions.get(deps.store, key).then((known) => known ?? sendOnce(room, event))
+    underWay.set(name, result)
+    try {
+      return await result
+    } finally {
+      underWay.delete(name)
+    }
+  }
+
+  return { send, create: (room) => createRoomLocally(deps, room) }
+}
+
+function templateOf(event: NewEvent): EventTemplate {
+  return {
+    type: event.type,
+    sender: event.sender,
+    content: event.content,
+    ...(event.stateKey === undefined ? {} : { stateKey: event.stateKey }),
+    ...(event.redacts === undefined ? {} : { redacts: event.redacts }),
+  }
+}
+
+/** The create event and all that makes the room usable are one commit: a crash leaves no half-made room. */
+async function createRoomLocally(deps: LocalDeps, init: CreateRoom): Promise<RoomId> {
+  const version = roomVersion(init.version ?? DEFAULT_ROOM_VERSION)
+  if (version === undefined) throw new RoomError('M_UNSUPPORTED_ROOM_VERSION', `room version ${init.version}`)
+  if (init.initialState.length > MAX_INITIAL_EVENTS) throw new RoomError('M_TOO_LARGE', 'too many initial events')
+  const first = await signOwn(
+    deps,
+    version,
+    buildEvent(version, {
+      template: {
+        type: 'm.room.create',
+        sender: init.creator,
+        stateKey: '',
+        content: { ...init.creationContent, room_version: version.id },
+      },
+      prevEvents: [],
+      authEvents: [],
+      now: deps.clock.now(),
+    }),
+  )
+  const roomId = roomIdOf(version, first.pdu)
+  const room = await deps.registry.ensure(roomId, version)
+  const done = await room.run(async (turn) => {
+    const changes = [await decideOwn(turn, first)]
+    for (const { type, stateKey, content } of init.initialState) {
+      if (turn.copy === undefined) throw new Error('a create event made no room')
+      const event = await buildOwn(deps, turn.copy, { type, sender: init.creator, stateKey, content })
+      changes.push(await decideOwn(turn, event))
+    }
+    return { committed: deps.committer.submit(combineChanges(changes)) }
+  }).catch((error: unknown) => {
+    // Nobody knows the id of an unfinished room yet.
+    deps.registry.discard(roomId)
+    throw error
+  })
+  await done.committed
+  return roomId
+}

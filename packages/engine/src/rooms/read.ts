@@ -1,0 +1,98 @@
+/** What others may read of the rooms: committed events, states and timelines. */
+import type { EventId, ServerName, StateKey, StateMap, UserId } from '@plexus/core'
+import { serverOf, stateKeyOf } from '@plexus/core'
+import type { Store } from '../ports.ts'
+import type { EventStore } from './event-store.ts'
+import { deltas, memberships, timelines } from './records.ts'
+import type { RoomRegistry } from './registry.ts'
+import type { StateGroups } from './state-groups.ts'
+import type { EventRecord, RoomSnapshot, Rooms } from './types.ts'
+
+/** Largest page of a timeline. */
+export const MAX_TIMELINE_PAGE = 1_000
+
+type Reader = Pick<
+  Rooms,
+  | 'snapshot'
+  | 'event'
+  | 'events'
+  | 'stateAfter'
+  | 'stateBefore'
+  | 'stateEvents'
+  | 'timeline'
+  | 'stateDeltas'
+  | 'memberships'
+  | 'membership'
+  | 'localMembers'
+>
+
+export type ReadDeps = {
+  readonly store: Store
+  readonly events: EventStore
+  readonly groups: StateGroups
+  readonly registry: RoomRegistry
+  readonly ownName: ServerName
+}
+
+export function createReader(deps: ReadDeps): Reader {
+  const { store, events, groups, registry, ownName } = deps
+
+  const stateAfter = async (id: EventId): Promise<StateMap | undefined> => {
+    const group = (await events.get(id))?.stateGroup
+    return group === undefined ? undefined : (await groups.load(group)).state
+  }
+
+  return {
+    async snapshot(roomId) {
+      return (await registry.get(roomId))?.snapshot
+    },
+    event: (id) => events.get(id),
+    events: (ids) => events.getMany(ids),
+    stateAfter,
+    stateBefore: (id) => stateBefore(deps, id, stateAfter),
+    async stateEvents(state: StateMap, keys?: readonly StateKey[]) {
+      const ids = keys === undefined ? [...state.values()] : keys.flatMap((key) => state.get(key) ?? [])
+      return present(await events.getMany(ids))
+    },
+    async timeline(roomId, { from, to, direction, limit }) {
+      const size = Math.min(limit, MAX_TIMELINE_PAGE)
+      const reverse = direction === 'b'
+      const entries = await timelines.range(store, [roomId], from + 1, to + 1, { limit: size + 1, reverse })
+      const page = entries.slice(0, size)
+      const records = present(await events.getMany(page.map(([, id]) => id)))
+      const last = page.at(-1)?.[0][1]
+      return entries.length > size && last !== undefined ? { events: records, next: reverse ? last - 1 : last } : { events: records }
+    },
+    async stateDeltas(roomId, from, to) {
+      const entries = await deltas.range(store, [roomId], from + 1, to + 1)
+      return entries.map(([[, position], changes]) => ({ position, changes }))
+    },
+    async memberships(userId) {
+      return (await memberships.list(store, [userId])).map(([, record]) => record)
+    },
+    membership: (userId, roomId) => memberships.get(store, [userId, roomId]),
+    localMembers: (snapshot: RoomSnapshot): readonly UserId[] =>
+      snapshot.joinedMembers.filter((user) => serverOf(user) === ownName),
+  }
+}
+
+/** The state before an event: that after it with the event's own entry put back, or that of its only parent. */
+async function stateBefore(
+  deps: ReadDeps,
+  id: EventId,
+  stateAfter: (id: EventId) => Promise<StateMap | undefined>,
+): Promise<StateMap | undefined> {
+  const record = await deps.events.get(id)
+  const after = record === undefined ? undefined : await stateAfter(id)
+  if (record === undefined || after === undefined) return undefined
+  const key = stateKeyOf(record.pdu)
+  if (key === undefined || record.verdict === 'rejected' || after.get(key) !== id) return after
+  const before = new Map(after)
+  before.delete(key)
+  if (record.replaced !== undefined) before.set(key, record.replaced)
+  return before
+}
+
+function present(records: readonly (EventRecord | undefined)[]): EventRecord[] {
+  return records.filter((record) => record !== undefined)
+}

@@ -1,0 +1,96 @@
+/** The rooms of this node, loaded when asked for. */
+import type { RoomId, RoomVersion, UserId } from '@plexus/core'
+import { roomVersion } from '@plexus/core'
+import type { RoomCopy } from './copy.ts'
+import { memberOf, membershipOf } from './copy.ts'
+import { rooms } from './records.ts'
+import type { Room, RoomDeps } from './room.ts'
+import { createRoom } from './room.ts'
+
+export interface RoomRegistry {
+  /** The room as loaded; `undefined` where this node holds no state of it. */
+  get(roomId: RoomId): Promise<Room | undefined>
+  /** The room, made empty when there is none: for a create event or a join through another server. */
+  ensure(roomId: RoomId, version: RoomVersion): Promise<Room>
+  /** Forgets a room of which nothing was committed. */
+  discard(roomId: RoomId): void
+  /** All rooms with state in the store. */
+  ids(): Promise<readonly RoomId[]>
+}
+
+export function createRoomRegistry(deps: RoomDeps): RoomRegistry {
+  const open = new Map<RoomId, Promise<Room | undefined>>()
+
+  deps.committer.onFailure(() => {
+    for (const room of open.values()) room.then((loaded) => loaded?.invalidate(), ignoreFailedLoad)
+    open.clear()
+    deps.events.clear()
+    deps.groups.clear()
+  })
+
+  const get = async (roomId: RoomId): Promise<Room | undefined> => {
+    let room = open.get(roomId)
+    if (room === undefined) {
+      room = loadRoom(deps, roomId)
+      open.set(roomId, room)
+      room.catch(() => open.delete(roomId))
+    }
+    const loaded = await room
+    // An unknown room is asked for anew each time, so that strangers' ids take no memory.
+    if (loaded === undefined && open.get(roomId) === room) open.delete(roomId)
+    return loaded
+  }
+
+  return {
+    get,
+    async ensure(roomId, version) {
+      const known = await get(roomId)
+      if (known !== undefined) return known
+      const racing = open.get(roomId)
+      if (racing !== undefined) return (await racing) ?? this.ensure(roomId, version)
+      const room = createRoom(deps, { roomId, version })
+      open.set(roomId, Promise.resolve(room))
+      return room
+    },
+    discard(roomId) {
+      open.get(roomId)?.then((room) => room?.invalidate(), ignoreFailedLoad)
+      open.delete(roomId)
+      deps.events.discard(roomId)
+    },
+    async ids() {
+      return (await rooms.list(deps.store, [])).map(([[roomId]]) => roomId)
+    },
+  }
+}
+
+/** A room that failed to load has nothing to invalidate; whoever asked for it got the error. */
+function ignoreFailedLoad(): undefined {
+  return undefined
+}
+
+async function loadRoom(deps: RoomDeps, roomId: RoomId): Promise<Room | undefined> {
+  const record = await rooms.get(deps.store, [roomId])
+  if (record === undefined) return undefined
+  const version = roomVersion(record.version)
+  const create = await deps.events.get(record.createId)
+  if (version === undefined || create === undefined) throw new Error(`the stored room ${roomId} cannot be read`)
+  const current = await deps.groups.load(record.stateGroup)
+  const members = [...current.state].filter(([key]) => memberOf(key) !== undefined)
+  const memberEvents = await deps.events.getMany(members.map(([, id]) => id))
+  const joined = new Set<UserId>()
+  members.forEach(([key], index) => {
+    const user = memberOf(key)
+    if (user !== undefined && membershipOf(memberEvents[index]?.pdu) === 'join') joined.add(user)
+  })
+  const copy: RoomCopy = {
+    roomId,
+    version,
+    create: { id: create.id, pdu: create.pdu },
+    heads: record.heads,
+    current,
+    joined,
+    lowestOrder: record.lowestOrder,
+    backward: record.backward,
+  }
+  return createRoom(deps, { roomId, version, copy, lastPosition: record.lastPosition })
+}
