@@ -58,7 +58,12 @@ export interface Blobs {
 // --- Network ---------------------------------------------------------------------------------------------------
 
 /** What travels: the request as X-Matrix signs it, and between Plexus nodes the envelope around it. */
-export type EnvelopedRequest = { readonly request: SignedRequest; readonly envelope: Envelope }
+export type EnvelopedRequest = {
+  readonly request: SignedRequest
+  readonly envelope: Envelope
+  /** The origin's signature of `envelopeBytes(envelope)`, unpadded base64 of 64 bytes. */
+  readonly signature: string
+}
 
 /** The committed sequence of one incarnation of the requester, see DESIGN "End-to-end acknowledgement". */
 export type Acknowledgement = { readonly incarnation: string; readonly committed: number }
