@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const bin = join(root, 'node_modules', '.bin')
+const PARENT_CHECK_MS = 500
 const stamp = join(root, 'node_modules', '.plexus-lock')
 
 /** What an installation depends on; a changed script or version of the root package alone installs nothing. */
@@ -62,4 +63,9 @@ const child = spawn(node, [join(root, script), ...args], {
   env: { ...process.env, PATH: bin + delimiter + process.env.PATH },
 })
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+// npm that is killed tells nobody. Only under npm: whoever started this directly may leave it running.
+if (process.env.npm_lifecycle_event !== undefined) {
+  const parent = process.ppid
+  setInterval(() => process.ppid === parent || child.kill('SIGTERM'), PARENT_CHECK_MS).unref()
+}
 child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]))

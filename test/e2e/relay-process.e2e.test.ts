@@ -85,10 +85,10 @@ describe('the relay process', () => {
 
 describe('npm start', () => {
   it('passes signals on, and leaves no server behind when it is killed', async () => {
-    const args = ['scripts/run.mjs', 'apps/relay/src/main.ts', '--data', data, '--port', '0']
+    const args = ['start', '--', '--data', data, '--port', '0']
     const exits: (number | NodeJS.Signals | null)[] = []
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-      const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
+      const child = spawn('npm', args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
       const gone = new Promise<number | NodeJS.Signals | null>((resolve) => {
         child.once('exit', (code, by) => resolve(code ?? by))
       })
