@@ -3,6 +3,7 @@ import { checkAuth } from './auth/check-auth.ts'
 import type { AuthState } from './auth/context.ts'
 import { mayRedactOthers, redactionTarget } from './auth/redaction.ts'
 import { authStateKeys } from './auth/selection.ts'
+import { createIdOf } from './create-id.ts'
 import type { FormatFailure } from './format.ts'
 import { claimedRoomId, createEventIdOf } from './hash.ts'
 import type { EventId, RoomId } from './ids.ts'
@@ -86,6 +87,23 @@ export function decide(input: DecideInput): Decision {
   return before.kind === 'need' ? need(before.events) : decideIn(input, create, before.state)
 }
 
+/**
+ * Check 4 alone, for an event that is known as state or auth event only; `undefined` means accepted. `view` must
+ * hold its auth events and the room's create event.
+ */
+export function checkOutlier(
+  input: Pick<DecideInput, 'version' | 'roomId' | 'event' | 'view'>,
+): AuthFailure | undefined {
+  const { version, roomId, event, view } = input
+  if (event.pdu.room_id === undefined) {
+    return checkAuth(version, event.pdu, { create: event.pdu, get: () => undefined })
+  }
+  const createId = createIdOf(version, event.pdu)
+  const create = createId === undefined ? undefined : view.get(createId)
+  if (create === undefined) return { rule: `v${version.id} auth 2`, reason: `no create event of ${roomId}` }
+  return checkByAuthEvents(input, create)
+}
+
 /** The event that starts a room. Rule 1 needs no state. */
 function decideFirst({ version, event }: DecideInput): Decision {
   const stateBefore: StateMap = new Map()
@@ -119,7 +137,7 @@ function decideIn(input: DecideInput, create: KnownEvent, stateBefore: StateMap)
 }
 
 function checkByAuthEvents(
-  { version, roomId, event, view }: DecideInput,
+  { version, roomId, event, view }: Pick<DecideInput, 'version' | 'roomId' | 'event' | 'view'>,
   create: KnownEvent,
 ): AuthFailure | undefined {
   const named = authEventState(event.pdu, view)
