@@ -1,0 +1,116 @@
+/**
+ * Events that are known as state or auth events only, with no place in the timeline: of a join, of a gap, of history.
+ * They are judged by their own auth events. spec: server-server-api.md "Checks performed on receipt of a PDU" 4
+ */
+import type { EventId, EventView, KnownEvent, Pdu, RoomId, RoomVersion } from '@plexus/core'
+import { checkOutlier, createIdOf } from '@plexus/core'
+import type { Write } from '../ports.ts'
+import type { EventStore } from './event-store.ts'
+import { events } from './records.ts'
+import type { EventRecord } from './types.ts'
+import type { CheckedEvent } from './verify.ts'
+
+export type OutlierInput = {
+  readonly version: RoomVersion
+  readonly roomId: RoomId
+  readonly receivedAt: number
+  readonly basis: 'full' | 'partial'
+}
+
+export type Outliers = {
+  /** Those that could be judged, accepted and rejected, not yet kept. */
+  readonly records: readonly EventRecord[]
+  /** Auth events that some of the others name and nobody gave. */
+  readonly missing: readonly EventId[]
+}
+
+/** Judges events in the order of their auth events, which may be among them. Events that are known are left out. */
+export async function judgeOutliers(
+  store: EventStore,
+  input: OutlierInput,
+  checked: readonly CheckedEvent[],
+): Promise<Outliers> {
+  const byId = new Map(checked.map((event) => [event.id, event]))
+  const needs = ({ pdu }: CheckedEvent): readonly EventId[] => neededBy(input.version, pdu)
+  const outside = new Set(checked.flatMap(needs).filter((id) => !byId.has(id)))
+  const known = new Map<EventId, KnownEvent>()
+  for (const record of await store.working([...byId.keys(), ...outside])) {
+    if (record === undefined || record.roomId !== input.roomId) continue
+    byId.delete(record.id)
+    known.set(record.id, toKnown(record))
+  }
+  const view: EventView = { get: (id) => known.get(id) }
+  const missing = new Set<EventId>()
+  const records: EventRecord[] = []
+  for (const event of topological(byId, needs)) {
+    const absent = needs(event).filter((id) => !known.has(id))
+    for (const id of absent) if (!byId.has(id)) missing.add(id)
+    if (absent.length > 0) continue
+    const why = checkOutlier({ version: input.version, roomId: input.roomId, event, view })
+    const record: EventRecord = {
+      id: event.id,
+      roomId: input.roomId,
+      pdu: event.pdu,
+      verdict: why === undefined ? 'accepted' : 'rejected',
+      ...(why === undefined ? {} : { why: `${why.rule}: ${why.reason}` }),
+      basis: input.basis,
+      position: 0,
+      ...(event.contentHashOk ? {} : { hashMismatch: true as const }),
+      receivedAt: input.receivedAt,
+    }
+    known.set(event.id, toKnown(record))
+    records.push(record)
+  }
+  return { records, missing: [...missing] }
+}
+
+function toKnown(record: EventRecord): KnownEvent {
+  return { id: record.id, pdu: record.pdu, verdict: record.verdict === 'rejected' ? 'rejected' : 'accepted' }
+}
+
+/** What must be known before an event can be judged: its auth events, and the create event, which is none of them. */
+function neededBy(version: RoomVersion, pdu: Pdu): readonly EventId[] {
+  const create = createIdOf(version, pdu)
+  return create === undefined ? pdu.auth_events : [create, ...pdu.auth_events]
+}
+
+/** Each event after its previous events. */
+export function inRoomOrder(events: ReadonlyMap<EventId, CheckedEvent>): readonly CheckedEvent[] {
+  return topological(events, (event) => event.pdu.prev_events)
+}
+
+/** What is in a cycle, which hashes make impossible, is left out. */
+function topological(
+  events: ReadonlyMap<EventId, CheckedEvent>,
+  parentsOf: (event: CheckedEvent) => readonly EventId[],
+): readonly CheckedEvent[] {
+  const waitingFor = new Map<EventId, number>()
+  const children = new Map<EventId, CheckedEvent[]>()
+  const ready: CheckedEvent[] = []
+  for (const event of events.values()) {
+    const parents = [...new Set(parentsOf(event))].filter((id) => events.has(id))
+    waitingFor.set(event.id, parents.length)
+    if (parents.length === 0) ready.push(event)
+    for (const id of parents) {
+      const list = children.get(id)
+      if (list === undefined) children.set(id, [event])
+      else list.push(event)
+    }
+  }
+  const ordered: CheckedEvent[] = []
+  // `ready` grows while it is read.
+  for (const event of ready) {
+    ordered.push(event)
+    for (const child of children.get(event.id) ?? []) {
+      const left = (waitingFor.get(child.id) ?? 0) - 1
+      waitingFor.set(child.id, left)
+      if (left === 0) ready.push(child)
+    }
+  }
+  return ordered
+}
+
+/** The writes that keep outliers; they are readable once the change that holds the writes is published. */
+export function outlierWrites(records: readonly EventRecord[], position: number): Write[] {
+  return records.map((record) => events.put([record.id], { ...record, position }))
+}
