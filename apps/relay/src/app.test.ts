@@ -1,7 +1,10 @@
+import 'reflect-metadata'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:https'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { X509CertificateGenerator } from '@peculiar/x509'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type RelayApp, startRelayApp } from './app.ts'
@@ -26,6 +29,24 @@ async function start(...args: string[]): Promise<RelayApp & { readonly log: () =
     log: () => lines.join(''),
     [Symbol.asyncDispose]: () => app[Symbol.asyncDispose](),
   }
+}
+
+/** A self-signed certificate, valid for an hour. */
+async function writeCertificate(certFile: string, keyFile: string): Promise<void> {
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
+  const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
+  const notAfter = new Date(Date.now() + 3_600_000)
+  const names = { name: 'CN=relay.example.org', serialNumber: '01', notAfter }
+  const cert = await X509CertificateGenerator.createSelfSigned(
+    { ...names, signingAlgorithm: algorithm, keys },
+    crypto,
+  )
+  const der = Buffer.from(await crypto.subtle.exportKey('pkcs8', keys.privateKey))
+  writeFileSync(certFile, cert.toString('pem'))
+  writeFileSync(
+    keyFile,
+    `-----BEGIN PRIVATE KEY-----\n${der.toString('base64')}\n-----END PRIVATE KEY-----\n`,
+  )
 }
 
 describe('the relay app', () => {
@@ -65,6 +86,19 @@ describe('the relay app', () => {
     expect(app.log()).not.toContain('the port was')
   })
 
+  it('does not run twice on one data folder', async () => {
+    await using first = await start('--port', '0')
+    const { port } = new URL(first.address)
+    await expect(start()).rejects.toThrow(new RegExp(`^port ${port} is taken: a relay already runs.*--port`))
+    await expect(start('--port', '0')).rejects.toThrow(/^a relay already runs on the data folder/)
+  })
+
+  it('says which file of the data folder is damaged', async () => {
+    mkdirSync(join(scratch, 'data'))
+    writeFileSync(join(scratch, 'data', 'lock'), 'x'.repeat(5000))
+    await expect(start('--port', '0')).rejects.toThrow(/^the file lock in .* is damaged: delete it$/)
+  })
+
   it('names the flag for an address of another machine', async () => {
     await expect(start('--port', '0', '--host', '192.0.2.1')).rejects.toThrow(/192\.0\.2\.1 .*--host$/)
   })
@@ -78,6 +112,20 @@ describe('the relay app', () => {
   it('gives the public address when it has one', async () => {
     await using app = await start('--port', '0', '--public-url', 'https://relay.example.org')
     expect(app.address).toBe('https://relay.example.org/')
+  })
+
+  it('speaks HTTPS with a certificate, and leaves its name to it', async () => {
+    const [cert, key] = [join(scratch, 'cert.pem'), join(scratch, 'key.pem')]
+    await writeCertificate(cert, key)
+    await using app = await start('--port', '0', '--tls-cert', cert, '--tls-key', key)
+    expect(app.address).toMatch(/^https:\/\/127\.0\.0\.1:/)
+    const status = await new Promise((resolve, reject) => {
+      const options = { rejectUnauthorized: false, headers: { host: 'localhost' } }
+      request(app.address, options, (response) => resolve(response.resume().statusCode))
+        .on('error', reject)
+        .end()
+    })
+    expect(status).toBe(200)
   })
 
   it('names the file of a certificate that is not one, and shows none of it', async () => {

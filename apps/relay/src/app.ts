@@ -1,10 +1,12 @@
+import { acquireFolderLock } from '@plexus/store/folder-lock'
 import type { Logger } from 'pino'
 import { addressToOpen, isLoopback, isWildcard } from './addresses.ts'
-import { openDataFolder } from './data-folder.ts'
+import { type DataFolder, openDataFolder } from './data-folder.ts'
 import { DEFAULT_PORT, type Flags } from './flags.ts'
 import { close, createServer, listen, readTls } from './listen.ts'
 import { createSite, type NetworkConfig } from './site.ts'
 import { readSnapshot } from './snapshot.ts'
+import { StartError } from './start-error.ts'
 
 /** A running relay. Its port is open until it is disposed of. */
 export interface RelayApp extends AsyncDisposable {
@@ -12,39 +14,56 @@ export interface RelayApp extends AsyncDisposable {
   readonly address: string
 }
 
-/**
- * Starts the relay and serves the app that `build` answers with, a folder.
- * @throws StartError for what the person who started it can mend.
- */
-export async function startRelayApp(
-  deps: { readonly log: Logger; readonly build: () => Promise<string> },
-  flags: Flags,
-): Promise<RelayApp> {
-  const { log } = deps
+type Deps = {
+  readonly log: Logger
+  /** Builds the web app; answers with the folder that it is in. */
+  readonly build: () => Promise<string>
+}
+
+/** Two relays with one identity would each get half of what is meant for it. */
+async function lock(data: DataFolder, port: number): Promise<AsyncDisposable> {
+  const owner = await acquireFolderLock(data.path).catch((error: unknown) => {
+    throw new StartError(`the file lock in ${data.path} is damaged: delete it`, { cause: error })
+  })
+  if (owner !== undefined) return { [Symbol.asyncDispose]: () => owner.release() }
+  const what = port === data.port ? `port ${port} is taken: a relay` : 'a relay'
+  const advice = 'stop it, or give this one its own --port and --data'
+  throw new StartError(`${what} already runs on the data folder ${data.path}; ${advice}`)
+}
+
+function warn(log: Logger, flags: Flags, before: number | undefined, port: number): void {
+  if (before !== undefined && before !== port) {
+    log.warn(`the port was ${before} before: accounts made at that address are only there, --port ${before}`)
+  }
+  if (!isLoopback(flags.host) && flags.tls === undefined && flags.publicUrl === undefined) {
+    log.warn('browsers on other machines need HTTPS: give --tls-cert and --tls-key, or --public-url')
+  }
+}
+
+/** @throws StartError for what the person who started it can mend. */
+export async function startRelayApp(deps: Deps, flags: Flags): Promise<RelayApp> {
+  await using started = new AsyncDisposableStack()
   const data = openDataFolder(flags.data)
+  const wanted = flags.port ?? data.port ?? DEFAULT_PORT
+  started.use(await lock(data, wanted))
   const tls = flags.tls === undefined ? undefined : readTls(flags.tls)
   const assets = readSnapshot(await deps.build())
   const network = (): NetworkConfig => ({ relays: [], iceServers: [] })
   const reachesLoopback = isWildcard(flags.host) || flags.host === '127.0.0.1'
   const redirectLocalhost = reachesLoopback && tls === undefined && flags.publicUrl === undefined
   const server = createServer(tls, createSite({ assets, network, redirectLocalhost }))
-  const port = await listen(server, flags.host, flags.port ?? data.port ?? DEFAULT_PORT)
+  const port = await listen(server, flags.host, wanted)
+  started.defer(() => close(server))
   data.rememberPort(port)
-  if (data.port !== undefined && data.port !== port) {
-    log.warn(
-      `the port was ${data.port} before: accounts made at that address are only there, --port ${data.port}`,
-    )
-  }
-  if (!isLoopback(flags.host) && tls === undefined && flags.publicUrl === undefined) {
-    log.warn('browsers on other machines need HTTPS: give --tls-cert and --tls-key, or --public-url')
-  }
+  warn(deps.log, flags, data.port, port)
   const address = addressToOpen({ ...flags, port, secure: tls !== undefined })
-  log.info({ address, data: data.path }, 'started')
+  deps.log.info({ address, data: data.path }, 'started')
+  const running = started.move()
   return {
     address,
     async [Symbol.asyncDispose]() {
-      await close(server)
-      log.info('stopped')
+      await running.disposeAsync()
+      deps.log.info('stopped')
     },
   }
 }

@@ -10,6 +10,8 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 /** A stop that takes longer is cut short. */
 const STOP_LIMIT_MS = 5_000
 
+// What the relay keeps is for its owner only, whichever library writes it.
+process.umask(0o077)
 const log = createLog()
 
 process.on('uncaughtException', (error) => {
