@@ -1,6 +1,13 @@
+import { rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
 import { launchOptions } from './scripts/chromium.ts'
+
+// What a context in memory stores never meets the disk, so browser tests run on a profile, a new one for each run.
+const profile = join(tmpdir(), `plexus-browser-${process.pid}`)
+process.on('exit', () => rmSync(profile, { recursive: true, force: true }))
 
 export default defineConfig({
   test: {
@@ -19,12 +26,14 @@ export default defineConfig({
           name: 'browser',
           include: ['packages/**/*.browser.test.ts', 'apps/**/*.browser.test.ts'],
           sequence: { groupOrder: 1 },
+          // One profile cannot be shared by parallel sessions.
+          fileParallelism: false,
           browser: {
             enabled: true,
             headless: true,
             screenshotFailures: false,
             instances: [{ browser: 'chromium' }],
-            provider: playwright({ launchOptions: launchOptions() }),
+            provider: playwright({ launchOptions: launchOptions(), persistentContext: profile }),
           },
         },
       },

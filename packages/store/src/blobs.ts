@@ -23,17 +23,35 @@ export function createBlobs(files: BlobFiles): Blobs {
     if (bytes === undefined) return undefined
     return (await hashOf(bytes.slice())) === hash ? bytes : undefined
   }
+  const inTurn = createTurns()
   return {
     get,
     async put(bytes) {
       const copy = bytes.slice()
       const hash = await hashOf(copy)
-      if ((await get(hash)) === undefined) await files.write(hash, copy)
+      await inTurn(hash, async () => {
+        if ((await get(hash)) === undefined) await files.write(hash, copy)
+      })
       return hash
     },
     async delete(hash) {
-      if (HASH.test(hash)) await files.remove(hash)
+      if (HASH.test(hash)) await inTurn(hash, () => files.remove(hash))
     },
+  }
+}
+
+/** Changes of one blob wait for each other. */
+function createTurns(): (hash: string, work: () => Promise<void>) => Promise<void> {
+  const last = new Map<string, Promise<void>>()
+  return async (hash, work) => {
+    const before = last.get(hash)
+    const turn = before === undefined ? work() : before.then(work, work)
+    last.set(hash, turn)
+    try {
+      await turn
+    } finally {
+      if (last.get(hash) === turn) last.delete(hash)
+    }
   }
 }
 
