@@ -1,0 +1,78 @@
+/**
+ * Proves who sent a request, and that it was meant for this server and for this time.
+ * spec: server-server-api.md "Request Authentication"; the envelope is Plexus's own.
+ */
+import type { ServerName } from '@plexus/core'
+import { decodeBase64 } from '@plexus/core'
+import {
+  envelopeBytes,
+  keyOfName,
+  MAX_CLOCK_SKEW_MS,
+  parseEnvelope,
+  parseSignedRequest,
+  requestBytes,
+  requestHash,
+  type Envelope,
+  type SignedRequest,
+} from '@plexus/core/names'
+import type { Clock, EnvelopedRequest, Verifier } from '@plexus/engine/ports'
+import { ApiError } from './answer.ts'
+import { ENVELOPE_LIFETIME_MS, MAX_REQUEST_BYTES } from './bounds.ts'
+
+export type Authenticator = {
+  readonly serverName: ServerName
+  readonly verifier: Verifier
+  readonly clock: Clock
+}
+
+export type Proven = { readonly request: SignedRequest; readonly envelope: Envelope }
+
+/** @throws ApiError M_BAD_JSON, M_TOO_LARGE, M_UNAUTHORIZED. */
+export async function authenticate(
+  { serverName, verifier, clock }: Authenticator,
+  enveloped: EnvelopedRequest,
+): Promise<Proven> {
+  // A carrier is not trusted to have parsed what it brings.
+  const request = parseSignedRequest(enveloped.request)
+  const envelope = parseEnvelope(enveloped.envelope)
+  if (request === undefined || envelope === undefined)
+    throw new ApiError(400, 'M_BAD_JSON', 'not a signed request')
+  if (request.destination !== serverName) throw unauthorized('the request is for another server')
+  if (request.origin === serverName) throw unauthorized('the request claims to be from this server')
+  const publicKey = keyOfName(request.origin)
+  if (publicKey === undefined) throw unauthorized('servers whose name is not a key are not supported')
+  checkTime(envelope, clock.now())
+  const message = requestBytes(request)
+  if (message.length > MAX_REQUEST_BYTES) throw new ApiError(413, 'M_TOO_LARGE', 'the request is too large')
+  if (envelope.requestHash !== requestHash(request)) throw unauthorized('the envelope is of another request')
+  const checks = [
+    { publicKey, message, signature: signatureOf(onlySignature(request)) },
+    { publicKey, message: envelopeBytes(envelope), signature: signatureOf(enveloped.signature) },
+  ]
+  const answers = await verifier.verify(checks)
+  if (answers.length !== checks.length || answers.includes(false))
+    throw unauthorized('the signature does not match')
+  return { request, envelope }
+}
+
+function checkTime({ expires }: Envelope, now: number): void {
+  if (expires <= now - MAX_CLOCK_SKEW_MS) throw unauthorized('the request has expired')
+  if (expires > now + ENVELOPE_LIFETIME_MS + MAX_CLOCK_SKEW_MS)
+    throw unauthorized('the request expires too late')
+}
+
+/** A server whose name is its key has one key. */
+function onlySignature(request: SignedRequest): string | undefined {
+  const signatures = Object.values(request.signatures[request.origin] ?? {})
+  return signatures.length === 1 ? signatures[0] : undefined
+}
+
+function signatureOf(text: unknown): Uint8Array {
+  const bytes = typeof text === 'string' ? decodeBase64(text) : undefined
+  if (bytes?.length !== 64) throw unauthorized('the request is not signed by one key')
+  return bytes
+}
+
+function unauthorized(message: string): ApiError {
+  return new ApiError(401, 'M_UNAUTHORIZED', message)
+}

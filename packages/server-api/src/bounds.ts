@@ -1,0 +1,58 @@
+/** Named bounds of the Server-Server API: what one request or answer may cost. */
+
+/** How long a request of ours may be on its way. */
+export const ENVELOPE_LIFETIME_MS = 120_000
+
+/** Requests of one origin's incarnation that are remembered, so that none counts twice. */
+export const MAX_REPLAY_ENTRIES = 512
+/** Incarnations whose requests are remembered; further ones wait until old requests have expired. */
+export const MAX_REPLAY_WINDOWS = 1_024
+
+/** Bytes of a request in canonical JSON: `MAX_TRANSACTION_PDUS` and `MAX_TRANSACTION_EDUS` fit. */
+export const MAX_REQUEST_BYTES: number = 12 * 1024 * 1024
+
+/** Longest path or query parameter, in characters. */
+export const MAX_PARAMETER_LENGTH = 1_024
+/** Longest `txnId`, in characters. */
+export const MAX_TRANSACTION_ID_LENGTH = 255
+
+/** spec: server-server-api.md "Transactions" */
+export const MAX_TRANSACTION_PDUS = 50
+/** spec: server-server-api.md "Transactions" */
+export const MAX_TRANSACTION_EDUS = 100
+
+/** Events of state, and of an auth chain, in one answer. */
+export const MAX_STATE_EVENTS = 50_000
+/** Events that one `/backfill` or `/get_missing_events` gives or takes. */
+export const MAX_HISTORY_EVENTS = 100
+/** Event ids in one request. */
+export const MAX_QUERIED_EVENTS = 100
+/** Room versions that a requester may list. */
+export const MAX_ROOM_VERSIONS = 64
+/** Entries of `invite_room_state`. */
+export const MAX_INVITE_STATE_EVENTS = 64
+/** Servers in the answer to an alias query. */
+export const MAX_ALIAS_SERVERS = 256
+
+/** Users in one key query or claim, and devices of one user. */
+export const MAX_QUERIED_USERS = 1_000
+export const MAX_QUERIED_DEVICES = 1_000
+
+/** Bytes of an answer that holds no room state, events or media. */
+export const MAX_SMALL_ANSWER_BYTES: number = 256 * 1024
+/** Bytes of an answer with key material of many users. */
+export const MAX_KEYS_ANSWER_BYTES: number = 8 * 1024 * 1024
+/** Bytes of an answer with at most `MAX_HISTORY_EVENTS` events. */
+export const MAX_HISTORY_ANSWER_BYTES: number = 8 * 1024 * 1024
+/** Bytes of an answer with room state. */
+export const MAX_STATE_ANSWER_BYTES: number = 64 * 1024 * 1024
+/** Bytes of a multipart answer beyond those of its media. */
+export const MAX_MULTIPART_OVERHEAD_BYTES = 16_384
+
+/** Characters that are kept of another server's error text. */
+export const MAX_ERROR_LENGTH = 512
+
+/** How long an answer is waited for. */
+export const DEFAULT_TIMEOUT_MS = 30_000
+/** The same for answers with room state or media. */
+export const LONG_TIMEOUT_MS = 90_000

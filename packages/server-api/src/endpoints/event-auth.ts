@@ -1,0 +1,41 @@
+/**
+ * GET /_matrix/federation/v1/event_auth/{roomId}/{eventId}.
+ * spec: v1.19 server-server-api.md#get_matrixfederationv1event_authroomideventid
+ */
+import type { EventId } from '@plexus/core'
+import type { EventRecord } from '@plexus/engine'
+import { ApiError } from '../answer.ts'
+import { MAX_STATE_EVENTS } from '../bounds.ts'
+import { pathOf, type Endpoint } from '../request.ts'
+import { eventId, roomId } from '../schema.ts'
+import { openRoomOfMember, type Services } from '../services.ts'
+
+export const eventAuth: Endpoint<Services> = {
+  method: 'GET',
+  path: '/_matrix/federation/v1/event_auth/{roomId}/{eventId}',
+  async handle(services, request) {
+    const room = pathOf(request, 'roomId', roomId)
+    const id = pathOf(request, 'eventId', eventId)
+    await openRoomOfMember(services, room, request.origin)
+    const record = await services.rooms.event(id)
+    if (record?.roomId !== room) throw new ApiError(404, 'M_NOT_FOUND', 'the event is not known in this room')
+    const chain = await authChainOf(services, record)
+    return { json: { auth_chain: chain.map((event) => event.pdu) } }
+  },
+}
+
+/** All ancestors by `auth_events`, nearest first. */
+async function authChainOf(services: Services, event: EventRecord): Promise<readonly EventRecord[]> {
+  const seen = new Set<EventId>()
+  const chain: EventRecord[] = []
+  let next: readonly EventId[] = event.pdu.auth_events
+  while (next.length > 0) {
+    const fresh = [...new Set(next)].filter((id) => !seen.has(id))
+    for (const id of fresh) seen.add(id)
+    if (seen.size > MAX_STATE_EVENTS) throw new ApiError(500, 'M_UNKNOWN', 'the auth chain is too long')
+    const found = (await services.rooms.events(fresh)).filter((record) => record !== undefined)
+    chain.push(...found)
+    next = found.flatMap((record) => record.pdu.auth_events)
+  }
+  return chain
+}

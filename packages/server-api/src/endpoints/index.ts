@@ -1,0 +1,48 @@
+/** All endpoints that this server answers. */
+import type { Endpoint } from '../request.ts'
+import type { Services } from '../services.ts'
+import { backfill } from './backfill.ts'
+import { eventAuth } from './event-auth.ts'
+import { event } from './event.ts'
+import { exchangeThirdPartyInvite } from './exchange-third-party-invite.ts'
+import { getMissingEvents } from './get-missing-events.ts'
+import { invite } from './invite.ts'
+import { makeMembership } from './make-membership.ts'
+import { mediaDownload } from './media-download.ts'
+import { queryDirectory } from './query-directory.ts'
+import { queryProfile } from './query-profile.ts'
+import { sendJoin } from './send-join.ts'
+import { sendKnock } from './send-knock.ts'
+import { sendLeave } from './send-leave.ts'
+import { send } from './send.ts'
+import { stateIds } from './state-ids.ts'
+import { state } from './state.ts'
+import { userDevices } from './user-devices.ts'
+import { userKeysClaim } from './user-keys-claim.ts'
+import { userKeysQuery } from './user-keys-query.ts'
+import { version } from './version.ts'
+
+export const ENDPOINTS: readonly Endpoint<Services>[] = [
+  send,
+  makeMembership('join'),
+  makeMembership('leave'),
+  makeMembership('knock'),
+  sendJoin,
+  sendLeave,
+  sendKnock,
+  invite,
+  exchangeThirdPartyInvite,
+  getMissingEvents,
+  backfill,
+  event,
+  state,
+  stateIds,
+  eventAuth,
+  queryProfile,
+  queryDirectory,
+  userDevices,
+  userKeysQuery,
+  userKeysClaim,
+  mediaDownload,
+  version,
+]

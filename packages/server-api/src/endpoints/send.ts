@@ -1,0 +1,66 @@
+/** PUT /_matrix/federation/v1/send/{txnId}. spec: v1.19 server-server-api.md#put_matrixfederationv1sendtxnid */
+import type { JsonObject, ServerName } from '@plexus/core'
+import * as v from 'valibot'
+import { MAX_TRANSACTION_EDUS, MAX_TRANSACTION_ID_LENGTH, MAX_TRANSACTION_PDUS } from '../bounds.ts'
+import { uriOf, type Call } from '../call.ts'
+import { bodyOf, pathOf, type Endpoint } from '../request.ts'
+import { jsonObject, listOf, mapOf, type Schema } from '../schema.ts'
+import type { Services } from '../services.ts'
+
+const PATH = '/_matrix/federation/v1/send/{txnId}'
+const ACKNOWLEDGED = 'plexus.acknowledged'
+
+const txnId: Schema<string> = v.pipe(v.string(), v.minLength(1), v.maxLength(MAX_TRANSACTION_ID_LENGTH))
+
+const body = v.object({
+  origin: v.optional(v.string()),
+  pdus: listOf(jsonObject, MAX_TRANSACTION_PDUS),
+  edus: v.optional(listOf(jsonObject, MAX_TRANSACTION_EDUS), []),
+  // What the sender has seen acknowledged of its sequence, between Plexus nodes.
+  [ACKNOWLEDGED]: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 0),
+})
+
+/** The same transaction may come again: events are known by their ids and durable EDUs by their sequence. */
+export const send: Endpoint<Services> = {
+  method: 'PUT',
+  path: PATH,
+  repeatable: true,
+  async handle({ inbound }, request) {
+    pathOf(request, 'txnId', txnId)
+    const { pdus, edus, [ACKNOWLEDGED]: acknowledged } = bodyOf(request, body)
+    const { origin, incarnation, sequence } = request
+    const ordered = sequence === undefined ? {} : { ordered: { incarnation, sequence, acknowledged } }
+    const result = await inbound.transaction({ origin, pdus, edus, ...ordered })
+    const json = { pdus: result.pdus }
+    return result.committed === undefined
+      ? { json }
+      : { json, acknowledgement: { incarnation, committed: result.committed } }
+  },
+}
+
+const answer = v.object({
+  pdus: mapOf(v.string(), v.object({ error: v.exactOptional(v.string()) }), MAX_TRANSACTION_PDUS),
+})
+
+export type Transaction = {
+  readonly txnId: string
+  readonly pdus: readonly JsonObject[]
+  readonly edus: readonly JsonObject[]
+  readonly sequence?: number
+  readonly acknowledged?: number
+}
+
+export function sendCall(
+  origin: ServerName,
+  now: number,
+  transaction: Transaction,
+): Call<{ pdus: Readonly<Record<string, { error?: string }>> }> {
+  const { txnId, pdus, edus, sequence, acknowledged } = transaction
+  const call = {
+    method: 'PUT' as const,
+    uri: uriOf(PATH, { txnId }),
+    content: { origin, origin_server_ts: now, pdus, edus, [ACKNOWLEDGED]: acknowledged },
+    answer,
+  }
+  return sequence === undefined ? call : { ...call, sequence }
+}

@@ -1,0 +1,47 @@
+/** GET /_matrix/federation/v1/state_ids/{roomId}. spec: v1.19 server-server-api.md#get_matrixfederationv1state_idsroomid */
+import type { EventId, RoomId } from '@plexus/core'
+import { eventIdOf } from '@plexus/core'
+import * as v from 'valibot'
+import { LONG_TIMEOUT_MS, MAX_HISTORY_ANSWER_BYTES, MAX_STATE_EVENTS } from '../bounds.ts'
+import { uriOf, type Call } from '../call.ts'
+import { pathOf, queryOf, type Endpoint } from '../request.ts'
+import { eventId, listOf, roomId } from '../schema.ts'
+import { openRoomOfMember, type Services } from '../services.ts'
+
+const PATH = '/_matrix/federation/v1/state_ids/{roomId}'
+
+export const stateIds: Endpoint<Services> = {
+  method: 'GET',
+  path: PATH,
+  async handle(services, request) {
+    const room = pathOf(request, 'roomId', roomId)
+    const id = queryOf(request, 'event_id', eventId)
+    const { version } = await openRoomOfMember(services, room, request.origin)
+    const { state, authChain } = await services.rooms.stateFor(request.origin, room, id)
+    return {
+      json: {
+        pdu_ids: state.map((pdu) => eventIdOf(version, pdu)),
+        auth_chain_ids: authChain.map((pdu) => eventIdOf(version, pdu)),
+      },
+    }
+  },
+}
+
+const ids = listOf(eventId, MAX_STATE_EVENTS)
+const answer = v.pipe(
+  v.object({ pdu_ids: ids, auth_chain_ids: ids }),
+  v.transform(({ pdu_ids: pduIds, auth_chain_ids: authChainIds }) => ({ pduIds, authChainIds })),
+)
+
+export function stateIdsCall(
+  room: RoomId,
+  id: EventId,
+): Call<{ pduIds: readonly EventId[]; authChainIds: readonly EventId[] }> {
+  return {
+    method: 'GET',
+    uri: uriOf(PATH, { roomId: room }, [['event_id', id]]),
+    answer,
+    maxBytes: MAX_HISTORY_ANSWER_BYTES,
+    timeoutMs: LONG_TIMEOUT_MS,
+  }
+}

@@ -1,0 +1,3 @@
+export { createFederation, type FederationDeps, type FederationInit } from './federation.ts'
+export { createServerApi, type ServerApiDeps } from './server-api.ts'
+export type { Aliases } from './services.ts'

@@ -1,0 +1,65 @@
+/** What the handlers stand on, and what they ask of a room before they say anything about it. */
+import type { RoomAlias, RoomId, ServerName } from '@plexus/core'
+import { isServerAllowed, stateKey } from '@plexus/core'
+import type { Clock, Inbound, Random, RoomSnapshot, Rooms, UserQueries } from '@plexus/engine'
+import { ApiError } from './answer.ts'
+
+/** Room aliases of this node. */
+export interface Aliases {
+  /** `undefined` for an alias that is not taken. `servers` may help to join. */
+  resolve(alias: RoomAlias): Promise<{ roomId: RoomId; servers: readonly ServerName[] } | undefined>
+}
+
+export type Services = {
+  readonly serverName: ServerName
+  readonly rooms: Rooms
+  readonly inbound: Inbound
+  readonly queries: UserQueries
+  /** Absent where no room has an alias. */
+  readonly aliases?: Aliases
+  readonly random: Random
+  readonly clock: Clock
+  /** Name and version of this software. */
+  readonly software: { readonly name: string; readonly version: string }
+}
+
+const SERVER_ACL = stateKey('m.room.server_acl', '')
+
+/** Refuses a server that the room's ACL denies. spec: server-server-api.md "Server Access Control Lists (ACLs)" */
+export async function checkAcl(
+  services: Services,
+  snapshot: RoomSnapshot,
+  origin: ServerName,
+): Promise<void> {
+  const id = snapshot.state.get(SERVER_ACL)
+  if (id === undefined) return
+  const event = await services.rooms.event(id)
+  if (event === undefined || !isServerAllowed(event.pdu.content, origin)) {
+    throw new ApiError(403, 'M_FORBIDDEN', "the room's server ACL denies this server")
+  }
+}
+
+/** A room of this node that the origin may ask about. @throws ApiError M_NOT_FOUND, M_FORBIDDEN. */
+export async function openRoom(
+  services: Services,
+  roomId: RoomId,
+  origin: ServerName,
+): Promise<RoomSnapshot> {
+  const snapshot = await services.rooms.snapshot(roomId)
+  if (snapshot === undefined) throw new ApiError(404, 'M_NOT_FOUND', 'the room is not known here')
+  await checkAcl(services, snapshot, origin)
+  return snapshot
+}
+
+/** As `openRoom`, for what only a server with a joined member may ask. */
+export async function openRoomOfMember(
+  services: Services,
+  roomId: RoomId,
+  origin: ServerName,
+): Promise<RoomSnapshot> {
+  const snapshot = await openRoom(services, roomId, origin)
+  if (!snapshot.joinedServers.includes(origin)) {
+    throw new ApiError(403, 'M_FORBIDDEN', 'the server has no member in the room')
+  }
+  return snapshot
+}
