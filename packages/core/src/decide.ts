@@ -1,6 +1,6 @@
 import { authEventState, checkAuthEvents, checkRoom, missingAuthEvents } from './auth/auth-events.ts'
 import { checkAuth } from './auth/check-auth.ts'
-import type { AuthState } from './auth/context.ts'
+import { breach, type AuthState } from './auth/context.ts'
 import { mayRedactOthers, redactionTarget } from './auth/redaction.ts'
 import { authStateKeys } from './auth/selection.ts'
 import { createIdOf } from './create-id.ts'
@@ -100,7 +100,9 @@ export function checkOutlier(
   }
   const createId = createIdOf(version, event.pdu)
   const create = createId === undefined ? undefined : view.get(createId)
-  if (create === undefined) return { rule: `v${version.id} auth 2`, reason: `no create event of ${roomId}` }
+  if (create === undefined) return breach(version, 'room', '', `no create event of ${roomId}`)
+  const [unknown] = missingAuthEvents(event.pdu, view)
+  if (unknown !== undefined) return breach(version, 'authEvents', '3', `${unknown} is not known`)
   return checkByAuthEvents(input, create)
 }
 

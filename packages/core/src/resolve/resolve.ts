@@ -7,7 +7,8 @@ import { ownValue } from '../json.ts'
 import type { EventView, KnownEvent, Pdu } from '../pdu.ts'
 import type { RoomVersion } from '../room-version.ts'
 import { CREATE_KEY, POWER_LEVELS_KEY, stateKeyOf, type StateKey, type StateMap } from '../state.ts'
-import { authChain, createLookup, subgraphBetween, type Lookup } from './graph.ts'
+import { fullConflictedSet, separate } from './conflict.ts'
+import { authChain, createLookup, type Lookup } from './graph.ts'
 import { compareIds, sortByMainline, sortByPower } from './order.ts'
 
 export type Resolution =
@@ -52,63 +53,6 @@ export function resolve(version: RoomVersion, stateSets: readonly StateMap[], vi
 
 function need(lookup: Lookup): Resolution {
   return { kind: 'need', events: [...lookup.missing].sort(compareIds) }
-}
-
-/** spec: rooms/v12.md "Unconflicted state map and conflicted state set" */
-function separate(sets: readonly StateMap[]): {
-  unconflicted: Map<StateKey, EventId>
-  conflicted: Set<EventId>
-} {
-  const unconflicted = new Map<StateKey, EventId>()
-  const conflicted = new Set<EventId>()
-  const seen = new Set<StateKey>()
-  for (const set of sets) {
-    for (const [key, id] of set) {
-      if (seen.has(key)) continue
-      seen.add(key)
-      if (sets.every((other) => other.get(key) === id)) {
-        unconflicted.set(key, id)
-        continue
-      }
-      for (const other of sets) {
-        const value = other.get(key)
-        if (value !== undefined) conflicted.add(value)
-      }
-    }
-  }
-  return { unconflicted, conflicted }
-}
-
-/** spec: rooms/v12.md "Full conflicted set" */
-function fullConflictedSet(
-  version: RoomVersion,
-  sets: readonly StateMap[],
-  unconflicted: StateMap,
-  conflicted: ReadonlySet<EventId>,
-  lookup: Lookup,
-): ReadonlySet<EventId> {
-  // The chains of the events on which the sets differ, set by set.
-  const chains = sets.map((set) => {
-    const differing = [...set].flatMap(([key, id]) => (unconflicted.has(key) ? [] : [id]))
-    return authChain(differing, lookup)
-  })
-  const union = new Set(chains.flatMap((chain) => [...chain]))
-  const full = new Set(conflicted)
-  if (version.stateResolution.conflictedSubgraph) {
-    for (const id of subgraphBetween(conflicted, union, lookup)) full.add(id)
-  }
-  // The auth difference. What is in the chain of an unconflicted event is in the full chain of every set, so it is
-  // not in the difference; only candidates that are not in the full conflicted set anyway need to be looked for there.
-  const candidates = new Set<EventId>()
-  for (const id of union) {
-    if (!full.has(id) && !chains.every((chain) => chain.has(id))) candidates.add(id)
-  }
-  if (candidates.size > 0) {
-    let left = candidates.size
-    const shared = authChain(unconflicted.values(), lookup, (id) => candidates.has(id) && --left === 0)
-    for (const id of candidates) if (!shared.has(id)) full.add(id)
-  }
-  return full
 }
 
 /** The events of a set, sorted by id; only state events can be part of a state. */

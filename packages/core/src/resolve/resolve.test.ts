@@ -1,0 +1,296 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { EventId } from '../ids.ts'
+import type { EventView } from '../pdu.ts'
+import type { RoomVersion } from '../room-version.ts'
+import { stateKey, type StateMap } from '../state.ts'
+import {
+  createTestRoom,
+  join,
+  joinRule,
+  levels,
+  member,
+  requireVersion,
+  stateText,
+  topic,
+  type Made,
+  type TestRoom,
+} from '../testing/rooms.ts'
+import { ALICE, BOB, CAROL, publicRoom, randomRoom } from '../testing/random-room.ts'
+import { resolve } from './resolve.ts'
+
+const V12 = requireVersion('12')
+
+/** Version 12 with the state resolution of version 2, to show that a scenario needs version 2.1. */
+const V2_RESOLUTION: RoomVersion = {
+  ...V12,
+  stateResolution: { startsEmpty: false, conflictedSubgraph: false },
+}
+
+function resolved(sets: readonly StateMap[], view: EventView, version: RoomVersion = V12): StateMap {
+  const resolution = resolve(version, sets, view)
+  if (resolution.kind === 'need') throw new Error(`needs ${resolution.events.join(' ')}`)
+  return resolution.state
+}
+
+const after = (room: TestRoom, made: Made): StateMap => room.stateAfter(made.id) ?? new Map<never, never>()
+
+/** The state that follows from the states after some events, whatever their order. */
+function merge(room: TestRoom, ...ends: readonly Made[]): StateMap {
+  const sets = ends.map((end) => after(room, end))
+  const state = resolved(sets, room.view)
+  expect(stateText(resolved(sets.toReversed(), room.view))).toEqual(stateText(state))
+  return state
+}
+
+const idAt = (state: StateMap, type: string, key = ''): EventId | undefined => state.get(stateKey(type, key))
+
+describe('resolve without conflict', () => {
+  it('gives the empty state for no set, the set itself for one or equal ones', () => {
+    const { room, base } = publicRoom()
+    const state = after(room, base)
+    expect(resolved([], room.view).size).toBe(0)
+    expect(resolved([state], room.view)).toBe(state)
+    expect(stateText(resolved([state, new Map(state)], room.view))).toEqual(stateText(state))
+  })
+
+  it('keeps concurrent joins of different users', () => {
+    const room = createTestRoom()
+    room.add(join(ALICE))
+    const base = room.add(joinRule(ALICE, 'public'))
+    const bob = room.add({ ...join(BOB), prev: [base] })
+    const carol = room.add({ ...join(CAROL), prev: [base] })
+    const state = merge(room, bob, carol)
+    expect(idAt(state, 'm.room.member', BOB)).toBe(bob.id)
+    expect(idAt(state, 'm.room.member', CAROL)).toBe(carol.id)
+  })
+})
+
+describe('resolve with conflict', () => {
+  it('lets the later of two topics of one power level stand', () => {
+    const { room, base } = publicRoom()
+    const first = room.add({ ...topic(ALICE, 'first'), prev: [base] })
+    const second = room.add({ ...topic(BOB, 'second'), prev: [base] })
+    expect(idAt(merge(room, first, second), 'm.room.topic')).toBe(second.id)
+  })
+
+  it('breaks a tie of topics by event id', () => {
+    const { room, base } = publicRoom()
+    const ts = base.pdu.origin_server_ts + 1
+    const topics = ['x', 'y', 'z'].map((text) => room.add({ ...topic(BOB, text), prev: [base], ts }))
+    const largest = topics
+      .map(({ id }) => id)
+      .sort()
+      .at(-1)
+    expect(idAt(merge(room, ...topics), 'm.room.topic')).toBe(largest)
+  })
+
+  it('lets a topic on newer power levels stand, even with an older clock', () => {
+    const { room, base } = publicRoom()
+    const old = room.add({ ...topic(BOB, 'old'), prev: [base], ts: base.pdu.origin_server_ts + 1_000_000 })
+    const raised = room.add({ ...levels(ALICE, { users: { [BOB]: 60 } }), prev: [base] })
+    const fresh = room.add({ ...topic(BOB, 'fresh'), prev: [raised], ts: 1 })
+    expect(idAt(merge(room, old, fresh), 'm.room.topic')).toBe(fresh.id)
+  })
+
+  it('applies a ban before what the banned user did meanwhile', () => {
+    const { room, base } = publicRoom()
+    const before = room.add({ ...topic(ALICE, 'before'), prev: [base] })
+    const ban = room.add({ ...member(ALICE, BOB, 'ban'), prev: [before] })
+    const evading = room.add({ ...topic(BOB, 'evading'), prev: [before] })
+    const state = merge(room, ban, evading)
+    expect(idAt(state, 'm.room.member', BOB)).toBe(ban.id)
+    expect(idAt(state, 'm.room.topic')).toBe(before.id)
+  })
+
+  it('applies a demotion before what the demoted user did meanwhile', () => {
+    const { room, base } = publicRoom()
+    const demotion = room.add({ ...levels(ALICE, { users: { [BOB]: 0 } }), prev: [base] })
+    const meanwhile = room.add({ ...member(BOB, CAROL, 'ban'), prev: [base], ts: 1 })
+    const state = merge(room, demotion, meanwhile)
+    expect(idAt(state, 'm.room.power_levels')).toBe(demotion.id)
+    expect(room.view.get(idAt(state, 'm.room.member', CAROL) ?? base.id)?.pdu.content['membership']).toBe(
+      'join',
+    )
+  })
+
+  it('orders power events by level first: the ban of the stronger wins', () => {
+    const { room } = publicRoom()
+    const base = room.add(levels(ALICE, { users: { [BOB]: 50, [CAROL]: 60 } }))
+    const byBob = room.add({
+      ...levels(BOB, { users: { [BOB]: 50, [CAROL]: 60 }, kick: 40 }),
+      prev: [base],
+      ts: 1,
+    })
+    const byCarol = room.add({ ...member(CAROL, BOB, 'ban'), prev: [base] })
+    const state = merge(room, byBob, byCarol)
+    expect(idAt(state, 'm.room.member', BOB)).toBe(byCarol.id)
+    expect(idAt(state, 'm.room.power_levels')).toBe(base.id)
+  })
+
+  it('lets a creator win over everybody', () => {
+    const { room } = publicRoom()
+    const base = room.add(levels(ALICE, { users: { [BOB]: Number.MAX_SAFE_INTEGER } }))
+    const takeover = room.add({
+      ...levels(BOB, { users: { [BOB]: Number.MAX_SAFE_INTEGER }, events_default: 100 }),
+      prev: [base],
+      ts: 1,
+    })
+    const kick = room.add({ ...member(ALICE, BOB, 'leave'), prev: [base] })
+    const state = merge(room, takeover, kick)
+    expect(idAt(state, 'm.room.member', BOB)).toBe(kick.id)
+    expect(idAt(state, 'm.room.power_levels')).toBe(base.id)
+  })
+
+  it('closes the room before a concurrent join', () => {
+    const room = createTestRoom()
+    room.add(join(ALICE))
+    const base = room.add(joinRule(ALICE, 'public'))
+    const closed = room.add({ ...joinRule(ALICE, 'invite'), prev: [base] })
+    const late = room.add({ ...join(BOB), prev: [base], ts: 1 })
+    const state = merge(room, closed, late)
+    expect(idAt(state, 'm.room.join_rules')).toBe(closed.id)
+    // Bob's key is in one set only, so his join is decided again, under the new rule.
+    expect(idAt(state, 'm.room.member', BOB)).toBeUndefined()
+  })
+})
+
+describe('what version 2.1 mends', () => {
+  it('problem A: unconflicted state does not unauthorise what came before it', () => {
+    const room = createTestRoom({ creator: CAROL })
+    room.add(join(CAROL))
+    room.add(levels(CAROL, { users: { [ALICE]: 100 } }))
+    room.add(joinRule(CAROL, 'public'))
+    room.add(join(ALICE))
+    const older = room.add(joinRule(ALICE, 'invite'))
+    const newer = room.add(joinRule(ALICE, 'public'))
+    const left = room.add(member(ALICE, ALICE, 'leave'))
+    const bob = room.add(join(BOB))
+    const right = after(room, bob)
+    // A server that was told wrongly that the older join rule is still in force after Alice had left.
+    const wrong = new Map(after(room, left)).set(stateKey('m.room.join_rules', ''), older.id)
+    expect(idAt(resolved([wrong, right], room.view), 'm.room.join_rules')).toBe(newer.id)
+    expect(idAt(resolved([right, wrong], room.view), 'm.room.join_rules')).toBe(newer.id)
+    expect(idAt(resolved([wrong, right], room.view, V2_RESOLUTION), 'm.room.join_rules')).toBeUndefined()
+  })
+
+  it('problem B: the events between conflicted events are replayed', () => {
+    const room = createTestRoom({ creator: '@eve:e' })
+    room.add(join('@eve:e'))
+    room.add(joinRule('@eve:e', 'public'))
+    for (const user of [ALICE, BOB, CAROL]) room.add(join(user))
+    const first = room.add(levels('@eve:e', { users: { [ALICE]: 100 } }))
+    room.add(levels(ALICE, { users: { [ALICE]: 100, [BOB]: 100 } }))
+    const third = room.add(levels(BOB, { users: { [ALICE]: 100, [BOB]: 100, [CAROL]: 100 } }))
+    const end = room.add(topic(CAROL, 'hello'))
+    const right = after(room, end)
+    // The topic, in both sets, has the newest power levels in its auth chain; one set claims the oldest ones.
+    const wrong = new Map(right).set(stateKey('m.room.power_levels', ''), first.id)
+    expect(idAt(resolved([wrong, right], room.view), 'm.room.power_levels')).toBe(third.id)
+    expect(idAt(resolved([wrong, right], room.view, V2_RESOLUTION), 'm.room.power_levels')).toBe(first.id)
+  })
+})
+
+describe('need', () => {
+  it('names what is missing, and a resolution follows within a round for each step of the chain', () => {
+    const { room, base } = publicRoom()
+    const left = room.add({ ...member(ALICE, BOB, 'ban'), prev: [base] })
+    const right = room.add({ ...topic(BOB, 'x'), prev: [base] })
+    const sets = [after(room, left), after(room, right)]
+    const loaded = new Set<EventId>()
+    const partial: EventView = { get: (id) => (loaded.has(id) ? room.view.get(id) : undefined) }
+    const first = resolve(V12, sets, partial)
+    const bobsJoin = after(room, base).get(stateKey('m.room.member', BOB)) ?? base.id
+    expect(first).toEqual({ kind: 'need', events: [left.id, right.id, bobsJoin].sort() })
+    let rounds = 0
+    let resolution = first
+    for (; resolution.kind === 'need'; rounds += 1) {
+      expect(resolution.events.some((id) => loaded.has(id))).toBe(false)
+      expect(resolution.events.length).toBeGreaterThan(0)
+      for (const id of resolution.events) loaded.add(id)
+      resolution = resolve(V12, sets, partial)
+    }
+    expect(rounds).toBeLessThan(10)
+    expect(stateText(resolution.state)).toEqual(stateText(resolved(sets, room.view)))
+  })
+})
+
+describe('bounds', () => {
+  it('walks a chain of 5,000 power levels without recursion', () => {
+    const { room } = publicRoom()
+    let tip = room.add(levels(ALICE, { users: { [BOB]: 50 }, ban: 0 }))
+    const fork = tip
+    for (let i = 1; i <= 5000; i += 1) {
+      tip = room.add({ ...levels(ALICE, { users: { [BOB]: 50 }, ban: i % 50 }), prev: [tip] })
+    }
+    const other = room.add({ ...topic(BOB, 'x'), prev: [fork] })
+    const state = merge(room, tip, other)
+    expect(idAt(state, 'm.room.power_levels')).toBe(tip.id)
+    expect(idAt(state, 'm.room.topic')).toBe(other.id)
+  }, 30_000)
+})
+
+const step = fc.array(fc.nat(60), { minLength: 5, maxLength: 5 })
+
+describe('properties', () => {
+  it('the result depends neither on the order of the sets nor on doubles nor on the order inside a set', () => {
+    let conflicts = 0
+    fc.assert(
+      fc.property(
+        fc.array(step, { minLength: 5, maxLength: 25 }),
+        fc.infiniteStream(fc.nat()),
+        (steps, random) => {
+          const { room, made } = randomRoom(steps)
+          const ends = made.slice(-4).map((event) => after(room, event))
+          const expected = stateText(resolved(ends, room.view))
+          const shuffled = [...ends, ...ends.slice(0, 1)]
+            .map((set) => new Map([...set].toReversed()))
+            .map((set) => ({ set, rank: random.next().value ?? 0 }))
+            .sort((a, b) => a.rank - b.rank)
+          expect(
+            stateText(
+              resolved(
+                shuffled.map(({ set }) => set),
+                room.view,
+              ),
+            ),
+          ).toEqual(expected)
+          if (new Set(ends.map((set) => stateText(set).join())).size > 1) conflicts += 1
+        },
+      ),
+      { numRuns: 300 },
+    )
+    expect(conflicts).toBeGreaterThan(100)
+  })
+
+  it('servers that receive the same events in different orders have the same states', () => {
+    fc.assert(
+      fc.property(
+        fc.array(step, { minLength: 5, maxLength: 20 }),
+        fc.infiniteStream(fc.nat()),
+        (steps, random) => {
+          const { room } = randomRoom(steps)
+          const other = createTestRoom({ create: room.create })
+          let waiting = room
+            .all()
+            .slice(1)
+            .map((event) => ({ event, rank: random.next().value ?? 0 }))
+            .sort((a, b) => a.rank - b.rank)
+            .map(({ event }) => event)
+          while (waiting.length > 0) {
+            const before = waiting.length
+            waiting = waiting.filter((event) => other.receive(event).kind === 'need')
+            expect(waiting.length).toBeLessThan(before)
+          }
+          for (const { id } of room.all()) {
+            expect(other.view.get(id)?.verdict).toBe(room.view.get(id)?.verdict)
+            expect(stateText(other.stateAfter(id) ?? new Map())).toEqual(
+              stateText(room.stateAfter(id) ?? new Map()),
+            )
+          }
+        },
+      ),
+      { numRuns: 150 },
+    )
+  })
+})
