@@ -10,7 +10,7 @@ import type { EventId, RoomId, RoomVersion, ServerName } from '@plexus/core'
 import type { Change, Committer } from '../kernel/committer.ts'
 import type { Mutex } from '../kernel/mutex.ts'
 import { createMutex } from '../kernel/mutex.ts'
-import type { Clock, Store, Write } from '../ports.ts'
+import type { Clock, Log, Store, Write } from '../ports.ts'
 import type { RoomCopy } from './copy.ts'
 import { toSnapshot } from './copy.ts'
 import { decideEvent } from './decide-event.ts'
@@ -27,6 +27,7 @@ export type RoomDeps = {
   readonly groups: StateGroups
   readonly clock: Clock
   readonly ownName: ServerName
+  readonly log: Log
   /** The writes that keep the cursors of destinations in step with who is in the room. */
   readonly destinations: DestinationTracker
 }
@@ -37,6 +38,15 @@ export interface DestinationTracker {
     roomId: RoomId,
     position: number,
     change: { readonly joined: readonly ServerName[]; readonly left: readonly ServerName[] },
+  ): readonly Write[]
+  /**
+   * This node joined by its own event at `position`, which `resident` has already and the others get from us too:
+   * the resident server may vanish before it passes it on.
+   */
+  joinedRoom(
+    roomId: RoomId,
+    position: number,
+    servers: { readonly resident: ServerName; readonly others: readonly ServerName[] },
   ): readonly Write[]
 }
 

@@ -1,0 +1,147 @@
+/** The rooms of a node: everything of `rooms/types.ts`, composed. */
+import type { JsonObject, RoomId, ServerName, UserId } from '@plexus/core'
+import { serverOf } from '@plexus/core'
+import type { Committer } from '../kernel/committer.ts'
+import { createKeyedMutex } from '../kernel/mutex.ts'
+import type { Clock, Federation, Log, Random, Signer, Store, Verifier } from '../ports.ts'
+import { createEventStore } from './event-store.ts'
+import { backfillRoom } from './history.ts'
+import type { InviteDeps, Invites } from './invites.ts'
+import { createInvites } from './invites.ts'
+import { createLocalEvents } from './local.ts'
+import { createReader } from './read.ts'
+import { memberships } from './records.ts'
+import { createRoomRegistry } from './registry.ts'
+import { asRoomError, joinRemotely, leaveRemotely } from './remote-join.ts'
+import type { DestinationTracker, Room } from './room.ts'
+import { createServing } from './serve.ts'
+import type { Staging } from './staging.ts'
+import { createStaging } from './staging.ts'
+import { createStateGroups } from './state-groups.ts'
+import type { Rooms } from './types.ts'
+import { RoomError } from './types.ts'
+
+/** Rounds of `backfill` for one request of a client. */
+const MAX_BACKFILL_ROUNDS = 3
+
+export type RoomsDeps = {
+  readonly store: Store
+  readonly committer: Committer
+  readonly signer: Signer
+  readonly verifier: Verifier
+  readonly federation: Federation
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly destinations: DestinationTracker
+}
+
+export type RoomsParts = { readonly rooms: Rooms; readonly staging: Staging; readonly invites: Invites }
+
+export function createRooms(deps: RoomsDeps): RoomsParts {
+  const ownName = deps.signer.name
+  const events = createEventStore(deps.store)
+  const groups = createStateGroups(deps.store)
+  const base = { ...deps, ownName, events, groups }
+  const registry = createRoomRegistry(base)
+  const inner: InviteDeps = { ...base, registry }
+  const joins = createKeyedMutex()
+  const reader = createReader(inner)
+  const local = createLocalEvents(inner)
+  const invites = createInvites(inner)
+  const serving = createServing(inner)
+  const staging = createStaging({ ...inner, joining: (roomId) => joins.run(roomId, () => Promise.resolve()) })
+
+  const member = (roomId: RoomId, userId: UserId, content: JsonObject | undefined, membership: string) =>
+    local.send(roomId, {
+      type: 'm.room.member',
+      sender: userId,
+      stateKey: userId,
+      content: { ...content, membership },
+    })
+
+  const join: Rooms['join'] = (userId, roomId, { via, content, signal }) =>
+    joins.run(roomId, async () => {
+      const room = await registry.get(roomId)
+      if (room !== undefined && isHere(room, ownName)) {
+        if (room.snapshot?.joinedMembers.includes(userId) === true && content === undefined) return
+        await member(roomId, userId, content, 'join')
+        return
+      }
+      const invite = await memberships.get(deps.store, [userId, roomId])
+      const inviter = invite?.membership === 'invite' ? [serverOf(invite.sender)] : []
+      const request = { userId, roomId, ...(content === undefined ? {} : { content }), ...(signal === undefined ? {} : { signal }) }
+      await joinRemotely(inner, [...new Set([...inviter, ...via])], request)
+    })
+
+  const leave: Rooms['leave'] = async (userId, roomId, content) => {
+    const room = await registry.get(roomId)
+    if (room !== undefined && isHere(room, ownName)) {
+      await member(roomId, userId, content, 'leave')
+      return
+    }
+    await leaveFromOutside(inner, userId, roomId, content)
+  }
+
+  const rooms: Rooms = {
+    ...reader,
+    ...serving,
+    create: (room) => local.create(room),
+    send: (roomId, event) => local.send(roomId, event),
+    join,
+    leave,
+    invite: (sender, roomId, target, content) =>
+      invites.invite(sender, roomId, target, content).catch((error: unknown) => {
+        throw asRoomError(error, 'the invite was not delivered')
+      }),
+    async forget(userId, roomId) {
+      const record = await memberships.get(deps.store, [userId, roomId])
+      if (record === undefined) throw new RoomError('M_NOT_FOUND', 'the user was never in the room')
+      if (record.membership === 'join' || record.membership === 'invite') {
+        throw new RoomError('M_UNKNOWN', 'the user is still in the room')
+      }
+      await deps.committer.submit({ writes: () => [memberships.put([userId, roomId], { ...record, forgotten: true })] })
+    },
+    async backfill(roomId, beforeOrder, limit, signal) {
+      const room = await registry.get(roomId)
+      if (room?.snapshot === undefined) return
+      for (let round = 0; round < MAX_BACKFILL_ROUNDS; round += 1) {
+        const page = await reader.timeline(roomId, { from: Number.MIN_SAFE_INTEGER / 4, to: beforeOrder, direction: 'b', limit })
+        if (page.events.length >= limit || !(await backfillRoom(inner, room, signal))) return
+      }
+    },
+    receive: (origin, pdus) => staging.receive(origin, pdus),
+    acceptInvite: (origin, roomId, eventId, invite) => invites.accept(origin, roomId, eventId, invite),
+    exchangeThirdPartyInvite: (origin, roomId, event) => invites.exchange(origin, roomId, event),
+    createLinkInvite: (roomId, as) => invites.createLink(roomId, as),
+    revokeLinkInvite: (roomId, token, as) => invites.revokeLink(roomId, token, as),
+  }
+  return { rooms, staging, invites }
+}
+
+/** True when this node has a joined member, so that its state of the room is current. */
+function isHere(room: Room, ownName: ServerName): boolean {
+  return room.snapshot?.joinedServers.includes(ownName) ?? false
+}
+
+/** Rejects an invite to a room in which this node has no member; the inviter is told if it can be reached. */
+async function leaveFromOutside(
+  deps: InviteDeps,
+  userId: UserId,
+  roomId: RoomId,
+  content: JsonObject | undefined,
+): Promise<void> {
+  const record = await memberships.get(deps.store, [userId, roomId])
+  if (record === undefined || (record.membership !== 'invite' && record.membership !== 'knock')) {
+    throw new RoomError('M_FORBIDDEN', 'the user is not in the room')
+  }
+  await leaveRemotely(deps, serverOf(record.sender), userId, roomId, content).catch((error: unknown) =>
+    deps.log.log('info', 'the inviter was not told that an invite is refused', { roomId, error: String(error) }),
+  )
+  const { strippedState: _, ...rest } = record
+  await deps.committer.submit({
+    writes: (position) => [
+      memberships.put([userId, roomId], { ...rest, membership: 'leave', previous: record.membership, position }),
+    ],
+  })
+}

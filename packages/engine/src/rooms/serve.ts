@@ -1,0 +1,276 @@
+/** What this node tells other servers about its rooms, and what it takes from them on behalf of their users. */
+import type { EventId, JsonObject, Pdu, RoomId, ServerName, StateMap, UserId } from '@plexus/core'
+import {
+  buildEvent,
+  createEventIdOf,
+  isServerAllowed,
+  memberKey,
+  parseUserId,
+  redact,
+  serverOf,
+  splitStateKey,
+  stateKey,
+} from '@plexus/core'
+import type { RoomCopy } from './copy.ts'
+import { membershipOf } from './copy.ts'
+import { MAX_TIMESTAMP_LEAD_MS, ownTimestamp, selectAuthEvents } from './local.ts'
+import type { RemoteDeps } from './remote-join.ts'
+import type { Room } from './room.ts'
+import type { EventRecord, RoomSnapshot, Rooms } from './types.ts'
+import { RoomError } from './types.ts'
+import { checkEvents } from './verify.ts'
+
+/** Events of one answer. spec: server-server-api.md "Backfilling and retrieving missing events" */
+export const MAX_SERVED_EVENTS = 100
+/** Events looked at for one answer. */
+const MAX_WALKED_EVENTS = 1_000
+const MAX_SERVED_AUTH_CHAIN = 50_000
+
+type Serving = Pick<
+  Rooms,
+  'makeMembership' | 'acceptMembership' | 'missingEvents' | 'backfillFor' | 'eventFor' | 'stateFor'
+>
+
+export function createServing(deps: RemoteDeps): Serving {
+  const roomOf = async (roomId: RoomId): Promise<{ room: Room; snapshot: RoomSnapshot }> => {
+    const room = await deps.registry.get(roomId)
+    if (room?.snapshot === undefined || !room.snapshot.joinedServers.includes(deps.ownName)) {
+      throw new RoomError('M_NOT_FOUND', 'this server is not in the room')
+    }
+    return { room, snapshot: room.snapshot }
+  }
+
+  /** The room, for a server that is in it. spec: server-server-api.md "Server Access Control Lists" */
+  const roomFor = async (origin: ServerName, roomId: RoomId): Promise<{ room: Room; snapshot: RoomSnapshot }> => {
+    const found = await roomOf(roomId)
+    await checkAcl(deps, origin, found.snapshot)
+    if (!found.snapshot.joinedServers.includes(origin)) {
+      throw new RoomError('M_FORBIDDEN', 'the server that asks is not in the room')
+    }
+    return found
+  }
+
+  return {
+    async makeMembership(kind, origin, roomId, userId, versions) {
+      const { room, snapshot } = await roomOf(roomId)
+      await checkAcl(deps, origin, snapshot)
+      if (serverOf(userId) !== origin) throw new RoomError('M_FORBIDDEN', 'the user is not of the server that asks')
+      if (!versions.includes(room.version.id)) {
+        throw new RoomError('M_INCOMPATIBLE_ROOM_VERSION', `the room has version ${room.version.id}`)
+      }
+      return room.run(async (turn) => {
+        if (turn.copy === undefined) throw new RoomError('M_NOT_FOUND', 'this server is not in the room')
+        return { roomVersion: room.version.id, event: await membershipTemplate(deps, turn.copy, kind, userId) }
+      })
+    },
+    async acceptMembership(kind, origin, roomId, eventId, event) {
+      const { room, snapshot } = await roomOf(roomId)
+      await checkAcl(deps, origin, snapshot)
+      return acceptMembership(deps, room, kind, origin, eventId, event)
+    },
+    async missingEvents(origin, roomId, { earliest, latest, limit, minDepth }) {
+      const { room } = await roomFor(origin, roomId)
+      const stop = new Set(earliest)
+      const above = new Set(latest)
+      const found = await walkBack(deps, roomId, latest, Math.min(limit, MAX_SERVED_EVENTS) + latest.length, (record) =>
+        stop.has(record.id) || record.pdu.depth < minDepth,
+      )
+      const wanted = found.filter(({ id }) => !above.has(id)).slice(0, Math.min(limit, MAX_SERVED_EVENTS))
+      return (await visible(deps, room, origin, wanted)).toReversed()
+    },
+    async backfillFor(origin, roomId, from, limit) {
+      const { room } = await roomFor(origin, roomId)
+      return visible(deps, room, origin, await walkBack(deps, roomId, from, Math.min(limit, MAX_SERVED_EVENTS), () => false))
+    },
+    async eventFor(origin, eventId) {
+      const record = await deps.events.get(eventId)
+      if (record === undefined || record.hashMismatch === true) throw new RoomError('M_NOT_FOUND', 'no such event')
+      const { room } = await roomFor(origin, record.roomId)
+      const [pdu] = await visible(deps, room, origin, [record])
+      if (pdu === undefined) throw new RoomError('M_NOT_FOUND', 'no such event')
+      return pdu
+    },
+    async stateFor(origin, roomId, eventId) {
+      await roomFor(origin, roomId)
+      const record = await deps.events.get(eventId)
+      if (record?.roomId !== roomId || record.stateGroup === undefined) {
+        throw new RoomError('M_NOT_FOUND', 'the state at that event is not known here')
+      }
+      return stateWithChain(deps, beforeEvent(record, (await deps.groups.load(record.stateGroup)).state))
+    },
+  }
+}
+
+function beforeEvent(record: EventRecord, after: StateMap): StateMap {
+  const key = record.pdu.state_key === undefined ? undefined : stateKey(record.pdu.type, record.pdu.state_key)
+  if (key === undefined || after.get(key) !== record.id) return after
+  const before = new Map(after)
+  if (record.replaced === undefined) before.delete(key)
+  else before.set(key, record.replaced)
+  return before
+}
+
+async function checkAcl(deps: RemoteDeps, origin: ServerName, snapshot: RoomSnapshot): Promise<void> {
+  const id = snapshot.state.get(stateKey('m.room.server_acl', ''))
+  const acl = id === undefined ? undefined : (await deps.events.get(id))?.pdu.content
+  if (!isServerAllowed(acl, origin)) throw new RoomError('M_FORBIDDEN', 'the server ACL of the room denies the server')
+}
+
+/** spec: server-server-api.md "Joining Rooms", GET make_join */
+async function membershipTemplate(
+  deps: RemoteDeps,
+  copy: RoomCopy,
+  kind: 'join' | 'leave' | 'knock',
+  userId: UserId,
+): Promise<JsonObject> {
+  const template = { type: 'm.room.member', sender: userId, stateKey: userId, content: { membership: kind } }
+  const heads = (await deps.events.working(copy.heads)).flatMap((record) => record ?? [])
+  const built = buildEvent(copy.version, {
+    template,
+    roomId: copy.roomId,
+    prevEvents: heads.map(({ id, pdu }) => ({ id, depth: pdu.depth })),
+    authEvents: selectAuthEvents(copy, template),
+    now: ownTimestamp(
+      deps.clock.now(),
+      heads.map(({ pdu }) => pdu.origin_server_ts),
+    ),
+  })
+  if (kind === 'join') await refuseHopelessJoin(deps, copy, userId)
+  // Hashes and signatures are the joining server's to make.
+  const { hashes: _hashes, signatures: _signatures, ...event } = built
+  return event
+}
+
+/** A clear answer before the other server builds an event that cannot pass. */
+async function refuseHopelessJoin(deps: RemoteDeps, copy: RoomCopy, userId: UserId): Promise<void> {
+  const memberId = copy.current.state.get(memberKey(userId))
+  const rulesId = copy.current.state.get(stateKey('m.room.join_rules', ''))
+  const [member, rules] = await deps.events.working([memberId ?? copy.create.id, rulesId ?? copy.create.id])
+  const membership = memberId === undefined ? 'leave' : membershipOf(member?.pdu)
+  if (membership === 'ban') throw new RoomError('M_FORBIDDEN', 'the user is banned from the room')
+  const isPublic = rulesId !== undefined && rules?.pdu.content['join_rule'] === 'public'
+  if (!isPublic && membership !== 'join' && membership !== 'invite') {
+    throw new RoomError('M_FORBIDDEN', 'the user is not invited to the room')
+  }
+}
+
+async function acceptMembership(
+  deps: RemoteDeps,
+  room: Room,
+  kind: 'join' | 'leave' | 'knock',
+  origin: ServerName,
+  eventId: EventId,
+  raw: JsonObject,
+): Promise<{ event: JsonObject; state: readonly Pdu[]; authChain: readonly Pdu[] }> {
+  const [checked] = await checkEvents(deps.verifier, room.version, room.roomId, [raw])
+  if (checked?.kind !== 'ok') throw new RoomError('M_INVALID_PARAM', `not a valid event: ${checked?.why ?? ''}`)
+  const { id, pdu, contentHashOk } = checked.event
+  const userId = pdu.state_key === undefined ? undefined : parseUserId(pdu.state_key)
+  if (id !== eventId || !contentHashOk) throw new RoomError('M_INVALID_PARAM', 'the event is not the one that the path names')
+  if (pdu.type !== 'm.room.member' || pdu.content['membership'] !== kind) {
+    throw new RoomError('M_INVALID_PARAM', `the event is no ${kind}`)
+  }
+  if (userId === undefined || userId !== pdu.sender || serverOf(userId) !== origin) {
+    throw new RoomError('M_FORBIDDEN', 'the event is not of a user of the server that asks')
+  }
+  if (pdu.origin_server_ts > deps.clock.now() + MAX_TIMESTAMP_LEAD_MS) {
+    deps.log.log('warn', 'a membership event is dated ahead', { roomId: room.roomId, origin })
+  }
+  const { done } = await room.run(async (turn) => {
+    const outcome = await turn.decide({ ...checked.event, distribute: true })
+    if (outcome.kind === 'missing') throw new RoomError('M_BAD_STATE', 'the event refers to events that are not known here')
+    if (outcome.change === undefined) throw new RoomError('M_INVALID_PARAM', outcome.why ?? outcome.kind)
+    const committed = deps.committer.submit(outcome.change)
+    return { done: committed.then(() => (outcome.kind === 'accept' ? undefined : (outcome.why ?? outcome.kind))) }
+  })
+  const refused = await done
+  if (refused !== undefined) throw new RoomError('M_FORBIDDEN', refused)
+  const record = await deps.events.get(id)
+  if (record?.stateGroup === undefined) throw new Error('an accepted event has no state')
+  const told = await stateWithChain(deps, beforeEvent(record, (await deps.groups.load(record.stateGroup)).state))
+  return { event: record.pdu, ...told }
+}
+
+/** A state's events and all that authorises them. */
+async function stateWithChain(
+  deps: RemoteDeps,
+  state: StateMap,
+): Promise<{ state: readonly Pdu[]; authChain: readonly Pdu[] }> {
+  const events = (await deps.events.getMany([...state.values()])).flatMap((record) => record ?? [])
+  const chain = new Map<EventId, EventRecord>()
+  const neededBy = (record: EventRecord): readonly EventId[] => [...record.pdu.auth_events, ...createOf(record)]
+  let level = new Set(events.flatMap(neededBy))
+  while (level.size > 0 && chain.size < MAX_SERVED_AUTH_CHAIN) {
+    const records = (await deps.events.getMany([...level])).flatMap((record) => record ?? [])
+    for (const record of records) chain.set(record.id, record)
+    level = new Set(records.flatMap(neededBy).filter((id) => !chain.has(id)))
+  }
+  return { state: events.map(({ pdu }) => pdu), authChain: [...chain.values()].map(({ pdu }) => pdu) }
+}
+
+function createOf(record: EventRecord): readonly EventId[] {
+  return record.pdu.room_id === undefined ? [] : [createEventIdOf(record.pdu.room_id)]
+}
+
+/** Breadth first from newer to older, deepest first, over events that have a place. */
+async function walkBack(
+  deps: RemoteDeps,
+  roomId: RoomId,
+  from: readonly EventId[],
+  limit: number,
+  stops: (record: EventRecord) => boolean,
+): Promise<readonly EventRecord[]> {
+  const found = new Map<EventId, EventRecord>()
+  const frontier = new Map<EventId, EventRecord>()
+  const add = async (ids: readonly EventId[]): Promise<void> => {
+    for (const record of await deps.events.getMany(ids)) {
+      const usable = record?.roomId === roomId && record.verdict !== 'rejected' && record.hashMismatch !== true
+      if (record !== undefined && usable && !found.has(record.id) && !stops(record)) frontier.set(record.id, record)
+    }
+  }
+  await add(from.slice(0, MAX_SERVED_EVENTS))
+  for (let walked = 0; frontier.size > 0 && found.size < limit && walked < MAX_WALKED_EVENTS; walked += 1) {
+    const next = [...frontier.values()].reduce((a, b) => (b.pdu.depth > a.pdu.depth ? b : a))
+    frontier.delete(next.id)
+    found.set(next.id, next)
+    await add(next.pdu.prev_events)
+  }
+  return [...found.values()].sort((a, b) => b.pdu.depth - a.pdu.depth)
+}
+
+/**
+ * The events as a server may see them: whole, or redacted where the history visibility at the event keeps them from
+ * all of its users. spec: client-server-api/modules/history_visibility.md
+ */
+async function visible(
+  deps: RemoteDeps,
+  room: Room,
+  origin: ServerName,
+  records: readonly EventRecord[],
+): Promise<readonly Pdu[]> {
+  const pdus: Pdu[] = []
+  for (const record of records) {
+    if (record.hashMismatch === true) continue
+    pdus.push((await isVisible(deps, room, origin, record)) ? record.pdu : redact(room.version, record.pdu))
+  }
+  return pdus
+}
+
+async function isVisible(deps: RemoteDeps, room: Room, origin: ServerName, record: EventRecord): Promise<boolean> {
+  if (serverOf(record.pdu.sender) === origin) return true
+  // History that was fetched has no state of its own here: the room's present visibility stands for it.
+  const state = record.stateGroup === undefined ? room.snapshot?.state : (await deps.groups.load(record.stateGroup)).state
+  if (state === undefined) return false
+  const id = state.get(stateKey('m.room.history_visibility', ''))
+  const visibility = id === undefined ? 'shared' : (await deps.events.get(id))?.pdu.content['history_visibility']
+  // The caller has a member in the room now, which is what `shared` asks for.
+  if (visibility !== 'joined' && visibility !== 'invited') return true
+  const members = [...state].filter(([key]) => isMemberOf(key, origin)).map(([, memberId]) => memberId)
+  const memberships = (await deps.events.getMany(members)).map((member) => membershipOf(member?.pdu))
+  return memberships.some((membership) => membership === 'join' || (visibility === 'invited' && membership === 'invite'))
+}
+
+function isMemberOf(key: Parameters<typeof splitStateKey>[0], server: ServerName): boolean {
+  const [type, user] = splitStateKey(key)
+  return type === 'm.room.member' && user.endsWith(`:${server}`)
+}
