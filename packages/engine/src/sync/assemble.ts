@@ -1,0 +1,126 @@
+/** One answer to `/sync`, from a token to a committed position. */
+import { isJsonObject, ownValue } from '@plexus/core'
+import type { JsonObject, RoomId, UserId } from '@plexus/core'
+import type { Receipt } from '../rooms-ephemeral/types.ts'
+import { strippedState } from './invites.ts'
+import type { LazyAnswer } from './lazy-members.ts'
+import type { RoomPart } from './room-parts.ts'
+import { membershipsNow, partOf } from './room-parts.ts'
+import type { Round, RoomNews, SectionDeps } from './room-sections.ts'
+import { accountDataEvents, joinedSection, leftSection } from './room-sections.ts'
+import type { SyncToken } from './tokens.ts'
+import { formatSyncToken } from './tokens.ts'
+import type { SyncRequest } from './types.ts'
+
+/** To-device messages of one answer; the rest follows in the next. */
+export const MAX_TO_DEVICE_EVENTS = 100
+/** Rooms that are assembled at a time. */
+const ROOMS_AT_A_TIME = 8
+
+export const START: SyncToken = { position: 0, typing: 0, toDevice: 0 }
+
+const NO_LISTS: { readonly changed: readonly UserId[]; readonly left: readonly UserId[] } = {
+  changed: [],
+  left: [],
+}
+const NO_RECEIPTS: readonly Receipt[] = []
+
+export type Assembled = { readonly body: JsonObject; readonly token: SyncToken; readonly empty: boolean }
+
+/** `from` is `START` for an initial sync. */
+export async function assemble(
+  deps: SectionDeps,
+  request: SyncRequest,
+  from: SyncToken,
+  lazy: LazyAnswer,
+): Promise<Assembled> {
+  const { recipient, filter } = request
+  const { users } = deps
+  const typing = deps.typing.serial
+  const { rows, to } = await membershipsNow(deps, recipient.userId)
+  const span = { from: from.position, to }
+  const initial = from.position === 0
+  const [toDevice, accountData, keys, lists, ignored, receipts, evaluate] = await Promise.all([
+    users.toDevice.inbox(recipient, from.toDevice, to, MAX_TO_DEVICE_EVENTS),
+    users.accountData.since(recipient.userId, span.from, to),
+    users.keys.counts(recipient),
+    initial ? NO_LISTS : users.deviceLists.changes(recipient.userId, span.from, to),
+    ignoredUsers(deps, recipient.userId),
+    initial ? NO_RECEIPTS : deps.receipts.since(span.from, to),
+    users.pushRules.evaluator(recipient.userId),
+  ])
+  const round: Round = { request, span, lazy, ignored, evaluate }
+  const sections: Sections = { join: {}, invite: {}, knock: {}, leave: {} }
+  const typingRooms = new Set(deps.typing.changedSince(from.typing))
+  const newsOf = async (part: RoomPart): Promise<RoomNews> => {
+    const { roomId } = part.row
+    const fresh = part.kind === 'join' && part.fresh
+    return {
+      receipts: fresh ? await deps.receipts.ofRoom(roomId) : receipts.filter((one) => one.roomId === roomId),
+      typingChanged: !fresh && typingRooms.has(roomId),
+      accountData: fresh
+        ? await users.accountData.ofRoom(recipient.userId, roomId)
+        : accountData.filter((one) => one.roomId === roomId),
+    }
+  }
+  for (let start = 0; start < rows.length; start += ROOMS_AT_A_TIME) {
+    const batch = rows.slice(start, start + ROOMS_AT_A_TIME)
+    await Promise.all(
+      batch.map(async (row) => {
+        const part = await partOf(deps.rooms, recipient.userId, row, span, filter)
+        if (part !== undefined) await addRoom(deps, round, part, await newsOf(part), sections)
+      }),
+    )
+  }
+  const token = { position: to, typing, toDevice: Math.min(toDevice.position, to) }
+  const global = accountDataEvents(
+    accountData.filter(({ roomId }) => roomId === undefined),
+    filter.accountData,
+  )
+  const empty =
+    Object.values(sections).every((section) => Object.keys(section).length === 0) &&
+    toDevice.events.length === 0 &&
+    global.length === 0 &&
+    lists.changed.length + lists.left.length === 0 &&
+    !(keys.position > span.from)
+  const body: JsonObject = {
+    next_batch: formatSyncToken(token),
+    rooms: sections,
+    account_data: { events: global },
+    to_device: { events: toDevice.events },
+    presence: { events: [] },
+    ...(initial ? {} : { device_lists: lists }),
+    device_one_time_keys_count: keys.oneTimeKeys,
+    device_unused_fallback_key_types: keys.unusedFallbackTypes,
+  }
+  return { body, token, empty }
+}
+
+type Sections = Readonly<Record<RoomPart['kind'], Record<RoomId, JsonObject>>>
+
+async function addRoom(
+  deps: SectionDeps,
+  round: Round,
+  part: RoomPart,
+  news: RoomNews,
+  sections: Sections,
+): Promise<void> {
+  const { userId } = round.request.recipient
+  const { row } = part
+  if (part.kind === 'join') {
+    const section = await joinedSection(deps, round, part, news)
+    if (section !== undefined) sections.join[row.roomId] = section
+  } else if (part.kind === 'leave') {
+    sections.leave[row.roomId] = await leftSection(deps, round, part, news.accountData)
+  } else if (part.kind === 'knock' || !round.ignored.has(row.sender)) {
+    const name = part.kind === 'knock' ? 'knock_state' : 'invite_state'
+    sections[part.kind][row.roomId] = { [name]: { events: await strippedState(deps.rooms, userId, row) } }
+  }
+}
+
+/** spec: client-server-api/modules/ignore_users.md */
+async function ignoredUsers({ users }: SectionDeps, userId: UserId): Promise<ReadonlySet<string>> {
+  const content = await users.accountData.get(userId, undefined, 'm.ignored_user_list')
+  const ignored = content === undefined ? undefined : ownValue(content, 'ignored_users')
+  return new Set(isJsonObject(ignored) ? Object.keys(ignored) : [])
+}

@@ -1,0 +1,273 @@
+/** What a user may read of a room outside of `/sync`: single events, pages of the timeline, states. */
+import { memberKey, splitStateKey } from '@plexus/core'
+import type { EventId, JsonObject, RoomId, StateKey } from '@plexus/core'
+import type { Clock } from '../ports.ts'
+import type { EventRecord, Rooms } from '../rooms/types.ts'
+import type { Recipient } from './client-event.ts'
+import { createClientEvents } from './client-event.ts'
+import type { EventFilter } from './filter.ts'
+import { allows } from './filter.ts'
+import type { Access, ReaderParts } from './room-access.ts'
+import { accessTo, noSuchEvent, notAllowed, orderOf, stateAt, stateFor, visibleEvent } from './room-access.ts'
+import { relationOf } from './threads.ts'
+import { MAX_ORDER, MIN_ORDER, formatTimelineToken } from './tokens.ts'
+import type { Seen } from './visibility.ts'
+import { createVisibility } from './visibility.ts'
+import type { Direction } from './walk.ts'
+import { MAX_READ_SCAN, walk } from './walk.ts'
+
+export type PageRequest = {
+  readonly roomId: RoomId
+  readonly direction: Direction
+  /** Tokens of `/sync` or of a page before. */
+  readonly from?: string
+  readonly to?: string
+  readonly limit: number
+  readonly filter: EventFilter
+  readonly signal?: AbortSignal
+}
+
+export type Page = {
+  readonly chunk: readonly JsonObject[]
+  readonly start: string
+  readonly end?: string
+  readonly state: readonly JsonObject[]
+}
+
+export type Context = {
+  readonly event: JsonObject
+  readonly before: readonly JsonObject[]
+  readonly after: readonly JsonObject[]
+  readonly state: readonly JsonObject[]
+  readonly start: string
+  readonly end: string
+}
+
+export type RelationsRequest = {
+  readonly roomId: RoomId
+  readonly parent: EventId
+  readonly relType?: string
+  readonly eventType?: string
+  readonly direction: Direction
+  readonly from?: string
+  readonly to?: string
+  readonly limit: number
+}
+
+/** @throws RoomError M_FORBIDDEN where the reader may not look, M_NOT_FOUND, M_INVALID_PARAM for a bad token. */
+export interface RoomReader {
+  event(recipient: Recipient, roomId: RoomId, eventId: EventId): Promise<JsonObject>
+  /** Goes to other servers for history that this node does not hold. */
+  page(recipient: Recipient, request: PageRequest): Promise<Page>
+  context(
+    recipient: Recipient,
+    roomId: RoomId,
+    eventId: EventId,
+    limit: number,
+    filter: EventFilter,
+  ): Promise<Context>
+  relations(
+    recipient: Recipient,
+    request: RelationsRequest,
+  ): Promise<{ chunk: readonly JsonObject[]; next?: string }>
+  /** The state as the reader may see it: of this moment for a member, of their leave for a former one. */
+  state(recipient: Recipient, roomId: RoomId, keys?: readonly StateKey[]): Promise<readonly JsonObject[]>
+  /** Member events, of the state at a token of `/sync` or a page if there is one. */
+  members(recipient: Recipient, roomId: RoomId, at?: string): Promise<readonly JsonObject[]>
+  /** The event nearest to the time. */
+  atTime(recipient: Recipient, roomId: RoomId, ts: number, direction: Direction): Promise<EventRecord>
+}
+
+type ReaderDeps = { readonly rooms: Rooms; readonly clock: Clock }
+
+export function createRoomReader(deps: ReaderDeps): RoomReader {
+  const { rooms, clock } = deps
+  const visibility = createVisibility(rooms)
+  const clientEvents = createClientEvents({ rooms, clock, visibility })
+  const inner: ReaderParts = { rooms, visibility, clientEvents }
+  return {
+    async event(recipient, roomId, eventId) {
+      const access = await accessTo(inner, recipient.userId, roomId)
+      const [event] = await inner.clientEvents.timeline(
+        recipient,
+        access.viewer,
+        [await visibleEvent(inner, access, roomId, eventId)],
+        FORMAT,
+      )
+      if (event === undefined) throw noSuchEvent()
+      return event
+    },
+    page: (recipient, request) => readPage(inner, recipient, request),
+    context: (recipient, roomId, eventId, limit, filter) =>
+      readContext(inner, recipient, roomId, eventId, limit, filter),
+    relations: (recipient, request) => readRelations(inner, recipient, request),
+    async state(recipient, roomId, keys) {
+      const state = await stateFor(inner, recipient.userId, roomId)
+      return clientEvents.state(recipient, await rooms.stateEvents(state, keys), FORMAT)
+    },
+    async members(recipient, roomId, at) {
+      const { viewer, state: seen } = await accessTo(inner, recipient.userId, roomId)
+      if (seen === undefined) throw notAllowed()
+      const state = at === undefined ? seen : await stateAt(inner, viewer, roomId, at, seen)
+      const keys = [...state.keys()].filter((key) => splitStateKey(key)[0] === 'm.room.member')
+      return clientEvents.state(recipient, await rooms.stateEvents(state, keys), FORMAT)
+    },
+    atTime: (recipient, roomId, ts, direction) => eventAtTime(inner, recipient, roomId, ts, direction),
+  }
+}
+
+const FORMAT = { roomId: true } as const
+async function readPage(inner: ReaderParts, recipient: Recipient, request: PageRequest): Promise<Page> {
+  const { rooms, clientEvents } = inner
+  const { roomId, direction, filter } = request
+  const access = await accessTo(inner, recipient.userId, roomId)
+  const { viewer } = access
+  const backwards = direction === 'b'
+  const start =
+    request.from === undefined
+      ? backwards
+        ? MAX_ORDER
+        : MIN_ORDER
+      : await orderOf(rooms, roomId, request.from)
+  const stop =
+    request.to === undefined ? (backwards ? MIN_ORDER : MAX_ORDER) : await orderOf(rooms, roomId, request.to)
+  const { found, next } = await walk(inner, {
+    roomId,
+    viewer,
+    direction,
+    from: backwards ? stop : start,
+    to: backwards ? start : stop,
+    limit: request.limit,
+    accepts: (record) => allows(filter, record.pdu),
+    ...(backwards && request.to === undefined && access.membership?.membership === 'join'
+      ? { more: (before: number) => rooms.backfill(roomId, before, request.limit, request.signal) }
+      : {}),
+  })
+  return {
+    chunk: await clientEvents.timeline(recipient, viewer, found, FORMAT),
+    start: request.from ?? formatTimelineToken(start),
+    ...(next === undefined ? {} : { end: formatTimelineToken(next) }),
+    state: await memberState(inner, recipient, access, found, filter),
+  }
+}
+
+/** With lazy-loading, the member events of the senders, as they are where the page ends. */
+async function memberState(
+  { rooms, clientEvents }: ReaderParts,
+  recipient: Recipient,
+  { state }: Access,
+  found: readonly Seen[],
+  filter: EventFilter,
+): Promise<readonly JsonObject[]> {
+  const last = found.at(-1)
+  if (!filter.lazyLoadMembers || last === undefined) return []
+  const at = (await rooms.stateAfter(last.record.id)) ?? state
+  if (at === undefined) return []
+  const senders = new Set(found.map(({ record }) => record.pdu.sender))
+  const keys = [...senders].map((sender) => memberKey(sender))
+  return clientEvents.state(recipient, await rooms.stateEvents(at, keys), FORMAT)
+}
+
+async function readContext(
+  inner: ReaderParts,
+  recipient: Recipient,
+  roomId: RoomId,
+  eventId: EventId,
+  limit: number,
+  filter: EventFilter,
+): Promise<Context> {
+  const { rooms, clientEvents } = inner
+  const access = await accessTo(inner, recipient.userId, roomId)
+  const { viewer } = access
+  const seen = await visibleEvent(inner, access, roomId, eventId)
+  const order = seen.record.order ?? MAX_ORDER
+  const side = (direction: Direction, count: number): Promise<Awaited<ReturnType<typeof walk>>> => {
+    const range = direction === 'b' ? { from: MIN_ORDER, to: order - 1 } : { from: order, to: MAX_ORDER }
+    const accepts = (record: EventRecord): boolean => allows(filter, record.pdu)
+    if (count === 0) return Promise.resolve({ found: [], next: direction === 'b' ? order - 1 : order })
+    return walk(inner, { roomId, viewer, direction, ...range, limit: count, accepts })
+  }
+  const [before, after] = await Promise.all([
+    side('b', Math.ceil(limit / 2)),
+    side('f', Math.floor(limit / 2)),
+  ])
+  const last = after.found.at(-1) ?? seen
+  const first = before.found.at(-1) ?? seen
+  const state = (await rooms.stateAfter(last.record.id)) ?? access.state ?? new Map()
+  const senders = new Set(
+    [...before.found, seen, ...after.found].map(({ record }) => memberKey(record.pdu.sender)),
+  )
+  const keys = [...state.keys()].filter(
+    (key) => !filter.lazyLoadMembers || splitStateKey(key)[0] !== 'm.room.member' || senders.has(key),
+  )
+  const records = (await rooms.stateEvents(state, keys)).filter(({ pdu }) => allows(filter, pdu))
+  const [event] = await clientEvents.timeline(recipient, viewer, [seen], FORMAT)
+  if (event === undefined) throw noSuchEvent()
+  return {
+    event,
+    before: await clientEvents.timeline(recipient, viewer, before.found, FORMAT),
+    after: await clientEvents.timeline(recipient, viewer, after.found, FORMAT),
+    state: await clientEvents.state(recipient, records, FORMAT),
+    start: formatTimelineToken(before.next ?? (first.record.order ?? order) - 1),
+    end: formatTimelineToken(after.next ?? last.record.order ?? order),
+  }
+}
+
+/** Looks through the timeline after the parent, since nothing relates to what comes later. */
+async function readRelations(
+  inner: ReaderParts,
+  recipient: Recipient,
+  { roomId, parent, relType, eventType, direction, from, to, limit }: RelationsRequest,
+): Promise<{ chunk: readonly JsonObject[]; next?: string }> {
+  const { rooms, clientEvents } = inner
+  const access = await accessTo(inner, recipient.userId, roomId)
+  const seen = await visibleEvent(inner, access, roomId, parent)
+  const first = seen.record.order ?? MIN_ORDER
+  const start = from === undefined ? undefined : await orderOf(rooms, roomId, from)
+  const stop = to === undefined ? undefined : await orderOf(rooms, roomId, to)
+  const low = direction === 'b' ? stop : start
+  const high = direction === 'b' ? start : stop
+  const { found, next } = await walk(inner, {
+    roomId,
+    viewer: access.viewer,
+    direction,
+    from: Math.max(first, low ?? MIN_ORDER),
+    to: high ?? MAX_ORDER,
+    limit,
+    accepts: ({ pdu }) => {
+      const relation = relationOf(pdu)
+      if (relation?.eventId !== parent || (relType !== undefined && relation.type !== relType)) return false
+      return eventType === undefined || pdu.type === eventType
+    },
+  })
+  const chunk = await clientEvents.timeline(recipient, access.viewer, found, FORMAT)
+  return { chunk, ...(next === undefined ? {} : { next: formatTimelineToken(next) }) }
+}
+
+async function eventAtTime(
+  inner: ReaderParts,
+  recipient: Recipient,
+  roomId: RoomId,
+  ts: number,
+  direction: Direction,
+): Promise<EventRecord> {
+  const { viewer } = await accessTo(inner, recipient.userId, roomId)
+  // From the newest back: `b` wants the first that is old enough, `f` the last that is not too old.
+  let best: EventRecord | undefined
+  let at = MAX_ORDER
+  for (let scanned = 0; scanned < MAX_READ_SCAN;) {
+    const page = await inner.rooms.timeline(roomId, { from: MIN_ORDER, to: at, direction: 'b', limit: 100 })
+    for (const { record, visible } of await inner.visibility.judge(viewer, page.events)) {
+      if (!visible) continue
+      const { origin_server_ts: sent } = record.pdu
+      if (direction === 'b' && sent <= ts) return record
+      if (direction === 'f' && sent >= ts) best = record
+      if (direction === 'f' && sent < ts && best !== undefined) return best
+    }
+    scanned += page.events.length
+    if (page.next === undefined) break
+    at = page.next
+  }
+  if (best === undefined) throw noSuchEvent()
+  return best
+}

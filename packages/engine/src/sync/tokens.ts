@@ -1,0 +1,46 @@
+/**
+ * Tokens of the Client-Server API. `s<position>_<typing>` stands after a position of the stream and a serial of the
+ * typing notifications, `s<position>_<typing>_<toDevice>` where to-device messages lag behind; `t<order>` stands in a
+ * room's timeline, after the event of that order. All are durable.
+ */
+import type { StreamPosition } from '../kernel/committer.ts'
+
+export type SyncToken = {
+  readonly position: StreamPosition
+  readonly typing: number
+  /** The to-device messages up to this position were delivered. */
+  readonly toDevice: StreamPosition
+}
+
+/** Above every order and below what a key can hold. */
+export const MAX_ORDER: number = 2 ** 50
+export const MIN_ORDER: number = -MAX_ORDER
+
+const SYNC = /^s([0-9]{1,15})(?:_([0-9]{1,15}))?(?:_([0-9]{1,15}))?$/
+const TIMELINE = /^t(-?[0-9]{1,15})$/
+
+export function formatSyncToken({ position, typing, toDevice }: SyncToken): string {
+  const token = `s${position}_${typing}`
+  return toDevice === position ? token : `${token}_${toDevice}`
+}
+
+export function parseSyncToken(text: string): SyncToken | undefined {
+  const match = SYNC.exec(text)
+  if (match === null) return undefined
+  const position = Number(match[1])
+  return {
+    position,
+    typing: Number(match[2] ?? 0),
+    toDevice: Math.min(position, Number(match[3] ?? position)),
+  }
+}
+
+export function formatTimelineToken(order: number): string {
+  return `t${order}`
+}
+
+export function parseTimelineToken(text: string): number | undefined {
+  const match = TIMELINE.exec(text)
+  const order = match === null ? undefined : Number(match[1])
+  return order === undefined || Math.abs(order) > MAX_ORDER ? undefined : order
+}

@@ -1,0 +1,41 @@
+/** `GET /sync`. spec: client-server-api/_index.md "Syncing", data/api/client-server/sync.yaml */
+import type { JsonObject } from '@plexus/core'
+import type { Committer } from '../kernel/committer.ts'
+import type { Clock } from '../ports.ts'
+import type { Receipts, Typing } from '../rooms-ephemeral/types.ts'
+import type { Rooms } from '../rooms/types.ts'
+import type { Users } from '../users/types.ts'
+import type { Recipient } from './client-event.ts'
+import type { SyncFilter } from './filter.ts'
+import type { SyncToken } from './tokens.ts'
+
+export type SyncRequest = {
+  readonly recipient: Recipient
+  /** Absent for an initial sync. */
+  readonly since?: SyncToken
+  readonly filter: SyncFilter
+  readonly fullState: boolean
+  /** Answer with `state_after` instead of `state`. */
+  readonly useStateAfter: boolean
+  /** How long to wait for something new, at most `MAX_SYNC_TIMEOUT_MS`. */
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal
+}
+
+export interface Sync {
+  /** The body of the answer. @throws the signal's reason when it is aborted while waiting. */
+  sync(request: SyncRequest): Promise<JsonObject>
+  /** Long polls that are waiting. */
+  readonly waiting: number
+}
+
+export type SyncUsers = Pick<Users, 'accountData' | 'toDevice' | 'deviceLists' | 'keys' | 'pushRules'>
+
+export type SyncDeps = {
+  readonly committer: Committer
+  readonly clock: Clock
+  readonly rooms: Rooms
+  readonly receipts: Receipts
+  readonly typing: Typing
+  readonly users: SyncUsers
+}

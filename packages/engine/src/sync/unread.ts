@@ -1,0 +1,183 @@
+/**
+ * Unread notification counts of a user in a room: the events after their read receipts that their push rules notify
+ * about. spec: client-server-api/modules/push.md "Receiving notifications", "Marking notifications as read"
+ */
+import { POWER_LEVELS_KEY, isJsonObject, memberKey, ownValue, userPowerLevel } from '@plexus/core'
+import type { JsonObject, UserId } from '@plexus/core'
+import { createLru } from '../kernel/lru.ts'
+import type { Receipt, Receipts } from '../rooms-ephemeral/types.ts'
+import type { EventRecord, RoomSnapshot, Rooms } from '../rooms/types.ts'
+import type { PushContext, PushEvaluator } from '../users/types.ts'
+import { MAIN_THREAD, threadOf } from './threads.ts'
+import { MAX_ORDER, MIN_ORDER } from './tokens.ts'
+
+/** Newest events that are looked at for the counts of a room; what is older counts as read. */
+export const MAX_UNREAD_SCAN = 250
+/** Counts kept in memory, by room and user. */
+export const MAX_UNREAD_ENTRIES = 2_000
+
+export type Counts = { readonly notifications: number; readonly highlights: number }
+
+/** By thread: `main` or the thread's root. Only threads with something unread. */
+export type ThreadCounts = ReadonlyMap<string, Counts>
+
+export interface Unread {
+  counts(snapshot: RoomSnapshot, userId: UserId, evaluate: PushEvaluator): Promise<ThreadCounts>
+}
+
+type Entry = { readonly marks: string; readonly upTo: number; readonly counts: ThreadCounts }
+type Marks = { readonly all: number; readonly byThread: ReadonlyMap<string, number> }
+
+export function createUnread(deps: { readonly rooms: Rooms; readonly receipts: Receipts }): Unread {
+  const { rooms, receipts } = deps
+  const entries = createLru<string, Entry>(MAX_UNREAD_ENTRIES)
+  return {
+    async counts(snapshot, userId, evaluate) {
+      const key = JSON.stringify([snapshot.roomId, userId])
+      const own = await receipts.ofUser(snapshot.roomId, userId)
+      const signature = JSON.stringify(own.map(({ position }) => position))
+      const old = entries.get(key)
+      const known = old?.marks === signature ? old : undefined
+      const records = await unreadRecords(rooms, snapshot, userId, known?.upTo, own)
+      const counts = new Map(known?.counts)
+      if (records.events.length > 0) {
+        const context = await contextOf(rooms, snapshot, userId)
+        for (const record of records.events)
+          await count(rooms, counts, record, userId, evaluate, context, records.marks)
+      }
+      const upTo = records.events.at(-1)?.order ?? known?.upTo ?? records.marks.all
+      entries.set(key, { marks: signature, upTo, counts })
+      return counts
+    },
+  }
+}
+
+/** Events that may count, oldest first: those after what was counted before, or after what was read. */
+async function unreadRecords(
+  rooms: Rooms,
+  snapshot: RoomSnapshot,
+  userId: UserId,
+  countedUpTo: number | undefined,
+  own: readonly Receipt[],
+): Promise<{ events: readonly EventRecord[]; marks: Marks }> {
+  const marks = await marksOf(rooms, own)
+  const from = Math.max(countedUpTo ?? MIN_ORDER, marks.all)
+  const { events } = await rooms.timeline(snapshot.roomId, {
+    from,
+    to: MAX_ORDER,
+    direction: 'b',
+    limit: MAX_UNREAD_SCAN,
+  })
+  // What happened before the user joined is not news.
+  const joined = events.findIndex(({ pdu }) => pdu.type === 'm.room.member' && pdu.state_key === userId)
+  return { events: events.slice(0, joined === -1 ? undefined : joined + 1).toReversed(), marks }
+}
+
+async function marksOf(rooms: Rooms, own: readonly Receipt[]): Promise<Marks> {
+  const records = await rooms.events(own.map(({ eventId }) => eventId))
+  let all = MIN_ORDER
+  const byThread = new Map<string, number>()
+  own.forEach(({ thread }, index) => {
+    const order = records[index]?.order
+    if (order === undefined) return
+    if (thread === '') all = Math.max(all, order)
+    else byThread.set(thread, Math.max(order, byThread.get(thread) ?? MIN_ORDER))
+  })
+  return { all, byThread }
+}
+
+async function count(
+  rooms: Rooms,
+  counts: Map<string, Counts>,
+  record: EventRecord,
+  userId: UserId,
+  evaluate: PushEvaluator,
+  context: Context,
+  marks: Marks,
+): Promise<void> {
+  const thread = await threadOf(rooms, record.pdu)
+  // Who sends an event has read what stands before it.
+  if (record.pdu.sender === userId) {
+    counts.delete(thread)
+    return
+  }
+  if ((record.order ?? 0) <= (marks.byThread.get(thread) ?? MIN_ORDER)) return
+  const { notify, highlight } = evaluate(pushForm(record), context.of(record.pdu.sender))
+  if (!notify && !highlight) return
+  const old = counts.get(thread) ?? { notifications: 0, highlights: 0 }
+  counts.set(thread, {
+    notifications: old.notifications + (notify ? 1 : 0),
+    highlights: old.highlights + (highlight ? 1 : 0),
+  })
+}
+
+function pushForm({ id, roomId, pdu }: EventRecord): JsonObject {
+  return {
+    event_id: id,
+    room_id: roomId,
+    type: pdu.type,
+    sender: pdu.sender,
+    content: pdu.content,
+    ...(pdu.state_key === undefined ? {} : { state_key: pdu.state_key }),
+  }
+}
+
+type Context = { of(sender: UserId): PushContext }
+
+/** The room as it is; an event is counted soon after it came. */
+async function contextOf(rooms: Rooms, snapshot: RoomSnapshot, userId: UserId): Promise<Context> {
+  const keys = [POWER_LEVELS_KEY, memberKey(userId)]
+  const records = await rooms.stateEvents(snapshot.state, keys)
+  const levels = records.find(({ pdu }) => pdu.type === 'm.room.power_levels')?.pdu
+  const member = records.find(({ pdu }) => pdu.type === 'm.room.member')?.pdu
+  const name = member === undefined ? undefined : ownValue(member.content, 'displayname')
+  const auth = {
+    create: snapshot.create,
+    get: (key: string) => (key === POWER_LEVELS_KEY ? levels : undefined),
+  }
+  return {
+    of: (sender) => ({
+      memberCount: snapshot.joinedMembers.length,
+      ...(typeof name === 'string' ? { displayName: name } : {}),
+      senderPowerLevel: userPowerLevel(snapshot.version, auth, sender),
+      notificationLevels: notificationLevels(levels?.content),
+    }),
+  }
+}
+
+function notificationLevels(content: JsonObject | undefined): Readonly<Record<string, number>> {
+  const levels = content === undefined ? undefined : ownValue(content, 'notifications')
+  if (!isJsonObject(levels)) return {}
+  return Object.fromEntries(
+    Object.entries(levels).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
+  )
+}
+
+/** The part of `/sync`; `byThread` when the client asked for counts of each thread. */
+export function unreadJson(counts: ThreadCounts, byThread: boolean): JsonObject {
+  const threads = [...counts].filter(([thread]) => thread !== MAIN_THREAD)
+  const inMain = counts.get(MAIN_THREAD) ?? { notifications: 0, highlights: 0 }
+  if (byThread) {
+    return {
+      unread_notifications: countsJson(inMain),
+      ...(threads.length === 0
+        ? {}
+        : {
+            unread_thread_notifications: Object.fromEntries(
+              threads.map(([id, one]) => [id, countsJson(one)]),
+            ),
+          }),
+    }
+  }
+  const all = [...counts.values()]
+  return {
+    unread_notifications: countsJson({
+      notifications: all.reduce((sum, one) => sum + one.notifications, 0),
+      highlights: all.reduce((sum, one) => sum + one.highlights, 0),
+    }),
+  }
+}
+
+function countsJson({ notifications, highlights }: Counts): JsonObject {
+  return { notification_count: notifications, highlight_count: highlights }
+}
