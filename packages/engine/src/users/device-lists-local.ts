@@ -4,6 +4,7 @@
  * spec: server-server-api.md "Device Management"
  */
 import type { JsonObject, ServerName, UserId } from '@plexus/core'
+import { createLru } from '../kernel/lru.ts'
 import type { Edu } from '../outbox-types.ts'
 import type { Write } from '../ports.ts'
 import type { UsersContext } from './deps.ts'
@@ -31,7 +32,11 @@ export interface LocalLists {
     change: { readonly devices?: readonly DeviceUpdate[]; readonly signingKeys?: JsonObject },
   ): Promise<ListChange>
   /** The list as it is goes to these servers, for which the user is new. */
-  announce(userId: UserId, servers: readonly ServerName[], devices: readonly DeviceUpdate[]): Promise<ListChange>
+  announce(
+    userId: UserId,
+    servers: readonly ServerName[],
+    devices: readonly DeviceUpdate[],
+  ): Promise<ListChange>
   /** The stream id of the last update, 0 before the first. */
   streamId(userId: UserId): Promise<number>
 }
@@ -108,9 +113,13 @@ export interface ChangeLog {
   between(audience: UserId, from: number, to: number): Promise<readonly UserId[]>
 }
 
+/** Users whose last change is kept in memory. */
+const MAX_LATEST = 10_000
+
 export function createChangeLog({ store, committer }: UsersContext): ChangeLog {
-  // Where the row of a user stands; ahead of the store while a commit is under way.
-  const latest = new Map<string, number>()
+  // Where the row of a user stands; ahead of the store while a commit is under way. A row that is forgotten here and
+  // stays behind costs only its room.
+  const latest = createLru<string, number>(MAX_LATEST)
   committer.onFailure(() => {
     latest.clear()
   })
@@ -118,9 +127,9 @@ export function createChangeLog({ store, committer }: UsersContext): ChangeLog {
     async change(userId, audience) {
       const key = [userId, audience ?? ''] as const
       const name = JSON.stringify(key)
-      if (!latest.has(name)) {
+      if (latest.get(name) === undefined) {
         const stored = await listLatest.get(store, key)
-        if (stored !== undefined && !latest.has(name)) latest.set(name, stored)
+        if (stored !== undefined && latest.get(name) === undefined) latest.set(name, stored)
       }
       return (position) => {
         const before = latest.get(name)

@@ -28,12 +28,7 @@ export function createPasswords(random: Random, cost: number = PASSWORD_COST): P
   let waiting = 0
   let last: Promise<unknown> = Promise.resolve()
 
-  const derive = async (
-    password: string,
-    salt: Uint8Array,
-    logN: number,
-    p: number,
-  ): Promise<Uint8Array> => {
+  const derive = async (password: string, salt: Uint8Array, logN: number, p: number): Promise<Uint8Array> => {
     if (waiting >= MAX_PASSWORD_CHECKS) {
       throw new UserError('M_LIMIT_EXCEEDED', 'too many passwords are being checked; try again')
     }

@@ -30,5 +30,7 @@ export function jsonSize(value: JsonValue): number {
 
 /** Own entries whose value is an object. */
 export function objectEntries(object: JsonObject): readonly (readonly [string, JsonObject])[] {
-  return Object.entries(object).flatMap(([key, value]) => (isJsonObject(value) ? [[key, value] as const] : []))
+  return Object.entries(object).flatMap(([key, value]) =>
+    isJsonObject(value) ? [[key, value] as const] : [],
+  )
 }

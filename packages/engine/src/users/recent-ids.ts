@@ -23,25 +23,34 @@ export interface RecentIds<Value> {
   /** In the order of `ids`. */
   getMany(scope: string, ids: readonly string[]): Promise<readonly (Value | undefined)[]>
   /**
-   * The writes that remember an id, or `undefined` when a commit since `get` already has it. To be called only while a
-   * commit is assembled.
+   * The writes that remember an id, or `undefined` when a commit since `get` already has it. To be called only after
+   * `get`, and while a commit is assembled.
    */
   claim(scope: string, id: string, value: Value): readonly Write[] | undefined
 }
 
 type State = { generation: number; startedAt: number; count: number }
 
-export async function createRecentIds<Value>(
+export function createRecentIds<Value>(
   deps: { store: Store; committer: Committer; clock: Clock; log: Log },
   name: string,
-): Promise<RecentIds<Value>> {
+): RecentIds<Value> {
   const { store, committer, clock, log } = deps
   const rows: Table<readonly [number, string, string], Value> = table(`${name}_ids`, ['n', 's', 's'])
   const states: Table<readonly [string], State> = table(`${name}_generation`, ['s'])
-  const state: State = (await states.get(store, ['current'])) ?? {
-    generation: 0,
-    startedAt: clock.now(),
-    count: 0,
+  const state: State = { generation: 0, startedAt: clock.now(), count: 0 }
+  let loading: Promise<void> | undefined
+  const load = (): Promise<void> => {
+    loading ??= states.get(store, ['current']).then(
+      (stored) => {
+        if (stored !== undefined) Object.assign(state, stored)
+      },
+      (error: unknown) => {
+        loading = undefined
+        throw error
+      },
+    )
+    return loading
   }
   const known = createLru<string, 'pending' | 'committed'>(MAX_CONCURRENT_IDS)
   let pending: string[] = []
@@ -72,6 +81,7 @@ export async function createRecentIds<Value>(
   }
 
   const getMany = async (scope: string, ids: readonly string[]): Promise<readonly (Value | undefined)[]> => {
+    await load()
     const generations = Array.from({ length: GENERATIONS }, (_, back) => state.generation - back).filter(
       (generation) => generation >= 0,
     )
@@ -80,7 +90,9 @@ export async function createRecentIds<Value>(
       ids.flatMap((id) => generations.map((generation) => [generation, scope, id] as const)),
     )
     return ids.map((_, index) =>
-      found.slice(index * generations.length, (index + 1) * generations.length).find((row) => row !== undefined),
+      found
+        .slice(index * generations.length, (index + 1) * generations.length)
+        .find((row) => row !== undefined),
     )
   }
 

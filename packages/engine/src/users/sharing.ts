@@ -40,7 +40,8 @@ export async function sharedSince(
     for (const { roomId, membership, position } of await rooms.memberships(local)) {
       if (membership !== 'join') continue
       const snapshot = await rooms.snapshot(roomId)
-      if (snapshot?.joinedServers.includes(server) !== true || !snapshot.joinedMembers.includes(other)) continue
+      if (snapshot?.joinedServers.includes(server) !== true || !snapshot.joinedMembers.includes(other))
+        continue
       const eventId = snapshot.state.get(memberKey(other))
       const event = eventId === undefined ? undefined : await rooms.event(eventId)
       const both = Math.max(position, event?.position ?? Number.MAX_SAFE_INTEGER)

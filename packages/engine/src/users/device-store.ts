@@ -1,0 +1,259 @@
+/**
+ * Devices of local users with their sessions: making, renaming, deleting. All changes of one user's devices are made
+ * one after the other. A deleted device leaves nothing behind, and its access token is worth nothing at once.
+ */
+import { encodeBase64, encodeBase64Url } from '@plexus/core'
+import type { UserId } from '@plexus/core'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { utf8ToBytes } from '@noble/hashes/utils.js'
+import { createLru } from '../kernel/lru.ts'
+import type { Session, Write } from '../ports.ts'
+import type { UsersContext } from './deps.ts'
+import type { LocalLists } from './device-lists-local.ts'
+import { isDeviceId, parseCrossSigningKey } from './key-format.ts'
+import { signaturesOn } from './local-identity.ts'
+import { publicDevice } from './public-device.ts'
+import {
+  crossSigning,
+  deviceKeys,
+  devices,
+  fallbackKeys,
+  inboxes,
+  keyCounts,
+  oneTimeKeys,
+  pushers,
+  signatures,
+  tokens,
+} from './tables.ts'
+import type { DeviceRow } from './tables.ts'
+import { UserError } from './types.ts'
+import type { Authentication, Caller, Device, Devices, NewDevice } from './types.ts'
+
+export const MAX_DEVICES_PER_USER = 500
+/** In UTF-16 code units. */
+export const MAX_DEVICE_NAME_LENGTH = 250
+export const LAST_SEEN_PRECISION_MS: number = 60 * 60 * 1000
+/** Tokens whose owner is known without a look into the store. */
+export const MAX_TOKENS_IN_MEMORY = 10_000
+const TOKEN_BYTES = 32
+const DEVICE_ID_LENGTH = 10
+
+export interface DeviceStore extends Devices {
+  /** A session of a new device, or of one that is there: its session before ends. `extra` is committed along. */
+  open(userId: UserId, device: NewDevice, extra?: (position: number) => readonly Write[]): Promise<Session>
+  authenticate(accessToken: string): Promise<Authentication>
+  /** Deletes all devices but one. */
+  deleteAll(userId: UserId, keep?: string): Promise<void>
+}
+
+export function createDeviceStore(context: UsersContext, lists: LocalLists): DeviceStore {
+  const { store, committer, clock, random, mutex, log } = context
+  const owners = createLru<string, Caller>(MAX_TOKENS_IN_MEMORY)
+  const seen = createLru<string, number>(MAX_TOKENS_IN_MEMORY)
+  const lock = <T>(userId: UserId, work: () => Promise<T>): Promise<T> => mutex.run(`devices ${userId}`, work)
+
+  const newDeviceId = (): string =>
+    Array.from(random.bytes(DEVICE_ID_LENGTH), (byte) => String.fromCharCode(0x41 + (byte % 26))).join('')
+
+  /** @throws UserError when the user has no room for it, or the id is a cross-signing key. */
+  const checkNew = async (userId: UserId, deviceId: string): Promise<void> => {
+    const rows = await devices.list(store, [userId])
+    if (rows.length >= MAX_DEVICES_PER_USER) {
+      throw new UserError(
+        'M_FORBIDDEN',
+        `an account has at most ${MAX_DEVICES_PER_USER} devices; log one out first`,
+      )
+    }
+    const keys = (await crossSigning.get(store, [userId])) ?? {}
+    const ids = [
+      keys.master && parseCrossSigningKey(keys.master, userId, 'master')?.id,
+      keys.selfSigning && parseCrossSigningKey(keys.selfSigning, userId, 'self_signing')?.id,
+      keys.userSigning && parseCrossSigningKey(keys.userSigning, userId, 'user_signing')?.id,
+    ]
+    if (ids.includes(deviceId)) throw new UserError('M_FORBIDDEN', 'the device id is a cross-signing key')
+  }
+
+  const openLocked = async (
+    userId: UserId,
+    device: NewDevice,
+    extra: (position: number) => readonly Write[],
+  ): Promise<Session> => {
+    const deviceId = device.deviceId ?? newDeviceId()
+    if (!isDeviceId(deviceId)) throw new UserError('M_INVALID_PARAM', 'not a device id')
+    const before = await devices.get(store, [userId, deviceId])
+    if (before === undefined) await checkNew(userId, deviceId)
+    const accessToken = encodeBase64Url(random.bytes(TOKEN_BYTES))
+    const tokenHash = hashOf(accessToken)
+    const row: DeviceRow = {
+      createdAt: clock.now(),
+      ...(device.displayName === undefined ? {} : { displayName: checkName(device.displayName) }),
+      ...before,
+      tokenHash,
+      lastSeenAt: clock.now(),
+    }
+    const change =
+      before === undefined
+        ? await lists.change(userId, { devices: [publicDevice(userId, deviceId, row, undefined, [])] })
+        : undefined
+    await committer.submit({
+      writes: (position) => [
+        ...extra(position),
+        ...(before?.tokenHash === undefined ? [] : [tokens.delete([before.tokenHash])]),
+        tokens.put([tokenHash], { userId, deviceId }),
+        devices.put([userId, deviceId], row),
+        ...(change?.writes(position) ?? []),
+      ],
+      publish() {
+        if (before?.tokenHash !== undefined) owners.delete(before.tokenHash)
+      },
+      durability: 'strict',
+    })
+    change?.sent()
+    return { userId, deviceId, accessToken }
+  }
+
+  /** Everything that hangs on a device. */
+  const removal = async (userId: UserId, deviceId: string): Promise<readonly Write[]> => {
+    const [oneTime, fallback, inbox, signed, push] = await Promise.all([
+      oneTimeKeys.list(store, [userId, deviceId]),
+      fallbackKeys.list(store, [userId, deviceId]),
+      inboxes.list(store, [userId, deviceId]),
+      signatures.list(store, [userId, deviceId]),
+      pushers.list(store, [userId]),
+    ])
+    return [
+      devices.delete([userId, deviceId]),
+      deviceKeys.delete([userId, deviceId]),
+      keyCounts.delete([userId, deviceId]),
+      ...oneTime.map(([key]) => oneTimeKeys.delete(key)),
+      ...fallback.map(([key]) => fallbackKeys.delete(key)),
+      ...inbox.map(([key]) => inboxes.delete(key)),
+      ...signed.map(([key]) => signatures.delete(key)),
+      ...push.flatMap(([key, row]) => (row.deviceId === deviceId ? [pushers.delete(key)] : [])),
+    ]
+  }
+
+  const deleteLocked = async (userId: UserId, ids: readonly string[]): Promise<void> => {
+    const rows = await devices.getMany(
+      store,
+      ids.map((id) => [userId, id] as const),
+    )
+    const gone = ids.flatMap((deviceId, index) => {
+      const row = rows[index]
+      return row === undefined ? [] : [{ deviceId, row }]
+    })
+    if (gone.length === 0) return
+    const locks = gone.map(({ deviceId }) => `keys ${userId} ${deviceId}`)
+    await withAll(locks, async () => {
+      const writes = (await Promise.all(gone.map(({ deviceId }) => removal(userId, deviceId)))).flat()
+      const hashes = gone.flatMap(({ row }) => row.tokenHash ?? [])
+      const change = await lists.change(userId, {
+        devices: gone.map(({ deviceId }) => ({ device_id: deviceId, deleted: true })),
+      })
+      await committer.submit({
+        writes: (position) => [
+          ...writes,
+          ...hashes.map((hash) => tokens.delete([hash])),
+          ...change.writes(position),
+        ],
+        publish() {
+          for (const hash of hashes) owners.delete(hash)
+        },
+      })
+      change.sent()
+    })
+  }
+
+  /** Takes locks in their order, so that two callers never wait for each other. */
+  const withAll = (locks: readonly string[], work: () => Promise<void>): Promise<void> =>
+    [...locks].sort().reduceRight<() => Promise<void>>((inner, key) => () => mutex.run(key, inner), work)()
+
+  const touch = async ({ userId, deviceId }: Caller, now: number): Promise<void> => {
+    await lock(userId, async () => {
+      const row = await devices.get(store, [userId, deviceId])
+      if (row === undefined) return
+      await committer.submit({ writes: () => [devices.put([userId, deviceId], { ...row, lastSeenAt: now })] })
+    })
+  }
+
+  const noteSeen = (caller: Caller, hash: string): void => {
+    const now = clock.now()
+    if (now - (seen.get(hash) ?? 0) < LAST_SEEN_PRECISION_MS) return
+    seen.set(hash, now)
+    touch(caller, now).catch((error: unknown) => {
+      log.log('warn', 'the time a device was seen could not be kept', { error: String(error) })
+    })
+  }
+
+  return {
+    async list(userId) {
+      const rows = await devices.list(store, [userId])
+      return rows.map(([[, deviceId], row]) => toDevice(deviceId, row))
+    },
+    async get({ userId, deviceId }) {
+      const row = await devices.get(store, [userId, deviceId])
+      return row === undefined ? undefined : toDevice(deviceId, row)
+    },
+    rename: ({ userId, deviceId }, displayName) =>
+      lock(userId, async () => {
+        const before = await devices.get(store, [userId, deviceId])
+        if (before === undefined) throw new UserError('M_NOT_FOUND', 'there is no such device')
+        const row: DeviceRow = { ...before, displayName: checkName(displayName) }
+        const keys = await deviceKeys.get(store, [userId, deviceId])
+        const entries = await signaturesOn(store, userId, deviceId)
+        const change = await lists.change(userId, {
+          devices: [publicDevice(userId, deviceId, row, keys, entries)],
+        })
+        await committer.submit({
+          writes: (position) => [devices.put([userId, deviceId], row), ...change.writes(position)],
+        })
+        change.sent()
+      }),
+    delete: (userId, deviceIds) => lock(userId, () => deleteLocked(userId, [...new Set(deviceIds)])),
+    deleteAll: (userId, keep) =>
+      lock(userId, async () => {
+        const rows = await devices.list(store, [userId])
+        const ids = rows.map(([[, deviceId]]) => deviceId).filter((deviceId) => deviceId !== keep)
+        await deleteLocked(userId, ids)
+      }),
+    open: (userId, device, extra = () => []) => lock(userId, () => openLocked(userId, device, extra)),
+    async authenticate(accessToken) {
+      const hash = hashOf(accessToken)
+      const known = owners.get(hash)
+      if (known !== undefined) {
+        noteSeen(known, hash)
+        return { kind: 'requester', requester: known }
+      }
+      const claimed = await tokens.get(store, [hash])
+      if (claimed === undefined) return { kind: 'unknown', softLogout: false }
+      // Under the user's lock nothing deletes the token between the look and the remembering.
+      const owner = await lock(claimed.userId, async () => {
+        const found = await tokens.get(store, [hash])
+        if (found !== undefined) owners.set(hash, found)
+        return found
+      })
+      if (owner === undefined) return { kind: 'unknown', softLogout: false }
+      noteSeen(owner, hash)
+      return { kind: 'requester', requester: owner }
+    },
+  }
+}
+
+function toDevice(deviceId: string, { createdAt, displayName, lastSeenAt }: DeviceRow): Device {
+  return {
+    deviceId,
+    createdAt,
+    ...(displayName === undefined ? {} : { displayName }),
+    ...(lastSeenAt === undefined ? {} : { lastSeenAt }),
+  }
+}
+
+function checkName(displayName: string): string {
+  if (displayName.length <= MAX_DEVICE_NAME_LENGTH) return displayName
+  throw new UserError('M_TOO_LARGE', `a device name has at most ${MAX_DEVICE_NAME_LENGTH} characters`)
+}
+
+/** A token is 256 random bits, so a plain hash keeps it secret. */
+function hashOf(accessToken: string): string {
+  return encodeBase64(sha256(utf8ToBytes(accessToken)))
+}

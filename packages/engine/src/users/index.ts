@@ -1,0 +1,2 @@
+export type { UsersDeps, UsersInit } from './deps.ts'
+export { createUsers } from './users.ts'

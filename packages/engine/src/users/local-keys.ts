@@ -1,0 +1,238 @@
+/**
+ * Device keys, one-time keys and fallback keys of local devices.
+ *
+ * Invariants: all changes of one device's keys are made one after the other; a one-time key leaves its table in the
+ * commit that gives it out, and an id that was given out is not taken again.
+ */
+import { canonicalJson, checkCanonical, isJsonObject } from '@plexus/core'
+import type { JsonObject, JsonValue } from '@plexus/core'
+import type { Write } from '../ports.ts'
+import type { UsersContext } from './deps.ts'
+import type { LocalLists } from './device-lists-local.ts'
+import { deviceKeysFault, isOneTimeKey, splitKeyName } from './key-format.ts'
+import { publicDevice } from './public-device.ts'
+import type { RecentIds } from './recent-ids.ts'
+import { deviceKeys, devices, fallbackKeys, keyCounts, oneTimeKeys, signatures } from './tables.ts'
+import type { DeviceRow } from './tables.ts'
+import { UserError } from './types.ts'
+import type { Caller, KeyCounts, KeyUpload } from './types.ts'
+
+/** Unclaimed one-time keys of one device, all algorithms together. */
+export const MAX_ONE_TIME_KEYS = 1_000
+/** Algorithms of one device's fallback keys. */
+export const MAX_FALLBACK_KEYS = 10
+
+export interface LocalKeys {
+  upload(caller: Caller, keys: KeyUpload): Promise<KeyCounts>
+  counts(caller: Caller): Promise<KeyCounts>
+  /** A key that is then given out for good: `<algorithm>:<key id>` to key. */
+  claim(device: Caller, algorithm: string): Promise<JsonObject | undefined>
+}
+
+type NewKey = { readonly algorithm: string; readonly keyId: string; readonly key: string | JsonObject }
+
+export function createLocalKeys(context: UsersContext, lists: LocalLists, used: RecentIds<1>): LocalKeys {
+  const { store, committer, mutex } = context
+  const lock = <T>(caller: Caller, work: () => Promise<T>): Promise<T> =>
+    mutex.run(`keys ${caller.userId} ${caller.deviceId}`, work)
+  // A device that is made anew numbers its keys anew.
+  const scopeOf = ({ userId, deviceId }: Caller, { createdAt }: DeviceRow): string =>
+    JSON.stringify([userId, deviceId, createdAt])
+
+  const counts = async ({ userId, deviceId }: Caller): Promise<KeyCounts> => {
+    const row = await keyCounts.get(store, [userId, deviceId])
+    const fallback = await fallbackKeys.list(store, [userId, deviceId])
+    return {
+      oneTimeKeys: row?.oneTimeKeys ?? {},
+      unusedFallbackTypes: fallback.flatMap(([[, , algorithm], { used }]) => (used ? [] : [algorithm])),
+      position: row?.position ?? 0,
+    }
+  }
+
+  /** The one-time keys of an upload that are not there yet. @throws UserError when an id has another key. */
+  const newOneTimeKeys = async (
+    caller: Caller,
+    device: DeviceRow,
+    upload: JsonObject,
+  ): Promise<readonly NewKey[]> => {
+    const parsed = parseKeys(upload)
+    const { userId, deviceId } = caller
+    const held = await oneTimeKeys.list(store, [userId, deviceId])
+    const byName = new Map(held.map(([[, , algorithm, , keyId], key]) => [`${algorithm}:${keyId}`, key]))
+    const fresh = parsed.filter(({ algorithm, keyId, key }) => {
+      const before = byName.get(`${algorithm}:${keyId}`)
+      if (before === undefined) return true
+      if (sameJson(before, key)) return false
+      throw new UserError(
+        'M_INVALID_PARAM',
+        `there is another one-time key with the id ${algorithm}:${keyId}`,
+      )
+    })
+    const given = await used.getMany(
+      scopeOf(caller, device),
+      fresh.map(({ algorithm, keyId }) => `${algorithm}:${keyId}`),
+    )
+    const wanted = fresh.filter((_, index) => given[index] === undefined)
+    if (held.length + wanted.length > MAX_ONE_TIME_KEYS) {
+      throw new UserError('M_TOO_LARGE', `a device has at most ${MAX_ONE_TIME_KEYS} one-time keys`)
+    }
+    return wanted
+  }
+
+  const deviceKeyWrites = async (caller: Caller, keys: JsonObject): Promise<readonly Write[] | undefined> => {
+    const { userId, deviceId } = caller
+    const fault = deviceKeysFault(keys, userId, deviceId) ?? checkCanonical(keys)
+    if (fault !== undefined) throw new UserError('M_INVALID_PARAM', `device_keys: ${fault}`)
+    const before = await deviceKeys.get(store, [userId, deviceId])
+    if (before !== undefined && sameJson(before, keys)) return undefined
+    // Signatures are of the keys that were there; another key needs others.
+    const old =
+      before === undefined || sameKeys(before, keys) ? [] : await signatures.list(store, [userId, deviceId])
+    return [deviceKeys.put([userId, deviceId], keys), ...old.map(([key]) => signatures.delete(key))]
+  }
+
+  return {
+    counts,
+
+    upload: (caller, upload) =>
+      lock(caller, async () => {
+        const { userId, deviceId } = caller
+        const device = await devices.get(store, [userId, deviceId])
+        if (device === undefined) throw new UserError('M_FORBIDDEN', 'this device has been deleted')
+        const fresh = await newOneTimeKeys(caller, device, upload.oneTimeKeys ?? {})
+        const fallback = parseKeys(upload.fallbackKeys ?? {})
+        await checkFallback(caller, fallback)
+        const ofDevice = upload.deviceKeys && (await deviceKeyWrites(caller, upload.deviceKeys))
+        const before = await counts(caller)
+        if (fresh.length === 0 && fallback.length === 0 && ofDevice === undefined) return before
+        const change =
+          ofDevice &&
+          (await lists.change(userId, {
+            devices: [publicDevice(userId, deviceId, device, upload.deviceKeys, [])],
+          }))
+        const oneTime = added(before.oneTimeKeys, fresh)
+        const position = await committer.submit({
+          writes: (position) => [
+            ...(ofDevice ?? []),
+            ...(change?.writes(position) ?? []),
+            ...fresh.map(({ algorithm, keyId, key }) =>
+              oneTimeKeys.put([userId, deviceId, algorithm, position, keyId], key),
+            ),
+            ...fallback.map(({ algorithm, keyId, key }) =>
+              fallbackKeys.put([userId, deviceId, algorithm], { keyId, key, used: false }),
+            ),
+            keyCounts.put([userId, deviceId], { oneTimeKeys: oneTime, position }),
+          ],
+          // The client forgets what it uploaded: a key that is lost here can never be made again.
+          durability: 'strict',
+        })
+        change?.sent()
+        return { ...(await counts(caller)), position }
+      }),
+
+    claim: (caller, algorithm) =>
+      lock(caller, async () => {
+        const device = await devices.get(store, [caller.userId, caller.deviceId])
+        if (device === undefined) return undefined
+        return (await claimOneTime(caller, device, algorithm)) ?? claimFallback(caller, algorithm)
+      }),
+  }
+
+  async function claimOneTime(
+    caller: Caller,
+    device: DeviceRow,
+    algorithm: string,
+  ): Promise<JsonObject | undefined> {
+    const { userId, deviceId } = caller
+    const [first] = await oneTimeKeys.list(store, [userId, deviceId, algorithm], { limit: 1 })
+    if (first === undefined) return undefined
+    const [row, key] = first
+    const name = `${algorithm}:${row[4]}`
+    const scope = scopeOf(caller, device)
+    await used.get(scope, name)
+    const before = await counts(caller)
+    const left = Math.max(0, (before.oneTimeKeys[algorithm] ?? 1) - 1)
+    await committer.submit({
+      writes: (position) => [
+        oneTimeKeys.delete(row),
+        ...(used.claim(scope, name, 1) ?? []),
+        keyCounts.put([userId, deviceId], {
+          oneTimeKeys: { ...before.oneTimeKeys, [algorithm]: left },
+          position,
+        }),
+      ],
+      durability: 'strict',
+    })
+    return { [name]: key }
+  }
+
+  async function claimFallback(caller: Caller, algorithm: string): Promise<JsonObject | undefined> {
+    const { userId, deviceId } = caller
+    const fallback = await fallbackKeys.get(store, [userId, deviceId, algorithm])
+    if (fallback === undefined) return undefined
+    if (!fallback.used) {
+      const { oneTimeKeys: left } = await counts(caller)
+      await committer.submit({
+        writes: (position) => [
+          fallbackKeys.put([userId, deviceId, algorithm], { ...fallback, used: true }),
+          keyCounts.put([userId, deviceId], { oneTimeKeys: left, position }),
+        ],
+      })
+    }
+    return { [`${algorithm}:${fallback.keyId}`]: fallback.key }
+  }
+
+  async function checkFallback({ userId, deviceId }: Caller, fallback: readonly NewKey[]): Promise<void> {
+    const algorithms = fallback.map(({ algorithm }) => algorithm)
+    if (new Set(algorithms).size !== algorithms.length) {
+      throw new UserError('M_INVALID_PARAM', 'fallback_keys: one key for each algorithm')
+    }
+    if (algorithms.length === 0) return
+    const held = (await fallbackKeys.list(store, [userId, deviceId])).map(([[, , algorithm]]) => algorithm)
+    if (new Set([...held, ...algorithms]).size > MAX_FALLBACK_KEYS) {
+      throw new UserError(
+        'M_TOO_LARGE',
+        `a device has fallback keys of at most ${MAX_FALLBACK_KEYS} algorithms`,
+      )
+    }
+  }
+}
+
+function parseKeys(upload: JsonObject): readonly NewKey[] {
+  return Object.entries(upload).map(([name, key]) => {
+    const parts = splitKeyName(name)
+    if (parts === undefined) throw new UserError('M_INVALID_PARAM', 'a key is named <algorithm>:<key id>')
+    if (!isOneTimeKey(key) || checkCanonical(key) !== undefined) {
+      throw new UserError(
+        'M_INVALID_PARAM',
+        'a one-time key is a string or an object with key and signatures',
+      )
+    }
+    return { ...parts, key }
+  })
+}
+
+function added(
+  before: Readonly<Record<string, number>>,
+  fresh: readonly NewKey[],
+): Readonly<Record<string, number>> {
+  const counts = new Map(Object.entries(before))
+  for (const { algorithm } of fresh) counts.set(algorithm, (counts.get(algorithm) ?? 0) + 1)
+  return Object.fromEntries(counts)
+}
+
+function sameKeys(a: JsonObject, b: JsonObject): boolean {
+  return sameJson(a['keys'] ?? null, b['keys'] ?? null)
+}
+
+/** Equal as JSON, whatever the order of members. Stored values are canonical. */
+export function sameJson(a: JsonValue, b: JsonValue): boolean {
+  if (
+    isJsonObject(a) !== isJsonObject(b) ||
+    checkCanonical(a) !== undefined ||
+    checkCanonical(b) !== undefined
+  ) {
+    return false
+  }
+  return canonicalJson(a) === canonicalJson(b)
+}

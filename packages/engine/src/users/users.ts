@@ -1,0 +1,86 @@
+/** Puts the users slice together. */
+import { serverOf } from '@plexus/core'
+import type { JsonObject, UserId } from '@plexus/core'
+import { createKeyedMutex } from '../kernel/mutex.ts'
+import { createAccountData } from './account-data.ts'
+import { createAccounts } from './accounts.ts'
+import { createKeyBackups } from './backups.ts'
+import { createCrossSigning } from './cross-signing.ts'
+import type { UsersContext, UsersDeps, UsersInit } from './deps.ts'
+import { createChangeLog, createLocalLists } from './device-lists-local.ts'
+import { createDeviceLists } from './device-lists.ts'
+import { createDeviceStore } from './device-store.ts'
+import { createUserDirectory } from './directory.ts'
+import { createE2eeKeys, createKeyReader } from './e2ee-keys.ts'
+import { createFilters } from './filters.ts'
+import { createInteractive } from './interactive.ts'
+import { publicSigningKeys } from './local-identity.ts'
+import { createLocalKeys } from './local-keys.ts'
+import { createMedia } from './media.ts'
+import { createOpenId } from './open-id.ts'
+import { createPasswords } from './password.ts'
+import { createPresence } from './presence.ts'
+import { createProfiles } from './profiles.ts'
+import { createPushRules } from './push-rules.ts'
+import { createPushers } from './pushers.ts'
+import { createQueries } from './queries.ts'
+import { createRecentIds } from './recent-ids.ts'
+import { createRemoteLists } from './remote-lists.ts'
+import { createSignatureUpload } from './signatures.ts'
+import { createToDevice } from './to-device.ts'
+import type { ClaimedKeys, Users } from './types.ts'
+
+/** `deps.rooms` is not asked before this returned. */
+export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
+  const context: UsersContext = { ...deps, mutex: createKeyedMutex() }
+  const givenKeys = createRecentIds<1>(deps, 'given_keys')
+  const transactions = createRecentIds<1>(deps, 'to_device_transactions')
+  const messages = createRecentIds<1>(deps, 'to_device_messages')
+  const claimed = createRecentIds<ClaimedKeys>(deps, 'claims')
+  const changes = createChangeLog(context)
+  const lists = createLocalLists(context, changes)
+  const devices = createDeviceStore(context, lists)
+  const passwords = createPasswords(deps.random, init.passwordCost)
+  const accounts = createAccounts(context, { devices, passwords }, init)
+  const remote = createRemoteLists(context, changes)
+  const local = createLocalKeys(context, lists, givenKeys)
+  const reader = createKeyReader(context, local)
+  const masterOf = async (userId: UserId): Promise<JsonObject | undefined> =>
+    serverOf(userId) === deps.signer.name
+      ? (await publicSigningKeys(deps.store, userId, undefined)).master
+      : (await remote.get(userId)).list.master
+  const toDevice = createToDevice(context, { transactions, messages })
+  const accountData = createAccountData(context)
+  const profiles = createProfiles(context, accounts)
+  const media = createMedia(context, init)
+  return {
+    accounts,
+    interactive: createInteractive(deps, accounts),
+    devices,
+    keys: createE2eeKeys(context, {
+      local,
+      reader,
+      remote,
+      crossSigning: createCrossSigning(context, lists),
+      signatureUpload: createSignatureUpload(context, { lists, changes, masterOf }),
+    }),
+    deviceLists: createDeviceLists(context, { changes, lists, accounts }),
+    toDevice,
+    accountData,
+    pushRules: createPushRules(accountData),
+    pushers: createPushers(context),
+    filters: createFilters(context),
+    profiles,
+    presence: createPresence(deps.clock),
+    directory: createUserDirectory(context, accounts),
+    openId: createOpenId(deps),
+    media,
+    backups: createKeyBackups(context),
+    queries: createQueries(context, { accounts, profiles, lists, reader, media, claimed }),
+    edus: {
+      'm.direct_to_device': (origin, content) => toDevice.directToDevice(origin, content),
+      'm.device_list_update': (origin, content) => remote.deviceListUpdate(origin, content),
+      'm.signing_key_update': (origin, content) => remote.signingKeyUpdate(origin, content),
+    },
+  }
+}
