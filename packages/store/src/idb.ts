@@ -3,6 +3,7 @@ import { openDB, unwrap } from 'idb'
 import { StoreError } from '@plexus/engine/ports'
 import type { Durability, Store } from '@plexus/engine/ports'
 import { storeErrorOf } from './dom-errors.ts'
+import { beginNewLog } from './idb-log.ts'
 import { createReads } from './idb-reads.ts'
 import { EPOCH_KEY, SCHEMA_KEY } from './layout.ts'
 import type { PhysicalWrite } from './layout.ts'
@@ -16,14 +17,20 @@ const LAYOUT_VERSION = 1
 /** All maps share it: one put into each of several object stores costs several times as much. */
 const OBJECT_STORE = 'kv'
 
+export type IdbOptions = OpenOptions & {
+  /** Called when the browser found its database damaged and deleted all of it, with what it says about that. */
+  readonly onDataLoss?: (message: string) => void
+}
+
 /**
  * Opens the database, made if need be, and takes over from whoever has it open.
  * @throws SchemaError for data of a newer program, the signal's reason when it fires while an older program keeps the
  * database, StoreError for the rest.
  */
-export async function openIdbStore(name: string, options: OpenOptions = {}): Promise<Store> {
+export async function openIdbStore(name: string, options: IdbOptions = {}): Promise<Store> {
   const migrations = options.migrations ?? []
-  const connection = await connect(name, options.signal)
+  const connection = await connect(name, options)
+  await beginNewLog(name)
   return openStore(await own(connection, migrations), migrations)
 }
 
@@ -33,12 +40,13 @@ type Connection = {
   readonly ended: () => StoreError | undefined
 }
 
-async function connect(name: string, signal: AbortSignal | undefined): Promise<Connection> {
+async function connect(name: string, { signal, onDataLoss }: IdbOptions): Promise<Connection> {
   signal?.throwIfAborted()
   let ended: StoreError | undefined
   const opening = openDB(name, LAYOUT_VERSION, {
-    upgrade: (database) => {
+    upgrade: (database, _from, _to, _transaction, event) => {
       database.createObjectStore(OBJECT_STORE)
+      if (isDataLoss(event)) onDataLoss?.(event.dataLossMessage)
     },
     // A newer program wants to upgrade the layout or the user deletes the data: both wait for this connection to go.
     blocking: (_current, wanted, event) => {
@@ -53,6 +61,11 @@ async function connect(name: string, signal: AbortSignal | undefined): Promise<C
   })
   const database = unwrap(await abortable(opening.catch(refuse), signal))
   return { database, ended: () => ended }
+}
+
+/** Chromium says so to the first opening after the loss. */
+function isDataLoss(event: Event): event is Event & { readonly dataLossMessage: string } {
+  return 'dataLoss' in event && event.dataLoss === 'total' && 'dataLossMessage' in event
 }
 
 /** What was opened after the signal fired is closed again, so that it blocks nobody. */
