@@ -7,8 +7,8 @@ export type Edu = { readonly edu_type: string; readonly content: JsonObject }
 /** EDUs to other servers, and what became of own events. */
 export interface Outbox {
   /**
-   * The writes that queue a durable EDU (to-device, device list, signing key) for `destination`; they belong into the
-   * commit of the change that caused it. Call `kick` after that commit.
+   * The writes that queue a durable EDU (to-device, device list, signing key) for `destination`. To be called inside
+   * `Change.writes` of the change that causes it, and only there: EDUs go out in commit order.
    */
   queueDurable(destination: ServerName, edu: Edu): readonly Write[]
   /** Sends an EDU of which only the newest per `key` matters (receipts); lost when the process ends. */
@@ -28,7 +28,9 @@ export interface Outbox {
  * origin's sequence; others act and return nothing. Must not throw on any content: what is malformed is ignored.
  */
 export type EduHandler = (origin: ServerName, content: JsonObject) => Promise<EduEffect>
-export type EduEffect = { readonly writes: (position: number) => readonly Write[]; readonly publish?: (position: number) => void } | undefined
+export type EduEffect =
+  | { readonly writes: (position: number) => readonly Write[]; readonly publish?: (position: number) => void }
+  | undefined
 
 export type InboundTransaction = {
   readonly origin: ServerName
@@ -38,7 +40,11 @@ export type InboundTransaction = {
    * The sequence of the last durable EDU in `edus`, of the sender's `incarnation` (both from the envelope), and what
    * the sender has seen acknowledged (`plexus.acknowledged` of the content, 0 when absent).
    */
-  readonly ordered?: { readonly incarnation: string; readonly sequence: number; readonly acknowledged: number }
+  readonly ordered?: {
+    readonly incarnation: string
+    readonly sequence: number
+    readonly acknowledged: number
+  }
 }
 
 export interface Inbound {

@@ -61,7 +61,9 @@ describe('createCommitter', () => {
     const { store } = fakeStore()
     const committer = await createCommitter(store)
     const seen: string[] = []
-    const change = (name: string): { writes: (position: number) => Write[]; publish: (position: number) => void } => ({
+    const change = (
+      name: string,
+    ): { writes: (position: number) => Write[]; publish: (position: number) => void } => ({
       writes: (position) => [write(`${name}${position}`)],
       publish: (position) => seen.push(`${name}${position}`),
     })
@@ -76,7 +78,9 @@ describe('createCommitter', () => {
     const told: string[] = []
     committer.onFailure((error) => told.push(error.code))
     fail(new StoreError('full', 'no room'))
-    const results = await Promise.allSettled(['a', 'b'].map((key) => committer.submit({ writes: () => [write(key)] })))
+    const results = await Promise.allSettled(
+      ['a', 'b'].map((key) => committer.submit({ writes: () => [write(key)] })),
+    )
     expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
     expect(told).toEqual(['full'])
     fail(undefined)

@@ -34,7 +34,8 @@ export function combineChanges(changes: readonly Change[]): Change {
   return {
     positions: sizes.reduce((sum, size) => sum + size, 0),
     writes: (position) => changes.flatMap(({ writes }, index) => writes(position + (starts[index] ?? 0))),
-    publish: (position) => changes.forEach(({ publish }, index) => publish?.(position + (starts[index] ?? 0))),
+    publish: (position) =>
+      changes.forEach(({ publish }, index) => publish?.(position + (starts[index] ?? 0))),
     durability: changes.some(({ durability }) => durability === 'strict') ? 'strict' : 'relaxed',
   }
 }
@@ -71,7 +72,12 @@ export async function createCommitter(store: Store): Promise<Committer> {
   const listeners = new Set<(position: StreamPosition) => void>()
   const failureListeners = new Set<(error: StoreError) => void>()
 
-  const takeBatch = (): { batch: Pending[]; writes: Write[]; durability: Durability; last: StreamPosition } => {
+  const takeBatch = (): {
+    batch: Pending[]
+    writes: Write[]
+    durability: Durability
+    last: StreamPosition
+  } => {
     const writes: Write[] = []
     let durability: Durability = 'relaxed'
     let last = committed

@@ -33,6 +33,7 @@ describe('encodeKey', () => {
   })
 
   it('refuses what is no integer below 2^52', () => {
-    for (const bad of [1.5, Number.NaN, 2 ** 52, -(2 ** 52)]) expect(() => encodeKey([bad])).toThrow(RangeError)
+    for (const bad of [1.5, Number.NaN, 2 ** 52, -(2 ** 52)])
+      expect(() => encodeKey([bad])).toThrow(RangeError)
   })
 })

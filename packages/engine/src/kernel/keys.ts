@@ -35,7 +35,8 @@ export function decodeKey(key: string, kinds: readonly ('s' | 'n')[]): KeyPart[]
 }
 
 function encodeNumber(value: number): string {
-  if (!Number.isSafeInteger(value) || Math.abs(value) >= NUMBER_OFFSET) throw new RangeError(`not a key number: ${value}`)
+  if (!Number.isSafeInteger(value) || Math.abs(value) >= NUMBER_OFFSET)
+    throw new RangeError(`not a key number: ${value}`)
   return (value + NUMBER_OFFSET).toString(36).padStart(NUMBER_DIGITS, '0')
 }
 

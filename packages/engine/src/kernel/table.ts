@@ -12,7 +12,11 @@ export interface Table<Key extends readonly KeyPart[], Value> {
   /** In the order of `keys`. */
   getMany(store: Store, keys: readonly Key[]): Promise<readonly (Value | undefined)[]>
   /** All entries whose key begins with `prefix`, in key order. */
-  list(store: Store, prefix: readonly KeyPart[], options?: RangeOptions): Promise<readonly (readonly [Key, Value])[]>
+  list(
+    store: Store,
+    prefix: readonly KeyPart[],
+    options?: RangeOptions,
+  ): Promise<readonly (readonly [Key, Value])[]>
   /** Entries under `prefix` whose next key part is in [from, to). */
   range(
     store: Store,

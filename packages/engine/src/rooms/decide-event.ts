@@ -6,7 +6,15 @@ import type { Write } from '../ports.ts'
 import type { RoomCopy, StateChange } from './copy.ts'
 import { joinedAfter, memberOf, membershipOf, stateChanges, toRecord } from './copy.ts'
 import type { LoadingView } from './event-store.ts'
-import { clientTransactions, deltas, events, memberships, rooms, sent, timelines, waitingRedactions } from './records.ts'
+import {
+  clientTransactions,
+  deltas,
+  events,
+  memberships,
+  rooms,
+  timelines,
+  waitingRedactions,
+} from './records.ts'
 import type { WaitingRedaction } from './records.ts'
 import type { EventInput, Outcome, RoomDeps } from './room.ts'
 import type { StateGroup } from './state-groups.ts'
@@ -35,12 +43,20 @@ export async function decideEvent(
     case 'missing':
       return { outcome: { ...decision, change: undefined } }
     case 'drop':
-      return { outcome: { kind: 'drop', why: `${decision.why.code}: ${decision.why.reason}`, change: undefined } }
+      return {
+        outcome: { kind: 'drop', why: `${decision.why.code}: ${decision.why.reason}`, change: undefined },
+      }
     case 'reject':
     case 'softFail': {
       const why = `${decision.why.rule}: ${decision.why.reason}`
       if (event.own === true) return { outcome: { kind: decision.kind, why, change: undefined } }
-      return { outcome: { kind: decision.kind, why, change: refusedChange(deps, roomId, event, decision, states, why) } }
+      return {
+        outcome: {
+          kind: decision.kind,
+          why,
+          change: refusedChange(deps, roomId, event, decision, states, why),
+        },
+      }
     }
     case 'accept':
       return acceptEvent(deps, version, roomId, copy, event, decision, view, states, publisherOf)
@@ -160,7 +176,10 @@ async function acceptEvent(
   states: Map<EventId, StateGroup>,
   publisherOf: PublisherOf,
 ): Promise<Decided> {
-  const bases = [...(copy === undefined ? [] : [copy.current]), ...event.pdu.prev_events.flatMap((id) => states.get(id) ?? [])]
+  const bases = [
+    ...(copy === undefined ? [] : [copy.current]),
+    ...event.pdu.prev_events.flatMap((id) => states.get(id) ?? []),
+  ]
   const after = groupOf(deps, `after ${event.id}`, decision.stateAfter, bases)
   const previous = new Set(event.pdu.prev_events)
   const heads = [...(copy?.heads ?? []).filter((id) => !previous.has(id)), event.id].sort()
@@ -241,7 +260,8 @@ async function currentState(
     )
     if (result.kind === 'resolved') return groupOf(deps, `current ${eventId}`, result.state, bases)
     const missing = await view.load(result.events, true)
-    if (missing.length > 0) throw new Error(`state of a head refers to unknown events ${missing.slice(0, 5).join(' ')}`)
+    if (missing.length > 0)
+      throw new Error(`state of a head refers to unknown events ${missing.slice(0, 5).join(' ')}`)
   }
   throw new Error(`the resolution at ${eventId} did not settle in ${MAX_DECIDE_ROUNDS} rounds`)
 }
@@ -286,7 +306,13 @@ type Accepted = {
   readonly publish: (position: number) => void
 }
 
-function acceptedChange(deps: RoomDeps, copy: RoomCopy, event: EventInput, draft: EventRecord, facts: Accepted): Change {
+function acceptedChange(
+  deps: RoomDeps,
+  copy: RoomCopy,
+  event: EventInput,
+  draft: EventRecord,
+  facts: Accepted,
+): Change {
   const finals: EventRecord[] = []
   const finish = (record: EventRecord): Write => {
     finals.push(record)
@@ -304,11 +330,13 @@ function acceptedChange(deps: RoomDeps, copy: RoomCopy, event: EventInput, draft
         rooms.put([copy.roomId], toRecord(copy, position)),
         ...facts.stateWrites,
         ...membershipWrites(deps, copy.roomId, position, changes, facts.find),
-        ...deps.destinations.changed(copy.roomId, position, serverChanges(deps, copy, facts.serversBefore)),
+        ...deps.destinations.changed(copy.roomId, position, {
+          ...serverChanges(deps, copy, facts.serversBefore),
+          ...(event.distribute === true ? { distributed: event.id } : {}),
+        }),
         ...(event.writes ?? []),
       ]
       if (changes.length > 0) writes.push(deltas.put([copy.roomId, position], changes))
-      if (event.distribute === true) writes.push(sent.put([copy.roomId, position], event.id))
       if (event.sentBy !== undefined) {
         const { userId, deviceId, transactionId } = event.sentBy
         writes.push(clientTransactions.put([userId, deviceId, copy.roomId, transactionId], event.id))
@@ -317,7 +345,8 @@ function acceptedChange(deps: RoomDeps, copy: RoomCopy, event: EventInput, draft
       if (target !== undefined) {
         writes.push(finish({ ...target, pdu: redact(copy.version, target.pdu), redactedBy: event.id }))
       }
-      if (redaction.waits !== undefined) writes.push(waitingRedactions.put([redaction.waits[0]], redaction.waits[1]))
+      if (redaction.waits !== undefined)
+        writes.push(waitingRedactions.put([redaction.waits[0]], redaction.waits[1]))
       return writes
     },
     publish: (position) => {

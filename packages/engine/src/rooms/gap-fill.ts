@@ -64,7 +64,9 @@ export async function fillGap(deps: GapDeps, gap: Gap): Promise<FilledGap> {
   while (ends.length > 0 && collected.size < MAX_GAP_EVENTS) {
     const before = collected.size
     await collect(deps, gap, collected, gap.event, () =>
-      deps.federation.backfill(gap.server, gap.roomId, ends, GAP_BATCH, options(gap)).then(({ pdus }) => pdus),
+      deps.federation
+        .backfill(gap.server, gap.roomId, ends, GAP_BATCH, options(gap))
+        .then(({ pdus }) => pdus),
     )
     if (collected.size === before) break
     ends = await unknownParents(deps, gap, collected)
@@ -115,7 +117,7 @@ async function fetchAuthEvents(deps: GapDeps, gap: Gap, events: readonly Checked
   const fetched = new Map<EventId, CheckedEvent>()
   const given = new Set(events.map(({ id }) => id))
   let wanted = events.flatMap(({ pdu }) => pdu.auth_events)
-  for (let count = 0; wanted.length > 0 && count < MAX_FETCHED_AUTH_EVENTS; ) {
+  for (let count = 0; wanted.length > 0 && count < MAX_FETCHED_AUTH_EVENTS;) {
     const ids = [...new Set(wanted)].filter((id) => !fetched.has(id) && !given.has(id))
     const known = await deps.events.working(ids)
     const missing = ids.filter((_, index) => known[index] === undefined)

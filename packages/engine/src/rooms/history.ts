@@ -46,7 +46,12 @@ async function keepHistory(
   for (const result of results) if (result.kind === 'ok') checked.set(result.event.id, result.event)
   const fresh = await reachable(deps, from, checked)
   await fetchMissingAuth(deps, room, server, [...fresh.values()])
-  const input = { version: room.version, roomId: room.roomId, receivedAt: deps.clock.now(), basis: 'partial' as const }
+  const input = {
+    version: room.version,
+    roomId: room.roomId,
+    receivedAt: deps.clock.now(),
+    basis: 'partial' as const,
+  }
   const { records } = await judgeOutliers(deps.events, input, [...fresh.values()])
   const judged = new Map(records.map((record) => [record.id, record]))
   // An event that was known as state already is judged already.
@@ -62,7 +67,9 @@ async function keepHistory(
     const { copy } = turn
     if (copy === undefined) throw new Error('a room without state has no history')
     const parents = [...fresh.values()].flatMap(({ pdu }) => pdu.prev_events)
-    const left = [...new Set([...copy.backward.filter((id) => !fresh.has(id)), ...parents])].filter((id) => !fresh.has(id))
+    const left = [...new Set([...copy.backward.filter((id) => !fresh.has(id)), ...parents])].filter(
+      (id) => !fresh.has(id),
+    )
     return unknownOf(deps, left).then((backward) => {
       const next = { ...copy, lowestOrder: copy.lowestOrder - shown.length, backward }
       const publish = turn.replace(next)
@@ -118,10 +125,19 @@ async function fetchMissingAuth(
   // The state before the oldest event, with its auth chain, authorises the whole page.
   const { pdus, authChain } = await deps.federation.state(server, room.roomId, oldest.id)
   const results = await checkEvents(deps.verifier, room.version, room.roomId, [...authChain, ...pdus])
-  const checked = results.flatMap((result) => (result.kind === 'ok' && stateKeyOf(result.event.pdu) !== undefined ? [result.event] : []))
-  const input = { version: room.version, roomId: room.roomId, receivedAt: deps.clock.now(), basis: 'partial' as const }
+  const checked = results.flatMap((result) =>
+    result.kind === 'ok' && stateKeyOf(result.event.pdu) !== undefined ? [result.event] : [],
+  )
+  const input = {
+    version: room.version,
+    roomId: room.roomId,
+    receivedAt: deps.clock.now(),
+    basis: 'partial' as const,
+  }
   const { records } = await judgeOutliers(deps.events, input, checked)
-  await deps.committer.submit({ writes: (position) => records.map((record) => events.put([record.id], { ...record, position })) })
+  await deps.committer.submit({
+    writes: (position) => records.map((record) => events.put([record.id], { ...record, position })),
+  })
 }
 
 async function unknownOf(deps: RemoteDeps, ids: readonly EventId[]): Promise<readonly EventId[]> {

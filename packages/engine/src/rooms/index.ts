@@ -9,11 +9,11 @@ import { backfillRoom } from './history.ts'
 import type { InviteDeps, Invites } from './invites.ts'
 import { createInvites } from './invites.ts'
 import { createLocalEvents } from './local.ts'
-import { createReader } from './read.ts'
+import { createReader, LOWEST_ORDER } from './read.ts'
 import { memberships } from './records.ts'
 import { createRoomRegistry } from './registry.ts'
 import { asRoomError, joinRemotely, leaveRemotely } from './remote-join.ts'
-import type { DestinationTracker, Room } from './room.ts'
+import type { DestinationTracker, Room, RoomDeps } from './room.ts'
 import { createServing } from './serve.ts'
 import type { Staging } from './staging.ts'
 import { createStaging } from './staging.ts'
@@ -34,6 +34,7 @@ export type RoomsDeps = {
   readonly random: Random
   readonly log: Log
   readonly destinations: DestinationTracker
+  readonly onJoined: RoomDeps['onJoined']
 }
 
 export type RoomsParts = { readonly rooms: Rooms; readonly staging: Staging; readonly invites: Invites }
@@ -70,7 +71,12 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       }
       const invite = await memberships.get(deps.store, [userId, roomId])
       const inviter = invite?.membership === 'invite' ? [serverOf(invite.sender)] : []
-      const request = { userId, roomId, ...(content === undefined ? {} : { content }), ...(signal === undefined ? {} : { signal }) }
+      const request = {
+        userId,
+        roomId,
+        ...(content === undefined ? {} : { content }),
+        ...(signal === undefined ? {} : { signal }),
+      }
       await joinRemotely(inner, [...new Set([...inviter, ...via])], request)
     })
 
@@ -100,13 +106,20 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       if (record.membership === 'join' || record.membership === 'invite') {
         throw new RoomError('M_UNKNOWN', 'the user is still in the room')
       }
-      await deps.committer.submit({ writes: () => [memberships.put([userId, roomId], { ...record, forgotten: true })] })
+      await deps.committer.submit({
+        writes: () => [memberships.put([userId, roomId], { ...record, forgotten: true })],
+      })
     },
     async backfill(roomId, beforeOrder, limit, signal) {
       const room = await registry.get(roomId)
       if (room?.snapshot === undefined) return
       for (let round = 0; round < MAX_BACKFILL_ROUNDS; round += 1) {
-        const page = await reader.timeline(roomId, { from: Number.MIN_SAFE_INTEGER / 4, to: beforeOrder, direction: 'b', limit })
+        const page = await reader.timeline(roomId, {
+          from: LOWEST_ORDER,
+          to: beforeOrder,
+          direction: 'b',
+          limit,
+        })
         if (page.events.length >= limit || !(await backfillRoom(inner, room, signal))) return
       }
     },
@@ -136,12 +149,20 @@ async function leaveFromOutside(
     throw new RoomError('M_FORBIDDEN', 'the user is not in the room')
   }
   await leaveRemotely(deps, serverOf(record.sender), userId, roomId, content).catch((error: unknown) =>
-    deps.log.log('info', 'the inviter was not told that an invite is refused', { roomId, error: String(error) }),
+    deps.log.log('info', 'the inviter was not told that an invite is refused', {
+      roomId,
+      error: String(error),
+    }),
   )
   const { strippedState: _, ...rest } = record
   await deps.committer.submit({
     writes: (position) => [
-      memberships.put([userId, roomId], { ...rest, membership: 'leave', previous: record.membership, position }),
+      memberships.put([userId, roomId], {
+        ...rest,
+        membership: 'leave',
+        previous: record.membership,
+        position,
+      }),
     ],
   })
 }

@@ -60,7 +60,12 @@ export type RemoteInvite = {
 export interface Invites {
   /** Invites a local or remote user. */
   invite(sender: UserId, roomId: RoomId, target: UserId, content?: JsonObject): Promise<void>
-  accept(origin: ServerName, roomId: RoomId, eventId: EventId, invite: RemoteInvite): Promise<{ event: JsonObject }>
+  accept(
+    origin: ServerName,
+    roomId: RoomId,
+    eventId: EventId,
+    invite: RemoteInvite,
+  ): Promise<{ event: JsonObject }>
   exchange(origin: ServerName, roomId: RoomId, event: JsonObject): Promise<void>
   createLink(roomId: RoomId, as: UserId): Promise<{ token: string; secret: string }>
   revokeLink(roomId: RoomId, token: string, as: UserId): Promise<void>
@@ -74,7 +79,13 @@ export function createInvites(deps: InviteDeps): Invites {
     if (room?.snapshot === undefined) throw new RoomError('M_NOT_FOUND', 'this node is not in the room')
     return room
   }
-  const setLink = async (roomId: RoomId, as: UserId, token: string, content: JsonObject, write: Write): Promise<void> => {
+  const setLink = async (
+    roomId: RoomId,
+    as: UserId,
+    token: string,
+    content: JsonObject,
+    write: Write,
+  ): Promise<void> => {
     const room = await roomOf(roomId)
     const { done } = await room.run(async (turn) => {
       const template = { type: 'm.room.third_party_invite', sender: as, stateKey: token, content }
@@ -84,12 +95,14 @@ export function createInvites(deps: InviteDeps): Invites {
     await done
   }
   return {
-    invite: async (sender, roomId, target, content) => inviteUser(deps, await roomOf(roomId), sender, target, { ...content }),
+    invite: async (sender, roomId, target, content) =>
+      inviteUser(deps, await roomOf(roomId), sender, target, { ...content }),
     accept: (origin, roomId, eventId, invite) => acceptInvite(deps, origin, roomId, eventId, invite),
     exchange: async (origin, roomId, event) => exchange(deps, await roomOf(roomId), origin, event),
     async createLink(roomId, as) {
       const open = await linkInvites.list(deps.store, [roomId], { limit: MAX_LINK_INVITES })
-      if (open.length >= MAX_LINK_INVITES) throw new RoomError('M_LIMIT_EXCEEDED', 'too many open invite links')
+      if (open.length >= MAX_LINK_INVITES)
+        throw new RoomError('M_LIMIT_EXCEEDED', 'too many open invite links')
       const secret = deps.random.bytes(32)
       const token = encodeBase64Url(deps.random.bytes(18))
       const publicKey = encodeBase64(ed25519.getPublicKey(secret))
@@ -130,7 +143,12 @@ async function inviteUser(
   content: JsonObject,
   writes: readonly Write[] = [],
 ): Promise<void> {
-  const template = { type: 'm.room.member', sender, stateKey: target, content: { ...content, membership: 'invite' } }
+  const template = {
+    type: 'm.room.member',
+    sender,
+    stateKey: target,
+    content: { ...content, membership: 'invite' },
+  }
   if (serverOf(target) === deps.ownName) {
     const { done } = await room.run(async (turn) => {
       const event = await buildOwn(deps, copyOf(turn), template)
@@ -140,7 +158,10 @@ async function inviteUser(
     return
   }
   if (!isKeyName(serverOf(target))) {
-    throw new RoomError('M_FORBIDDEN', 'this room lives among Plexus nodes: a user of an ordinary homeserver cannot join it')
+    throw new RoomError(
+      'M_FORBIDDEN',
+      'this room lives among Plexus nodes: a user of an ordinary homeserver cannot join it',
+    )
   }
   // The invitee's server signs before the room learns of it, outside of the room's queue: the network is slow.
   const { event, strippedState } = await room.run(async (turn) => ({
@@ -176,7 +197,8 @@ async function withInviteeSignature(
   }
   const pdu = withSignature(event.pdu, server, keyId as KeyId, signature)
   const [checked] = await checkEvents(deps.verifier, room.version, room.roomId, [pdu])
-  if (checked?.kind !== 'ok') throw new RoomError('M_UNKNOWN', 'the invited server gave a malformed signature')
+  if (checked?.kind !== 'ok')
+    throw new RoomError('M_UNKNOWN', 'the invited server gave a malformed signature')
   return { ...event, pdu }
 }
 
@@ -190,7 +212,8 @@ async function strippedStateOf(deps: InviteDeps, copy: RoomCopy): Promise<readon
 /** A stripped event holds what a client may show: type, sender, state key, content. */
 function strip(event: JsonObject): JsonObject | undefined {
   const { type, sender, state_key: key, content } = event
-  const valid = typeof type === 'string' && typeof sender === 'string' && typeof key === 'string' && isJsonObject(content)
+  const valid =
+    typeof type === 'string' && typeof sender === 'string' && typeof key === 'string' && isJsonObject(content)
   return valid ? { type, sender, state_key: key, content } : undefined
 }
 
@@ -214,7 +237,8 @@ async function acceptInvite(
   const signed = withSignature(pdu, deps.ownName, deps.signer.keyId as KeyId, encodeBase64(signature))
   const isMember = (await deps.registry.get(roomId))?.snapshot?.joinedServers.includes(deps.ownName) ?? false
   // A room that this node is in learns of the invite by the ordinary way of events.
-  if (!isMember) await keepInvite(deps, roomId, eventId, target, pdu.sender, [...invite.inviteRoomState, signed])
+  if (!isMember)
+    await keepInvite(deps, roomId, eventId, target, pdu.sender, [...invite.inviteRoomState, signed])
   return { event: signed }
 }
 
@@ -227,11 +251,14 @@ async function checkInvite(
   raw: JsonObject,
 ): Promise<{ pdu: EventRecord['pdu']; target: UserId }> {
   const [checked] = await checkEvents(deps.verifier, version, roomId, [raw])
-  if (checked?.kind !== 'ok') throw new RoomError('M_INVALID_PARAM', `not a valid invite: ${checked?.why ?? ''}`)
+  if (checked?.kind !== 'ok')
+    throw new RoomError('M_INVALID_PARAM', `not a valid invite: ${checked?.why ?? ''}`)
   const { id, pdu, contentHashOk } = checked.event
   const target = pdu.state_key === undefined ? undefined : parseUserId(pdu.state_key)
-  if (id !== eventId || !contentHashOk) throw new RoomError('M_INVALID_PARAM', 'the event is not the one that the path names')
-  if (membershipOf(pdu) !== 'invite' || pdu.type !== 'm.room.member') throw new RoomError('M_INVALID_PARAM', 'not an invite')
+  if (id !== eventId || !contentHashOk)
+    throw new RoomError('M_INVALID_PARAM', 'the event is not the one that the path names')
+  if (membershipOf(pdu) !== 'invite' || pdu.type !== 'm.room.member')
+    throw new RoomError('M_INVALID_PARAM', 'not an invite')
   if (target === undefined || serverOf(target) !== deps.ownName) {
     throw new RoomError('M_INVALID_PARAM', 'the invited user is not of this server')
   }
@@ -321,8 +348,10 @@ function parseExchange(event: JsonObject): Exchange | undefined {
   const { mxid, token, signatures } = signed
   const target = parseUserId(key)
   const inviter = parseUserId(sender)
-  if (target === undefined || inviter === undefined || mxid !== target || typeof token !== 'string') return undefined
-  if (!isJsonObject(signatures) || Object.values(signatures).some((entry) => !isJsonObject(entry))) return undefined
+  if (target === undefined || inviter === undefined || mxid !== target || typeof token !== 'string')
+    return undefined
+  if (!isJsonObject(signatures) || Object.values(signatures).some((entry) => !isJsonObject(entry)))
+    return undefined
   return { sender: inviter, target, token, signed: { mxid, token, signatures, ...signedSender(signed) } }
 }
 
@@ -332,7 +361,10 @@ function signedSender(signed: JsonObject): JsonObject {
 }
 
 /** What the opener of a link sends to the inviter's server. */
-export function exchangeRequest(link: { token: string; secret: Uint8Array; inviter: UserId; roomId: RoomId }, as: UserId): JsonObject {
+export function exchangeRequest(
+  link: { token: string; secret: Uint8Array; inviter: UserId; roomId: RoomId },
+  as: UserId,
+): JsonObject {
   const signed = { mxid: as, sender: link.inviter, token: link.token }
   const signature = encodeBase64(ed25519.sign(utf8ToBytes(canonicalJson(signed)), link.secret))
   return {

@@ -157,7 +157,8 @@ function templateOf(event: NewEvent): EventTemplate {
 async function createRoomLocally(deps: LocalDeps, init: CreateRoom): Promise<RoomId> {
   const version = roomVersion(init.version ?? DEFAULT_ROOM_VERSION)
   if (version === undefined) throw new RoomError('M_UNSUPPORTED_ROOM_VERSION', `room version ${init.version}`)
-  if (init.initialState.length > MAX_INITIAL_EVENTS) throw new RoomError('M_TOO_LARGE', 'too many initial events')
+  if (init.initialState.length > MAX_INITIAL_EVENTS)
+    throw new RoomError('M_TOO_LARGE', 'too many initial events')
   const first = await signOwn(
     deps,
     version,
@@ -175,19 +176,21 @@ async function createRoomLocally(deps: LocalDeps, init: CreateRoom): Promise<Roo
   )
   const roomId = roomIdOf(version, first.pdu)
   const room = await deps.registry.ensure(roomId, version)
-  const done = await room.run(async (turn) => {
-    const changes = [await decideOwn(turn, first)]
-    for (const { type, stateKey, content } of init.initialState) {
-      if (turn.copy === undefined) throw new Error('a create event made no room')
-      const event = await buildOwn(deps, turn.copy, { type, sender: init.creator, stateKey, content })
-      changes.push(await decideOwn(turn, event))
-    }
-    return { committed: deps.committer.submit(combineChanges(changes)) }
-  }).catch((error: unknown) => {
-    // Nobody knows the id of an unfinished room yet.
-    deps.registry.discard(roomId)
-    throw error
-  })
+  const done = await room
+    .run(async (turn) => {
+      const changes = [await decideOwn(turn, first)]
+      for (const { type, stateKey, content } of init.initialState) {
+        if (turn.copy === undefined) throw new Error('a create event made no room')
+        const event = await buildOwn(deps, turn.copy, { type, sender: init.creator, stateKey, content })
+        changes.push(await decideOwn(turn, event))
+      }
+      return { committed: deps.committer.submit(combineChanges(changes)) }
+    })
+    .catch((error: unknown) => {
+      // Nobody knows the id of an unfinished room yet.
+      deps.registry.discard(roomId)
+      throw error
+    })
   await done.committed
   return roomId
 }

@@ -8,6 +8,8 @@ import type { RoomRegistry } from './registry.ts'
 import type { StateGroups } from './state-groups.ts'
 import type { EventRecord, RoomSnapshot, Rooms } from './types.ts'
 
+/** Below every order that history can get. */
+export const LOWEST_ORDER: number = -(2 ** 51)
 /** Largest page of a timeline. */
 export const MAX_TIMELINE_PAGE = 1_000
 
@@ -61,7 +63,9 @@ export function createReader(deps: ReadDeps): Reader {
       const page = entries.slice(0, size)
       const records = present(await events.getMany(page.map(([, id]) => id)))
       const last = page.at(-1)?.[0][1]
-      return entries.length > size && last !== undefined ? { events: records, next: reverse ? last - 1 : last } : { events: records }
+      return entries.length > size && last !== undefined
+        ? { events: records, next: reverse ? last - 1 : last }
+        : { events: records }
     },
     async stateDeltas(roomId, from, to) {
       const entries = await deltas.range(store, [roomId], from + 1, to + 1)

@@ -62,19 +62,23 @@ export const timelines: Table<Key<readonly [RoomId, number]>, EventId> = table('
 /** By position. */
 export const deltas: Table<Key<readonly [RoomId, number]>, StateDelta['changes']> = table('delta', ['s', 'n'])
 export const groups: Table<Key<readonly [string]>, StateGroupRecord> = table('group', ['s'])
-export const memberships: Table<Key<readonly [UserId, RoomId]>, MembershipRecord> = table('membership', ['s', 's'])
-/** By arrival. */
-export const staged: Table<Key<readonly [RoomId, number]>, StagedRecord> = table('staged', ['s', 'n'])
-/** User, device, room, client transaction. */
-export const clientTransactions: Table<Key<readonly [UserId, string, RoomId, string]>, EventId> = table('txn', [
-  's',
-  's',
+export const memberships: Table<Key<readonly [UserId, RoomId]>, MembershipRecord> = table('membership', [
   's',
   's',
 ])
+/** By arrival. */
+export const staged: Table<Key<readonly [RoomId, number]>, StagedRecord> = table('staged', ['s', 'n'])
+/** User, device, room, client transaction. */
+export const clientTransactions: Table<Key<readonly [UserId, string, RoomId, string]>, EventId> = table(
+  'txn',
+  ['s', 's', 's', 's'],
+)
 /** By the id of the event to redact. */
 export const waitingRedactions: Table<Key<readonly [EventId]>, WaitingRedaction> = table('redaction', ['s'])
 /** Own events by position. */
 export const sent: Table<Key<readonly [RoomId, number]>, EventId> = table('sent', ['s', 'n'])
 export const cursors: Table<Key<readonly [ServerName, RoomId]>, CursorRecord> = table('cursor', ['s', 's'])
-export const linkInvites: Table<Key<readonly [RoomId, string]>, LinkInviteRecord> = table('link-invite', ['s', 's'])
+export const linkInvites: Table<Key<readonly [RoomId, string]>, LinkInviteRecord> = table('link-invite', [
+  's',
+  's',
+])

@@ -73,7 +73,8 @@ async function loadRoom(deps: RoomDeps, roomId: RoomId): Promise<Room | undefine
   if (record === undefined) return undefined
   const version = roomVersion(record.version)
   const create = await deps.events.get(record.createId)
-  if (version === undefined || create === undefined) throw new Error(`the stored room ${roomId} cannot be read`)
+  if (version === undefined || create === undefined)
+    throw new Error(`the stored room ${roomId} cannot be read`)
   const current = await deps.groups.load(record.stateGroup)
   const members = [...current.state].filter(([key]) => memberOf(key) !== undefined)
   const memberEvents = await deps.events.getMany(members.map(([, id]) => id))

@@ -53,7 +53,11 @@ export type JoinRequest = {
 }
 
 /** Joins through the first of `via` that helps. @throws RoomError with what the last of them said. */
-export async function joinRemotely(deps: RemoteDeps, via: readonly ServerName[], request: JoinRequest): Promise<void> {
+export async function joinRemotely(
+  deps: RemoteDeps,
+  via: readonly ServerName[],
+  request: JoinRequest,
+): Promise<void> {
   let last: unknown = new RoomError('M_NOT_FOUND', 'no server is known through which this room can be joined')
   for (const server of via.filter((name) => name !== deps.ownName).slice(0, MAX_VIA)) {
     request.signal?.throwIfAborted()
@@ -61,7 +65,11 @@ export async function joinRemotely(deps: RemoteDeps, via: readonly ServerName[],
       return await joinThrough(deps, server, request)
     } catch (error) {
       last = error
-      deps.log.log('info', 'a server did not help to join', { roomId: request.roomId, server, error: String(error) })
+      deps.log.log('info', 'a server did not help to join', {
+        roomId: request.roomId,
+        server,
+        error: String(error),
+      })
     }
   }
   throw asRoomError(last, 'the room cannot be joined')
@@ -80,10 +88,20 @@ export function asRoomError(error: unknown, what: string): Error {
 async function joinThrough(deps: RemoteDeps, server: ServerName, request: JoinRequest): Promise<void> {
   const { roomId, userId } = request
   const options = request.signal === undefined ? {} : { signal: request.signal }
-  const template = await deps.federation.makeMembership('join', server, roomId, userId, ROOM_VERSIONS, options)
+  const template = await deps.federation.makeMembership(
+    'join',
+    server,
+    roomId,
+    userId,
+    ROOM_VERSIONS,
+    options,
+  )
   const version = roomVersion(template.roomVersion)
   if (version === undefined) {
-    throw new RoomError('M_INCOMPATIBLE_ROOM_VERSION', `room version ${template.roomVersion} is not supported`)
+    throw new RoomError(
+      'M_INCOMPATIBLE_ROOM_VERSION',
+      `room version ${template.roomVersion} is not supported`,
+    )
   }
   const content = { ...request.content, membership: 'join' }
   const join = await fromTemplate(deps, version, roomId, template.event, {
@@ -184,7 +202,8 @@ async function adoptRoom(deps: RemoteDeps, answer: Answer): Promise<Adopted> {
   }
   const createId = createIdOf(version, join.pdu)
   const create = createId === undefined ? undefined : byId.get(createId)
-  if (create === undefined || createId === undefined) throw new RoomError('M_BAD_STATE', 'no create event was given')
+  if (create === undefined || createId === undefined)
+    throw new RoomError('M_BAD_STATE', 'no create event was given')
   const final = withCosignature(join, answer.event)
   const joinKey = stateKeyOf(final.pdu)
   if (joinKey === undefined) throw new Error('a join is a state event')
@@ -249,7 +268,7 @@ function joinChange(
           sender: join.pdu.sender,
           position,
         }),
-        ...deps.destinations.joinedRoom(roomId, position, { resident: server, others }),
+        ...deps.destinations.joinedRoom(roomId, position, { resident: server, others, join: join.id }),
       ]
     },
     publish: () => deps.events.adopt(final),
@@ -260,7 +279,10 @@ function joinChange(
 function withCosignature(join: EventInput, event: JsonObject | undefined): EventInput {
   const theirs = event?.['signatures']
   if (!isJsonObject(theirs)) return join
-  return { ...join, pdu: { ...join.pdu, signatures: { ...(theirs as Pdu['signatures']), ...join.pdu.signatures } } }
+  return {
+    ...join,
+    pdu: { ...join.pdu, signatures: { ...(theirs as Pdu['signatures']), ...join.pdu.signatures } },
+  }
 }
 
 async function judgeAnswer(
@@ -273,7 +295,11 @@ async function judgeAnswer(
   const stateIds = new Set<EventId>()
   results.forEach((result, index) => {
     if (result.kind === 'drop') {
-      deps.log.log('warn', 'an event of a join was dropped', { roomId, server: answer.server, why: result.why })
+      deps.log.log('warn', 'an event of a join was dropped', {
+        roomId,
+        server: answer.server,
+        why: result.why,
+      })
       return
     }
     checked.set(result.event.id, result.event)
@@ -287,7 +313,10 @@ async function judgeAnswer(
   // A room in which our own join does not stand is none that this node could act in.
   const join = records.find(({ id }) => id === answer.join.id)
   if (join?.verdict !== 'accepted') {
-    throw new RoomError('M_BAD_STATE', `the state that ${answer.server} told does not allow the join: ${join?.why ?? 'incomplete'}`)
+    throw new RoomError(
+      'M_BAD_STATE',
+      `the state that ${answer.server} told does not allow the join: ${join?.why ?? 'incomplete'}`,
+    )
   }
   return { stateIds, records: records.filter((record) => record !== join) }
 }
@@ -302,7 +331,8 @@ export async function leaveRemotely(
 ): Promise<void> {
   const template = await deps.federation.makeMembership('leave', server, roomId, userId, ROOM_VERSIONS)
   const version = roomVersion(template.roomVersion)
-  if (version === undefined) throw new RoomError('M_INCOMPATIBLE_ROOM_VERSION', 'room version is not supported')
+  if (version === undefined)
+    throw new RoomError('M_INCOMPATIBLE_ROOM_VERSION', 'room version is not supported')
   const leave = await fromTemplate(deps, version, roomId, template.event, {
     type: 'm.room.member',
     sender: userId,

@@ -6,7 +6,7 @@
  * 2. The snapshot follows commits, in commit order; readers see only it.
  * 3. After a failed commit the room is void: its copy was decided on what is not there. It is loaded anew.
  */
-import type { EventId, RoomId, RoomVersion, ServerName } from '@plexus/core'
+import type { EventId, RoomId, RoomVersion, ServerName, UserId } from '@plexus/core'
 import type { Change, Committer } from '../kernel/committer.ts'
 import type { Mutex } from '../kernel/mutex.ts'
 import { createMutex } from '../kernel/mutex.ts'
@@ -30,23 +30,35 @@ export type RoomDeps = {
   readonly log: Log
   /** The writes that keep the cursors of destinations in step with who is in the room. */
   readonly destinations: DestinationTracker
+  /** Told after the commit by which users came to be joined to a room. */
+  readonly onJoined: (snapshot: RoomSnapshot, users: readonly UserId[]) => void
 }
 
 /** Implemented by the outbox: which servers get the own events of a room. */
 export interface DestinationTracker {
+  /** Called while a commit is assembled, for each event that a room accepts. */
   changed(
     roomId: RoomId,
     position: number,
-    change: { readonly joined: readonly ServerName[]; readonly left: readonly ServerName[] },
+    change: {
+      readonly joined: readonly ServerName[]
+      readonly left: readonly ServerName[]
+      /** The accepted event, where it goes to the other members' servers. */
+      readonly distributed?: EventId
+    },
   ): readonly Write[]
   /**
-   * This node joined by its own event at `position`, which `resident` has already and the others get from us too:
-   * the resident server may vanish before it passes it on.
+   * This node joined by its own event `join`, which `resident` has already and the others get from us too: the
+   * resident server may vanish before it passes it on.
    */
   joinedRoom(
     roomId: RoomId,
     position: number,
-    servers: { readonly resident: ServerName; readonly others: readonly ServerName[] },
+    servers: {
+      readonly resident: ServerName
+      readonly others: readonly ServerName[]
+      readonly join: EventId
+    },
   ): readonly Write[]
 }
 
@@ -63,7 +75,11 @@ export type EventInput = CheckedEvent & {
 }
 
 export type Outcome =
-  | { readonly kind: 'accept' | 'softFail' | 'reject'; readonly why?: string; readonly change: Change | undefined }
+  | {
+      readonly kind: 'accept' | 'softFail' | 'reject'
+      readonly why?: string
+      readonly change: Change | undefined
+    }
   | { readonly kind: 'drop'; readonly why: string; readonly change: undefined }
   /** These events must be fetched first. */
   | { readonly kind: 'missing'; readonly events: readonly EventId[]; readonly change: undefined }
@@ -97,8 +113,14 @@ export function createRoom(
   let snapshot = copy === undefined ? undefined : toSnapshot(copy, init.lastPosition ?? 0)
   let isVoid = false
 
+  let publishedJoined = copy?.joined ?? new Set<UserId>()
   const publisherOf = (published: RoomCopy) => (position: number) => {
     snapshot = toSnapshot(published, position)
+    const before = publishedJoined
+    publishedJoined = published.joined
+    if (before === published.joined) return
+    const joined = [...published.joined].filter((user) => !before.has(user))
+    if (joined.length > 0) deps.onJoined(snapshot, joined)
   }
 
   const turn: Turn = {

@@ -41,7 +41,10 @@ export function createServing(deps: RemoteDeps): Serving {
   }
 
   /** The room, for a server that is in it. spec: server-server-api.md "Server Access Control Lists" */
-  const roomFor = async (origin: ServerName, roomId: RoomId): Promise<{ room: Room; snapshot: RoomSnapshot }> => {
+  const roomFor = async (
+    origin: ServerName,
+    roomId: RoomId,
+  ): Promise<{ room: Room; snapshot: RoomSnapshot }> => {
     const found = await roomOf(roomId)
     await checkAcl(deps, origin, found.snapshot)
     if (!found.snapshot.joinedServers.includes(origin)) {
@@ -54,13 +57,17 @@ export function createServing(deps: RemoteDeps): Serving {
     async makeMembership(kind, origin, roomId, userId, versions) {
       const { room, snapshot } = await roomOf(roomId)
       await checkAcl(deps, origin, snapshot)
-      if (serverOf(userId) !== origin) throw new RoomError('M_FORBIDDEN', 'the user is not of the server that asks')
+      if (serverOf(userId) !== origin)
+        throw new RoomError('M_FORBIDDEN', 'the user is not of the server that asks')
       if (!versions.includes(room.version.id)) {
         throw new RoomError('M_INCOMPATIBLE_ROOM_VERSION', `the room has version ${room.version.id}`)
       }
       return room.run(async (turn) => {
         if (turn.copy === undefined) throw new RoomError('M_NOT_FOUND', 'this server is not in the room')
-        return { roomVersion: room.version.id, event: await membershipTemplate(deps, turn.copy, kind, userId) }
+        return {
+          roomVersion: room.version.id,
+          event: await membershipTemplate(deps, turn.copy, kind, userId),
+        }
       })
     },
     async acceptMembership(kind, origin, roomId, eventId, event) {
@@ -72,19 +79,29 @@ export function createServing(deps: RemoteDeps): Serving {
       const { room } = await roomFor(origin, roomId)
       const stop = new Set(earliest)
       const above = new Set(latest)
-      const found = await walkBack(deps, roomId, latest, Math.min(limit, MAX_SERVED_EVENTS) + latest.length, (record) =>
-        stop.has(record.id) || record.pdu.depth < minDepth,
+      const found = await walkBack(
+        deps,
+        roomId,
+        latest,
+        Math.min(limit, MAX_SERVED_EVENTS) + latest.length,
+        (record) => stop.has(record.id) || record.pdu.depth < minDepth,
       )
       const wanted = found.filter(({ id }) => !above.has(id)).slice(0, Math.min(limit, MAX_SERVED_EVENTS))
       return (await visible(deps, room, origin, wanted)).toReversed()
     },
     async backfillFor(origin, roomId, from, limit) {
       const { room } = await roomFor(origin, roomId)
-      return visible(deps, room, origin, await walkBack(deps, roomId, from, Math.min(limit, MAX_SERVED_EVENTS), () => false))
+      return visible(
+        deps,
+        room,
+        origin,
+        await walkBack(deps, roomId, from, Math.min(limit, MAX_SERVED_EVENTS), () => false),
+      )
     },
     async eventFor(origin, eventId) {
       const record = await deps.events.get(eventId)
-      if (record === undefined || record.hashMismatch === true) throw new RoomError('M_NOT_FOUND', 'no such event')
+      if (record === undefined || record.hashMismatch === true)
+        throw new RoomError('M_NOT_FOUND', 'no such event')
       const { room } = await roomFor(origin, record.roomId)
       const [pdu] = await visible(deps, room, origin, [record])
       if (pdu === undefined) throw new RoomError('M_NOT_FOUND', 'no such event')
@@ -113,7 +130,8 @@ function beforeEvent(record: EventRecord, after: StateMap): StateMap {
 async function checkAcl(deps: RemoteDeps, origin: ServerName, snapshot: RoomSnapshot): Promise<void> {
   const id = snapshot.state.get(stateKey('m.room.server_acl', ''))
   const acl = id === undefined ? undefined : (await deps.events.get(id))?.pdu.content
-  if (!isServerAllowed(acl, origin)) throw new RoomError('M_FORBIDDEN', 'the server ACL of the room denies the server')
+  if (!isServerAllowed(acl, origin))
+    throw new RoomError('M_FORBIDDEN', 'the server ACL of the room denies the server')
 }
 
 /** spec: server-server-api.md "Joining Rooms", GET make_join */
@@ -163,10 +181,12 @@ async function acceptMembership(
   raw: JsonObject,
 ): Promise<{ event: JsonObject; state: readonly Pdu[]; authChain: readonly Pdu[] }> {
   const [checked] = await checkEvents(deps.verifier, room.version, room.roomId, [raw])
-  if (checked?.kind !== 'ok') throw new RoomError('M_INVALID_PARAM', `not a valid event: ${checked?.why ?? ''}`)
+  if (checked?.kind !== 'ok')
+    throw new RoomError('M_INVALID_PARAM', `not a valid event: ${checked?.why ?? ''}`)
   const { id, pdu, contentHashOk } = checked.event
   const userId = pdu.state_key === undefined ? undefined : parseUserId(pdu.state_key)
-  if (id !== eventId || !contentHashOk) throw new RoomError('M_INVALID_PARAM', 'the event is not the one that the path names')
+  if (id !== eventId || !contentHashOk)
+    throw new RoomError('M_INVALID_PARAM', 'the event is not the one that the path names')
   if (pdu.type !== 'm.room.member' || pdu.content['membership'] !== kind) {
     throw new RoomError('M_INVALID_PARAM', `the event is no ${kind}`)
   }
@@ -178,16 +198,22 @@ async function acceptMembership(
   }
   const { done } = await room.run(async (turn) => {
     const outcome = await turn.decide({ ...checked.event, distribute: true })
-    if (outcome.kind === 'missing') throw new RoomError('M_BAD_STATE', 'the event refers to events that are not known here')
+    if (outcome.kind === 'missing')
+      throw new RoomError('M_BAD_STATE', 'the event refers to events that are not known here')
     if (outcome.change === undefined) throw new RoomError('M_INVALID_PARAM', outcome.why ?? outcome.kind)
     const committed = deps.committer.submit(outcome.change)
-    return { done: committed.then(() => (outcome.kind === 'accept' ? undefined : (outcome.why ?? outcome.kind))) }
+    return {
+      done: committed.then(() => (outcome.kind === 'accept' ? undefined : (outcome.why ?? outcome.kind))),
+    }
   })
   const refused = await done
   if (refused !== undefined) throw new RoomError('M_FORBIDDEN', refused)
   const record = await deps.events.get(id)
   if (record?.stateGroup === undefined) throw new Error('an accepted event has no state')
-  const told = await stateWithChain(deps, beforeEvent(record, (await deps.groups.load(record.stateGroup)).state))
+  const told = await stateWithChain(
+    deps,
+    beforeEvent(record, (await deps.groups.load(record.stateGroup)).state),
+  )
   return { event: record.pdu, ...told }
 }
 
@@ -198,7 +224,10 @@ async function stateWithChain(
 ): Promise<{ state: readonly Pdu[]; authChain: readonly Pdu[] }> {
   const events = (await deps.events.getMany([...state.values()])).flatMap((record) => record ?? [])
   const chain = new Map<EventId, EventRecord>()
-  const neededBy = (record: EventRecord): readonly EventId[] => [...record.pdu.auth_events, ...createOf(record)]
+  const neededBy = (record: EventRecord): readonly EventId[] => [
+    ...record.pdu.auth_events,
+    ...createOf(record),
+  ]
   let level = new Set(events.flatMap(neededBy))
   while (level.size > 0 && chain.size < MAX_SERVED_AUTH_CHAIN) {
     const records = (await deps.events.getMany([...level])).flatMap((record) => record ?? [])
@@ -224,8 +253,10 @@ async function walkBack(
   const frontier = new Map<EventId, EventRecord>()
   const add = async (ids: readonly EventId[]): Promise<void> => {
     for (const record of await deps.events.getMany(ids)) {
-      const usable = record?.roomId === roomId && record.verdict !== 'rejected' && record.hashMismatch !== true
-      if (record !== undefined && usable && !found.has(record.id) && !stops(record)) frontier.set(record.id, record)
+      const usable =
+        record?.roomId === roomId && record.verdict !== 'rejected' && record.hashMismatch !== true
+      if (record !== undefined && usable && !found.has(record.id) && !stops(record))
+        frontier.set(record.id, record)
     }
   }
   await add(from.slice(0, MAX_SERVED_EVENTS))
@@ -256,18 +287,27 @@ async function visible(
   return pdus
 }
 
-async function isVisible(deps: RemoteDeps, room: Room, origin: ServerName, record: EventRecord): Promise<boolean> {
+async function isVisible(
+  deps: RemoteDeps,
+  room: Room,
+  origin: ServerName,
+  record: EventRecord,
+): Promise<boolean> {
   if (serverOf(record.pdu.sender) === origin) return true
   // History that was fetched has no state of its own here: the room's present visibility stands for it.
-  const state = record.stateGroup === undefined ? room.snapshot?.state : (await deps.groups.load(record.stateGroup)).state
+  const state =
+    record.stateGroup === undefined ? room.snapshot?.state : (await deps.groups.load(record.stateGroup)).state
   if (state === undefined) return false
   const id = state.get(stateKey('m.room.history_visibility', ''))
-  const visibility = id === undefined ? 'shared' : (await deps.events.get(id))?.pdu.content['history_visibility']
+  const visibility =
+    id === undefined ? 'shared' : (await deps.events.get(id))?.pdu.content['history_visibility']
   // The caller has a member in the room now, which is what `shared` asks for.
   if (visibility !== 'joined' && visibility !== 'invited') return true
   const members = [...state].filter(([key]) => isMemberOf(key, origin)).map(([, memberId]) => memberId)
   const memberships = (await deps.events.getMany(members)).map((member) => membershipOf(member?.pdu))
-  return memberships.some((membership) => membership === 'join' || (visibility === 'invited' && membership === 'invite'))
+  return memberships.some(
+    (membership) => membership === 'join' || (visibility === 'invited' && membership === 'invite'),
+  )
 }
 
 function isMemberOf(key: Parameters<typeof splitStateKey>[0], server: ServerName): boolean {

@@ -94,7 +94,9 @@ export function createStaging(deps: StagingDeps): Staging {
       return
     }
     staging.running = drain(deps, roomId, staging)
-      .catch((error: unknown) => deps.log.log('error', 'processing staged events failed', { roomId, error: String(error) }))
+      .catch((error: unknown) =>
+        deps.log.log('error', 'processing staged events failed', { roomId, error: String(error) }),
+      )
       .finally(() => {
         staging.running = undefined
         if (staging.entries.size === 0) waiting.delete(roomId)
@@ -110,14 +112,17 @@ export function createStaging(deps: StagingDeps): Staging {
     for (const staging of waiting.values()) staging.cancelRetry?.()
     waiting.clear()
     deps.clock.after(FIRST_RETRY_MS, () => {
-      resume().catch((error: unknown) => deps.log.log('error', 'staging cannot be read', { error: String(error) }))
+      resume().catch((error: unknown) =>
+        deps.log.log('error', 'staging cannot be read', { error: String(error) }),
+      )
     })
   })
 
   const resume = async (): Promise<void> => {
     for (const [[roomId, seq], record] of await staged.list(deps.store, [])) {
       const staging = stagingOf(roomId)
-      if (!staging.ids.has(record.id)) addEntry(staging, { seq, origin: record.origin, event: toChecked(record) })
+      if (!staging.ids.has(record.id))
+        addEntry(staging, { seq, origin: record.origin, event: toChecked(record) })
     }
     for (const roomId of waiting.keys()) start(roomId)
   }
@@ -193,7 +198,11 @@ async function admit(
 }
 
 /** Why nothing of this server is taken for the room, if so. */
-async function refuses(deps: StagingDeps, origin: ServerName, snapshot: RoomSnapshot): Promise<string | undefined> {
+async function refuses(
+  deps: StagingDeps,
+  origin: ServerName,
+  snapshot: RoomSnapshot,
+): Promise<string | undefined> {
   if (!snapshot.joinedServers.includes(origin)) return 'the sending server is not in the room'
   const aclId = snapshot.state.get(stateKey('m.room.server_acl', ''))
   const acl = aclId === undefined ? undefined : (await deps.events.get(aclId))?.pdu.content
@@ -220,7 +229,8 @@ async function stage(
   try {
     const first = await deps.committer.submit({
       positions: fresh.length,
-      writes: (position) => fresh.map((event, index) => staged.put([roomId, position + index], toStaged(event, origin))),
+      writes: (position) =>
+        fresh.map((event, index) => staged.put([roomId, position + index], toStaged(event, origin))),
     })
     fresh.forEach((event, index) => addEntry(staging, { seq: first + index, origin, event }))
   } catch (error) {
@@ -312,7 +322,11 @@ async function decideEntry(deps: StagingDeps, room: Room, entry: Entry): Promise
     const outcome = await turn.decide({ ...event, writes: [unstage] })
     if (outcome.kind === 'missing') return true
     if (outcome.kind !== 'accept') {
-      deps.log.log('warn', `an event was not accepted: ${outcome.kind}`, { eventId: event.id, origin, why: outcome.why })
+      deps.log.log('warn', `an event was not accepted: ${outcome.kind}`, {
+        eventId: event.id,
+        origin,
+        why: outcome.why,
+      })
     }
     submitLater(deps, deps.committer.submit(outcome.change ?? { writes: () => [unstage] }))
     return false
@@ -321,20 +335,34 @@ async function decideEntry(deps: StagingDeps, room: Room, entry: Entry): Promise
 
 /** A failed commit is told to the committer's failure listeners, which start over from staging. */
 function submitLater(deps: StagingDeps, commit: Promise<number>): void {
-  commit.catch((error: unknown) => deps.log.log('error', 'a decided event was not committed', { error: String(error) }))
+  commit.catch((error: unknown) =>
+    deps.log.log('error', 'a decided event was not committed', { error: String(error) }),
+  )
 }
 
 /** Fetches and decides what lies before an entry. True when the entry can be tried again. */
 async function unblock(deps: StagingDeps, room: Room, entry: Entry): Promise<boolean> {
-  const servers = [entry.origin, ...(room.snapshot?.joinedServers ?? [])].filter((server) => server !== deps.ownName)
+  const servers = [entry.origin, ...(room.snapshot?.joinedServers ?? [])].filter(
+    (server) => server !== deps.ownName,
+  )
   for (const server of [...new Set(servers)].slice(0, MAX_GAP_SERVERS)) {
     try {
       const heads = room.snapshot?.heads ?? []
-      const filled = await fillGap(deps, { roomId: room.roomId, version: room.version, heads, event: entry.event, server })
+      const filled = await fillGap(deps, {
+        roomId: room.roomId,
+        version: room.version,
+        heads,
+        event: entry.event,
+        server,
+      })
       for (const event of filled.events) await decideFetched(deps, room, event, filled.claims)
       if (!(await decideClaimed(deps, room, entry, filled.claims))) return true
     } catch (error) {
-      deps.log.log('info', 'a member did not fill a gap', { roomId: room.roomId, server, error: String(error) })
+      deps.log.log('info', 'a member did not fill a gap', {
+        roomId: room.roomId,
+        server,
+        error: String(error),
+      })
     }
   }
   return false

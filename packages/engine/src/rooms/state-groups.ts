@@ -21,14 +21,20 @@ export interface StateGroups {
   /** A cached group, without I/O. */
   peek(id: string): StateGroup | undefined
   /** A new group, and the writes that keep it. It is readable at once; `clear` forgets it if its commit fails. */
-  create(id: string, state: StateMap, base: StateGroup | undefined): { group: StateGroup; writes: readonly Write[] }
+  create(
+    id: string,
+    state: StateMap,
+    base: StateGroup | undefined,
+  ): { group: StateGroup; writes: readonly Write[] }
   clear(): void
 }
 
 export function createStateGroups(store: Store): StateGroups {
   const cache = createLru<string, StateGroup>(MAX_CACHED_STATES)
 
-  const loadChain = async (id: string): Promise<{ root: StateGroup | undefined; records: StateGroupRecord[] }> => {
+  const loadChain = async (
+    id: string,
+  ): Promise<{ root: StateGroup | undefined; records: StateGroupRecord[] }> => {
     const records: StateGroupRecord[] = []
     let next: string | undefined = id
     while (next !== undefined) {
@@ -54,7 +60,8 @@ export function createStateGroups(store: Store): StateGroups {
     },
     peek: (id) => cache.get(id),
     create(id, state, base) {
-      const changes = base === undefined || base.chain >= MAX_STATE_CHAIN ? undefined : changesBetween(base.state, state)
+      const changes =
+        base === undefined || base.chain >= MAX_STATE_CHAIN ? undefined : changesBetween(base.state, state)
       const record: StateGroupRecord =
         changes === undefined || base === undefined
           ? { chain: 0, changes: Object.fromEntries(state) }

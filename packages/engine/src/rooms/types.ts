@@ -90,7 +90,11 @@ export type CreateRoom = {
   readonly version?: string
   readonly creationContent?: JsonObject
   /** Sent in order after the create event and the creator's join. */
-  readonly initialState: readonly { readonly type: string; readonly stateKey: string; readonly content: JsonObject }[]
+  readonly initialState: readonly {
+    readonly type: string
+    readonly stateKey: string
+    readonly content: JsonObject
+  }[]
 }
 
 /** One page of a timeline, in the order of `direction`. */
@@ -148,7 +152,12 @@ export interface Rooms {
   /** Events with `from < order <= to` ascending ('f'), or `to >= order > from` descending ('b'). */
   timeline(
     roomId: RoomId,
-    range: { readonly from: number; readonly to: number; readonly direction: 'f' | 'b'; readonly limit: number },
+    range: {
+      readonly from: number
+      readonly to: number
+      readonly direction: 'f' | 'b'
+      readonly limit: number
+    },
   ): Promise<TimelinePage>
   /** Changes of the current state with `from < position <= to`, ascending. */
   stateDeltas(roomId: RoomId, from: StreamPosition, to: StreamPosition): Promise<readonly StateDelta[]>
@@ -162,7 +171,11 @@ export interface Rooms {
   /** Builds, signs, decides and commits an event. @throws RoomError `M_FORBIDDEN` with the rule that failed. */
   send(roomId: RoomId, event: NewEvent): Promise<EventId>
   /** Joins locally or through one of `via`; resolves when the room is usable. */
-  join(userId: UserId, roomId: RoomId, options: { via: readonly ServerName[]; content?: JsonObject; signal?: AbortSignal }): Promise<void>
+  join(
+    userId: UserId,
+    roomId: RoomId,
+    options: { via: readonly ServerName[]; content?: JsonObject; signal?: AbortSignal },
+  ): Promise<void>
   /** Leaves, or rejects an invite. */
   leave(userId: UserId, roomId: RoomId, content?: JsonObject): Promise<void>
   /** Invites a local or remote user. */
@@ -173,7 +186,10 @@ export interface Rooms {
 
   // --- other servers ---
   /** Checks and stages events of a transaction durably; they are processed after. One verdict per event id. */
-  receive(origin: ServerName, pdus: readonly JsonObject[]): Promise<Readonly<Record<string, { error?: string }>>>
+  receive(
+    origin: ServerName,
+    pdus: readonly JsonObject[],
+  ): Promise<Readonly<Record<string, { error?: string }>>>
   /** A membership template for a remote user. */
   makeMembership(
     kind: 'join' | 'leave' | 'knock',
@@ -206,10 +222,19 @@ export interface Rooms {
     query: { earliest: readonly EventId[]; latest: readonly EventId[]; limit: number; minDepth: number },
   ): Promise<readonly Pdu[]>
   /** Events at and before `from`, newest first, as `origin` may see them. */
-  backfillFor(origin: ServerName, roomId: RoomId, from: readonly EventId[], limit: number): Promise<readonly Pdu[]>
+  backfillFor(
+    origin: ServerName,
+    roomId: RoomId,
+    from: readonly EventId[],
+    limit: number,
+  ): Promise<readonly Pdu[]>
   eventFor(origin: ServerName, eventId: EventId): Promise<Pdu>
   /** State before the event, and the auth chain of that state. */
-  stateFor(origin: ServerName, roomId: RoomId, eventId: EventId): Promise<{ state: readonly Pdu[]; authChain: readonly Pdu[] }>
+  stateFor(
+    origin: ServerName,
+    roomId: RoomId,
+    eventId: EventId,
+  ): Promise<{ state: readonly Pdu[]; authChain: readonly Pdu[] }>
 
   /** Third-party invites of invite links. */
   createLinkInvite(roomId: RoomId, as: UserId): Promise<{ token: string; secret: string }>

@@ -1,5 +1,14 @@
 /** From bytes of the network to events whose format, hash and signatures are checked. */
-import type { EventId, FormatFailure, JsonObject, JsonValue, Pdu, RoomId, RoomVersion, ServerName } from '@plexus/core'
+import type {
+  EventId,
+  FormatFailure,
+  JsonObject,
+  JsonValue,
+  Pdu,
+  RoomId,
+  RoomVersion,
+  ServerName,
+} from '@plexus/core'
 import { checkFormat, decodeBase64, requiredSigners, signingBytes } from '@plexus/core'
 import { keyOfName } from '@plexus/core/names'
 import type { SignatureCheck, Verifier } from '../ports.ts'
@@ -11,7 +20,9 @@ export type CheckedEvent = {
   readonly contentHashOk: boolean
 }
 
-export type CheckResult = { readonly kind: 'ok'; readonly event: CheckedEvent } | { readonly kind: 'drop'; readonly why: string }
+export type CheckResult =
+  | { readonly kind: 'ok'; readonly event: CheckedEvent }
+  | { readonly kind: 'drop'; readonly why: string }
 
 /** Keys under one server's name that are tried: a copy with many useless signatures must not cost many checks. */
 export const MAX_SIGNATURES_TRIED = 4

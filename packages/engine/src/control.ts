@@ -1,0 +1,127 @@
+/** What a user interface needs beyond the Client-Server API: the one account of the node, links, deliveries. */
+import type { JsonValue, RoomId, ServerName, UserId } from '@plexus/core'
+import { decodeBase64, encodeBase64, parseRoomId, parseUserId, serverOf } from '@plexus/core'
+import type { Certificate } from '@plexus/core/names'
+import { certificateBytes, isKeyName } from '@plexus/core/names'
+import type { Committer } from './kernel/committer.ts'
+import type { Table } from './kernel/table.ts'
+import { table } from './kernel/table.ts'
+import type { Outbox } from './outbox-types.ts'
+import type {
+  Clock,
+  Directory,
+  Federation,
+  InviteLink,
+  NodeControl,
+  Session,
+  Signer,
+  Store,
+} from './ports.ts'
+import { exchangeRequest } from './rooms/invites.ts'
+import { asRoomError } from './rooms/remote-join.ts'
+import type { Staging } from './rooms/staging.ts'
+import type { Rooms } from './rooms/types.ts'
+import { RoomError } from './rooms/types.ts'
+import type { Accounts } from './users/types.ts'
+
+/** How long a certificate is good; a node renews it long before. */
+export const CERTIFICATE_LIFETIME_MS = 7_776_000_000
+/** A peer's clock may be behind by this. */
+export const CERTIFICATE_BACKDATE_MS = 86_400_000
+
+const sessions: Table<readonly [string], Session> = table('session', ['s'])
+
+export type ControlDeps = {
+  readonly store: Store
+  readonly committer: Committer
+  readonly signer: Signer
+  readonly clock: Clock
+  readonly rooms: Rooms
+  readonly accounts: Accounts
+  readonly outbox: Outbox
+  readonly staging: Staging
+  readonly federation: Federation
+  readonly directory: Directory
+}
+
+export function createNodeControl(deps: ControlDeps): NodeControl {
+  return {
+    async session() {
+      const session = await sessions.get(deps.store, ['own'])
+      if (session !== undefined) return session
+      // An account whose sign-up was cut short before its session was kept gets a new one.
+      const [userId] = await deps.accounts.list()
+      return userId === undefined ? undefined : keepSession(deps, await deps.accounts.openSession(userId, {}))
+    },
+    async createAccount(localpart, deviceName) {
+      return keepSession(deps, await deps.accounts.register({ localpart }, { displayName: deviceName }))
+    },
+    watchDeliveries: (listener) => Promise.resolve(deps.outbox.watch(listener)),
+    delivery: (roomId, eventId) => deps.outbox.delivery(roomId, eventId),
+    waiting: () => deps.outbox.waiting(),
+    async createInvite(roomId, as): Promise<InviteLink> {
+      const { token, secret } = await deps.rooms.createLinkInvite(roomId, as)
+      const name = await roomName(deps.rooms, roomId)
+      return {
+        roomId,
+        token,
+        secret,
+        inviter: as,
+        multiaddrs: await deps.directory.own(),
+        ...(name === undefined ? {} : { roomName: name }),
+      }
+    },
+    revokeInvite: (roomId, token, as) => deps.rooms.revokeLinkInvite(roomId, token, as),
+    openInvite: (link, as) => openInvite(deps, link, as),
+    async certify(peerId) {
+      const now = deps.clock.now()
+      const certificate: Certificate = {
+        name: deps.signer.name,
+        peerId,
+        notBefore: now - CERTIFICATE_BACKDATE_MS,
+        expires: now + CERTIFICATE_LIFETIME_MS,
+      }
+      const signature = await deps.signer.sign(certificateBytes(certificate))
+      return { certificate, signature: encodeBase64(signature) }
+    },
+    peerAppeared(name) {
+      deps.outbox.kick([name], true)
+      deps.staging.kick()
+    },
+  }
+}
+
+async function keepSession(deps: ControlDeps, session: Session): Promise<Session> {
+  await deps.committer.submit({ durability: 'strict', writes: () => [sessions.put(['own'], session)] })
+  return session
+}
+
+async function roomName(rooms: Rooms, roomId: RoomId): Promise<string | undefined> {
+  const snapshot = await rooms.snapshot(roomId)
+  const events = snapshot === undefined ? [] : await rooms.stateEvents(snapshot.state)
+  const name: JsonValue | undefined = events.find(({ pdu }) => pdu.type === 'm.room.name')?.pdu.content[
+    'name'
+  ]
+  return typeof name === 'string' && name !== '' ? name : undefined
+}
+
+/** Exchanges the link at the inviter's node, which answers with an ordinary invite before this resolves. */
+async function openInvite(deps: ControlDeps, link: InviteLink, as: UserId): Promise<void> {
+  const roomId = parseRoomId(link.roomId)
+  const inviter = parseUserId(link.inviter)
+  const secret = decodeBase64(link.secret)
+  if (roomId === undefined || inviter === undefined || secret?.length !== 32) {
+    throw new RoomError('M_INVALID_PARAM', 'the invite link is damaged')
+  }
+  const server: ServerName = serverOf(inviter)
+  if (!isKeyName(server))
+    throw new RoomError('M_INVALID_PARAM', 'the invite link does not come from a Plexus node')
+  if (server === deps.signer.name) throw new RoomError('M_INVALID_PARAM', 'this is a link of your own')
+  await deps.directory.learn({ name: server, multiaddrs: link.multiaddrs })
+  const event = exchangeRequest({ roomId, token: link.token, secret, inviter }, as)
+  try {
+    await deps.federation.exchangeThirdPartyInvite(server, roomId, event)
+  } catch (error) {
+    throw asRoomError(error, 'the invite cannot be opened')
+  }
+}

@@ -1,0 +1,165 @@
+/** The engine of a node, composed of its parts over the ports. */
+import type { ServerName } from '@plexus/core'
+import { encodeBase64Url, parseServerName } from '@plexus/core'
+import type { NodeControl } from './ports.ts'
+import type { Blobs, Clock, Directory, Federation, Log, Random, Signer, Store, Verifier } from './ports.ts'
+import { createNodeControl } from './control.ts'
+import { createInbound } from './inbound.ts'
+import type { Committer } from './kernel/committer.ts'
+import { createCommitter } from './kernel/committer.ts'
+import type { Table } from './kernel/table.ts'
+import { table } from './kernel/table.ts'
+import type { EduHandler, Inbound, Outbox } from './outbox-types.ts'
+import { createOutbox } from './outbox.ts'
+import { createReadMarkers, createReceipts, createTyping } from './rooms-ephemeral/index.ts'
+import type { ReadMarkers, Receipts, Typing } from './rooms-ephemeral/types.ts'
+import { createRooms } from './rooms/index.ts'
+import type { Rooms } from './rooms/types.ts'
+import { createSync } from './sync/sync.ts'
+import type { Sync } from './sync/types.ts'
+import { createUsers } from './users/index.ts'
+import type { UsersInit } from './users/deps.ts'
+import type { Users } from './users/types.ts'
+
+/** Length of an incarnation in bytes. DESIGN section 5 */
+const INCARNATION_BYTES = 16
+/** How often expired invite links are looked for. */
+const LINK_EXPIRY_INTERVAL_MS = 3_600_000
+
+const meta: Table<readonly [string], string> = table('meta', ['s'])
+
+export type EngineDeps = {
+  readonly store: Store
+  readonly blobs: Blobs
+  /** Made with the incarnation of the store, which its envelopes name. */
+  readonly federation: (incarnation: string) => Federation
+  readonly directory: Directory
+  readonly signer: Signer
+  readonly verifier: Verifier
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+export type EngineInit = { readonly users?: UsersInit }
+
+export interface Engine {
+  readonly serverName: ServerName
+  /** 128 random bits of this store, unpadded URL-safe base64. */
+  readonly incarnation: string
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: Random
+  readonly committer: Committer
+  readonly federation: Federation
+  readonly rooms: Rooms
+  readonly users: Users
+  readonly receipts: Receipts
+  readonly readMarkers: ReadMarkers
+  readonly typing: Typing
+  readonly sync: Sync
+  readonly outbox: Outbox
+  readonly inbound: Inbound
+  readonly control: NodeControl
+  /** Takes up what an earlier process left in staging and outbox. */
+  resume(): Promise<void>
+  /** Resolves when nothing is being processed, sent or committed; what waits for a peer may remain. */
+  idle(): Promise<void>
+  close(): Promise<void>
+}
+
+export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Promise<Engine> {
+  const { store, clock, log, random, signer } = deps
+  const serverName = signer.name
+  if (parseServerName(serverName) === undefined) throw new TypeError('the name key makes no server name')
+  const committer = await createCommitter(store)
+  const incarnation = await loadIncarnation(store, committer, random)
+  const federation = deps.federation(incarnation)
+  const base = { store, committer, clock, random, log, signer, federation, verifier: deps.verifier }
+  const outboxOwner = await createOutbox({ ...base, ownName: serverName })
+  const { outbox } = outboxOwner
+
+  const { rooms, staging, invites } = createRooms({
+    ...base,
+    destinations: outboxOwner.destinations,
+    onJoined: (snapshot, joined) => {
+      for (const user of joined) {
+        users.deviceLists
+          .joined(snapshot, user)
+          .catch((error: unknown) =>
+            log.log('error', 'device lists were not exchanged', { error: String(error) }),
+          )
+      }
+    },
+  })
+  const users: Users = createUsers({ ...base, blobs: deps.blobs, outbox, rooms: () => rooms }, init.users)
+  const receipts = createReceipts({ store, committer, rooms: () => rooms, outbox, clock, serverName })
+  const typing = createTyping({ rooms: () => rooms, outbox, clock, serverName })
+  const readMarkers = createReadMarkers({ rooms: () => rooms, accountData: users.accountData })
+  const sync = createSync({ committer, clock, rooms, receipts, typing, users })
+  const handlers = new Map<string, EduHandler>([
+    ...Object.entries(users.edus),
+    ['m.receipt', receipts.edu],
+    ['m.typing', typing.edu],
+  ])
+  const inbound = createInbound({ store, committer, staging, log, handlers })
+  const control = createNodeControl({
+    ...base,
+    rooms,
+    accounts: users.accounts,
+    outbox,
+    staging,
+    directory: deps.directory,
+  })
+
+  let stopExpiry: (() => void) | undefined
+  const expireLinks = (): void => {
+    invites
+      .expireLinks()
+      .catch((error: unknown) => log.log('error', 'invite links were not expired', { error: String(error) }))
+    stopExpiry = clock.after(LINK_EXPIRY_INTERVAL_MS, expireLinks)
+  }
+
+  return {
+    serverName,
+    incarnation,
+    clock,
+    log,
+    random,
+    committer,
+    federation,
+    rooms,
+    users,
+    receipts,
+    readMarkers,
+    typing,
+    sync,
+    outbox,
+    inbound,
+    control,
+    async resume() {
+      await staging.resume()
+      outboxOwner.resume()
+      expireLinks()
+    },
+    async idle() {
+      await staging.idle()
+      await outboxOwner.idle()
+      await committer.idle()
+    },
+    async close() {
+      stopExpiry?.()
+      outboxOwner.close()
+      await committer.idle()
+      await store.close()
+    },
+  }
+}
+
+async function loadIncarnation(store: Store, committer: Committer, random: Random): Promise<string> {
+  const known = await meta.get(store, ['incarnation'])
+  if (known !== undefined) return known
+  const incarnation = encodeBase64Url(random.bytes(INCARNATION_BYTES))
+  await committer.submit({ durability: 'strict', writes: () => [meta.put(['incarnation'], incarnation)] })
+  return incarnation
+}

@@ -1,0 +1,100 @@
+/** Transactions of other servers: events go to staging, EDUs to their handlers, the answer follows the commit. */
+import type { JsonObject, ServerName } from '@plexus/core'
+import { isJsonObject } from '@plexus/core'
+import type { Committer } from './kernel/committer.ts'
+import { createKeyedMutex } from './kernel/mutex.ts'
+import type { Table } from './kernel/table.ts'
+import { table } from './kernel/table.ts'
+import type { EduHandler, Inbound } from './outbox-types.ts'
+import type { Log, Store } from './ports.ts'
+import type { Staging } from './rooms/staging.ts'
+
+/** What is committed of the durable EDUs of one incarnation of a server. */
+type OriginRecord = { readonly incarnation: string; readonly committed: number }
+
+/** Incarnations remembered of one server: a restored store makes a new one. */
+export const MAX_INCARNATIONS = 8
+
+const origins: Table<readonly [ServerName], readonly OriginRecord[]> = table('origin', ['s'])
+
+/** EDUs that must not be lost, and are applied in the order of their sequence. DESIGN "End-to-end acknowledgement" */
+export const DURABLE_EDU_TYPES: ReadonlySet<string> = new Set([
+  'm.direct_to_device',
+  'm.device_list_update',
+  'm.signing_key_update',
+])
+
+export type InboundDeps = {
+  readonly store: Store
+  readonly committer: Committer
+  readonly staging: Staging
+  readonly log: Log
+  /** By EDU type; others are ignored. */
+  readonly handlers: ReadonlyMap<string, EduHandler>
+}
+
+export function createInbound(deps: InboundDeps): Inbound {
+  const perOrigin = createKeyedMutex()
+
+  const apply = async (
+    origin: ServerName,
+    edu: JsonObject,
+    record: readonly OriginRecord[] | undefined,
+  ): Promise<void> => {
+    const { edu_type: type, content } = edu
+    const handler = typeof type === 'string' ? deps.handlers.get(type) : undefined
+    const effect =
+      handler === undefined || !isJsonObject(content) ? undefined : await handler(origin, content)
+    if (effect === undefined && record === undefined) return
+    await deps.committer.submit({
+      writes: (position) => [
+        ...(effect?.writes(position) ?? []),
+        ...(record === undefined ? [] : [origins.put([origin], record)]),
+      ],
+      ...(effect?.publish === undefined ? {} : { publish: effect.publish }),
+    })
+  }
+
+  return {
+    async transaction({ origin, pdus, edus, ordered }) {
+      const verdicts = await deps.staging.receive(origin, pdus)
+      const committed = await perOrigin.run(origin, async () => {
+        const isDurable = (edu: JsonObject): boolean =>
+          ordered !== undefined &&
+          typeof edu['edu_type'] === 'string' &&
+          DURABLE_EDU_TYPES.has(edu['edu_type'])
+        for (const edu of edus) if (!isDurable(edu)) await apply(origin, edu, undefined)
+        return ordered === undefined
+          ? undefined
+          : applyOrdered(deps, apply, origin, edus.filter(isDurable), ordered)
+      })
+      return { pdus: verdicts, ...(committed === undefined ? {} : { committed }) }
+    },
+  }
+}
+
+type Ordered = { readonly incarnation: string; readonly sequence: number; readonly acknowledged: number }
+
+/** Applies what is new and next in sequence, each with the rise of the counter as one commit. */
+async function applyOrdered(
+  deps: InboundDeps,
+  apply: (origin: ServerName, edu: JsonObject, record: readonly OriginRecord[]) => Promise<void>,
+  origin: ServerName,
+  durable: readonly JsonObject[],
+  { incarnation, sequence, acknowledged }: Ordered,
+): Promise<number> {
+  const records = (await origins.get(deps.store, [origin])) ?? []
+  const others = records.filter((record) => record.incarnation !== incarnation).slice(0, MAX_INCARNATIONS - 1)
+  const stored = records.find((record) => record.incarnation === incarnation)?.committed ?? 0
+  let committed = Math.max(stored, acknowledged)
+  const first = sequence - durable.length + 1
+  // A gap is not skipped: the answer tells the sender where to go on.
+  if (first > committed + 1) return committed
+  for (const [index, edu] of durable.entries()) {
+    const position = first + index
+    if (position <= committed) continue
+    await apply(origin, edu, [{ incarnation, committed: position }, ...others])
+    committed = position
+  }
+  return committed
+}

@@ -1,0 +1,10 @@
+/** Parts of the engine by themselves, for tests that need no users. */
+export { createCommitter } from './kernel/committer.ts'
+export { createInbound } from './inbound.ts'
+export type { Inbound } from './outbox-types.ts'
+export { createOutbox, type OutboxOwner } from './outbox.ts'
+export { createRooms } from './rooms/index.ts'
+export type { Invites } from './rooms/invites.ts'
+export type { Staging } from './rooms/staging.ts'
+export type { Rooms } from './rooms/types.ts'
+export { createSigner, createVerifier } from './webcrypto.ts'
