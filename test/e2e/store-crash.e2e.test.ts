@@ -8,9 +8,14 @@ import { createServer } from 'vite'
 import type { ViteDevServer } from 'vite'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { launchOptions } from '../../scripts/chromium.ts'
-// What the page of this test puts on its window.
-import type {} from './store/store-page.ts'
+import type { TestPage } from './store/store-page.ts'
 import type { Report } from './store/store-worker.ts'
+
+declare global {
+  interface Window {
+    plexusTest: TestPage
+  }
+}
 
 const ROUNDS = 20
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))

@@ -7,7 +7,6 @@ declare global {
   interface Window {
     /** Given by the test: what the worker says. */
     report: (report: Report) => Promise<void>
-    plexusTest: typeof plexusTest
   }
 }
 
@@ -49,5 +48,7 @@ const plexusTest = {
     return stores[store]?.get('map', key)
   },
 }
+
+export type TestPage = typeof plexusTest
 
 window.plexusTest = plexusTest
