@@ -1,6 +1,7 @@
 import { parseUserId } from '@plexus/core'
 import type { UserId } from '@plexus/core'
 import { RoomError } from '@plexus/engine'
+import type { Accounts, Users } from '@plexus/engine'
 import type { Clock, Log } from '@plexus/engine/ports'
 import { CarrierError, FederationError, StoreError } from '@plexus/engine/ports'
 import fc from 'fast-check'
@@ -24,16 +25,15 @@ function fakeEngine(
   clock: Clock = { now: () => 0, after: () => () => undefined },
 ): ApiEngine {
   const log: Log = { log: (_level, message, fields = {}) => void logged.push({ message, fields }) }
-  const parts: Partial<ApiEngine> = {
-    clock,
-    log,
-    authenticate: (token) =>
-      Promise.resolve(
-        token === 'good'
-          ? { kind: 'requester', requester: { userId: ALICE, deviceId: 'D' } }
-          : { kind: 'unknown', softLogout: token === 'old' },
-      ),
-  }
+  const authenticate: Accounts['authenticate'] = (token) =>
+    Promise.resolve(
+      token === 'good'
+        ? { kind: 'requester', requester: { userId: ALICE, deviceId: 'D' } }
+        : { kind: 'unknown', softLogout: token === 'old' },
+    )
+  const accounts: Partial<Accounts> = { authenticate }
+  const users: Partial<Users> = { accounts: accounts as Accounts }
+  const parts: Partial<ApiEngine> = { clock, log, users: users as Users }
   return parts as ApiEngine
 }
 

@@ -81,7 +81,7 @@ async function requesterOf(
   const answer =
     token.length > MAX_TOKEN_LENGTH
       ? ({ kind: 'unknown', softLogout: false } as const)
-      : await engine.authenticate(token)
+      : await engine.users.accounts.authenticate(token)
   if (answer.kind === 'requester') return answer.requester
   throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'the access token is not valid', {
     soft_logout: answer.softLogout,

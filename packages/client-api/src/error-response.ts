@@ -1,7 +1,8 @@
 /** The one place where what went wrong becomes an answer. */
 import type { JsonObject } from '@plexus/core'
 import { CarrierError, FederationError, StoreError } from '@plexus/engine/ports'
-import { RoomError } from '@plexus/engine'
+import { RoomError, UserError } from '@plexus/engine'
+import type { UserErrorCode } from '@plexus/engine'
 import { MatrixError } from './matrix-error.ts'
 
 const ROOM_ERROR_STATUS: Readonly<Record<RoomError['errcode'], number>> = {
@@ -17,6 +18,29 @@ const ROOM_ERROR_STATUS: Readonly<Record<RoomError['errcode'], number>> = {
   M_UNKNOWN: 502,
 }
 
+const USER_ERROR_STATUS: Readonly<Record<UserErrorCode, number>> = {
+  M_BAD_JSON: 400,
+  M_BAD_STATE: 400,
+  M_CANNOT_OVERWRITE_MEDIA: 409,
+  M_EXCLUSIVE: 400,
+  M_FORBIDDEN: 403,
+  M_INVALID_PARAM: 400,
+  M_INVALID_SIGNATURE: 400,
+  M_INVALID_USERNAME: 400,
+  M_KEY_TOO_LARGE: 400,
+  M_LIMIT_EXCEEDED: 429,
+  M_MISSING_PARAM: 400,
+  M_NOT_FOUND: 404,
+  M_NOT_YET_UPLOADED: 504,
+  M_PROFILE_TOO_LARGE: 400,
+  M_TOO_LARGE: 413,
+  M_UNKNOWN: 400,
+  M_USER_DEACTIVATED: 403,
+  M_USER_IN_USE: 400,
+  M_WEAK_PASSWORD: 400,
+  M_WRONG_ROOM_KEYS_VERSION: 403,
+}
+
 /** Answers of other servers that a client may see as they are: none of them speaks about our client's token. */
 const PASSED_ON: ReadonlySet<number> = new Set([400, 403, 404])
 const ERRCODE = /^[A-Z][A-Z0-9_.]{0,99}$/
@@ -26,6 +50,9 @@ export function toMatrixError(error: unknown): MatrixError | undefined {
   if (error instanceof MatrixError) return error
   if (error instanceof RoomError) {
     return new MatrixError(ROOM_ERROR_STATUS[error.errcode], error.errcode, error.message)
+  }
+  if (error instanceof UserError) {
+    return new MatrixError(USER_ERROR_STATUS[error.errcode], error.errcode, error.message)
   }
   if (error instanceof StoreError) return ofStore(error)
   if (error instanceof FederationError) return ofFederation(error)
