@@ -82,6 +82,8 @@ describe('isValidNewLocalpart', () => {
   })
 })
 
+const unit = fc.oneof(fc.constantFrom(0x3a, 0x61, 0x41), fc.nat(0x7f), fc.nat(0xffff))
+
 describe('other identifiers', () => {
   it('room ids come in two forms', () => {
     expect(parseRoomId(`!${hash}`)).toBe(`!${hash}`)
@@ -108,7 +110,8 @@ describe('other identifiers', () => {
 
   it('every parser is total', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), fc.constantFrom('@', '!', '$', '#', ''), (text, sigil) => {
+      fc.property(fc.array(unit), fc.constantFrom('@', '!', '$', '#', ''), (units, sigil) => {
+        const text = String.fromCharCode(...units)
         const parsers = [parseServerName, parseUserId, parseRoomId, parseEventId, parseRoomAlias, parseKeyId]
         for (const parse of parsers) expect([undefined, sigil + text]).toContain(parse(sigil + text))
       }),

@@ -101,7 +101,7 @@ describe('redact in room version 12', () => {
 
   it('is idempotent and leaves the event id', () => {
     const types = [...V12.redaction.content.keys(), 'm.room.message']
-    const value = fc.jsonValue({ noUnicodeString: false }).filter((v) => !JSON.stringify(v).includes('.'))
+    const value = fc.jsonValue()
     const keys = fc.constantFrom(
       'membership',
       'third_party_invite',
