@@ -1,6 +1,6 @@
-/** What the rooms endpoints need of the engine. */
+/** What the framework and the rooms endpoints need of the engine. */
 import type { ServerName } from '@plexus/core'
-import type { Rooms } from '@plexus/engine'
+import type { ReadMarkers, Receipts, RoomDirectory, RoomReader, Rooms, Sync, Typing } from '@plexus/engine'
 import type { Clock, Log } from '@plexus/engine/ports'
 
 export interface RoomServices {
@@ -8,4 +8,10 @@ export interface RoomServices {
   readonly clock: Clock
   readonly log: Log
   readonly rooms: Rooms
+  readonly sync: Sync
+  readonly reader: RoomReader
+  readonly receipts: Receipts
+  readonly readMarkers: ReadMarkers
+  readonly typing: Typing
+  readonly roomDirectory: RoomDirectory
 }

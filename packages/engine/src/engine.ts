@@ -15,8 +15,10 @@ import { createReadMarkers, createReceipts, createTyping } from './rooms-ephemer
 import type { ReadMarkers, Receipts, Typing } from './rooms-ephemeral/types.ts'
 import { createRooms } from './rooms/index.ts'
 import type { Rooms } from './rooms/types.ts'
-import { createSync } from './sync/sync.ts'
-import type { Sync } from './sync/types.ts'
+import { createRoomDirectory } from './directory/index.ts'
+import type { RoomDirectory } from './directory/index.ts'
+import { createRoomReader, createSync } from './sync/index.ts'
+import type { RoomReader, Sync } from './sync/index.ts'
 import { createUsers } from './users/index.ts'
 import type { UsersInit } from './users/deps.ts'
 import type { Users } from './users/types.ts'
@@ -58,6 +60,8 @@ export interface Engine {
   readonly readMarkers: ReadMarkers
   readonly typing: Typing
   readonly sync: Sync
+  readonly reader: RoomReader
+  readonly roomDirectory: RoomDirectory
   readonly outbox: Outbox
   readonly inbound: Inbound
   readonly control: NodeControl
@@ -97,6 +101,8 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const typing = createTyping({ rooms: () => rooms, outbox, clock, serverName })
   const readMarkers = createReadMarkers({ rooms: () => rooms, accountData: users.accountData })
   const sync = createSync({ committer, clock, rooms, receipts, typing, users })
+  const reader = createRoomReader({ rooms, clock })
+  const roomDirectory = createRoomDirectory({ store, committer, rooms, federation, serverName })
   const handlers = new Map<string, EduHandler>([
     ...Object.entries(users.edus),
     ['m.receipt', receipts.edu],
@@ -134,6 +140,8 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     readMarkers,
     typing,
     sync,
+    reader,
+    roomDirectory,
     outbox,
     inbound,
     control,

@@ -1,0 +1,134 @@
+/** spec: client-server-api/_index.md "Room aliases", "Published room directory" */
+import { POWER_LEVELS_KEY, requiredEventLevel, serverOf, userPowerLevel } from '@plexus/core'
+import type { RoomAlias, RoomId, ServerName, UserId } from '@plexus/core'
+import type { Committer } from '../kernel/committer.ts'
+import type { Mutex } from '../kernel/mutex.ts'
+import { createMutex } from '../kernel/mutex.ts'
+import type { Table } from '../kernel/table.ts'
+import { table } from '../kernel/table.ts'
+import type { Federation, Store } from '../ports.ts'
+import type { Rooms } from '../rooms/types.ts'
+import { RoomError } from '../rooms/types.ts'
+import { publishedRoom } from './published-room.ts'
+import type { ResolvedAlias, RoomDirectory } from './types.ts'
+
+/** Aliases that one user may hold. */
+export const MAX_ALIASES_PER_USER = 1_000
+export const MAX_PUBLISHED_ROOMS = 5_000
+/** Servers named with an alias. */
+const MAX_ALIAS_SERVERS = 20
+
+type AliasRecord = { readonly roomId: RoomId; readonly creator: UserId }
+
+const aliases: Table<readonly [RoomAlias], AliasRecord> = table('alias', ['s'])
+const aliasesByRoom: Table<readonly [RoomId, RoomAlias], true> = table('alias-room', ['s', 's'])
+const aliasesByUser: Table<readonly [UserId, RoomAlias], true> = table('alias-user', ['s', 's'])
+const publishedRooms: Table<readonly [RoomId], true> = table('published', ['s'])
+
+export type DirectoryDeps = {
+  readonly store: Store
+  readonly committer: Committer
+  readonly rooms: Rooms
+  readonly federation: Pick<Federation, 'directory'>
+  readonly serverName: ServerName
+}
+
+export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
+  const { store, committer, rooms, serverName } = deps
+  const mutex: Mutex = createMutex()
+
+  const resolveLocal = async (alias: RoomAlias): Promise<ResolvedAlias | undefined> => {
+    const record = await aliases.get(store, [alias])
+    if (record === undefined) return undefined
+    const joined = (await rooms.snapshot(record.roomId))?.joinedServers ?? []
+    const servers = [serverName, ...joined.filter((server) => server !== serverName)]
+    return { roomId: record.roomId, servers: servers.slice(0, MAX_ALIAS_SERVERS) }
+  }
+
+  return {
+    resolveLocal,
+    async resolve(alias, signal) {
+      const server = serverOf(alias)
+      if (server === serverName) {
+        const found = await resolveLocal(alias)
+        if (found === undefined) throw new RoomError('M_NOT_FOUND', 'there is no such room alias')
+        return found
+      }
+      const found = await deps.federation.directory(server, alias, signal === undefined ? {} : { signal })
+      return {
+        roomId: found.roomId,
+        servers: [...new Set([...found.servers.slice(0, MAX_ALIAS_SERVERS), server])],
+      }
+    },
+    create: (alias, roomId, userId) =>
+      mutex.run(async () => {
+        if (serverOf(alias) !== serverName)
+          throw new RoomError('M_INVALID_PARAM', 'the alias belongs to another server')
+        if ((await aliases.get(store, [alias])) !== undefined) return 'taken'
+        const own = await aliasesByUser.list(store, [userId], { limit: MAX_ALIASES_PER_USER })
+        if (own.length >= MAX_ALIASES_PER_USER)
+          throw new RoomError('M_LIMIT_EXCEEDED', 'you hold too many aliases')
+        await committer.submit({
+          writes: () => [
+            aliases.put([alias], { roomId, creator: userId }),
+            aliasesByRoom.put([roomId, alias], true),
+            aliasesByUser.put([userId, alias], true),
+          ],
+        })
+        return 'created'
+      }),
+    remove: (alias, userId) =>
+      mutex.run(async () => {
+        const record = await aliases.get(store, [alias])
+        if (record === undefined) throw new RoomError('M_NOT_FOUND', 'there is no such room alias')
+        const { roomId, creator } = record
+        if (creator !== userId && !(await mayNameRoom(rooms, roomId, userId))) {
+          throw new RoomError('M_FORBIDDEN', 'the alias is not yours')
+        }
+        await committer.submit({
+          writes: () => [
+            aliases.delete([alias]),
+            aliasesByRoom.delete([roomId, alias]),
+            aliasesByUser.delete([creator, alias]),
+          ],
+        })
+      }),
+    async aliasesOf(roomId) {
+      return (await aliasesByRoom.list(store, [roomId])).map(([[, alias]]) => alias)
+    },
+    async isPublished(roomId) {
+      return (await publishedRooms.get(store, [roomId])) === true
+    },
+    setPublished: (roomId, published) =>
+      mutex.run(async () => {
+        if (published) {
+          const all = await publishedRooms.list(store, [], { limit: MAX_PUBLISHED_ROOMS })
+          if (all.length >= MAX_PUBLISHED_ROOMS)
+            throw new RoomError('M_LIMIT_EXCEEDED', 'too many rooms are published')
+        }
+        const write = published ? publishedRooms.put([roomId], true) : publishedRooms.delete([roomId])
+        await committer.submit({ writes: () => [write] })
+      }),
+    async published() {
+      const listed = await publishedRooms.list(store, [])
+      const found = await Promise.all(listed.map(([[roomId]]) => publishedRoom(rooms, roomId)))
+      return found
+        .filter((room) => room !== undefined)
+        .sort((a, b) => b.joinedMembers - a.joinedMembers || (a.roomId < b.roomId ? -1 : 1))
+    },
+  }
+}
+
+/** True for a member who may set the canonical alias. */
+async function mayNameRoom(rooms: Rooms, roomId: RoomId, userId: UserId): Promise<boolean> {
+  const snapshot = await rooms.snapshot(roomId)
+  if (snapshot?.joinedMembers.includes(userId) !== true) return false
+  const [levels] = await rooms.stateEvents(snapshot.state, [POWER_LEVELS_KEY])
+  const auth = {
+    create: snapshot.create,
+    get: (key: string) => (key === POWER_LEVELS_KEY ? levels?.pdu : undefined),
+  }
+  return (
+    userPowerLevel(snapshot.version, auth, userId) >= requiredEventLevel(auth, 'm.room.canonical_alias', true)
+  )
+}
