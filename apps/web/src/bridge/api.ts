@@ -1,0 +1,84 @@
+/** What the worker offers the page and the page the worker. Every value is structured-clonable. */
+import type { EventId, RoomId, ServerName, UserId } from '@plexus/core'
+import type {
+  CarrierResponse,
+  Delivery,
+  EnvelopedRequest,
+  InviteLink,
+  NodeControl,
+  ServerAddresses,
+  Session,
+} from '@plexus/engine/ports'
+
+/** A request of the Client-Server API. `path` with query, from `/_matrix/` on. */
+export type WireRequest = {
+  readonly method: string
+  readonly path: string
+  readonly headers: readonly (readonly [string, string])[]
+  readonly body: Uint8Array | string | undefined
+}
+
+export type WireResponse = {
+  readonly status: number
+  readonly headers: readonly (readonly [string, string])[]
+  readonly body: Uint8Array
+}
+
+export type SignUp = {
+  readonly localpart: string
+  /** The words of an account to restore; without them a new one is made. */
+  readonly phrase: string | undefined
+  readonly deviceName: string
+}
+
+type Certified = Awaited<ReturnType<NodeControl['certify']>>
+
+/** `NodeControl` and `InboundHandler` of the engine, the Client-Server API, and the keys, which the worker keeps. */
+export type NodeApi = {
+  /** Opens keys and store and starts the engine when there is an account. @throws StoreError */
+  readonly open: (argument: null) => Promise<Session | undefined>
+  readonly signUp: (signUp: SignUp) => Promise<Session>
+  readonly fetch: (request: WireRequest, signal: AbortSignal) => Promise<WireResponse>
+  readonly inbound: (request: EnvelopedRequest) => Promise<CarrierResponse>
+  /** Starts the messages `delivery` and `wanted`, first with how things stand. */
+  readonly watch: (argument: null) => Promise<void>
+  readonly delivery: (event: {
+    readonly roomId: RoomId
+    readonly eventId: EventId
+  }) => Promise<Delivery | undefined>
+  readonly waiting: (argument: null) => Promise<number>
+  readonly createInvite: (invite: { readonly roomId: RoomId; readonly as: UserId }) => Promise<InviteLink>
+  readonly openInvite: (invite: { readonly link: InviteLink; readonly as: UserId }) => Promise<void>
+  readonly certify: (peerId: string) => Promise<Certified>
+  readonly peerAppeared: (name: ServerName) => Promise<void>
+  /** The words of the recovery phrase, until they are confirmed. */
+  readonly phrase: (argument: null) => Promise<string | undefined>
+  readonly confirmPhrase: (argument: null) => Promise<void>
+  /** Encrypts an export so that only the recovery phrase opens it. */
+  readonly seal: (text: string) => Promise<string>
+  /** Secret of the page's libp2p node, made by `generate` at the first start. */
+  readonly transportKey: (generated: Uint8Array) => Promise<Uint8Array>
+  /** Small things that the page's libp2p node remembers, by name. */
+  readonly recall: (name: string) => Promise<string | undefined>
+  readonly remember: (note: { readonly name: string; readonly text: string }) => Promise<void>
+  /** Finishes what is under way and lets the store go. */
+  readonly close: (argument: null) => Promise<void>
+}
+
+/** `Carrier` and `Directory` of the page's libp2p node, and what the page is told. */
+export type PageApi = {
+  readonly send: (
+    request: { readonly request: EnvelopedRequest; readonly timeoutMs: number },
+    signal: AbortSignal,
+  ) => Promise<CarrierResponse>
+  readonly learn: (addresses: ServerAddresses) => Promise<void>
+  readonly ownAddresses: (argument: null) => Promise<readonly string[]>
+  readonly delivered: (delivery: Delivery) => Promise<void>
+  /** The servers to keep connected: those that share a room with this one. */
+  readonly wanted: (names: readonly ServerName[]) => Promise<void>
+  /** The node can go on no more: another page took over, or the disk is full. */
+  readonly stopped: (reason: {
+    readonly code: 'fenced' | 'full' | 'failed'
+    readonly message: string
+  }) => Promise<void>
+}

@@ -1,0 +1,114 @@
+import type { JSX } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
+import { byteSize } from './format.ts'
+import { DownloadIcon, FileIcon, ImageIcon } from './icons.tsx'
+import type { MessageContent, RoomModel } from './model.ts'
+import { Button, ErrorLine, Spinner } from './parts.tsx'
+import { saveBlob } from './save.ts'
+import { useAction, wordsOf } from './use-action.ts'
+
+type ImageContent = Extract<MessageContent, { kind: 'image' }>
+type FileContent = Extract<MessageContent, { kind: 'file' }>
+
+/** Larger images are fetched only when asked for. */
+const MAX_AUTOMATIC_BYTES = 20_000_000
+/** Width and height of an image whose sender did not say. */
+const UNKNOWN_SHAPE = { width: 320, height: 200 }
+const MAX_SHOWN = { width: 360, height: 340 }
+
+/** Room kept for an image before it is there, in its own proportions. */
+export function shownSize(
+  width: number | undefined,
+  height: number | undefined,
+): { width: number; height: number } {
+  const known = width !== undefined && height !== undefined && width > 0 && height > 0
+  const shape = known ? { width, height } : UNKNOWN_SHAPE
+  const scale = Math.min(1, MAX_SHOWN.width / shape.width, MAX_SHOWN.height / shape.height)
+  return {
+    width: Math.max(48, Math.round(shape.width * scale)),
+    height: Math.max(32, Math.round(shape.height * scale)),
+  }
+}
+
+type Loaded = { readonly url: string } | { readonly error: string } | undefined
+
+function useImage(content: ImageContent, room: RoomModel, wanted: boolean, attempt: number): Loaded {
+  const [loaded, setLoaded] = useState<Loaded>(undefined)
+  const { url } = content.media
+  useEffect(() => {
+    if (!wanted) return undefined
+    let current = true
+    let made: string | undefined
+    setLoaded(undefined)
+    room.media(content.media, true).then(
+      (blob) => {
+        if (!current) return
+        made = URL.createObjectURL(blob)
+        setLoaded({ url: made })
+      },
+      (error: unknown) => current && setLoaded({ error: wordsOf(error) }),
+    )
+    return () => {
+      current = false
+      if (made !== undefined) URL.revokeObjectURL(made)
+    }
+  }, [url, wanted, attempt])
+  return loaded
+}
+
+export function ImageMessage({ content, room }: { content: ImageContent; room: RoomModel }): JSX.Element {
+  const [asked, setAsked] = useState(false)
+  const [attempt, setAttempt] = useState(0)
+  const wanted = asked || (content.media.size ?? 0) <= MAX_AUTOMATIC_BYTES
+  const loaded = useImage(content, room, wanted, attempt)
+  const { width, height } = shownSize(content.width, content.height)
+  if (loaded !== undefined && 'url' in loaded) {
+    return (
+      <a class="image" href={loaded.url} download={content.name} title={`${content.name}: save`}>
+        <img src={loaded.url} width={width} height={height} alt={content.name} />
+      </a>
+    )
+  }
+  return (
+    <div class="image placeholder" style={{ width: `${width}px`, aspectRatio: `${width} / ${height}` }}>
+      {!wanted && (
+        <Button onClick={() => setAsked(true)}>
+          <ImageIcon /> Load image, {byteSize(content.media.size ?? 0)}
+        </Button>
+      )}
+      {wanted && loaded === undefined && <Spinner label="Loading image" />}
+      {loaded !== undefined && (
+        <>
+          <ErrorLine text={loaded.error} />
+          <Button onClick={() => setAttempt(attempt + 1)}>Try again</Button>
+        </>
+      )}
+    </div>
+  )
+}
+
+export function FileMessage({ content, room }: { content: FileContent; room: RoomModel }): JSX.Element {
+  const save = useAction(async () => saveBlob(content.name, await room.media(content.media, false)))
+  return (
+    <div class="file">
+      <span class="file-icon">
+        <FileIcon />
+      </span>
+      <div class="file-lines">
+        <span class="file-name">{content.name}</span>
+        <span class="hint">{content.media.size === undefined ? 'File' : byteSize(content.media.size)}</span>
+        {save.error !== undefined && <ErrorLine text={save.error} />}
+      </div>
+      <button
+        type="button"
+        class="icon-button"
+        aria-label={`Save ${content.name}`}
+        title="Save"
+        aria-busy={save.busy}
+        onClick={() => save.run()}
+      >
+        {save.busy ? <span class="spinner" aria-hidden="true" /> : <DownloadIcon />}
+      </button>
+    </div>
+  )
+}

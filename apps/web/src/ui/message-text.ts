@@ -1,0 +1,34 @@
+import type { DeliveryState, MessageContent } from './model.ts'
+
+/** A message in one line of words: for the room list, replies, notifications and screen readers. */
+export function spokenText(content: MessageContent): string {
+  switch (content.kind) {
+    case 'text':
+      return content.text
+    case 'image':
+      return `Image: ${content.name}`
+    case 'file':
+      return `File: ${content.name}`
+    case 'unreadable':
+      return 'A message that cannot be read yet'
+    default:
+      return 'Message removed'
+  }
+}
+
+/** The delivery state of an own message in words; these are also the values of `data-delivery`. */
+export function deliveryWords(delivery: DeliveryState): string {
+  switch (delivery.kind) {
+    case 'received':
+      return 'received'
+    case 'sending':
+      return 'sending'
+    case 'failed':
+      return 'failed'
+    default:
+      if (delivery.reached >= delivery.members && delivery.members > 0) return 'delivered'
+      return delivery.reached === 0
+        ? 'on this device'
+        : `delivered to ${delivery.reached} of ${delivery.members}`
+  }
+}
