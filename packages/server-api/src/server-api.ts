@@ -1,7 +1,7 @@
 /** Answers signed requests of other servers, whatever carrier brought them. */
 import { MAX_CLOCK_SKEW_MS } from '@plexus/core/names'
 import { RoomError, UserError } from '@plexus/engine'
-import type { CarrierResponse, InboundHandler, Log, Verifier } from '@plexus/engine/ports'
+import type { CarrierResponse, InboundHandler, Log } from '@plexus/engine/ports'
 import { ApiError, errorResponse, responseOf, statusOf } from './answer.ts'
 import { authenticate, type Proven } from './authenticate.ts'
 import { ENDPOINTS } from './endpoints/index.ts'
@@ -10,7 +10,7 @@ import type { ProvenRequest } from './request.ts'
 import { createRouter, type Route } from './router.ts'
 import type { Services } from './services.ts'
 
-export type ServerApiDeps = Services & { readonly verifier: Verifier; readonly log: Log }
+export type ServerApiDeps = Services & { readonly log: Log }
 
 /** The answer never rejects: what fails here is an answer with status 500, and logged. */
 export function createServerApi(deps: ServerApiDeps): InboundHandler {

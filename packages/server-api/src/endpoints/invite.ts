@@ -3,7 +3,8 @@
  * spec: v1.19 server-server-api.md#put_matrixfederationv2inviteroomideventid
  */
 import type { EventId, JsonObject, RoomId, RoomVersion } from '@plexus/core'
-import { checkFormat, parseUserId, roomVersion, serverOf } from '@plexus/core'
+import { parseUserId, roomVersion, serverOf } from '@plexus/core'
+import { checkEvents } from '@plexus/engine'
 import * as v from 'valibot'
 import { ApiError } from '../answer.ts'
 import { MAX_INVITE_STATE_EVENTS } from '../bounds.ts'
@@ -41,7 +42,7 @@ export const invite: Endpoint<Services> = {
     if (invitee === undefined || serverOf(invitee) !== services.serverName) {
       throw new ApiError(400, 'M_INVALID_PARAM', 'the invited user is not of this server')
     }
-    checkInviteState(version, room, inviteRoomState)
+    await checkInviteState(services, version, room, inviteRoomState)
     const snapshot = await services.rooms.snapshot(room)
     if (snapshot !== undefined) await checkAcl(services, snapshot, origin)
     const accepted = await services.rooms.acceptInvite(origin, room, id, {
@@ -53,17 +54,21 @@ export const invite: Endpoint<Services> = {
   },
 }
 
-/** Events of this very room, its create event among them. spec: data/api/server-server/invites-v2.yaml */
-function checkInviteState(version: RoomVersion, room: RoomId, state: readonly JsonObject[]): void {
-  let created = false
-  for (const entry of state) {
-    const format = checkFormat(version, entry)
-    if (format.kind === 'drop' || format.roomId !== room || format.pdu.state_key === undefined) {
-      throw new ApiError(400, 'M_INVALID_PARAM', 'invite_room_state holds what is not state of the room')
-    }
-    if (format.pdu.type === 'm.room.create') created = true
+/** Signed state events of this very room, its create event among them. spec: data/api/server-server/invites-v2.yaml */
+async function checkInviteState(
+  { verifier }: Services,
+  version: RoomVersion,
+  room: RoomId,
+  state: readonly JsonObject[],
+): Promise<void> {
+  const results = await checkEvents(verifier, version, room, state)
+  const pdus = results.map((result) => (result.kind === 'ok' ? result.event.pdu : undefined))
+  if (pdus.some((pdu) => pdu?.state_key === undefined)) {
+    throw new ApiError(400, 'M_INVALID_PARAM', 'invite_room_state holds what is no signed state of the room')
   }
-  if (!created) throw new ApiError(400, 'M_MISSING_PARAM', 'invite_room_state has no m.room.create event')
+  if (!pdus.some((pdu) => pdu?.type === 'm.room.create')) {
+    throw new ApiError(400, 'M_MISSING_PARAM', 'invite_room_state has no m.room.create event')
+  }
 }
 
 const answer = v.object({ event: jsonObject })

@@ -35,8 +35,9 @@ export function makeMembership(kind: MembershipKind): Endpoint<Services> {
         throw new ApiError(403, 'M_FORBIDDEN', 'the user is not of the requesting server')
       }
       const { version } = await openRoom(services, room, request.origin)
-      const listed = versions.length === 0 ? DEFAULT_VERSIONS : versions
-      if (kind !== 'leave' && !listed.includes(version.id)) throw incompatible(version.id)
+      // A leaving server lists none, since it needs to support none.
+      const listed = kind === 'leave' ? [version.id] : versions.length === 0 ? DEFAULT_VERSIONS : versions
+      if (!listed.includes(version.id)) throw incompatible(version.id)
       try {
         const made = await services.rooms.makeMembership(kind, request.origin, room, user, listed)
         return { json: { room_version: made.roomVersion, event: made.event } }

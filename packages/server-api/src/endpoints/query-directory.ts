@@ -19,7 +19,7 @@ export const queryDirectory: Endpoint<Services> = {
     if (text === null) throw new ApiError(400, 'M_MISSING_PARAM', 'room_alias is missing')
     const alias = parseRoomAlias(text)
     if (alias === undefined) throw new ApiError(400, 'M_INVALID_PARAM', 'not a room alias')
-    const found = serverOf(alias) === own ? await aliases?.resolve(alias) : undefined
+    const found = serverOf(alias) === own ? await aliases?.resolveLocal(alias) : undefined
     if (found === undefined) throw new ApiError(404, 'M_NOT_FOUND', 'the alias is not known here')
     return { json: { room_id: found.roomId, servers: found.servers.slice(0, MAX_ALIAS_SERVERS) } }
   },

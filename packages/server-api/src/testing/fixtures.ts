@@ -1,7 +1,7 @@
 /** Two servers without an engine: real keys, real signatures, and services that say what they were asked. */
 import { ed25519 } from '@noble/curves/ed25519.js'
-import type { EventId, JsonValue, Pdu, ServerName, StateMap, UserId } from '@plexus/core'
-import { encodeBase64 } from '@plexus/core'
+import type { EventId, JsonValue, KeyId, Pdu, ServerName, StateMap, UserId } from '@plexus/core'
+import { encodeBase64, signingBytes, withSignature } from '@plexus/core'
 import { join, createTestRoom, type TestRoom } from '@plexus/core/testing'
 import { envelopeBytes, nameOfKey, requestBytes, requestHash, verifyEd25519 } from '@plexus/core/names'
 import type { EventRecord, Inbound, RoomSnapshot, Rooms, UserQueries } from '@plexus/engine'
@@ -172,6 +172,12 @@ export function testRooms(creator: UserId, members: readonly UserId[]): TestRoom
     events: async (ids) => ids.map(record),
   }
   return { room, snapshot, rooms }
+}
+
+/** The event with its sender's server's signature. */
+export async function signPdu(room: TestRoom, pdu: Pdu, signer: Signer): Promise<Pdu> {
+  const signature = await signer.sign(signingBytes(room.version, pdu))
+  return withSignature(pdu, signer.name, signer.keyId as KeyId, encodeBase64(signature))
 }
 
 export function pdusOf(room: TestRoom, state: StateMap): readonly Pdu[] {
