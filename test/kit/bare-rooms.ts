@@ -31,7 +31,8 @@ export type BareNode = {
 export type BareNetwork = {
   readonly nodes: Map<ServerName, BareNode>
   readonly offline: Set<ServerName>
-  add(localpart: string): Promise<BareNode>
+  /** On a memory store unless one is given. */
+  add(localpart: string, store?: Store): Promise<BareNode>
   /** Runs until nothing is on its way anywhere. */
   settle(): Promise<void>
 }
@@ -78,14 +79,14 @@ export function createBareNetwork(): BareNetwork {
     nodes,
     offline,
     settle,
-    async add(localpart) {
+    async add(localpart, given) {
       const { privateKey, publicKey } = await webcrypto.subtle.generateKey('Ed25519', true, [
         'sign',
         'verify',
       ])
       const name = nameOfKey(new Uint8Array(await webcrypto.subtle.exportKey('raw', publicKey)))
       const signer = createSigner(webcrypto.subtle, { name, keyId: 'ed25519:1', privateKey })
-      const store = await createMemoryStore()
+      const store = given ?? (await createMemoryStore())
       const committer = await createCommitter(store)
       const calls: string[] = []
       const federation = directFederation(name, nodes, offline, calls)

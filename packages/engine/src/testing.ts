@@ -2,7 +2,7 @@
 export { createCommitter } from './kernel/committer.ts'
 export { createInbound } from './inbound.ts'
 export type { Inbound } from './outbox-types.ts'
-export { createOutbox, type OutboxOwner } from './outbox.ts'
+export { createOutbox, type OutboxOwner } from './outbox/index.ts'
 export { createRooms } from './rooms/index.ts'
 export type { Invites } from './rooms/invites.ts'
 export type { Staging } from './rooms/staging.ts'

@@ -1,0 +1,79 @@
+/** How far own events have got. */
+import type { EventId, RoomId, ServerName } from '@plexus/core'
+import { serverOf } from '@plexus/core'
+import type { Outbox } from '../outbox-types.ts'
+import type { Delivery, Store } from '../ports.ts'
+import type { CursorRecord } from '../rooms/records.ts'
+import { events, sent } from '../rooms/records.ts'
+import type { OutboxMemory } from './memory.ts'
+
+/** Own events counted or announced at once. */
+const MAX_COUNTED = 1_000
+
+export type Moved = { readonly roomId: RoomId; readonly from: number; readonly to: number }
+
+export interface Deliveries extends Pick<Outbox, 'delivery' | 'watch' | 'waiting'> {
+  /** An own event was committed, or a destination has it. */
+  announce(roomId: RoomId, eventId: EventId, position: number): void
+  /** A destination has the own events between two positions. */
+  moved(steps: readonly Moved[]): Promise<void>
+}
+
+export function createDeliveries(deps: {
+  store: Store
+  ownName: ServerName
+  memory: OutboxMemory
+}): Deliveries {
+  const { store, memory } = deps
+  const watchers = new Set<(delivery: Delivery) => void>()
+
+  const deliveryOf = (roomId: RoomId, eventId: EventId, position: number): Delivery => {
+    const receivers = memory
+      .destinationsOf(roomId)
+      .flatMap(({ rooms }) => rooms.get(roomId) ?? [])
+      .filter((record) => isReceiver(record, position))
+    const delivered = receivers.filter(({ cursor }) => cursor >= position).length
+    return { eventId, roomId, delivered, members: receivers.length }
+  }
+
+  const announce = (roomId: RoomId, eventId: EventId, position: number): void => {
+    if (watchers.size === 0) return
+    const delivery = deliveryOf(roomId, eventId, position)
+    for (const watcher of watchers) watcher(delivery)
+  }
+
+  return {
+    announce,
+    async moved(steps) {
+      if (watchers.size === 0) return
+      for (const { roomId, from, to } of steps) {
+        const rows = await sent.range(store, [roomId], from + 1, to + 1, { limit: MAX_COUNTED })
+        for (const [[, position], id] of rows) announce(roomId, id, position)
+      }
+    },
+    async delivery(roomId, eventId) {
+      const record = await events.get(store, [eventId])
+      const isOwn = record?.roomId === roomId && serverOf(record.pdu.sender) === deps.ownName
+      return isOwn && record.order !== undefined ? deliveryOf(roomId, eventId, record.order) : undefined
+    },
+    watch(listener) {
+      watchers.add(listener)
+      return () => watchers.delete(listener)
+    },
+    async waiting() {
+      let count = 0
+      for (const [roomId, top] of memory.newest) {
+        const receivers = memory.destinationsOf(roomId).flatMap(({ rooms }) => rooms.get(roomId) ?? [])
+        const furthest = Math.max(...receivers.map(({ cursor }) => cursor))
+        if (receivers.length === 0 || top <= furthest) continue
+        count += (await sent.range(store, [roomId], furthest + 1, top + 1, { limit: MAX_COUNTED })).length
+      }
+      return count
+    },
+  }
+}
+
+/** True when an own event at `position` is for this destination. */
+function isReceiver(record: CursorRecord, position: number): boolean {
+  return record.start < position && (record.until === undefined || position <= record.until)
+}

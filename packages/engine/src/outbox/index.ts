@@ -1,0 +1,94 @@
+/**
+ * The outbox: for each destination, a cursor in the own events of each shared room and a queue of durable EDUs.
+ *
+ * Invariants:
+ * 1. What is queued is committed with the change that caused it, and leaves in the commit that notes its
+ *    acknowledgement; a crash in between sends it again, and the receiver knows it by event id or sequence.
+ * 2. One transaction at a time is under way to a destination, so what arrives is in order.
+ * 3. The wire sequence of the k-th durable EDU that waits is `acknowledged + k`: rows are added at the end only and
+ *    deleted with the counter's rise, so a sequence never names two EDUs.
+ */
+import type { ServerName } from '@plexus/core'
+import type { Committer } from '../kernel/committer.ts'
+import type { Outbox } from '../outbox-types.ts'
+import type { Clock, Federation, Log, Random, Store } from '../ports.ts'
+import type { DestinationTracker } from '../rooms/room.ts'
+import { createAfterCommit } from './after-commit.ts'
+import { createDeliveries } from './deliveries.ts'
+import { edus, loadOutboxMemory } from './memory.ts'
+import { createSender } from './sender.ts'
+import { createTracker } from './tracker.ts'
+
+/** Receipts that wait for one destination; the oldest goes first. */
+export const MAX_COALESCED_EDUS = 500
+/** Typing notices that wait for the next transaction. */
+export const MAX_VOLATILE_EDUS = 20
+
+export type OutboxDeps = {
+  readonly store: Store
+  readonly committer: Committer
+  readonly federation: Federation
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly ownName: ServerName
+}
+
+export interface OutboxOwner {
+  readonly outbox: Outbox
+  readonly destinations: DestinationTracker
+  /** Sends what an earlier process left. */
+  resume(): void
+  /** Resolves when nothing is being sent (what waits for a peer may remain). */
+  idle(): Promise<void>
+  close(): void
+}
+
+export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
+  const memory = await loadOutboxMemory(deps.store)
+  const afterCommit = createAfterCommit(deps.committer)
+  const deliveries = createDeliveries({ store: deps.store, ownName: deps.ownName, memory })
+  // Unique across restarts, since a stock server answers a repeated transaction id from its cache.
+  const prefix = deps.clock.now().toString(36)
+  let transactions = 0
+  const transactionId = (): string => `${prefix}-${(transactions += 1)}`
+  const sender = createSender({ ...deps, memory, deliveries, transactionId })
+
+  const outbox: Outbox = {
+    queueDurable(name, edu) {
+      const key = memory.nextEduKey()
+      const target = memory.destination(name)
+      afterCommit.run(deps.committer.committed + 1, () => {
+        target.lastEdu = Math.max(target.lastEdu, key)
+        sender.kick([name])
+      })
+      return [edus.put([name, key], edu)]
+    },
+    sendCoalesced(name, key, edu) {
+      const { coalesced } = memory.destination(name)
+      coalesced.delete(key)
+      coalesced.set(key, edu)
+      const [oldest] = coalesced.keys()
+      if (coalesced.size > MAX_COALESCED_EDUS && oldest !== undefined) coalesced.delete(oldest)
+      sender.kick([name])
+    },
+    sendVolatile(name, edu) {
+      const target = memory.destinations.get(name)
+      if (target === undefined || target.failures > 0) return
+      target.volatile = [...target.volatile, edu].slice(-MAX_VOLATILE_EDUS)
+      sender.kick([name])
+    },
+    kick: (names, appeared) => sender.kick(names, appeared),
+    delivery: (roomId, eventId) => deliveries.delivery(roomId, eventId),
+    watch: (listener) => deliveries.watch(listener),
+    waiting: () => deliveries.waiting(),
+  }
+
+  return {
+    outbox,
+    destinations: createTracker({ memory, afterCommit, deliveries, kick: (names) => sender.kick(names) }),
+    resume: () => sender.kick([...memory.destinations.keys()]),
+    idle: () => sender.idle(),
+    close: () => sender.close(),
+  }
+}

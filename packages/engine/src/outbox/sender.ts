@@ -1,0 +1,91 @@
+/** Keeps one transaction at a time under way to each destination that something waits for. */
+import type { ServerName } from '@plexus/core'
+import type { Clock, Random } from '../ports.ts'
+import type { Destination } from './memory.ts'
+import type { TransactionDeps } from './transaction.ts'
+import { sendTransaction } from './transaction.ts'
+
+export const FIRST_BACKOFF_MS = 1_000
+export const LAST_BACKOFF_MS = 900_000
+
+export interface Sender {
+  /** Work may be waiting. `appeared`: the peers are here, forget the backoff. */
+  kick(names: readonly ServerName[], appeared?: boolean): void
+  idle(): Promise<void>
+  close(): void
+}
+
+export function createSender(
+  deps: TransactionDeps & { readonly clock: Clock; readonly random: Random },
+): Sender {
+  const running = new Set<Promise<void>>()
+  let closed = false
+
+  const start = (target: Destination): void => {
+    if (target.sending) {
+      target.again = true
+      return
+    }
+    target.sending = true
+    const run = sendAll(target).finally(() => {
+      target.sending = false
+      running.delete(run)
+      if (target.again && target.failures === 0 && !closed) start(target)
+    })
+    running.add(run)
+  }
+
+  const sendAll = async (target: Destination): Promise<void> => {
+    target.again = false
+    try {
+      let more = true
+      while (more && !closed) {
+        more = await sendTransaction(deps, target)
+        target.failures = 0
+      }
+    } catch (error) {
+      backOff(target, error)
+    }
+  }
+
+  const backOff = (target: Destination, error: unknown): void => {
+    const ceiling = Math.min(FIRST_BACKOFF_MS * 2 ** target.failures, LAST_BACKOFF_MS)
+    target.failures += 1
+    target.volatile = []
+    if (closed) return
+    // Full jitter, so that a thousand nodes that lost the same peer do not return at once.
+    const [high = 0, low = 0] = deps.random.bytes(2)
+    const pauseMs = Math.ceil(ceiling * ((high * 256 + low + 1) / 65_536))
+    deps.log.log('debug', 'a destination cannot be reached', {
+      destination: target.name,
+      pauseMs,
+      error: String(error),
+    })
+    target.cancelRetry = deps.clock.after(pauseMs, () => {
+      target.cancelRetry = undefined
+      start(target)
+    })
+  }
+
+  return {
+    kick(names, appeared = false) {
+      if (closed) return
+      for (const name of names) {
+        const target = deps.memory.destinations.get(name)
+        if (target === undefined) continue
+        if (appeared) target.failures = 0
+        if (target.failures > 0) continue
+        target.cancelRetry?.()
+        target.cancelRetry = undefined
+        start(target)
+      }
+    },
+    async idle() {
+      while (running.size > 0) await Promise.all(running)
+    },
+    close() {
+      closed = true
+      for (const target of deps.memory.destinations.values()) target.cancelRetry?.()
+    },
+  }
+}
