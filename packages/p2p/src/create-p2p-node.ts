@@ -1,0 +1,244 @@
+import { peerIdFromString } from '@libp2p/peer-id'
+import { multiaddr } from '@multiformats/multiaddr'
+import type { ServerName } from '@plexus/core'
+import { CarrierError } from '@plexus/engine/ports'
+import type { Carrier, Clock, Directory, InboundHandler, Log, Random } from '@plexus/engine/ports'
+import { circuitAddress, peerIdOf } from './addresses.ts'
+import { createCarrier } from './carrier.ts'
+import { createCertificates } from './certificates.ts'
+import { createDialer, MAX_STREAMS_PER_CONNECTION, type ConnectResult } from './dialer.ts'
+import { createGater } from './gater.ts'
+import { createLinkTable } from './link-table.ts'
+import { createPeerBook, type PeerMemory } from './peer-book.ts'
+import type { Platform } from './platform.ts'
+import { createRelayKeeper, type RelayNetwork } from './relay-keeper.ts'
+import { createReservations } from './reservations.ts'
+import { startLibp2p, type P2pLibp2p } from './start-libp2p.ts'
+import { createSupervisor, type NetworkStatus } from './supervisor.ts'
+import { createUpgrader } from './upgrader.ts'
+import { FEDERATION_PROTOCOL } from './wire/federation.ts'
+import type { Hello, SignedCertificate } from './wire/hello.ts'
+import { MAX_HELLO_ADDRESSES } from './wire/limits.ts'
+import { RELAY_PROTOCOL } from './wire/relay.ts'
+
+/** Relays that a node keeps at most. */
+export const MAX_RELAYS = 8
+
+export type P2pNodeDeps = {
+  readonly platform: Platform
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: Random
+  readonly memory: PeerMemory
+  /** Binds this node's peer id to its name, see `NodeControl.certify`. */
+  certify(peerId: string): Promise<SignedCertificate>
+}
+
+export type P2pNodeInit = {
+  /** From `generateTransportKey`. */
+  readonly transportKey: Uint8Array
+  /** Multiaddrs of the relays, peer ids included. */
+  readonly relays: readonly string[]
+  /** Private, loopback and link-local addresses may be dialled. */
+  readonly lan?: boolean
+}
+
+export type P2pEvent =
+  | { readonly kind: 'status'; readonly status: NetworkStatus }
+  /** A peer can be reached that could not: what waits for it may be sent. */
+  | { readonly kind: 'appeared'; readonly name: ServerName }
+
+/** A libp2p node with the direct carrier, relays and a supervisor that keeps peers connected. */
+export interface P2pNode extends AsyncDisposable {
+  readonly peerId: string
+  readonly carrier: Carrier
+  readonly directory: Directory
+  readonly status: NetworkStatus
+  /** Sets what answers requests. Until then they are refused as if the node were busy. */
+  onRequest(handler: InboundHandler): void
+  /** Sets the names to keep connected. */
+  want(names: Iterable<ServerName>): void
+  /** Calls `listener` for each event until the answer is called. */
+  watch(listener: (event: P2pEvent) => void): () => void
+  /** Tries everything at once that waits for another attempt. */
+  kick(): void
+}
+
+/** @throws Error for a transport key or relay address that is none */
+export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promise<P2pNode> {
+  const { clock, log, random, platform } = deps
+  for (const relay of init.relays) {
+    if (peerIdOf(relay) === undefined) throw new Error(`Not the address of a relay: ${relay}`)
+  }
+  const addresses = [...new Set(init.relays)].slice(0, MAX_RELAYS)
+  const gater = createGater({ relays: addresses, lan: init.lan === true })
+  const reservations = createReservations((peerId) => gater.isRelay(peerId))
+  const book = await createPeerBook({ clock, log, memory: deps.memory })
+  const libp2p = await startLibp2p(platform, gater, reservations, {
+    transportKey: init.transportKey,
+    relayCount: addresses.length,
+  })
+  const ownPeerId = libp2p.peerId.toString()
+  const session = hex(random.bytes(16))
+  const listeners = new Set<(event: P2pEvent) => void>()
+  let handler: InboundHandler | undefined
+
+  const emit = (event: P2pEvent): void => {
+    for (const listener of listeners) listener(event)
+  }
+  const certificates = createCertificates(
+    {
+      clock,
+      log,
+      certify: (peerId) => deps.certify(peerId),
+      renewed() {
+        table.renew()
+        for (const relay of relays) relay.renew()
+      },
+    },
+    ownPeerId,
+  )
+  const ownAddresses = (): string[] => {
+    const reserved = relays.filter(({ status }) => status.reserved).map(({ status }) => status.address)
+    const circuits = reserved.map((relay) => circuitAddress(relay, ownPeerId))
+    const local = init.lan === true ? libp2p.getMultiaddrs().map(String).filter(isListening) : []
+    return [...circuits, ...platform.announce, ...local].slice(0, MAX_HELLO_ADDRESSES)
+  }
+  const table = createLinkTable({
+    clock,
+    log,
+    ownPeerId,
+    hello: async (serial): Promise<Hello> => {
+      return { ...(await certificates.current()), session, serial, addresses: ownAddresses() }
+    },
+    handle: (request) =>
+      handler === undefined
+        ? Promise.reject(new CarrierError('unreachable', 'not started'))
+        : handler(request),
+    greeted(link, { certificate, addresses: told }, connection) {
+      book.met(
+        certificate.name,
+        link.peerId,
+        told.filter((address) => gater.allows(address)),
+      )
+      if (!link.direct) upgrader.relayed(link, connection.address)
+    },
+    appeared: (name) => emit({ kind: 'appeared', name }),
+    changed: () => supervisor.touch(),
+  })
+  const relays = addresses.map((address) =>
+    createRelayKeeper(
+      {
+        clock,
+        log,
+        random,
+        network: relayNetwork(libp2p, reservations),
+        certificate: () => certificates.current(),
+        appeared: (name) => supervisor.news(name),
+        changed: () => supervisor.touch(),
+      },
+      address,
+    ),
+  )
+  const dialer = createDialer({
+    clock,
+    log,
+    libp2p,
+    gater,
+    table,
+    book,
+    ownPeerId,
+    webrtc: platform.webrtc,
+    find: async (name) => (await Promise.all(relays.map((relay) => relay.find(name)))).flat(),
+  })
+  const connect = (name: ServerName): Promise<ConnectResult> => dialer.connect(name)
+  const upgrader = createUpgrader({
+    clock,
+    random,
+    table,
+    ownPeerId,
+    upgrade: (link, address) => dialer.upgrade(link, address),
+  })
+  const supervisor = createSupervisor({
+    clock,
+    log,
+    random,
+    platform,
+    table,
+    relays,
+    ownPeerId,
+    connect,
+    peerIds: (name) => book.get(name)?.peerIds ?? [],
+    changed: (status) => emit({ kind: 'status', status }),
+  })
+  await libp2p.handle(FEDERATION_PROTOCOL, (stream, connection) => dialer.accept(stream, connection), {
+    maxInboundStreams: MAX_STREAMS_PER_CONNECTION,
+    maxOutboundStreams: MAX_STREAMS_PER_CONNECTION,
+    runOnLimitedConnection: true,
+  })
+
+  return {
+    peerId: ownPeerId,
+    carrier: createCarrier({ clock, table, connect }),
+    directory: {
+      learn(hints) {
+        book.learn(hints)
+        supervisor.news(hints.name)
+        return Promise.resolve()
+      },
+      own: () => Promise.resolve(ownAddresses()),
+    },
+    get status() {
+      return supervisor.status
+    },
+    onRequest(next) {
+      handler = next
+    },
+    want: (names) => supervisor.want(names),
+    watch(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    kick: () => supervisor.kick(),
+    async [Symbol.asyncDispose]() {
+      supervisor[Symbol.dispose]()
+      upgrader[Symbol.dispose]()
+      certificates[Symbol.dispose]()
+      dialer.close()
+      table.closeAll('the node stops')
+      await Promise.all(relays.map((relay) => relay[Symbol.asyncDispose]()))
+      await libp2p.stop()
+      await book[Symbol.asyncDispose]()
+      listeners.clear()
+    },
+  }
+}
+
+function isListening(address: string): boolean {
+  return !address.includes('/p2p-circuit') && !address.startsWith('/webrtc')
+}
+
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+function relayNetwork(libp2p: P2pLibp2p, reservations: { reserve: RelayNetwork['reserve'] }): RelayNetwork {
+  return {
+    async dial(address, signal) {
+      const peerId = peerIdFromString(peerIdOf(address) ?? '')
+      await libp2p.dial(multiaddr(address), { signal })
+      await libp2p.peerStore.merge(peerId, { tags: { 'keep-alive-plexus': { value: 100 } } })
+      return peerId
+    },
+    reserve: reservations.reserve,
+    async open(relay, signal) {
+      const connection = libp2p.getConnections(relay).find(({ status }) => status === 'open')
+      if (connection === undefined) throw new Error('the connection to the relay is gone')
+      return connection.newStream(RELAY_PROTOCOL, { signal })
+    },
+    hangUp(relay) {
+      // Closing politely waits for seconds for a relay that is gone.
+      for (const connection of libp2p.getConnections(relay)) connection.abort(new Error('the relay is left'))
+    },
+  }
+}

@@ -1,0 +1,190 @@
+import type { ServerName } from '@plexus/core'
+import type { Clock, InboundHandler, Log } from '@plexus/engine/ports'
+import { createLink, type Link } from './link.ts'
+import type { ByteStream } from './wire/channel.ts'
+import type { Hello } from './wire/hello.ts'
+
+/** Streams of one peer that may wait for their certificate at once; more are refused. */
+export const MAX_LINKS_PER_PEER = 6
+/** Streams of all peers. */
+export const MAX_LINKS = 600
+
+/** The connection under a link, as far as the table cares. */
+export interface LinkConnection {
+  readonly id: string
+  readonly peerId: string
+  readonly direct: boolean
+  /** The other side's address; over a relay, the relay's with `/p2p-circuit`. */
+  readonly address: string
+  close(): void
+}
+
+export type PeerInfo = {
+  readonly name: ServerName
+  readonly peerId: string
+  readonly path: 'direct' | 'relayed'
+  readonly rttMs: number | undefined
+  /** Milliseconds since the epoch. */
+  readonly since: number
+  /** Federation streams; more than one only while both sides settle on one. */
+  readonly streams: number
+}
+
+export type LinkTableDeps = {
+  readonly clock: Clock
+  readonly log: Log
+  readonly ownPeerId: string
+  hello(serial: number): Promise<Hello>
+  readonly handle: InboundHandler
+  /** A peer's certificate was checked on some stream of its. */
+  greeted(link: Link, hello: Hello, connection: LinkConnection): void
+  /** A peer can be reached that could not. */
+  appeared(name: ServerName): void
+  /** Something of `peers()` changed. */
+  changed(): void
+}
+
+/**
+ * All federation streams. Invariant: of several ready streams to one peer id both sides keep the same one (direct
+ * before relayed, then the one that the lower peer id opened, then the newest) and retire the others, so that
+ * dialling at once or upgrading to a direct connection settles on one stream without losing a request.
+ */
+export interface LinkTable {
+  /** Takes a stream over; `undefined` when there are too many. */
+  add(stream: ByteStream, connection: LinkConnection, opener: 'local' | 'remote'): Link | undefined
+  /** The stream for requests to this name. */
+  best(name: ServerName): Link | undefined
+  /** A stream over this connection that is not at its end. */
+  over(connectionId: string): Link | undefined
+  bestOf(peerId: string): Link | undefined
+  peers(): readonly PeerInfo[]
+  /** Tells the renewed certificate to all peers. */
+  renew(): void
+  /** Resolves when `check` holds; it is asked on every change. @throws the signal's reason */
+  until(check: () => boolean, signal: AbortSignal): Promise<void>
+  closeAll(reason: string): void
+}
+
+export function createLinkTable(deps: LinkTableDeps): LinkTable {
+  const links = new Map<Link, LinkConnection>()
+  const watchers = new Set<() => void>()
+  let serial = 0
+
+  const ready = (): Link[] => [...links.keys()].filter((link) => link.state === 'ready')
+  const top = (candidates: Link[]): Link | undefined =>
+    candidates.sort((a, b) => preference(deps.ownPeerId, a, b))[0]
+  const best = (name: ServerName): Link | undefined => top(ready().filter((link) => link.name === name))
+  const bestOf = (peerId: string): Link | undefined => top(ready().filter((link) => link.peerId === peerId))
+
+  function notify(): void {
+    for (const watcher of watchers) watcher()
+    deps.changed()
+  }
+
+  function until(check: () => boolean, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        watchers.delete(watcher)
+        signal.removeEventListener('abort', onAbort)
+      }
+      const watcher = (): void => {
+        if (!check()) return
+        end()
+        resolve()
+      }
+      const onAbort = (): void => {
+        end()
+        reject(signal.reason)
+      }
+      watchers.add(watcher)
+      signal.addEventListener('abort', onAbort, { once: true })
+      watcher()
+    })
+  }
+
+  function onReady(link: Link, hello: Hello): void {
+    const { name } = hello.certificate
+    const others = ready().filter((other) => other !== link && other.name === name)
+    for (const other of others) {
+      if (other.peerId === link.peerId && other.session !== link.session)
+        other.close('the other side restarted')
+    }
+    const keep = bestOf(link.peerId)
+    for (const other of ready()) {
+      if (other.peerId === link.peerId && other !== keep) other.retire()
+    }
+    const connection = links.get(link)
+    if (connection !== undefined) deps.greeted(link, hello, connection)
+    notify()
+    if (others.length === 0) deps.appeared(name)
+  }
+
+  function onClosed(link: Link, reason: string): void {
+    const connection = links.get(link)
+    links.delete(link)
+    deps.log.log('debug', 'federation stream closed', { peer: link.peerId, direct: link.direct, reason })
+    const used = [...links.values()].some((other) => other.id === connection?.id)
+    if (!used) connection?.close()
+    notify()
+  }
+
+  return {
+    add(stream, connection, opener) {
+      const ofPeer = [...links.keys()].filter((link) => link.peerId === connection.peerId)
+      if (links.size >= MAX_LINKS || ofPeer.length >= MAX_LINKS_PER_PEER) {
+        stream.abort(new Error('too many federation streams'))
+        return undefined
+      }
+      if (opener === 'local') serial += 1
+      const { peerId, direct } = connection
+      const link = createLink(
+        {
+          clock: deps.clock,
+          log: deps.log,
+          hello: (count) => deps.hello(count),
+          handle: (request) => deps.handle(request),
+          ready: onReady,
+          changed: () => deps.changed(),
+          closed: onClosed,
+        },
+        { stream, peerId, direct, opener, serial: opener === 'local' ? serial : 0 },
+      )
+      links.set(link, connection)
+      return link
+    },
+    best,
+    bestOf,
+    over: (connectionId) =>
+      [...links].find(
+        ([link, { id }]) => id === connectionId && (link.state === 'greeting' || link.state === 'ready'),
+      )?.[0],
+    peers() {
+      const infos = new Map<string, PeerInfo>()
+      const open = [...links.keys()].filter(({ name }) => name !== undefined)
+      for (const { peerId } of ready()) {
+        const link = bestOf(peerId)
+        if (link?.name === undefined) continue
+        const { name, direct, rttMs, since } = link
+        const streams = open.filter((other) => other.peerId === peerId).length
+        infos.set(peerId, { name, peerId, path: direct ? 'direct' : 'relayed', rttMs, since, streams })
+      }
+      return [...infos.values()].sort((a, b) => (a.peerId < b.peerId ? -1 : 1))
+    },
+    renew() {
+      for (const link of ready()) link.renew()
+    },
+    until,
+    closeAll(reason) {
+      for (const link of links.keys()) link.close(reason)
+    },
+  }
+}
+
+/** Negative when `a` is to be kept rather than `b`; both sides of the two streams come to the same answer. */
+function preference(ownPeerId: string, a: Link, b: Link): number {
+  if (a.direct !== b.direct) return a.direct ? -1 : 1
+  const opener = (link: Link): string => (link.opener === 'local' ? ownPeerId : link.peerId)
+  if (opener(a) !== opener(b)) return opener(a) < opener(b) ? -1 : 1
+  return b.serial - a.serial
+}

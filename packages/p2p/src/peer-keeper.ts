@@ -1,0 +1,68 @@
+import type { ServerName } from '@plexus/core'
+import type { Clock, Random } from '@plexus/engine/ports'
+import { createBackoff } from './backoff.ts'
+import type { ConnectResult } from './dialer.ts'
+import type { LinkTable } from './link-table.ts'
+
+/** Milliseconds between attempts to reach a wanted peer: first and longest ceiling. */
+export const PEER_BACKOFF = { firstMs: 1_000, maxMs: 120_000 } as const
+/** Milliseconds between kicks that count: a relay cannot make us dial faster. */
+export const MIN_KICK_MS = 500
+/** Of two peers that see each other appear, the one with the higher peer id waits so long before it dials. */
+export const YIELD_MS = 400
+
+export type PeerKeeperDeps = {
+  readonly clock: Clock
+  readonly random: Random
+  readonly table: LinkTable
+  connect(name: ServerName): Promise<ConnectResult>
+}
+
+/** Keeps a stream to one wanted name. */
+export interface PeerKeeper {
+  /** There is news of the peer: tries soon. */
+  kick(): void
+  stop(): void
+}
+
+/** @param yields this side lets the other one dial first */
+export function createPeerKeeper(deps: PeerKeeperDeps, name: ServerName, yields: () => boolean): PeerKeeper {
+  const { clock, table } = deps
+  const backoff = createBackoff(clock, deps.random, PEER_BACKOFF)
+  const stop = new AbortController()
+  let lastKick = 0
+  let cancelKick: (() => void) | undefined
+  const met = (): boolean => table.best(name) !== undefined
+
+  async function run(): Promise<void> {
+    while (!stop.signal.aborted) {
+      if (met()) {
+        backoff.reset()
+        await table.until(() => !met(), stop.signal)
+      }
+      const result = await deps.connect(name)
+      if (result !== 'ready') await backoff.wait(stop.signal, result === 'failed')
+    }
+  }
+
+  run().catch((error: unknown) => {
+    if (!stop.signal.aborted) throw error
+  })
+
+  return {
+    kick() {
+      if (met() || cancelKick !== undefined) return
+      const now = clock.now()
+      const wait = Math.max(yields() ? YIELD_MS : 0, Math.min(MIN_KICK_MS, lastKick + MIN_KICK_MS - now))
+      cancelKick = clock.after(wait, () => {
+        cancelKick = undefined
+        lastKick = clock.now()
+        if (!met()) backoff.kick()
+      })
+    },
+    stop() {
+      cancelKick?.()
+      stop.abort()
+    },
+  }
+}

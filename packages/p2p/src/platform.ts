@@ -1,0 +1,18 @@
+import type { Libp2pOptions } from 'libp2p'
+
+/** The libp2p parts that differ between a browser page and Node, and what else the platform can tell. */
+export interface Platform {
+  /** Transports beside the circuit relay's. */
+  readonly transports: NonNullable<Libp2pOptions['transports']>
+  /** Multiaddrs to listen on; empty in a page. */
+  readonly listen: readonly string[]
+  /** Addresses of this node for links and peers, as its operator gave them. */
+  readonly announce: readonly string[]
+  /** Connections between nodes that cannot be dialled are arranged through a relay. */
+  readonly webrtc: boolean
+  readonly maxConnections: number
+  /** False when the platform is certain that there is no network. */
+  online(): boolean
+  /** Calls `wake` when the network or the page comes back, until the answer is called. */
+  onWake(wake: () => void): () => void
+}

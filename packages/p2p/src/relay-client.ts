@@ -1,0 +1,143 @@
+import type { ServerName } from '@plexus/core'
+import { CarrierError, type Clock, type Log } from '@plexus/engine/ports'
+import { createFrameChannel, type ByteStream } from './wire/channel.ts'
+import type { Frame } from './wire/frame.ts'
+import { createHeartbeat } from './wire/heartbeat.ts'
+import type { SignedCertificate } from './wire/hello.ts'
+import { MAX_NAMES_PER_FRAME, MAX_WATCHED_NAMES } from './wire/limits.ts'
+import { decodeEntry, encodeNames, encodeRegister, RelayFrame, type RelayEntry } from './wire/relay.ts'
+
+/** Milliseconds that a relay has for an answer. */
+export const RELAY_ANSWER_MS = 10_000
+/** Questions to one relay that wait for their answer. */
+export const MAX_RELAY_QUESTIONS = 64
+
+export type RelayClientDeps = {
+  readonly clock: Clock
+  readonly log: Log
+  /** A watched name appeared; the relay's claim. */
+  appeared(entry: RelayEntry): void
+  closed(reason: string): void
+}
+
+/** The node's end of a relay stream. Answers are the relay's claims: their certificates are to be checked. */
+export interface RelayClient {
+  /** @throws CarrierError `refused` when the relay does not take the certificate */
+  register(certificate: SignedCertificate): Promise<void>
+  /** Those of the names that are connected to the relay. At most `MAX_NAMES_PER_FRAME`. */
+  lookup(names: readonly ServerName[]): Promise<readonly RelayEntry[]>
+  /** Sets the names to be told of; those that are there already are told at once. */
+  watch(names: ReadonlySet<ServerName>): void
+  close(): void
+}
+
+type Question = {
+  readonly entries: RelayEntry[]
+  readonly limit: number
+  settle(outcome: readonly RelayEntry[] | CarrierError): void
+}
+
+const K = RelayFrame
+
+export function createRelayClient(deps: RelayClientDeps, stream: ByteStream): RelayClient {
+  const questions = new Map<number, Question>()
+  const watched = new Set<ServerName>()
+  let lastId = 0
+  const channel = createFrameChannel(stream, {
+    frame: onFrame,
+    writable: () => undefined,
+    closed(reason) {
+      heartbeat.stop()
+      for (const question of questions.values()) question.settle(new CarrierError('unreachable', reason))
+      deps.closed(reason)
+    },
+  })
+  const heartbeat = createHeartbeat({
+    clock: deps.clock,
+    ping: (id) => channel.send(K.ping, id),
+    dead: () => channel.abort('the relay shows no sign of life'),
+    roundTrip: () => undefined,
+  })
+
+  function ask(kind: number, body: Uint8Array, limit: number): Promise<readonly RelayEntry[]> {
+    if (!channel.open || questions.size >= MAX_RELAY_QUESTIONS)
+      return Promise.reject(new CarrierError('unreachable', 'the relay takes no question'))
+    lastId += 1
+    const id = lastId
+    return new Promise((resolve, reject) => {
+      const settle = (outcome: readonly RelayEntry[] | CarrierError): void => {
+        questions.delete(id)
+        cancel()
+        if (outcome instanceof CarrierError) reject(outcome)
+        else resolve(outcome)
+      }
+      const late = (): void => settle(new CarrierError('timeout', 'the relay does not answer'))
+      const cancel = deps.clock.after(RELAY_ANSWER_MS, late)
+      questions.set(id, { entries: [], limit, settle })
+      channel.send(kind, id, body)
+    })
+  }
+
+  function onEntry(id: number, body: Uint8Array): string | undefined {
+    const entry = decodeEntry(body)
+    if (entry === undefined) return 'not an entry'
+    if (id === 0) {
+      if (watched.has(entry.name)) deps.appeared(entry)
+      return undefined
+    }
+    const question = questions.get(id)
+    if (question === undefined) return undefined
+    if (question.entries.length >= question.limit) return 'more entries than names'
+    question.entries.push(entry)
+    return undefined
+  }
+
+  function onFrame({ kind, id, body }: Frame): void {
+    heartbeat.heard()
+    let fault: string | undefined
+    const question = questions.get(id)
+    if (kind === K.entry) fault = onEntry(id, body)
+    else if (kind === K.done) question?.settle(question.entries)
+    else if (kind === K.refuse) question?.settle(new CarrierError('refused', `relay refusal ${body[0] ?? 0}`))
+    else if (kind === K.pong) heartbeat.pong(id)
+    else if (kind === K.ping) channel.send(K.pong, id)
+    else fault = 'unknown kind of frame'
+    if (fault !== undefined) channel.abort(fault)
+  }
+
+  function tell(entries: readonly RelayEntry[]): void {
+    for (const entry of entries) {
+      if (watched.has(entry.name)) deps.appeared(entry)
+    }
+  }
+
+  return {
+    async register(certificate) {
+      await ask(K.register, encodeRegister(certificate), 0)
+    },
+    lookup: (names) => ask(K.lookup, encodeNames(names), names.length),
+    watch(names) {
+      const gone = [...watched].filter((name) => !names.has(name))
+      const fresh = [...names]
+        .filter((name) => !watched.has(name))
+        .slice(0, MAX_WATCHED_NAMES - watched.size + gone.length)
+      for (const name of gone) watched.delete(name)
+      for (const name of fresh) watched.add(name)
+      for (const batch of batches(gone)) channel.send(K.unwatch, 0, encodeNames(batch))
+      for (const batch of batches(fresh)) {
+        ask(K.watch, encodeNames(batch), batch.length).then(tell, (error: unknown) => {
+          for (const name of batch) watched.delete(name)
+          deps.log.log('warn', 'the relay does not watch names', { error: String(error) })
+        })
+      }
+    },
+    close: () => channel.close('closed'),
+  }
+}
+
+function batches(names: readonly ServerName[]): ServerName[][] {
+  const list: ServerName[][] = []
+  for (let start = 0; start < names.length; start += MAX_NAMES_PER_FRAME)
+    list.push(names.slice(start, start + MAX_NAMES_PER_FRAME))
+  return list
+}

@@ -1,0 +1,193 @@
+import type { PeerId } from '@libp2p/interface'
+import type { ServerName } from '@plexus/core'
+import { type Clock, type Log, type Random } from '@plexus/engine/ports'
+import { circuitAddress } from './addresses.ts'
+import { createBackoff } from './backoff.ts'
+import { errorText } from './error-text.ts'
+import { createRelayClient, type RelayClient } from './relay-client.ts'
+import type { ByteStream } from './wire/channel.ts'
+import { certificateFault, type SignedCertificate } from './wire/hello.ts'
+import { MAX_DEVICES_PER_NAME } from './wire/limits.ts'
+import type { RelayEntry } from './wire/relay.ts'
+
+/** Milliseconds to wait for a relay that went away: first and longest ceiling. */
+export const RELAY_BACKOFF = { firstMs: 1_000, maxMs: 30_000 } as const
+/** Milliseconds between attempts to reserve at a connected relay that refused. */
+export const RESERVE_RETRY_MS = 60_000
+
+export type RelayState = 'connecting' | 'connected' | 'away'
+
+export type RelayStatus = { readonly address: string; readonly state: RelayState; readonly reserved: boolean }
+
+/** What the keeper needs of libp2p. */
+export interface RelayNetwork {
+  /** Connects to the relay and keeps the connection from being pruned. */
+  dial(address: string, signal: AbortSignal): Promise<PeerId>
+  /** Makes a reservation. @throws when the relay refuses */
+  reserve(relay: PeerId): Promise<void>
+  /** Opens a relay protocol stream. */
+  open(relay: PeerId, signal: AbortSignal): Promise<ByteStream>
+  hangUp(relay: PeerId): void
+}
+
+export type RelayKeeperDeps = {
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: Random
+  readonly network: RelayNetwork
+  certificate(): Promise<SignedCertificate>
+  /** A watched name is at the relay. */
+  appeared(name: ServerName): void
+  changed(): void
+}
+
+/** Keeps one relay: connection, reservation, registration, watched names; again and again when it goes away. */
+export interface RelayKeeper extends AsyncDisposable {
+  readonly status: RelayStatus
+  /** Relayed addresses of the devices of `name` that are at this relay. Empty when it is away or does not answer. */
+  find(name: ServerName): Promise<readonly string[]>
+  watch(names: ReadonlySet<ServerName>): void
+  /** Tells the renewed certificate. */
+  renew(): void
+  /** Tries at once. */
+  kick(): void
+}
+
+/** @param address the relay's multiaddr, peer id included */
+export function createRelayKeeper(deps: RelayKeeperDeps, address: string): RelayKeeper {
+  const { clock, log, network } = deps
+  const backoff = createBackoff(clock, deps.random, RELAY_BACKOFF)
+  const stop = new AbortController()
+  let client: RelayClient | undefined
+  let watched: ReadonlySet<ServerName> = new Set()
+  /** Watched names that were at the relay when it last said so. */
+  const present = new Set<ServerName>()
+  let state: RelayState = 'connecting'
+  let reserved = false
+  let cancelReserve: () => void = () => undefined
+
+  function set(next: RelayState): void {
+    if (state === next) return
+    state = next
+    deps.changed()
+  }
+
+  function sound({ name, devices }: RelayEntry): string[] {
+    return devices
+      .filter((signed) => signed.certificate.name === name)
+      .filter((signed) => certificateFault(signed, signed.certificate.peerId, clock.now()) === undefined)
+      .slice(0, MAX_DEVICES_PER_NAME)
+      .map(({ certificate }) => circuitAddress(address, certificate.peerId))
+  }
+
+  function onAppeared(entry: RelayEntry): void {
+    if (sound(entry).length === 0) return
+    present.add(entry.name)
+    deps.appeared(entry.name)
+  }
+
+  /** Never rejects: a relay without a free place still tells who is here. */
+  async function reserve(relay: PeerId): Promise<void> {
+    try {
+      await network.reserve(relay)
+      if (!reserved) {
+        reserved = true
+        deps.changed()
+      }
+    } catch (error) {
+      log.log('warn', 'no reservation at the relay', { relay: address, error: errorText(error) })
+      const again = (): void => {
+        if (state === 'connected') void reserve(relay)
+      }
+      cancelReserve = clock.after(RESERVE_RETRY_MS, again)
+    }
+  }
+
+  /** One life of the connection; resolves when it ended. */
+  async function serve(): Promise<void> {
+    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(10_000)])
+    const relay = await network.dial(address, signal)
+    await reserve(relay)
+    const stream = await network.open(relay, signal)
+    const ended = Promise.withResolvers<string>()
+    const opened = createRelayClient(
+      { clock, log, appeared: onAppeared, closed: (reason) => ended.resolve(reason) },
+      stream,
+    )
+    const onStop = (): void => opened.close()
+    stop.signal.addEventListener('abort', onStop, { once: true })
+    try {
+      await opened.register(await deps.certificate())
+      client = opened
+      backoff.reset()
+      set('connected')
+      opened.watch(watched)
+      log.log('info', 'relay connected', { relay: address, reserved })
+      log.log('info', 'relay lost', { relay: address, reason: await ended.promise })
+    } finally {
+      client = undefined
+      reserved = false
+      cancelReserve()
+      present.clear()
+      stop.signal.removeEventListener('abort', onStop)
+      opened.close()
+      network.hangUp(relay)
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (!stop.signal.aborted) {
+      try {
+        set('connecting')
+        await serve()
+      } catch (error) {
+        log.log('info', 'relay not reached', { relay: address, error: errorText(error) })
+      }
+      set('away')
+      await backoff.wait(stop.signal)
+    }
+  }
+
+  const running = run()
+
+  return {
+    get status() {
+      return { address, state, reserved }
+    },
+    async find(name) {
+      if (client === undefined || (watched.has(name) && !present.has(name))) return []
+      try {
+        const entries = await client.lookup([name])
+        const addresses = entries.filter((entry) => entry.name === name).flatMap(sound)
+        if (addresses.length === 0) present.delete(name)
+        return addresses
+      } catch (error) {
+        log.log('debug', 'relay look-up failed', { relay: address, error: errorText(error) })
+        return []
+      }
+    },
+    watch(names) {
+      watched = new Set(names)
+      for (const name of present) if (!watched.has(name)) present.delete(name)
+      client?.watch(watched)
+    },
+    renew() {
+      const told = client
+      if (told === undefined) return
+      deps
+        .certificate()
+        .then((certificate) => told.register(certificate))
+        .catch((error: unknown) => {
+          log.log('warn', 'certificate not renewed at the relay', { relay: address, error: errorText(error) })
+          told.close()
+        })
+    },
+    kick() {
+      if (state === 'away') backoff.kick()
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort()
+      await running
+    },
+  }
+}

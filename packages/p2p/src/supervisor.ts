@@ -1,0 +1,141 @@
+import type { ServerName } from '@plexus/core'
+import type { Clock, Log, Random } from '@plexus/engine/ports'
+import type { ConnectResult } from './dialer.ts'
+import type { LinkTable, PeerInfo } from './link-table.ts'
+import { createPeerKeeper, type PeerKeeper } from './peer-keeper.ts'
+import type { Platform } from './platform.ts'
+import type { RelayKeeper, RelayStatus } from './relay-keeper.ts'
+import { MAX_WATCHED_NAMES } from './wire/limits.ts'
+
+/** Names that are kept connected; further ones are reached when there is something to send. */
+export const MAX_WANTED_NAMES: number = MAX_WATCHED_NAMES
+
+/**
+ * `online`: a relay is connected. `relayed`: so it is, but to some peer there is no direct connection.
+ * `noRelay`: peers are connected, no relay is. `offline`: nobody is.
+ */
+export type NetworkState = 'online' | 'relayed' | 'noRelay' | 'offline'
+
+export type NetworkStatus = {
+  readonly state: NetworkState
+  readonly relays: readonly RelayStatus[]
+  readonly peers: readonly PeerInfo[]
+}
+
+export type SupervisorDeps = {
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: Random
+  readonly platform: Platform
+  readonly table: LinkTable
+  readonly relays: readonly RelayKeeper[]
+  readonly ownPeerId: string
+  connect(name: ServerName): Promise<ConnectResult>
+  /** Peer ids that a name is known by. */
+  peerIds(name: ServerName): readonly string[]
+  changed(status: NetworkStatus): void
+}
+
+/** Keeps what is wanted connected and says how things stand. */
+export interface Supervisor extends Disposable {
+  readonly status: NetworkStatus
+  /** Sets the names to keep connected; the first `MAX_WANTED_NAMES` count. */
+  want(names: Iterable<ServerName>): void
+  /** There is news of a name. */
+  news(name: ServerName): void
+  /** The network or the page came back: everything is tried at once. */
+  kick(): void
+  /** Something may have changed: tells it once this turn is over. */
+  touch(): void
+}
+
+export function createSupervisor(deps: SupervisorDeps): Supervisor {
+  const { table, relays, platform } = deps
+  const keepers = new Map<ServerName, PeerKeeper>()
+  let touched = false
+  let disposed = false
+  let told = ''
+  let relaysUp = 0
+
+  function yieldsTo(name: ServerName): boolean {
+    const others = deps.peerIds(name)
+    return others.length > 0 && others.every((peerId) => deps.ownPeerId > peerId)
+  }
+
+  function state(peers: readonly PeerInfo[]): NetworkState {
+    const relay = relays.some(({ status }) => status.state === 'connected')
+    if (!platform.online() || (!relay && peers.length === 0)) return 'offline'
+    if (!relay) return 'noRelay'
+    return peers.some(({ path }) => path === 'relayed') ? 'relayed' : 'online'
+  }
+
+  function status(): NetworkStatus {
+    const peers = table.peers()
+    return { state: state(peers), relays: relays.map((relay) => relay.status), peers }
+  }
+
+  function kickPeers(): void {
+    for (const keeper of keepers.values()) keeper.kick()
+  }
+
+  function tell(): void {
+    touched = false
+    if (disposed) return
+    const current = status()
+    const up = current.relays.filter((relay) => relay.state === 'connected').length
+    // A relay that came back may be the way to anyone.
+    if (up > relaysUp) kickPeers()
+    relaysUp = up
+    const text = JSON.stringify(current)
+    if (text === told) return
+    told = text
+    deps.changed(current)
+  }
+
+  function touch(): void {
+    if (touched) return
+    touched = true
+    queueMicrotask(tell)
+  }
+
+  function kick(): void {
+    for (const relay of relays) relay.kick()
+    kickPeers()
+    touch()
+  }
+
+  const stopWaking = platform.onWake(kick)
+
+  return {
+    get status() {
+      return status()
+    },
+    want(names) {
+      const wanted = new Set([...names].slice(0, MAX_WANTED_NAMES))
+      for (const [name, keeper] of keepers) {
+        if (wanted.has(name)) continue
+        keeper.stop()
+        keepers.delete(name)
+      }
+      for (const name of wanted) {
+        if (!keepers.has(name))
+          keepers.set(
+            name,
+            createPeerKeeper(deps, name, () => yieldsTo(name)),
+          )
+      }
+      for (const relay of relays) relay.watch(wanted)
+    },
+    news(name) {
+      keepers.get(name)?.kick()
+    },
+    kick,
+    touch,
+    [Symbol.dispose]() {
+      disposed = true
+      stopWaking()
+      for (const keeper of keepers.values()) keeper.stop()
+      keepers.clear()
+    },
+  }
+}

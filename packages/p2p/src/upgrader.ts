@@ -1,0 +1,61 @@
+import type { Clock, Random } from '@plexus/engine/ports'
+import { createBackoff } from './backoff.ts'
+import type { LinkTable } from './link-table.ts'
+import type { Link } from './link.ts'
+
+/** Milliseconds between attempts to replace a relayed stream by a direct one: first and longest ceiling. */
+export const UPGRADE_BACKOFF = { firstMs: 10_000, maxMs: 300_000 } as const
+/** The side with the higher peer id leaves the first attempt to the other side for so many milliseconds. */
+export const UPGRADE_YIELD_MS = 3_000
+
+export type UpgraderDeps = {
+  readonly clock: Clock
+  readonly random: Random
+  readonly table: LinkTable
+  readonly ownPeerId: string
+  upgrade(link: Link, address: string): Promise<boolean>
+}
+
+/** Replaces relayed streams by direct ones, while requests go on over the relayed ones. */
+export interface Upgrader extends Disposable {
+  /** A stream over a relay became ready. */
+  relayed(link: Link, address: string): void
+}
+
+export function createUpgrader(deps: UpgraderDeps): Upgrader {
+  const { clock, table } = deps
+  const stop = new AbortController()
+  const running = new Set<string>()
+
+  async function run(link: Link, address: string): Promise<void> {
+    const backoff = createBackoff(clock, deps.random, UPGRADE_BACKOFF)
+    if (deps.ownPeerId > link.peerId) await pause(clock, UPGRADE_YIELD_MS, stop.signal)
+    while (!stop.signal.aborted && link.state === 'ready' && table.bestOf(link.peerId)?.direct !== true) {
+      if (await deps.upgrade(link, address)) return
+      await backoff.wait(stop.signal)
+    }
+  }
+
+  return {
+    relayed(link, address) {
+      if (running.has(link.peerId)) return
+      running.add(link.peerId)
+      void run(link, address).finally(() => running.delete(link.peerId))
+    },
+    [Symbol.dispose]() {
+      stop.abort()
+    },
+  }
+}
+
+function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      cancel()
+      signal.removeEventListener('abort', end)
+      resolve()
+    }
+    const cancel = clock.after(ms, end)
+    signal.addEventListener('abort', end, { once: true })
+  })
+}

@@ -1,0 +1,64 @@
+/**
+ * Bounds of the wire protocols. Both sides of a stream hold to the same ones, so a peer that goes beyond them is
+ * faulty or hostile and its stream is closed.
+ */
+
+/** Bytes of a frame's body. Small, so that a ping never waits long behind a picture. */
+export const MAX_FRAME_BODY = 65_536
+
+/** Bytes of a request: 50 PDUs of 65,536 bytes and 100 EDUs fit with room to spare. */
+export const MAX_REQUEST_BYTES: number = 12 * 1024 * 1024
+
+/** Bytes of a response's body: a media download, or the state of a large room. */
+export const MAX_RESPONSE_BYTES: number = 64 * 1024 * 1024
+
+/** Bytes of a response's JSON header. */
+export const MAX_RESPONSE_HEADER_BYTES = 16_384
+
+/** Bytes of request and response frames under way that the receiver has not yet given credit for. */
+export const CREDIT_WINDOW: number = 1024 * 1024
+
+/** The receiver gives credit back when this many bytes are due. */
+export const CREDIT_STEP: number = CREDIT_WINDOW / 4
+
+/** Bytes that a stream may hold unsent before more request and response frames are handed to it. */
+export const WRITE_HIGH_WATER: number = 256 * 1024
+
+/** Bytes that a stream may hold unsent in all; beyond it the peer does not read, and the stream is closed. */
+export const MAX_WRITE_BACKLOG: number = 4 * 1024 * 1024
+
+/** Requests under way from one side of a stream; the other side refuses more. */
+export const MAX_IN_FLIGHT = 64
+
+/** Requests waiting for a place among those under way, per peer. */
+export const MAX_WAITING_REQUESTS = 256
+
+/** Bytes of requests and responses queued to one peer. */
+export const MAX_QUEUED_BYTES: number = 96 * 1024 * 1024
+
+/** Bytes of unfinished requests and responses kept from one peer. */
+export const MAX_ASSEMBLY_BYTES: number = 96 * 1024 * 1024
+
+/** Requests a second that one peer may make over time, and at once. */
+export const REQUESTS_PER_SECOND = 200
+export const REQUEST_BURST = 1_000
+
+/** Control frames (pings, cancellations, certificates) a second that one peer may send over time, and at once. */
+export const CONTROL_FRAMES_PER_SECOND = 100
+export const CONTROL_FRAME_BURST = 1_000
+
+/** Own addresses that a peer may tell in its certificate frame, and characters of each. */
+export const MAX_HELLO_ADDRESSES = 8
+export const MAX_ADDRESS_LENGTH = 512
+
+/** Names in one look-up or watch frame at a relay. */
+export const MAX_NAMES_PER_FRAME = 64
+
+/** Names that one node may watch at one relay. */
+export const MAX_WATCHED_NAMES = 1_024
+
+/** Devices of one name that a relay lists. */
+export const MAX_DEVICES_PER_NAME = 8
+
+/** Characters of a server name. spec: appendices.md "Server Name" */
+export const MAX_NAME_LENGTH = 255

@@ -1,0 +1,130 @@
+import type { Server } from 'node:http'
+import { circuitRelayServer, type CircuitRelayService } from '@libp2p/circuit-relay-v2'
+import { identify, type Identify } from '@libp2p/identify'
+import { noise } from '@libp2p/noise'
+import { tcp } from '@libp2p/tcp'
+import { webRTCDirect } from '@libp2p/webrtc'
+import { webSockets } from '@libp2p/websockets'
+import { yamux } from '@libp2p/yamux'
+import type { Clock, Log } from '@plexus/engine/ports'
+import { RELAY_PROTOCOL } from '@plexus/p2p/wire'
+import { createLibp2p, type Libp2p } from 'libp2p'
+import { ATTACHED_LISTEN, attachedWebSockets } from './attached-websockets.ts'
+import { createRelayDirectory, type DirectoryStats } from './directory.ts'
+import { createRelayGater } from './gater.ts'
+import type { RelayIdentity } from './identity.ts'
+import * as limits from './limits.ts'
+import { webrtcMultiaddrs, websocketMultiaddr } from './public-addresses.ts'
+
+export type RelayDeps = { readonly clock: Clock; readonly log: Log }
+
+export type RelayInit = {
+  readonly identity: RelayIdentity
+  /** The HTTP or HTTPS server that also serves the page: requests to upgrade `/` become libp2p connections. */
+  readonly server?: Server
+  /** Further multiaddrs to listen on: `/ip4/0.0.0.0/udp/8008/webrtc-direct`, `/ip4/0.0.0.0/tcp/4001`, `…/tcp/4002/ws`. */
+  readonly listen?: readonly string[]
+  /** For tests; the named bounds count otherwise. */
+  readonly circuitBytes?: bigint
+}
+
+export type RelayStats = DirectoryStats & {
+  readonly connections: number
+  readonly reservations: number
+  readonly circuitsAsked: number
+  readonly circuitsRefused: number
+}
+
+/** A relay: circuits between nodes, and the directory of who is here. It reads nothing of what it relays. */
+export interface Relay extends AsyncDisposable {
+  readonly peerId: string
+  /** Addresses for the configuration of nodes, peer id included, best first: those at the public URL, then the rest. */
+  multiaddrs(publicUrl?: string): readonly string[]
+  stats(): RelayStats
+}
+
+type RelayLibp2p = Libp2p<{ identify: Identify; relay: CircuitRelayService }>
+
+/** @throws when an address cannot be listened on */
+export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Relay> {
+  const { clock, log } = deps
+  const { identity, server } = init
+  const gater = createRelayGater(clock)
+  const directory = createRelayDirectory({ clock, log })
+  const attached = server === undefined ? undefined : attachedWebSockets(server)
+  const libp2p: RelayLibp2p = await createLibp2p({
+    privateKey: identity.privateKey,
+    addresses: { listen: [...(attached === undefined ? [] : [ATTACHED_LISTEN]), ...(init.listen ?? [])] },
+    transports: [
+      attached?.transport ?? webSockets(),
+      webRTCDirect({ certificate: identity.webrtcCertificate, rtcConfiguration: { iceServers: [] } }),
+      tcp(),
+    ],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    connectionGater: gater.connectionGater,
+    connectionManager: {
+      maxConnections: limits.MAX_CONNECTIONS,
+      inboundConnectionThreshold: limits.CONNECTIONS_PER_SECOND,
+      maxIncomingPendingConnections: limits.MAX_PENDING_CONNECTIONS,
+      reconnectRetries: 0,
+      resolvers: {},
+    },
+    // Nodes are found dead by the heartbeat of their relay stream; a busy tab is not dead.
+    connectionMonitor: { enabled: false },
+    nodeInfo: { userAgent: 'plexus-relay' },
+    services: {
+      identify: identify(),
+      relay: circuitRelayServer({
+        maxInboundHopStreams: limits.MAX_CIRCUITS_PER_NODE,
+        maxOutboundStopStreams: limits.MAX_CIRCUITS_PER_NODE,
+        reservations: {
+          maxReservations: limits.MAX_RESERVATIONS,
+          reservationTtl: limits.RESERVATION_MS,
+          defaultDurationLimit: limits.CIRCUIT_MS,
+          defaultDataLimit: init.circuitBytes ?? limits.CIRCUIT_BYTES,
+        },
+      }),
+    },
+  })
+  await libp2p.handle(
+    RELAY_PROTOCOL,
+    (stream, connection) => {
+      // The library would lead circuits over the oldest connection, though its node may have started anew since.
+      for (const other of libp2p.getConnections(connection.remotePeer)) {
+        if (other.id !== connection.id) other.abort(new Error('replaced by a newer connection'))
+      }
+      directory.accept(stream, connection.remotePeer.toString())
+    },
+    { maxInboundStreams: 2 },
+  )
+  libp2p.addEventListener('peer:disconnect', ({ detail }) => {
+    gater.forget(detail.toString())
+    // The library keeps the places of those who left until they expire.
+    libp2p.services.relay.reservations.delete(detail)
+  })
+  const peerId = libp2p.peerId.toString()
+  const withPeer = (address: string): string =>
+    address.endsWith(`/p2p/${peerId}`) ? address : `${address}/p2p/${peerId}`
+
+  return {
+    peerId,
+    multiaddrs(publicUrl) {
+      const listening = libp2p.getMultiaddrs().map((address) => address.toString())
+      if (publicUrl === undefined) return listening
+      return [websocketMultiaddr(publicUrl), ...webrtcMultiaddrs(publicUrl, listening)].map(withPeer)
+    },
+    stats: () => ({
+      ...directory.stats(),
+      connections: libp2p.getConnections().length,
+      reservations: libp2p.services.relay.reservations.size,
+      circuitsAsked: gater.counts.asked,
+      circuitsRefused: gater.counts.refused,
+    }),
+    async [Symbol.asyncDispose]() {
+      attached?.detach()
+      directory.close()
+      await libp2p.stop()
+    },
+  }
+}

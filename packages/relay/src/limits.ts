@@ -1,0 +1,43 @@
+/**
+ * Bounds of a relay. libp2p's defaults (15 reservations, 128 KiB and 2 minutes a circuit, 5 connections a second from
+ * one address) are made for hole punching: here pairs without a direct connection talk over the relay, a whole office
+ * may share one address, and after a restart everyone comes back at once.
+ */
+
+/** Connections at once. */
+export const MAX_CONNECTIONS = 4_000
+/** New connections a second from one address. */
+export const CONNECTIONS_PER_SECOND = 200
+/** Connections in their handshake. */
+export const MAX_PENDING_CONNECTIONS = 500
+
+/** Nodes that can be reached through the relay. */
+export const MAX_RESERVATIONS: number = MAX_CONNECTIONS
+/** Milliseconds that a reservation is valid; nodes renew it. */
+export const RESERVATION_MS: number = 60 * 60_000
+/** Bytes, both ways together, after which a circuit is cut; the pair then makes a new one. */
+export const CIRCUIT_BYTES: bigint = 256n * 1024n * 1024n
+/** Milliseconds after which a circuit is cut. */
+export const CIRCUIT_MS: number = 6 * 60 * 60_000
+/** Circuits at once that one node dials, and that lead to one node. */
+export const MAX_CIRCUITS_PER_NODE = 256
+/** Circuits that one node may dial over time, a second, and at once. */
+export const CIRCUITS_PER_SECOND = 2
+export const CIRCUIT_BURST = 100
+
+/** Milliseconds that a node has for its certificate after it opened a relay stream. */
+export const REGISTER_TIMEOUT_MS = 10_000
+/** Names that one node may ask for over time, a second, and at once. */
+export const NAMES_PER_SECOND = 50
+export const NAME_BURST = 2_500
+/** Frames that one node may send over time, a second, and at once. */
+export const FRAMES_PER_SECOND = 20
+export const FRAME_BURST = 200
+/** Certificates that one node may show over time, a second, and at once: each costs a signature check. */
+export const REGISTRATIONS_PER_SECOND = 0.2
+export const REGISTRATION_BURST = 5
+
+/** Milliseconds that the WebRTC-Direct certificate is valid. */
+export const WEBRTC_CERTIFICATE_MS: number = 366 * 24 * 60 * 60_000
+/** Milliseconds before its end at which a start of the relay makes a new one. */
+export const WEBRTC_CERTIFICATE_RENEW_MS: number = 30 * 24 * 60 * 60_000
