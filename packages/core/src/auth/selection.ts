@@ -39,7 +39,7 @@ function memberAuthKeys({ state_key: target, content }: AuthSubject): StateKey[]
 }
 
 /** `third_party_invite.signed.token` of a membership's content. */
-export function thirdPartyToken(content: JsonObject): string | undefined {
+function thirdPartyToken(content: JsonObject): string | undefined {
   const invite = ownValue(content, 'third_party_invite')
   const signed = isJsonObject(invite) ? ownValue(invite, 'signed') : undefined
   const token = isJsonObject(signed) ? ownValue(signed, 'token') : undefined
