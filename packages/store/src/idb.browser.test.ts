@@ -1,15 +1,32 @@
 import { deleteDB, openDB } from 'idb'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Store, Write } from '@plexus/engine/ports'
 import { storeContract } from './contract/index.ts'
+import type { StoreFixture } from './contract/index.ts'
 import { openIdbStore } from './idb.ts'
 import { SchemaError } from './migrations.ts'
 
 const fresh = (): string => `plexus-test-${crypto.randomUUID()}`
 
-storeContract('IndexedDB', async () => {
+const prepare = async (): Promise<StoreFixture> => {
   const name = fresh()
   return { open: (options) => openIdbStore(name, options), remove: () => deleteDB(name) }
+}
+
+storeContract('IndexedDB', prepare)
+
+describe('in a browser that has no getAllRecords', () => {
+  const prototype: object = IDBObjectStore.prototype
+  const native = Object.getOwnPropertyDescriptor(prototype, 'getAllRecords')
+  beforeAll(() => {
+    Reflect.deleteProperty(prototype, 'getAllRecords')
+    expect('getAllRecords' in prototype).toBe(false)
+  })
+  afterAll(() => {
+    if (native !== undefined) Object.defineProperty(prototype, 'getAllRecords', native)
+  })
+
+  storeContract('IndexedDB', prepare)
 })
 
 const put = (key: string, value: string): Write => ({ map: 'map', key, value })
@@ -57,6 +74,44 @@ describe('IndexedDB store', () => {
     await expect(opening).rejects.toThrow('gave up')
     keeping.close()
     await deleting
+  })
+
+  it('applies nothing of a commit with a write that the browser refuses at once', async () => {
+    await withStore(async (store) => {
+      await store.commit([put('a', '1')], 'relaxed')
+      const spy = vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementationOnce(() => {
+        throw new DOMException('too large', 'DataError')
+      })
+      const writes = [{ map: 'map', key: 'a', value: undefined }, put('b', '2')]
+      await expect(store.commit(writes, 'relaxed')).rejects.toMatchObject({ code: 'failed' })
+      spy.mockRestore()
+      expect(await store.range('map', '', '\u00ff')).toEqual([['a', '1']])
+      await store.commit(writes, 'relaxed')
+      expect(await store.range('map', '', '\u00ff')).toEqual([['b', '2']])
+    })
+  })
+
+  it('leaves no scratch database behind an opening, nor those that an earlier one left', async () => {
+    await withStore(async (store, name) => {
+      await store.close()
+      const left = await openDB(`${name}.scratch.left`, 1)
+      left.close()
+      await (await openIdbStore(name)).close()
+      const names = (await indexedDB.databases()).map((each) => each.name ?? '')
+      expect(names.filter((each) => each.startsWith(name))).toEqual([name])
+    })
+  })
+
+  it('opens although a page keeps a scratch database open', async () => {
+    await withStore(async (store, name) => {
+      await store.close()
+      const kept = await openDB(`${name}.scratch.kept`, 1)
+      const again = await openIdbStore(name)
+      await again.commit([put('a', '1')], 'relaxed')
+      await again.close()
+      kept.close()
+      await deleteDB(`${name}.scratch.kept`)
+    })
   })
 
   it('shares transactions between gets of one turn, and reads what was committed before', async () => {

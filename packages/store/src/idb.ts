@@ -14,7 +14,7 @@ import type { Physical } from './physical.ts'
 
 /** The version of the physical layout: one object store with keys given from outside. It is not the schema version. */
 const LAYOUT_VERSION = 1
-/** All maps share it: one put into each of several object stores costs several times as much. */
+/** All maps share it: putting the records of an event into several object stores costs more than twice as much. */
 const OBJECT_STORE = 'kv'
 
 export type IdbOptions = OpenOptions & {
@@ -121,8 +121,10 @@ async function own(connection: Connection, migrations: readonly Migration[]): Pr
   }
 }
 
-/** The epoch is read before the writes in one transaction, and an owner that was replaced aborts it: also one whose
- * page froze in between, since a transaction of another epoch cannot come between them. */
+/**
+ * The epoch is read before the writes in one transaction, and an owner that was replaced aborts it: also one whose page
+ * froze in between, since no transaction of another owner can come between them.
+ */
 async function commit(
   connection: Connection,
   epoch: string,
@@ -171,7 +173,13 @@ function transact(
     const transaction = begin(connection, 'readwrite', durability)
     transaction.addEventListener('complete', () => resolve())
     transaction.addEventListener('abort', () => reject(connection.ended() ?? storeErrorOf(transaction.error)))
-    work(transaction.objectStore(OBJECT_STORE), () => transaction.abort())
+    try {
+      work(transaction.objectStore(OBJECT_STORE), () => transaction.abort())
+    } catch (cause) {
+      // What was asked for before a request that the browser refuses at once would be committed.
+      transaction.abort()
+      reject(storeErrorOf(cause))
+    }
   })
 }
 
