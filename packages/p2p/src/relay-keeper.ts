@@ -12,6 +12,8 @@ import type { RelayEntry } from './wire/relay.ts'
 
 /** Milliseconds to wait for a relay that went away: first and longest ceiling. */
 export const RELAY_BACKOFF = { firstMs: 1_000, maxMs: 30_000 } as const
+/** Milliseconds that a question waits for the first attempt to reach the relay. */
+export const FIRST_ATTEMPT_MS = 3_000
 /** Milliseconds between attempts to reserve at a connected relay that refused. */
 export const RESERVE_RETRY_MS = 60_000
 
@@ -65,10 +67,12 @@ export function createRelayKeeper(deps: RelayKeeperDeps, address: string): Relay
   let state: RelayState = 'connecting'
   let reserved = false
   let cancelReserve: () => void = () => undefined
+  const tried = Promise.withResolvers<void>()
 
   function set(next: RelayState): void {
     if (state === next) return
     state = next
+    if (next !== 'connecting') tried.resolve()
     deps.changed()
   }
 
@@ -148,6 +152,11 @@ export function createRelayKeeper(deps: RelayKeeperDeps, address: string): Relay
     }
   }
 
+  const soon = (): Promise<void> =>
+    new Promise((resolve) => {
+      clock.after(FIRST_ATTEMPT_MS, resolve)
+    })
+
   const running = run()
 
   return {
@@ -155,6 +164,8 @@ export function createRelayKeeper(deps: RelayKeeperDeps, address: string): Relay
       return { address, state, reserved }
     },
     async find(name) {
+      // Who asks right after the start is told once it is known whether the relay is there.
+      if (state === 'connecting') await Promise.race([tried.promise, soon()])
       if (client === undefined || (watched.has(name) && !present.has(name))) return []
       try {
         const entries = await client.lookup([name])

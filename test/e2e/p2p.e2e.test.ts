@@ -1,0 +1,148 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { ServerName } from '@plexus/core'
+import type { NetworkStatus } from '@plexus/p2p'
+import { type Browser, chromium, type Page } from 'playwright'
+import { build } from 'vite'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { launchOptions } from '../../scripts/chromium.ts'
+import { watchOutput } from '../kit/relay-process.ts'
+import type { P2pPage } from './p2p/page.ts'
+
+declare global {
+  interface Window {
+    p2p: P2pPage
+  }
+}
+
+const DIALS = 40
+/** An unpatched dial that meets the init-channel race takes six seconds or more. */
+const SLOW_DIAL_MS = 2_000
+
+type RelayProcess = { readonly url: string; readonly addresses: readonly string[]; kill(): Promise<void> }
+
+const folder = await mkdtemp(join(tmpdir(), 'plexus-p2p-'))
+const pages = join(folder, 'page')
+let browser: Browser
+const relays: RelayProcess[] = []
+
+async function startRelay(data: string, port = 0): Promise<RelayProcess> {
+  const script = fileURLToPath(new URL('p2p/relay.ts', import.meta.url))
+  const child = spawn(process.execPath, [script, join(folder, data), pages, String(port)], { stdio: 'pipe' })
+  const line = await watchOutput(child).match(/^relay (\{.*\})$/m)
+  const said = JSON.parse(line) as { url: string; addresses: string[] }
+  const relay = {
+    ...said,
+    async kill() {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      const gone = once(child, 'exit')
+      child.kill('SIGKILL')
+      await gone
+    },
+  }
+  relays.push(relay)
+  return relay
+}
+
+type Person = { readonly page: Page; readonly name: ServerName; readonly peerId: string }
+
+async function open(relay: RelayProcess, addresses = relay.addresses.slice(0, 1)): Promise<Person> {
+  const context = await browser.newContext()
+  const page = await context.newPage()
+  await page.goto(relay.url)
+  await page.waitForFunction(() => 'p2p' in window)
+  return { page, ...(await page.evaluate((list) => window.p2p.start(list), addresses)) }
+}
+
+const status = ({ page }: Person): Promise<NetworkStatus> => page.evaluate(() => window.p2p.status())
+const want = (person: Person, other: Person): Promise<void> =>
+  person.page.evaluate((name) => window.p2p.want([name]), other.name)
+const send = (from: Person, to: Person, text: string) =>
+  from.page.evaluate(([name, body]) => window.p2p.send(name, body), [to.name, text] as const)
+const until = (person: Person, state: (status: NetworkStatus) => boolean, timeout = 20_000) =>
+  expect.poll(async () => state(await status(person)), { timeout, interval: 50 }).toBe(true)
+const isDirect = ({ peers }: NetworkStatus): boolean => peers.some(({ path }) => path === 'direct')
+
+beforeAll(async () => {
+  await build({
+    configFile: false,
+    logLevel: 'error',
+    root: fileURLToPath(new URL('p2p', import.meta.url)),
+    build: { outDir: pages, emptyOutDir: true, target: 'es2022' },
+  })
+  browser = await chromium.launch({ headless: true, ...launchOptions() })
+})
+afterEach(async () => {
+  await Promise.all(browser.contexts().map((context) => context.close()))
+  await Promise.all(relays.splice(0).map((relay) => relay.kill()))
+})
+afterAll(async () => {
+  await browser.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+describe('two pages in two browser contexts', () => {
+  it('connect directly through a relay, go on without it, and are back when it is', async () => {
+    const relay = await startRelay('one')
+    const [a, b] = [await open(relay), await open(relay)]
+    await Promise.all([want(a, b), want(b, a)])
+    await Promise.all([until(a, isDirect), until(b, isDirect)])
+    expect((await send(a, b, 'one')).answer).toBe('{"text":"one"}')
+    await until(a, ({ state, peers }) => state === 'online' && peers.every(({ streams }) => streams === 1))
+
+    await relay.kill()
+    await Promise.all([
+      until(a, ({ state }) => state === 'noRelay'),
+      until(b, ({ state }) => state === 'noRelay'),
+    ])
+    expect((await send(a, b, 'two')).answer).toBe('{"text":"two"}')
+    expect((await send(b, a, 'three')).answer).toBe('{"text":"three"}')
+
+    await startRelay('one', Number(new URL(relay.url).port))
+    await Promise.all([
+      until(a, ({ state }) => state === 'online', 40_000),
+      until(b, ({ relays: [at] }) => at?.reserved === true, 40_000),
+    ])
+    expect((await send(b, a, 'four')).answer).toBe('{"text":"four"}')
+    expect(await b.page.evaluate(() => window.p2p.received())).toEqual(['{"text":"one"}', '{"text":"two"}'])
+  })
+
+  it('take their reservation over WebRTC-Direct, without WebSocket', async () => {
+    const relay = await startRelay('direct')
+    const address = relay.addresses.filter((text) => text.includes('/webrtc-direct/'))
+    expect(address).toHaveLength(1)
+    const [a, b] = [await open(relay, address), await open(relay, address)]
+    await until(b, ({ relays: [at] }) => at?.reserved === true)
+    expect((await send(a, b, 'hello')).answer).toBe('{"text":"hello"}')
+    await until(a, isDirect)
+  })
+
+  it(`become direct ${DIALS} times, never slowly`, async () => {
+    const relay = await startRelay('many')
+    const b = await open(relay)
+    const a = await open(relay)
+    const slow: number[] = []
+    for (let dial = 0; dial < DIALS; dial += 1) {
+      const ms = await a.page.evaluate(
+        async ([addresses, name]) => {
+          await window.p2p.stop()
+          await window.p2p.start(addresses)
+          await window.p2p.send(name, 'relayed')
+          const before = performance.now()
+          while (!window.p2p.status().peers.some(({ path }) => path === 'direct')) {
+            if (performance.now() - before > 15_000) break
+            await new Promise((resolve) => setTimeout(resolve, 5))
+          }
+          return performance.now() - before
+        },
+        [relay.addresses.slice(0, 1), b.name] as const,
+      )
+      if (ms > SLOW_DIAL_MS) slow.push(ms)
+    }
+    expect(slow).toEqual([])
+  })
+})
