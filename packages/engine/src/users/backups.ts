@@ -12,6 +12,8 @@ import type { BackupScope, BackupVersion, KeyBackups } from './types.ts'
 
 /** JSON text of one session's key data or of a version's auth data, in UTF-16 code units. */
 export const MAX_BACKUP_OBJECT_LENGTH = 65_536
+/** Of room and session ids, in UTF-16 code units. */
+const MAX_BACKUP_ID_LENGTH = 255
 /** Sessions in one backup. */
 export const MAX_BACKUP_KEYS = 1_000_000
 /** Sessions in one request. */
@@ -100,7 +102,12 @@ export function createKeyBackups(context: UsersContext): KeyBackups {
         if (sessions.length > MAX_BACKUP_BATCH) {
           throw new UserError('M_TOO_LARGE', `at most ${MAX_BACKUP_BATCH} sessions in one request`)
         }
-        for (const { data } of sessions) checkSize(data)
+        for (const { roomId, sessionId, data } of sessions) {
+          checkSize(data)
+          if (Math.max(roomId.length, sessionId.length) > MAX_BACKUP_ID_LENGTH) {
+            throw new UserError('M_INVALID_PARAM', 'a room or session id is too long')
+          }
+        }
         const keys = sessions.map(({ roomId, sessionId }) => [userId, number, roomId, sessionId] as const)
         const held = await backupKeys.getMany(store, keys)
         const writes: Write[] = []

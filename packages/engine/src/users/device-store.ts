@@ -249,7 +249,7 @@ function toDevice(deviceId: string, { createdAt, displayName, lastSeenAt }: Devi
 }
 
 function checkName(displayName: string): string {
-  if (displayName.length <= MAX_DEVICE_NAME_LENGTH) return displayName
+  if (displayName.length <= MAX_DEVICE_NAME_LENGTH) return displayName.toWellFormed()
   throw new UserError('M_TOO_LARGE', `a device name has at most ${MAX_DEVICE_NAME_LENGTH} characters`)
 }
 

@@ -9,6 +9,9 @@ import type { Pushers } from './types.ts'
 export const MAX_PUSHERS_PER_USER = 100
 /** JSON text of one pusher, in UTF-16 code units. */
 export const MAX_PUSHER_LENGTH = 10_000
+/** spec: POST /pushers/set */
+const MAX_APP_ID_LENGTH = 64
+const MAX_PUSH_KEY_LENGTH = 512
 
 export function createPushers({ store, committer, mutex }: UsersContext): Pushers {
   return {
@@ -21,6 +24,9 @@ export function createPushers({ store, committer, mutex }: UsersContext): Pusher
         const pushKey = stringAt(pusher, 'pushkey')
         if (appId === undefined || pushKey === undefined) {
           throw new UserError('M_MISSING_PARAM', 'a pusher needs app_id and pushkey')
+        }
+        if (appId.length > MAX_APP_ID_LENGTH || pushKey.length > MAX_PUSH_KEY_LENGTH) {
+          throw new UserError('M_INVALID_PARAM', 'app_id or pushkey is too long')
         }
         const key = [userId, appId, pushKey] as const
         if (ownValue(pusher, 'kind') === null) {

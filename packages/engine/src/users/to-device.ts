@@ -6,12 +6,13 @@
  *    once for each message id of the server it came from.
  * 2. It leaves the inbox when the client has said that it has it, or with its device.
  */
-import { encodeBase64Url, isJsonObject, parseUserId, serverOf } from '@plexus/core'
+import { checkCanonical, encodeBase64Url, isJsonObject, parseUserId, serverOf } from '@plexus/core'
 import type { JsonObject, ServerName, UserId } from '@plexus/core'
 import { createLru } from '../kernel/lru.ts'
 import type { Edu, EduEffect } from '../outbox-types.ts'
 import type { Write } from '../ports.ts'
 import type { UsersContext } from './deps.ts'
+import { isDeviceId } from './key-format.ts'
 import { jsonSize, objectAt, objectEntries, stringAt } from './read.ts'
 import type { RecentIds } from './recent-ids.ts'
 import { devices, inboxes } from './tables.ts'
@@ -31,6 +32,7 @@ export const MAX_TO_DEVICE_TARGETS = 5_000
 /** JSON text of the messages in one EDU to another server, in UTF-16 code units. */
 export const MAX_EDU_LENGTH = 60_000
 export const MAX_TYPE_LENGTH = 255
+export const MAX_TRANSACTION_ID_LENGTH = 255
 /** spec: m.direct_to_device `message_id`, "maximum length 32 codepoints" */
 const MAX_MESSAGE_ID_LENGTH = 64
 const MESSAGE_ID_BYTES = 18
@@ -126,9 +128,7 @@ export function createToDevice(
         const parsed = parseMessages(messages)
         if (parsed === undefined)
           throw new UserError('M_BAD_JSON', 'messages: user id to device id to content')
-        if (parsed.some(({ content }) => jsonSize(content) > MAX_TO_DEVICE_LENGTH)) {
-          throw new UserError('M_TOO_LARGE', `a message has at most ${MAX_TO_DEVICE_LENGTH} characters`)
-        }
+        check(eventType, transactionId, parsed)
         const scope = JSON.stringify([caller.userId, caller.deviceId, eventType])
         if ((await ids.transactions.get(scope, transactionId)) !== undefined) return
         const local = parsed.filter(({ userId }) => serverOf(userId) === signer.name)
@@ -204,6 +204,22 @@ export function createToDevice(
         },
       }
     },
+  }
+}
+
+/** @throws UserError M_INVALID_PARAM, M_TOO_LARGE, M_BAD_JSON. */
+function check(eventType: string, transactionId: string, messages: readonly Message[]): void {
+  if (eventType.length > MAX_TYPE_LENGTH || transactionId.length > MAX_TRANSACTION_ID_LENGTH) {
+    throw new UserError('M_INVALID_PARAM', 'the event type or transaction id is too long')
+  }
+  for (const { deviceId, content } of messages) {
+    if (jsonSize(content) > MAX_TO_DEVICE_LENGTH) {
+      throw new UserError('M_TOO_LARGE', `a message has at most ${MAX_TO_DEVICE_LENGTH} characters`)
+    }
+    // Other servers get messages signed, so they need a canonical form.
+    if (checkCanonical(content) !== undefined || !isDeviceId(deviceId)) {
+      throw new UserError('M_BAD_JSON', 'a message has no canonical JSON, or a device id is malformed')
+    }
   }
 }
 

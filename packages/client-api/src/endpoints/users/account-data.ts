@@ -1,0 +1,20 @@
+// GET /_matrix/client/v3/user/{userId}/account_data/{type} https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3useruseridaccount_datatype
+import * as v from 'valibot'
+import { endpoint } from '../../endpoint.ts'
+import type { Endpoint } from '../../endpoint.ts'
+import { notFound } from '../../matrix-error.ts'
+import { userId } from '../../schemas.ts'
+import { checkSelf } from './common.ts'
+
+export const accountData: Endpoint = endpoint({
+  method: 'GET',
+  path: '/_matrix/client/v3/user/{userId}/account_data/{type}',
+  auth: 'user',
+  pathSchema: v.object({ userId, type: v.string() }),
+  async handler({ engine, requester, path }) {
+    checkSelf(requester, path.userId)
+    const content = await engine.users.accountData.get(path.userId, undefined, path.type)
+    if (content === undefined) throw notFound('there is no such account data')
+    return content
+  },
+})

@@ -1,0 +1,53 @@
+/** What the users endpoints share. */
+import type { JsonObject, UserId } from '@plexus/core'
+import * as v from 'valibot'
+import { jsonResponse } from '../../endpoint.ts'
+import { forbidden } from '../../matrix-error.ts'
+import { jsonObject } from '../../schemas.ts'
+import type { ApiEngine, Requester } from '../../services.ts'
+
+/** Longest wait for other servers that a client can ask for, in milliseconds. */
+export const MAX_REMOTE_TIMEOUT_MS = 30_000
+const DEFAULT_REMOTE_TIMEOUT_MS = 10_000
+
+/** The `auth` key of endpoints with user-interactive authentication. */
+export const auth: v.GenericSchema<unknown, JsonObject | undefined> = v.optional(jsonObject)
+
+/** The `timeout` key of endpoints that ask other servers. */
+export const remoteTimeout: v.GenericSchema<unknown, number> = v.optional(
+  v.pipe(
+    v.number(),
+    v.integer(),
+    v.minValue(0),
+    v.transform((ms) => Math.min(ms, MAX_REMOTE_TIMEOUT_MS)),
+  ),
+  DEFAULT_REMOTE_TIMEOUT_MS,
+)
+
+/** @throws MatrixError M_FORBIDDEN when the path names another user. */
+export function checkSelf(requester: Requester, userId: UserId): void {
+  if (requester.userId !== userId) throw forbidden('this belongs to another user')
+}
+
+type Interactive = {
+  readonly engine: ApiEngine
+  readonly request: Request
+  readonly auth: JsonObject | undefined
+}
+
+/** The 401 answer while authentication is incomplete; `undefined` when it is complete. */
+export async function challenge(
+  { engine, request, auth }: Interactive,
+  stages: readonly string[],
+  userId?: UserId,
+): Promise<Response | undefined> {
+  const { pathname } = new URL(request.url)
+  const operation = `${request.method} ${pathname} ${userId ?? ''}`
+  const answer = await engine.users.interactive.check(operation, auth, stages, userId)
+  return answer === undefined ? undefined : jsonResponse(401, { ...answer })
+}
+
+/** As `challenge`, for a user who proves who they are. */
+export async function challengeUser(interactive: Interactive, userId: UserId): Promise<Response | undefined> {
+  return challenge(interactive, await interactive.engine.users.interactive.stagesFor(userId), userId)
+}

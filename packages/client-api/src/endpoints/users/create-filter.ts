@@ -1,0 +1,18 @@
+// POST /_matrix/client/v3/user/{userId}/filter https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3useruseridfilter
+import * as v from 'valibot'
+import { endpoint } from '../../endpoint.ts'
+import type { Endpoint } from '../../endpoint.ts'
+import { jsonObject, userId } from '../../schemas.ts'
+import { checkSelf } from './common.ts'
+
+export const createFilter: Endpoint = endpoint({
+  method: 'POST',
+  path: '/_matrix/client/v3/user/{userId}/filter',
+  auth: 'user',
+  pathSchema: v.object({ userId }),
+  bodySchema: jsonObject,
+  async handler({ engine, requester, path, body }) {
+    checkSelf(requester, path.userId)
+    return { filter_id: await engine.users.filters.create(path.userId, body) }
+  },
+})

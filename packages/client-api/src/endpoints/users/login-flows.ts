@@ -1,0 +1,11 @@
+// GET /_matrix/client/v3/login https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3login
+import { endpoint } from '../../endpoint.ts'
+import type { Endpoint } from '../../endpoint.ts'
+
+export const loginFlows: Endpoint = endpoint({
+  method: 'GET',
+  path: '/_matrix/client/v3/login',
+  auth: 'none',
+  rateLimit: 'login',
+  handler: () => ({ flows: [{ type: 'm.login.password' }] }),
+})
