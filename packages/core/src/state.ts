@@ -1,4 +1,5 @@
 import type { EventId } from './ids.ts'
+import { changeState } from './layered-state.ts'
 
 declare const brand: unique symbol
 
@@ -45,6 +46,5 @@ export function applyToState(
   event: { readonly type: string; readonly state_key?: string },
 ): StateMap {
   const key = stateKeyOf(event)
-  if (key === undefined || before.get(key) === id) return before
-  return new Map(before).set(key, id)
+  return key === undefined || before.get(key) === id ? before : changeState(before, new Map([[key, id]]))
 }

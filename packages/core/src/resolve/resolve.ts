@@ -5,9 +5,10 @@ import { createIdOf } from '../create-id.ts'
 import type { EventId } from '../ids.ts'
 import { ownValue } from '../json.ts'
 import type { EventView, KnownEvent, Pdu } from '../pdu.ts'
+import { changeState, differingKeys } from '../layered-state.ts'
 import type { RoomVersion } from '../room-version.ts'
 import { CREATE_KEY, POWER_LEVELS_KEY, stateKeyOf, type StateKey, type StateMap } from '../state.ts'
-import { fullConflictedSet, separate } from './conflict.ts'
+import { fullConflictedSet } from './conflict.ts'
 import { authChain, createLookup, type Lookup } from './graph.ts'
 import { compareIds, sortByMainline, sortByPower } from './order.ts'
 
@@ -25,11 +26,12 @@ export function resolve(version: RoomVersion, stateSets: readonly StateMap[], vi
   if (first === undefined) return { kind: 'resolved', state: new Map() }
   if (others.length === 0) return { kind: 'resolved', state: first }
   const sets = [first, ...others]
-  const { unconflicted, conflicted } = separate(sets)
-  if (conflicted.size === 0) return { kind: 'resolved', state: first }
+  const differing = differingKeys(sets)
+  if (differing.size === 0) return { kind: 'resolved', state: first }
+  const unconflicted = changeState(first, new Map([...differing].map((key) => [key, undefined])))
 
   const lookup = createLookup(view)
-  const full = fullConflictedSet(version, sets, unconflicted, conflicted, lookup)
+  const full = fullConflictedSet(version, sets, differing, lookup)
   if (lookup.missing.size > 0) return need(lookup)
   const events = stateEvents(full, lookup)
   const create = createOf(version, events, sets, lookup)
@@ -47,8 +49,8 @@ export function resolve(version: RoomVersion, stateSets: readonly StateMap[], vi
   const state = applyAllowed(version, create, partial, sortByMainline(levels, rest, lookup), lookup)
   if (lookup.missing.size > 0) return need(lookup)
   // Step 5
-  for (const [key, id] of unconflicted) state.set(key, id)
-  return { kind: 'resolved', state }
+  const decided = [...state].filter(([key]) => !unconflicted.has(key))
+  return { kind: 'resolved', state: changeState(unconflicted, new Map(decided)) }
 }
 
 function need(lookup: Lookup): Resolution {
