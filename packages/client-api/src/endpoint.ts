@@ -1,5 +1,5 @@
 /** How an endpoint is declared. */
-import type { JsonObject } from '@plexus/core'
+import type { JsonObject, JsonValue } from '@plexus/core'
 import * as v from 'valibot'
 import { readBytes, readJson } from './body.ts'
 import type { RateClass } from './rate-limit.ts'
@@ -116,7 +116,7 @@ export function endpoint<
 /** A JSON answer with a status other than 200, such as 401 with the flows of user-interactive authentication. */
 export function jsonResponse(
   status: number,
-  body: JsonObject,
+  body: JsonValue,
   headers: Readonly<Record<string, string>> = {},
 ): Response {
   return new Response(JSON.stringify(body), {

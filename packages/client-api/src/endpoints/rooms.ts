@@ -1,4 +1,60 @@
 import type { Endpoint } from '../endpoint.ts'
+import { createRoom } from './rooms/create-room.ts'
+import {
+  aliasesOfRoom,
+  deleteAlias,
+  getAlias,
+  getVisibility,
+  publicRooms,
+  putAlias,
+  putVisibility,
+  searchPublicRooms,
+} from './rooms/directory.ts'
+import { readMarkers, receipt, typing } from './rooms/ephemeral.ts'
+import { context, event, messages, relations, timestampToEvent } from './rooms/events.ts'
+import { ban, forget, invite, join, joinById, kick, knock, leave, unban } from './rooms/membership.ts'
+import { redact, send } from './rooms/send.ts'
+import { allState, joinedMembers, joinedRooms, members, oneState, putState } from './rooms/state.ts'
+import { sync } from './rooms/sync.ts'
+import { versions, wellKnown } from './rooms/versions.ts'
 
 /** Endpoints about sync and rooms. */
-export const roomEndpoints: readonly Endpoint[] = []
+export const roomEndpoints: readonly Endpoint[] = [
+  versions,
+  wellKnown,
+  sync,
+  createRoom,
+  join,
+  joinById,
+  knock,
+  invite,
+  leave,
+  forget,
+  kick,
+  ban,
+  unban,
+  send,
+  redact,
+  allState,
+  oneState,
+  putState,
+  members,
+  joinedMembers,
+  joinedRooms,
+  messages,
+  event,
+  context,
+  relations,
+  timestampToEvent,
+  receipt,
+  readMarkers,
+  typing,
+  getAlias,
+  putAlias,
+  deleteAlias,
+  aliasesOfRoom,
+  getVisibility,
+  putVisibility,
+  publicRooms,
+  searchPublicRooms,
+]

@@ -7,6 +7,6 @@ export type { Context, Page, PageRequest, RelationsRequest, RoomReader } from '.
 export { createSync } from './sync.ts'
 export { formatSyncToken, parseSyncToken } from './tokens.ts'
 export type { SyncToken } from './tokens.ts'
-export type { Sync, SyncDeps, SyncRequest, SyncUsers } from './types.ts'
+export type { StateKind, Sync, SyncDeps, SyncRequest, SyncUsers } from './types.ts'
 export type { HistoryVisibility } from './visibility.ts'
 export type { Direction } from './walk.ts'

@@ -9,7 +9,7 @@ import type { EventFilter } from './filter.ts'
 import { allows } from './filter.ts'
 import type { Access, ReaderParts } from './room-access.ts'
 import { accessTo, noSuchEvent, notAllowed, orderOf, stateAt, stateFor, visibleEvent } from './room-access.ts'
-import { relationOf } from './threads.ts'
+import { relationOf, threadOf } from './threads.ts'
 import { MAX_ORDER, MIN_ORDER, formatTimelineToken } from './tokens.ts'
 import type { Seen } from './visibility.ts'
 import { createVisibility } from './visibility.ts'
@@ -74,6 +74,8 @@ export interface RoomReader {
   state(recipient: Recipient, roomId: RoomId, keys?: readonly StateKey[]): Promise<readonly JsonObject[]>
   /** Member events, of the state at a token of `/sync` or a page if there is one. */
   members(recipient: Recipient, roomId: RoomId, at?: string): Promise<readonly JsonObject[]>
+  /** Whether a receipt for the event may name the thread: the one it is in, or the one it is the root of. */
+  isInThread(eventId: EventId, thread: string): Promise<boolean>
   /** The event nearest to the time. */
   atTime(recipient: Recipient, roomId: RoomId, ts: number, direction: Direction): Promise<EventRecord>
 }
@@ -111,6 +113,11 @@ export function createRoomReader(deps: ReaderDeps): RoomReader {
       const state = at === undefined ? seen : await stateAt(inner, viewer, roomId, at, seen)
       const keys = [...state.keys()].filter((key) => splitStateKey(key)[0] === 'm.room.member')
       return clientEvents.state(recipient, await rooms.stateEvents(state, keys), FORMAT)
+    },
+    async isInThread(eventId, thread) {
+      const record = await rooms.event(eventId)
+      if (record === undefined || thread === eventId) return thread === eventId
+      return (await threadOf(rooms, record.pdu)) === thread
     },
     atTime: (recipient, roomId, ts, direction) => eventAtTime(inner, recipient, roomId, ts, direction),
   }

@@ -77,7 +77,7 @@ export async function joinedSection(
     end: snapshot.state,
     timeline,
     deltas,
-    useStateAfter: request.useStateAfter,
+    useStateAfter: request.stateKind !== 'state',
     filter: request.filter.state,
     lazy: round.lazy,
     alwaysMembers: [userId, ...(summary?.heroes ?? [])],
@@ -128,7 +128,7 @@ export async function leftSection(
     end,
     timeline,
     deltas: whole ? undefined : await deps.rooms.stateDeltas(row.roomId, span.from, row.position),
-    useStateAfter: request.useStateAfter,
+    useStateAfter: request.stateKind !== 'state',
     filter: request.filter.state,
     lazy: round.lazy,
     alwaysMembers: [recipient.userId],
@@ -154,8 +154,8 @@ function timelineLimit({ filter }: SyncRequest): number {
   return Math.max(1, filter.timeline.limit ?? DEFAULT_TIMELINE_LIMIT)
 }
 
-function stateJson({ useStateAfter }: SyncRequest, events: readonly JsonObject[]): JsonObject {
-  return useStateAfter ? { state_after: { events } } : { state: { events } }
+function stateJson({ stateKind }: SyncRequest, events: readonly JsonObject[]): JsonObject {
+  return { [stateKind]: { events } }
 }
 
 /** `gap`: the client may hold an older part of the timeline, which this one does not continue. */

@@ -9,14 +9,19 @@ import type { Recipient } from './client-event.ts'
 import type { SyncFilter } from './filter.ts'
 import type { SyncToken } from './tokens.ts'
 
+/**
+ * Whether the state of a room is told as it is at the start of the timeline, or at its end; the last is the name of
+ * `state_after` before v1.16.
+ */
+export type StateKind = 'state' | 'state_after' | 'org.matrix.msc4222.state_after'
+
 export type SyncRequest = {
   readonly recipient: Recipient
   /** Absent for an initial sync. */
   readonly since?: SyncToken
   readonly filter: SyncFilter
   readonly fullState: boolean
-  /** Answer with `state_after` instead of `state`. */
-  readonly useStateAfter: boolean
+  readonly stateKind: StateKind
   /** How long to wait for something new, at most `MAX_SYNC_TIMEOUT_MS`. */
   readonly timeoutMs: number
   readonly signal?: AbortSignal

@@ -1,0 +1,119 @@
+/**
+ * POST /_matrix/client/v3/createRoom
+ * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom
+ */
+import { parseRoomAlias } from '@plexus/core'
+import type { JsonValue, RoomAlias, RoomId } from '@plexus/core'
+import { RoomError } from '@plexus/engine'
+import * as v from 'valibot'
+import { endpoint } from '../../endpoint.ts'
+import type { Endpoint } from '../../endpoint.ts'
+import { MatrixError, invalidParam } from '../../matrix-error.ts'
+import { jsonObject, shortText, userId } from '../../schemas.ts'
+import type { ApiEngine, Requester } from '../../services.ts'
+import { initialEvents, presetOf } from './initial-events.ts'
+import type { RoomRequest } from './initial-events.ts'
+
+/** People invited with the making of a room. */
+export const MAX_INVITES = 100
+
+const body: v.GenericSchema<unknown, RoomRequest> = v.object({
+  visibility: v.optional(v.picklist(['public', 'private']), 'private'),
+  preset: v.optional(v.picklist(['private_chat', 'public_chat', 'trusted_private_chat'])),
+  room_alias_name: v.optional(shortText),
+  name: v.optional(v.string()),
+  topic: v.optional(v.string()),
+  invite: v.optional(v.pipe(v.array(userId), v.maxLength(MAX_INVITES, `at most ${MAX_INVITES} people`)), []),
+  invite_3pid: v.optional(v.array(jsonObject), []),
+  room_version: v.optional(v.string()),
+  creation_content: v.optional(jsonObject, {}),
+  initial_state: v.optional(
+    v.array(v.object({ type: shortText, state_key: v.optional(v.string(), ''), content: jsonObject })),
+    [],
+  ),
+  is_direct: v.optional(v.boolean(), false),
+  power_level_content_override: v.optional(jsonObject, {}),
+})
+
+export const createRoom: Endpoint = endpoint({
+  method: 'POST',
+  path: '/_matrix/client/v3/createRoom',
+  auth: 'user',
+  rateLimit: 'message',
+  bodySchema: body,
+  handler: async ({ engine, requester, body }) => {
+    if (body.invite_3pid.length > 0) {
+      throw new MatrixError(
+        400,
+        'M_THREEPID_NOT_FOUND',
+        'there is no identity server here; invite by link instead',
+      )
+    }
+    const alias = await freeAlias(engine, body.room_alias_name)
+    const roomId = await make(engine, requester, body, alias)
+    if (alias !== undefined) await engine.roomDirectory.create(alias, roomId, requester.userId)
+    if (body.visibility === 'public') await engine.roomDirectory.setPublished(roomId, true)
+    await inviteAll(engine, requester, roomId, body)
+    return { room_id: roomId }
+  },
+})
+
+async function freeAlias(engine: ApiEngine, name: string | undefined): Promise<RoomAlias | undefined> {
+  if (name === undefined) return undefined
+  const alias = /[:\s\0]/.test(name) ? undefined : parseRoomAlias(`#${name}:${engine.serverName}`)
+  if (alias === undefined) throw invalidParam('room_alias_name is not the local part of an alias')
+  if ((await engine.roomDirectory.resolveLocal(alias)) !== undefined) {
+    throw new MatrixError(400, 'M_ROOM_IN_USE', 'the room alias is taken')
+  }
+  return alias
+}
+
+async function make(
+  engine: ApiEngine,
+  { userId }: Requester,
+  body: RoomRequest,
+  alias: RoomAlias | undefined,
+): Promise<RoomId> {
+  const profile = await engine.users.profiles.memberContent(userId)
+  // Everyone in a trusted private chat is a creator. spec: createRoom, item 3
+  const creators =
+    presetOf(body) === 'trusted_private_chat'
+      ? [...new Set([...listOf(body.creation_content['additional_creators']), ...body.invite])]
+      : undefined
+  try {
+    return await engine.rooms.create({
+      creator: userId,
+      ...(body.room_version === undefined ? {} : { version: body.room_version }),
+      creationContent: {
+        ...body.creation_content,
+        ...(creators === undefined || creators.length === 0 ? {} : { additional_creators: creators }),
+      },
+      initialState: initialEvents(userId, profile, body, alias),
+    })
+  } catch (error) {
+    if (!(error instanceof RoomError) || error.errcode !== 'M_FORBIDDEN') throw error
+    throw new MatrixError(400, 'M_INVALID_ROOM_STATE', `the room cannot begin so: ${error.message}`)
+  }
+}
+
+/** The room exists and its id must reach the client, so that an invite which fails is told by its absence. */
+async function inviteAll(
+  engine: ApiEngine,
+  { userId }: Requester,
+  roomId: RoomId,
+  body: RoomRequest,
+): Promise<void> {
+  const content = body.is_direct ? { is_direct: true } : {}
+  for (const target of body.invite) {
+    try {
+      await engine.rooms.invite(userId, roomId, target, content)
+    } catch (error) {
+      if (!(error instanceof RoomError)) throw error
+      engine.log.log('warn', 'an invite to a new room failed', { roomId, errcode: error.errcode })
+    }
+  }
+}
+
+function listOf(value: JsonValue | undefined): readonly JsonValue[] {
+  return Array.isArray(value) ? value : []
+}

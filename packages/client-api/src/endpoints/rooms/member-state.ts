@@ -1,0 +1,28 @@
+/** A member event sent as state: the same as the membership endpoints do. */
+import { memberKey, ownValue, parseUserId } from '@plexus/core'
+import type { EventId, JsonObject, RoomId } from '@plexus/core'
+import { badJson, forbidden, invalidParam } from '../../matrix-error.ts'
+import type { ApiEngine, Requester } from '../../services.ts'
+
+export async function changeMembership(
+  engine: ApiEngine,
+  { userId }: Requester,
+  roomId: RoomId,
+  stateKey: string,
+  content: JsonObject,
+  signal: AbortSignal,
+): Promise<EventId> {
+  const target = parseUserId(stateKey)
+  if (target === undefined) throw invalidParam('the state key of a member event must be a user id')
+  const membership = ownValue(content, 'membership')
+  if (typeof membership !== 'string') throw badJson('membership must be a string')
+  const { rooms } = engine
+  const own = target === userId
+  if (own && membership === 'join') await rooms.join(userId, roomId, { via: [], content, signal })
+  else if (own && membership === 'leave') await rooms.leave(userId, roomId, content)
+  else if (!own && membership === 'invite') await rooms.invite(userId, roomId, target, content)
+  else return rooms.send(roomId, { type: 'm.room.member', sender: userId, stateKey, content })
+  const eventId = (await rooms.snapshot(roomId))?.state.get(memberKey(target))
+  if (eventId === undefined) throw forbidden('the membership was not changed')
+  return eventId
+}
