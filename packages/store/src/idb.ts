@@ -30,7 +30,6 @@ export type IdbOptions = OpenOptions & {
 export async function openIdbStore(name: string, options: IdbOptions = {}): Promise<Store> {
   const migrations = options.migrations ?? []
   const connection = await connect(name, options)
-  await beginNewLog(name)
   return openStore(await own(connection, migrations), migrations)
 }
 
@@ -95,6 +94,7 @@ async function own(connection: Connection, migrations: readonly Migration[]): Pr
   let epoch = ''
   let refused: unknown
   try {
+    await beginNewLog(database.name)
     await transact(connection, 'strict', (objects, abort) => {
       const schema: IDBRequest<string | undefined> = objects.get(SCHEMA_KEY)
       const stored: IDBRequest<string | undefined> = objects.get(EPOCH_KEY)

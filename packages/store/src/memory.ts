@@ -10,6 +10,7 @@ import type { Migration, OpenOptions } from './migrations.ts'
 import { fencedError, openStore, takeOver } from './physical.ts'
 import type { Physical } from './physical.ts'
 import { createSortedMap } from './sorted-map.ts'
+import type { SortedMap } from './sorted-map.ts'
 
 /** `crash-before` and `crash-after` kill all owners, with nothing or all of the commit applied. */
 export type Fault = 'none' | 'full' | 'failed' | 'crash-before' | 'crash-after'
@@ -22,7 +23,7 @@ export type CommitAttempt = {
 }
 
 export type MemoryDiskInit = {
-  /** Asked before each commit to a map by the current owner. May take its time: commits wait for each other. */
+  /** Asked before each commit to a map by the current owner. May take its time: the commits of one owner wait for each other. */
   readonly fault?: (attempt: CommitAttempt) => Fault | Promise<Fault>
   /** Keeps what `cutPower` needs; costs memory until the next strict commit. */
   readonly losesPower?: boolean
@@ -60,83 +61,96 @@ export function createMemoryDisk({ fault, losesPower = false }: MemoryDiskInit =
   let undo: PhysicalWrite[][] = []
   let lives = 0
   let attempts = 0
-  let queue: Promise<void> = Promise.resolve()
-
   const write = ({ key, value }: PhysicalWrite): void => {
     if (value === undefined) entries.delete(key)
     else entries.set(key, value)
   }
-  const apply = (writes: readonly PhysicalWrite[], durability: Durability): void => {
-    if (durability === 'strict') undo = []
-    else if (losesPower) undo.push(writes.map(({ key }) => ({ key, value: entries.get(key) })))
-    for (const each of writes) write(each)
-  }
   const kill = (): void => {
     lives += 1
   }
-  const attempt = async (writes: readonly PhysicalWrite[], durability: Durability): Promise<Fault> => {
-    if (fault === undefined) return 'none'
-    const logical = writes.map(logicalWrite).filter((each) => each !== undefined)
-    if (logical.length === 0) return 'none'
-    const number = attempts
-    attempts += 1
-    return fault({ number, writes: logical, durability })
+  const medium: Medium = {
+    entries,
+    kill,
+    life: () => lives,
+    apply(writes, durability) {
+      if (durability === 'strict') undo = []
+      else if (losesPower) undo.push(writes.map(({ key }) => ({ key, value: entries.get(key) })))
+      for (const each of writes) write(each)
+    },
+    async attempt(writes, durability) {
+      if (fault === undefined) return 'none'
+      const logical = writes.map(logicalWrite).filter((each) => each !== undefined)
+      if (logical.length === 0) return 'none'
+      const number = attempts
+      attempts += 1
+      return fault({ number, writes: logical, durability })
+    },
   }
-
   return {
     kill,
     cutPower(kept = 0) {
       if (!losesPower) throw new TypeError('this disk was made without losesPower')
       kill()
-      for (const before of undo.slice(kept).toReversed()) for (const each of before.toReversed()) write(each)
+      for (const before of undo.slice(kept).toReversed()) {
+        for (const each of before.toReversed()) write(each)
+      }
       undo = []
     },
     get unflushed() {
       return undo.length
     },
-    connect(migrations) {
-      const found = { epoch: entries.get(EPOCH_KEY), schema: entries.get(SCHEMA_KEY) }
-      const { epoch, writes: owning } = takeOver(found, migrations)
-      apply(owning, 'strict')
-      const life = lives
-      const alive = (): void => {
-        if (life !== lives) throw new StoreError('closed', 'the process of this store was killed')
-      }
-      const commit = async (writes: readonly PhysicalWrite[], durability: Durability): Promise<void> => {
-        const checkOwner = (): void => {
-          alive()
-          if (entries.get(EPOCH_KEY) !== epoch) throw fencedError()
-        }
-        checkOwner()
-        const outcome = await attempt(writes, durability)
-        checkOwner()
-        if (outcome === 'full' || outcome === 'failed')
-          throw new StoreError(outcome, `injected fault: ${outcome}`)
-        if (outcome !== 'crash-before') apply(writes, durability)
-        if (outcome !== 'none') kill()
-        alive()
-      }
-      return {
-        async getMany(keys) {
-          alive()
-          return keys.map((key) => entries.get(key))
-        },
-        async range(lo, hi, limit, reverse) {
-          alive()
-          return entries.range(lo, hi, limit, reverse)
-        },
-        commit(writes, durability) {
-          const done = queue.then(() => commit(writes, durability))
-          queue = done.then(
-            () => undefined,
-            () => undefined,
-          )
-          return done
-        },
-        async close() {
-          await queue
-        },
-      }
+    connect: (migrations) => createOwner(medium, migrations),
+  }
+}
+
+type Medium = {
+  readonly entries: SortedMap
+  readonly kill: () => void
+  /** Changes when the process is killed. */
+  readonly life: () => number
+  readonly apply: (writes: readonly PhysicalWrite[], durability: Durability) => void
+  readonly attempt: (writes: readonly PhysicalWrite[], durability: Durability) => Promise<Fault>
+}
+
+function createOwner(medium: Medium, migrations: readonly Migration[]): Physical {
+  const { entries } = medium
+  const found = { epoch: entries.get(EPOCH_KEY), schema: entries.get(SCHEMA_KEY) }
+  const { epoch, writes: owning } = takeOver(found, migrations)
+  medium.apply(owning, 'strict')
+  const life = medium.life()
+  let queue: Promise<void> = Promise.resolve()
+  const checkAlive = (): void => {
+    if (life !== medium.life()) throw new StoreError('closed', 'the process of this store was killed')
+  }
+  const checkOwner = (): void => {
+    checkAlive()
+    if (entries.get(EPOCH_KEY) !== epoch) throw fencedError()
+  }
+  const commit = async (writes: readonly PhysicalWrite[], durability: Durability): Promise<void> => {
+    checkOwner()
+    const outcome = await medium.attempt(writes, durability)
+    checkOwner()
+    if (outcome === 'full' || outcome === 'failed') {
+      throw new StoreError(outcome, `injected fault: ${outcome}`)
+    }
+    if (outcome !== 'crash-before') medium.apply(writes, durability)
+    if (outcome !== 'none') medium.kill()
+    checkAlive()
+  }
+  return {
+    async getMany(keys) {
+      checkAlive()
+      return keys.map((key) => entries.get(key))
     },
+    async range(lo, hi, limit, reverse) {
+      checkAlive()
+      return entries.range(lo, hi, limit, reverse)
+    },
+    commit(writes, durability) {
+      const done = queue.then(() => commit(writes, durability))
+      queue = done.catch(() => undefined)
+      return done
+    },
+    close: () => queue,
   }
 }

@@ -6,6 +6,11 @@ const put = (map: string, key: string, value: string): Write => ({ map, key, val
 const drop = (map: string, key: string): Write => ({ map, key, value: undefined })
 
 export function atomicityCases(place: Place): void {
+  commitCases(place)
+  closeCases(place)
+}
+
+function commitCases(place: Place): void {
   describe('commit', () => {
     it('lets the later write of one key win, deletions too', async () => {
       const store = await place.open()
@@ -75,7 +80,9 @@ export function atomicityCases(place: Place): void {
       }
     })
   })
+}
 
+function closeCases(place: Place): void {
   describe('close', () => {
     it('keeps everything for the next opening', async () => {
       const store = await place.open()
