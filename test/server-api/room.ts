@@ -31,7 +31,7 @@ export async function read({ node }: Member, roomId: RoomId): Promise<string[]> 
   const { events } = await node.engine.rooms.timeline(roomId, range)
   return events
     .filter(({ pdu }) => pdu.type === 'm.room.message')
-    .map(({ pdu }) => String(pdu.content['body']))
+    .map(({ pdu }) => pdu.content['body'] as string)
 }
 
 /** The current state as text, for comparing. */

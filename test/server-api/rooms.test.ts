@@ -6,7 +6,7 @@ import { bringIn, createRoom, membershipAt, read, say, stateOf } from './room.ts
 
 const endpointOf = (uri: string): string => uri.split('/')[4] ?? ''
 
-describe('rooms over federation', () => {
+describe('rooms over federation', { timeout: 30_000 }, () => {
   let network: TestNetwork
   let alice: Member
   let bob: Member

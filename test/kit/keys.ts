@@ -1,0 +1,41 @@
+/** Signer and Verifier that answer at once, so that a run depends on nothing but its seed. */
+import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
+import { nameOfKey, precheckSignature } from '@plexus/core/names'
+import type { Signer, Verifier } from '@plexus/engine/ports'
+import { createSeededRandom } from './seeded-random.ts'
+
+/** What stands before the 32 bytes of an Ed25519 seed in PKCS #8, and of a public key in SPKI. RFC 8410 */
+const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
+const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
+
+/** The name key of the node with this seed. */
+export function testSigner(seed: number): Signer {
+  const secret = createSeededRandom(seed).bytes(32)
+  const der = Buffer.concat([PKCS8_PREFIX, secret])
+  const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
+  const spki = createPublicKey(privateKey).export({ format: 'der', type: 'spki' })
+  return {
+    name: nameOfKey(new Uint8Array(spki.subarray(SPKI_PREFIX.length))),
+    keyId: 'ed25519:1',
+    sign: async (bytes) => new Uint8Array(sign(null, bytes, privateKey)),
+  }
+}
+
+export function createTestVerifier(): Verifier {
+  const keys = new Map<string, KeyObject>()
+  const keyOf = (publicKey: Uint8Array): KeyObject => {
+    const name = publicKey.join()
+    const known = keys.get(name)
+    if (known !== undefined) return known
+    const der = Buffer.concat([SPKI_PREFIX, publicKey])
+    const key = createPublicKey({ key: der, format: 'der', type: 'spki' })
+    keys.set(name, key)
+    return key
+  }
+  return {
+    verify: async (checks) =>
+      checks.map(({ publicKey, message, signature }) => {
+        return precheckSignature(publicKey, signature) && verify(null, message, keyOf(publicKey), signature)
+      }),
+  }
+}
