@@ -1,7 +1,6 @@
 /** Nodes reduced to rooms, outbox and staging, joined by a federation that calls the other side directly. */
 import { webcrypto } from 'node:crypto'
 import type { EventId, JsonObject, RoomId, ServerName, UserId } from '@plexus/core'
-import { nameOfKey } from '@plexus/core/names'
 import { CarrierError } from '@plexus/engine/ports'
 import type { Clock, Federation, Log, Store } from '@plexus/engine/ports'
 import {
@@ -14,6 +13,7 @@ import {
 } from '@plexus/engine/testing'
 import type { Inbound, Invites, OutboxOwner, Rooms, Staging } from '@plexus/engine/testing'
 import { createMemoryStore } from '@plexus/store/memory'
+import { testSigner } from './keys.ts'
 
 export type BareNode = {
   readonly name: ServerName
@@ -80,12 +80,8 @@ export function createBareNetwork(): BareNetwork {
     offline,
     settle,
     async add(localpart, given) {
-      const { privateKey, publicKey } = await webcrypto.subtle.generateKey('Ed25519', true, [
-        'sign',
-        'verify',
-      ])
-      const name = nameOfKey(new Uint8Array(await webcrypto.subtle.exportKey('raw', publicKey)))
-      const signer = createSigner(webcrypto.subtle, { name, keyId: 'ed25519:1', privateKey })
+      const signer = testSigner(nodes.size + 1)
+      const { name } = signer
       const store = given ?? (await createMemoryStore())
       const committer = await createCommitter(store)
       const calls: string[] = []
@@ -145,17 +141,15 @@ function directFederation(
     exchangeThirdPartyInvite: async (to, roomId, event) =>
       peer('exchange', to).rooms.exchangeThirdPartyInvite(own, roomId, copy(event)),
     getMissingEvents: async (to, roomId, query) => ({
-      events: copy(
-        await peer('get_missing_events', to).rooms.missingEvents(own, roomId, query),
-      ) as JsonObject[],
+      events: copy(await peer('get_missing_events', to).rooms.missingEvents(own, roomId, query)),
     }),
     backfill: async (to, roomId: RoomId, from: readonly EventId[], limit) => ({
-      pdus: copy(await peer('backfill', to).rooms.backfillFor(own, roomId, from, limit)) as JsonObject[],
+      pdus: copy(await peer('backfill', to).rooms.backfillFor(own, roomId, from, limit)),
     }),
     event: async (to, id) => ({ pdus: [copy(await peer('event', to).rooms.eventFor(own, id))] }),
     state: async (to, roomId, id) => {
       const { state, authChain } = await peer('state', to).rooms.stateFor(own, roomId, id)
-      return { pdus: copy(state) as JsonObject[], authChain: copy(authChain) as JsonObject[] }
+      return { pdus: copy(state), authChain: copy(authChain) }
     },
     stateIds: unused,
     profile: unused,
