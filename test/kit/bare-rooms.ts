@@ -8,7 +8,6 @@ import {
   createInbound,
   createOutbox,
   createRooms,
-  createSigner,
   createVerifier,
 } from '@plexus/engine/testing'
 import type { Inbound, Invites, OutboxOwner, Rooms, Staging } from '@plexus/engine/testing'
