@@ -21,6 +21,9 @@ export const MAX_TRANSACTION_PDUS = 50
 /** spec: server-server-api.md "Transactions" */
 export const MAX_TRANSACTION_EDUS = 100
 
+/** Rooms that the typing notices and receipts of one transaction are about; those of further rooms are ignored. */
+export const MAX_EDU_ROOMS = 200
+
 /** Events of state, and of an auth chain, in one answer. */
 export const MAX_STATE_EVENTS = 50_000
 /** Events that one `/backfill` or `/get_missing_events` gives or takes. */

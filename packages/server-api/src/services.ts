@@ -26,16 +26,25 @@ export type Services = {
 
 const SERVER_ACL = stateKey('m.room.server_acl', '')
 
-/** Refuses a server that the room's ACL denies. spec: server-server-api.md "Server Access Control Lists (ACLs)" */
+/** What the room's server ACL says. spec: server-server-api.md "Server Access Control Lists (ACLs)" */
+export async function isAllowed(
+  services: Services,
+  snapshot: RoomSnapshot,
+  origin: ServerName,
+): Promise<boolean> {
+  const id = snapshot.state.get(SERVER_ACL)
+  if (id === undefined) return true
+  const event = await services.rooms.event(id)
+  return event !== undefined && isServerAllowed(event.pdu.content, origin)
+}
+
+/** Refuses a server that the room's ACL denies. @throws ApiError M_FORBIDDEN. */
 export async function checkAcl(
   services: Services,
   snapshot: RoomSnapshot,
   origin: ServerName,
 ): Promise<void> {
-  const id = snapshot.state.get(SERVER_ACL)
-  if (id === undefined) return
-  const event = await services.rooms.event(id)
-  if (event === undefined || !isServerAllowed(event.pdu.content, origin)) {
+  if (!(await isAllowed(services, snapshot, origin))) {
     throw new ApiError(403, 'M_FORBIDDEN', "the room's server ACL denies this server")
   }
 }

@@ -3,6 +3,7 @@ import type { JsonObject, ServerName } from '@plexus/core'
 import * as v from 'valibot'
 import { MAX_TRANSACTION_EDUS, MAX_TRANSACTION_ID_LENGTH, MAX_TRANSACTION_PDUS } from '../bounds.ts'
 import { uriOf, type Call } from '../call.ts'
+import { permittedEdus } from '../edu-acl.ts'
 import { bodyOf, pathOf, type Endpoint } from '../request.ts'
 import { jsonObject, listOf, mapOf, type Schema } from '../schema.ts'
 import type { Services } from '../services.ts'
@@ -25,12 +26,13 @@ export const send: Endpoint<Services> = {
   method: 'PUT',
   path: PATH,
   repeatable: true,
-  async handle({ inbound }, request) {
+  async handle(services, request) {
     pathOf(request, 'txnId', txnId)
     const { pdus, edus, [ACKNOWLEDGED]: acknowledged } = bodyOf(request, body)
     const { origin, incarnation, sequence } = request
     const ordered = sequence === undefined ? {} : { ordered: { incarnation, sequence, acknowledged } }
-    const result = await inbound.transaction({ origin, pdus, edus, ...ordered })
+    const permitted = await permittedEdus(services, origin, edus)
+    const result = await services.inbound.transaction({ origin, pdus, edus: permitted, ...ordered })
     const json = { pdus: result.pdus }
     return result.committed === undefined
       ? { json }
