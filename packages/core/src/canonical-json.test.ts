@@ -39,6 +39,10 @@ describe('canonicalJson', () => {
 
   it('sorts keys by code point, not by UTF-16 unit', () => {
     expect(canonicalJson({ '\u{1f600}': 1, '\uff61': 2, a: 3 })).toBe('{"a":3,"\uff61":2,"\u{1f600}":1}')
+    const edges = ['\ud7ff', '\ue000', '\uffff', '\u{10000}', '\u{10ffff}']
+    for (const [i, a] of edges.entries()) {
+      for (const [j, b] of edges.entries()) expect(Math.sign(compareCodePoints(a, b))).toBe(Math.sign(i - j))
+    }
   })
 
   it('escapes only what the grammar says', () => {

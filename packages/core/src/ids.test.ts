@@ -126,6 +126,13 @@ describe('utf8Length', () => {
         const text = String.fromCharCode(...units)
         expect(utf8Length(text)).toBe(new TextEncoder().encode(text).length)
       }),
+      {
+        examples: [
+          [[0xd800, 0xdc00, 0xdbff, 0xdfff]],
+          [[0x7f, 0x80, 0x7ff, 0x800, 0xffff]],
+          [[0xd800, 0xdbff, 0xdc00]],
+        ],
+      },
     )
   })
 })

@@ -125,6 +125,21 @@ check('rule 5.4.1, third-party invite', [
   ],
 ])
 
+it('passes over what are no Ed25519 signatures', () => {
+  const good = signed['signatures'] as JsonObject
+  const odd = { a: 'x', b: { 'ed25519:1': 5, 'ed25519:2': '!' }, c: { 'rsa:1': inviteKey } }
+  const setting = withToken({
+    public_keys: [5, { public_key: 5 }, { public_key: '!' }, { public_key: inviteKey }],
+  })
+  expect(verdict(setting, thirdParty({ signed: { ...signed, signatures: { ...odd, ...good } } }))).toBe(
+    'allowed',
+  )
+  expect(verdict(setting, thirdParty({ signed: { ...signed, signatures: odd } }))).toBe('5.4.1.8')
+  const magic = (good['magic'] as JsonObject)['ed25519:0']
+  const renamed = { magic: { 'other:0': magic } }
+  expect(verdict(setting, thirdParty({ signed: { ...signed, signatures: renamed } }))).toBe('5.4.1.8')
+})
+
 it('tries a bounded number of signatures of a third-party invite', () => {
   const good = (signed['signatures'] as JsonObject)['magic'] as JsonObject
   const bad = Object.fromEntries(

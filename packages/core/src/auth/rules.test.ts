@@ -180,6 +180,13 @@ check('rule 10, power levels', [
   ['10.7.1', 'lowers a high event', bobAt50, change({ events: { high: 50, low: 40 } })],
   ['10.7.1', 'removes a high event', bobAt50, change({ events: { low: 40 } })],
   ['10.7.1', 'removes a high notification', bobAt50, change({ notifications: {} })],
+  ['allowed', 'changes what is at his own level', bobAt50, change({ kick: 1 })],
+  [
+    'allowed',
+    'removes an event at his own level',
+    { ...bobAt50, levels: { ...bobAt50.levels, events: { own: 50 } } },
+    change({ events: {} }),
+  ],
   ['allowed', 'removes a low event', bobAt50, change({ events: { high: 60 } })],
   ['10.8.1', 'raises a low event above himself', bobAt50, change({ events: { high: 60, low: 51 } })],
   ['10.8.1', 'adds a high notification', bobAt50, change({ notifications: { room: 60, other: 51 } })],

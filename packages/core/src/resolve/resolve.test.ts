@@ -93,6 +93,41 @@ describe('resolve with conflict', () => {
     expect(idAt(merge(room, old, fresh), 'm.room.topic')).toBe(fresh.id)
   })
 
+  it('orders by the place of the power levels in their history, whatever the clocks say', () => {
+    const { room, base } = publicRoom()
+    const free = { state_default: 0 }
+    const histories: Made[] = [room.add({ ...levels(ALICE, free), prev: [base] })]
+    for (let ban = 51; ban < 54; ban += 1)
+      histories.push(room.add({ ...levels(ALICE, { ...free, ban }), prev: histories.slice(-1) }))
+    const topics = histories.map((prev, i) =>
+      room.add({ ...topic(BOB, String(i)), prev: [prev], ts: 100 - i }),
+    )
+    // Two that stand on levels which lost: their place is that of the levels before the fork.
+    const fork = histories[1] ?? base
+    const lost = room.add({ ...levels(ALICE, { ...free, kick: 1 }), prev: [fork], ts: 1 })
+    const aside = room.add({ ...topic(BOB, 'aside'), prev: [lost], ts: 1000 })
+    const [, onFork, , newest] = topics
+    if (onFork === undefined || newest === undefined) throw new Error('too few topics')
+    expect(idAt(merge(room, ...topics), 'm.room.topic')).toBe(newest.id)
+    expect(idAt(merge(room, ...topics.slice(0, 2)), 'm.room.topic')).toBe(onFork.id)
+    expect(idAt(merge(room, aside, newest), 'm.room.topic')).toBe(newest.id)
+    expect(idAt(merge(room, aside, onFork, histories.at(-1) ?? base), 'm.room.topic')).toBe(aside.id)
+  })
+
+  it('does not take what a user does to himself for a power event', () => {
+    const { room, base } = publicRoom()
+    const fight = room.add({ ...topic(ALICE, 'early'), prev: [base], ts: base.pdu.origin_server_ts + 1 })
+    const set = room.add({ ...topic(BOB, 'last words'), prev: [base], ts: base.pdu.origin_server_ts + 2 })
+    const left = room.add({ ...member(BOB, BOB, 'leave'), prev: [set], ts: base.pdu.origin_server_ts + 3 })
+    const state = merge(room, fight, left)
+    expect(idAt(state, 'm.room.topic')).toBe(set.id)
+    expect(idAt(state, 'm.room.member', BOB)).toBe(left.id)
+    const marker = { type: 'x', stateKey: '', content: { membership: 'ban' }, prev: [base] }
+    const byAlice = room.add({ ...marker, sender: ALICE, ts: 2 })
+    const byBob = room.add({ ...marker, sender: BOB, ts: 1 })
+    expect(idAt(merge(room, byAlice, byBob), 'x')).toBe(byAlice.id)
+  })
+
   it('applies a ban before what the banned user did meanwhile', () => {
     const { room, base } = publicRoom()
     const before = room.add({ ...topic(ALICE, 'before'), prev: [base] })

@@ -7,7 +7,7 @@ import { ownValue } from '../json.ts'
 import type { EventView, KnownEvent, Pdu } from '../pdu.ts'
 import { changeState, differingKeys } from '../layered-state.ts'
 import type { RoomVersion } from '../room-version.ts'
-import { CREATE_KEY, POWER_LEVELS_KEY, stateKeyOf, type StateKey, type StateMap } from '../state.ts'
+import { POWER_LEVELS_KEY, stateKeyOf, type StateKey, type StateMap } from '../state.ts'
 import { fullConflictedSet } from './conflict.ts'
 import { authChain, createLookup, type Lookup } from './graph.ts'
 import { compareIds, sortByMainline, sortByPower } from './order.ts'
@@ -34,7 +34,7 @@ export function resolve(version: RoomVersion, stateSets: readonly StateMap[], vi
   const full = fullConflictedSet(version, sets, differing, lookup)
   if (lookup.missing.size > 0) return need(lookup)
   const events = stateEvents(full, lookup)
-  const create = createOf(version, events, sets, lookup)
+  const create = createOf(version, events, lookup)
   if (create === undefined) return need(lookup)
 
   // Steps 1 and 2
@@ -64,15 +64,9 @@ function stateEvents(ids: ReadonlySet<EventId>, lookup: Lookup): KnownEvent[] {
 }
 
 /** The create event that the rules look at; `undefined` after noting that it is missing. */
-function createOf(
-  version: RoomVersion,
-  events: readonly KnownEvent[],
-  sets: readonly StateMap[],
-  lookup: Lookup,
-): Pdu | undefined {
-  const byRoom = events.map((event) => createIdOf(version, event.pdu)).find((id) => id !== undefined)
-  const id = byRoom ?? sets.map((set) => set.get(CREATE_KEY)).find((inState) => inState !== undefined)
-  // Without either, the conflict is between create events alone, and rule 1 reads no state.
+function createOf(version: RoomVersion, events: readonly KnownEvent[], lookup: Lookup): Pdu | undefined {
+  const id = events.map((event) => createIdOf(version, event.pdu)).find((found) => found !== undefined)
+  // Without one, the conflict is between create events alone, and rule 1 reads no state.
   return id === undefined ? events[0]?.pdu : lookup.get(id)?.pdu
 }
 
