@@ -2,7 +2,7 @@
 import { splitStateKey } from '@plexus/core'
 import type { JsonObject } from '@plexus/core'
 import type { Receipt } from '../rooms-ephemeral/types.ts'
-import type { StateDelta } from '../rooms/types.ts'
+import type { MembershipRecord, StateDelta } from '../rooms/types.ts'
 import type { AccountDataEntry, PushEvaluator } from '../users/types.ts'
 import type { ClientEvents } from './client-event.ts'
 import { receiptEvents, typingEvent } from './ephemeral.ts'
@@ -107,8 +107,10 @@ export async function leftSection(
   const left = await deps.rooms.event(row.eventId)
   const viewer = await deps.visibility.viewer(recipient.userId, row)
   if (left?.order === undefined) {
-    // A refused invite: this node has nothing of the room but the refusal.
-    const events = left === undefined ? [] : await deps.clientEvents.state(recipient, [left], FORMAT)
+    const events =
+      left === undefined
+        ? [refusal(deps, round, row)]
+        : await deps.clientEvents.state(recipient, [left], FORMAT)
     return { ...stateJson(request, []), timeline: { events, limited: false }, account_data: { events: [] } }
   }
   const whole = span.from === 0 || row.previous !== 'join'
@@ -147,6 +149,19 @@ export async function leftSection(
       false,
     ),
     account_data: { events: accountDataEvents(accountData, request.filter.roomAccountData) },
+  }
+}
+
+/** The end of an invite that was refused without its room: there is no event of it here, but clients need to hear. */
+function refusal({ clock }: SectionDeps, { request }: Round, row: MembershipRecord): JsonObject {
+  const { userId } = request.recipient
+  return {
+    event_id: `$refused-${row.eventId.slice(1)}`,
+    type: 'm.room.member',
+    sender: userId,
+    state_key: userId,
+    origin_server_ts: clock.now(),
+    content: { membership: row.membership },
   }
 }
 

@@ -1,0 +1,154 @@
+/** Answers checked against the official definitions of the API (`test/vectors/api-schemas.json`). */
+import { readFileSync } from 'node:fs'
+import { posix } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
+import addFormats from 'ajv-formats'
+
+type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+type JsonObject = { [key: string]: Json }
+
+const FILE = fileURLToPath(new URL('../vectors/api-schemas.json', import.meta.url))
+const BASE = 'spec:///'
+/** spec: data/string-formats.yaml; those without a pattern there are not looked at. */
+const FORMATS: Readonly<Record<string, RegExp | true>> = {
+  'mx-user-id': /^@/,
+  'mx-event-id': /^\$/,
+  'mx-room-id': /^!/,
+  'mx-room-alias': /^#/,
+  'mx-server-name': true,
+  'mx-mxc-uri': /^mxc:\/\//,
+  'mx-unpadded-base64': true,
+  'mx-urlsafe-unpadded-base64': true,
+}
+
+export type Operation = {
+  readonly method: string
+  readonly template: string
+  readonly pointer: string
+  readonly file: string
+}
+
+export interface SpecValidator {
+  /** The operations of an API: `client-server` or `server-server`. */
+  operations(api: string): readonly Operation[]
+  /** What is wrong with an answer; empty when nothing is, `undefined` when the specification has no such endpoint. */
+  problems(
+    api: string,
+    method: string,
+    pathname: string,
+    status: number,
+    body: unknown,
+  ): readonly string[] | undefined
+  /** The operation of a request. */
+  find(api: string, method: string, pathname: string): Operation | undefined
+}
+
+const isObject = (value: Json | undefined): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function absoluteRefs(value: Json, path: string): Json {
+  if (Array.isArray(value)) return value.map((item) => absoluteRefs(item, path))
+  if (!isObject(value)) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => {
+      if (key !== '$ref' || typeof item !== 'string') return [key, absoluteRefs(item, path)]
+      const [file = '', fragment = ''] = item.split('#')
+      const target = file === '' ? path : posix.join(posix.dirname(path), file)
+      return [key, `${BASE}${target}#${fragment}`]
+    }),
+  )
+}
+
+const escapePointer = (part: string): string =>
+  encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'))
+
+function basePathOf(document: JsonObject): string {
+  const server = Array.isArray(document['servers']) ? document['servers'][0] : undefined
+  const variables = isObject(server) ? server['variables'] : undefined
+  const base = isObject(variables) ? variables['basePath'] : undefined
+  return isObject(base) && typeof base['default'] === 'string' ? base['default'] : ''
+}
+
+const literals = (template: string): number =>
+  template.split('/').filter((segment) => !segment.startsWith('{')).length
+
+function matches(template: string, pathname: string): boolean {
+  const wanted = template.split('/')
+  const given = pathname.split('/')
+  return (
+    wanted.length === given.length &&
+    wanted.every((segment, index) => segment.startsWith('{') || segment === given[index])
+  )
+}
+
+export function createSpecValidator(): SpecValidator {
+  const { documents } = JSON.parse(readFileSync(FILE, 'utf8')) as { documents: Record<string, JsonObject> }
+  const ajv = new Ajv2020({ strict: false, validateSchema: false, allErrors: false })
+  addFormats.default(ajv)
+  for (const [name, format] of Object.entries(FORMATS)) ajv.addFormat(name, format)
+  for (const [path, document] of Object.entries(documents)) {
+    ajv.addSchema(absoluteRefs(document, path) as object, `${BASE}${path}`, false, false)
+  }
+  const byApi = new Map<string, Operation[]>()
+  for (const [file, document] of Object.entries(documents)) {
+    const api = file.split('/')[2] ?? ''
+    const paths = document['paths']
+    if (!isObject(paths)) continue
+    for (const [path, methods] of Object.entries(paths)) {
+      if (!isObject(methods)) continue
+      for (const method of Object.keys(methods)) {
+        const pointer = `/paths/${escapePointer(path)}/${method}`
+        const operation = {
+          method: method.toUpperCase(),
+          template: basePathOf(document) + path,
+          pointer,
+          file,
+        }
+        byApi.set(api, [...(byApi.get(api) ?? []), operation])
+      }
+    }
+  }
+  for (const list of byApi.values()) list.sort((a, b) => literals(b.template) - literals(a.template))
+
+  const compiled = new Map<string, ValidateFunction | undefined>()
+  /** The schema of the JSON answer with this status, if the definition has one. */
+  const validatorOf = (
+    { file, method, template, pointer }: Operation,
+    status: number,
+  ): ValidateFunction | undefined => {
+    const key = `${method} ${template} ${status}`
+    if (compiled.has(key)) return compiled.get(key)
+    const paths = documents[file]?.['paths']
+    const path = decodeURIComponent(pointer.split('/')[2] ?? '')
+      .replaceAll('~1', '/')
+      .replaceAll('~0', '~')
+    const item = isObject(paths) ? paths[path] : undefined
+    const operation = isObject(item) ? item[method.toLowerCase()] : undefined
+    const responses = isObject(operation) ? operation['responses'] : undefined
+    const response = isObject(responses) ? responses[String(status)] : undefined
+    const content = isObject(response) ? response['content'] : undefined
+    const json = isObject(content) ? content['application/json'] : undefined
+    const schema = isObject(json) && json['schema'] !== undefined
+    const ref = `${BASE}${file}#${pointer}/responses/${status}/content/application~1json/schema`
+    const validate = schema ? ajv.compile({ $ref: ref }) : undefined
+    compiled.set(key, validate)
+    return validate
+  }
+  const error = ajv.compile({ $ref: `${BASE}data/api/client-server/definitions/errors/error.yaml` })
+
+  const find = (api: string, method: string, pathname: string): Operation | undefined =>
+    (byApi.get(api) ?? []).find((one) => one.method === method && matches(one.template, pathname))
+
+  return {
+    operations: (api) => byApi.get(api) ?? [],
+    find,
+    problems(api, method, pathname, status, body) {
+      const operation = find(api, method, pathname)
+      if (operation === undefined) return undefined
+      const validate = validatorOf(operation, status) ?? (status >= 400 ? error : undefined)
+      if (validate === undefined || validate(body)) return []
+      return (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`)
+    },
+  }
+}
