@@ -5,6 +5,7 @@ import {
   canonicalJson,
   checkCanonical,
   compareCodePoints,
+  MAX_DOCUMENT_DEPTH,
   MAX_JSON_DEPTH,
   parseJson,
 } from './canonical-json.ts'
@@ -159,6 +160,14 @@ describe('parseJson', () => {
       kind: 'failure',
       why: 'too deep',
     })
+  })
+
+  it('parses a document with one part nested too deep, so that the others can be used', () => {
+    const deep = '['.repeat(MAX_DOCUMENT_DEPTH - 2) + ']'.repeat(MAX_DOCUMENT_DEPTH - 2)
+    const parsed = parseJson(`{"pdus":[{},${deep}]}`, { maxBytes: 100_000, maxDepth: MAX_DOCUMENT_DEPTH })
+    if (parsed.kind !== 'ok') throw new Error(parsed.why)
+    const pdus = (parsed.value as { readonly pdus: readonly JsonValue[] }).pdus
+    expect(pdus.map((pdu) => checkCanonical(pdu))).toEqual([undefined, 'too deep'])
   })
 
   it('never throws', () => {

@@ -5,6 +5,13 @@ import { isJsonObject, without, type JsonObject, type JsonValue } from './json.t
 /** Deepest nesting of arrays and objects that is accepted in one JSON value from outside. */
 export const MAX_JSON_DEPTH = 128
 
+/**
+ * Deepest nesting of a document that carries what many made, such as a transaction or the answer to `/backfill`. It is
+ * far above MAX_JSON_DEPTH, and above what other servers let in, so that one event nested too deep is dropped by
+ * itself and does not spoil the rest. Such a document must not be walked recursively before its parts are checked.
+ */
+export const MAX_DOCUMENT_DEPTH = 10_000
+
 /** Why a value has no canonical form. spec: appendices.md "Canonical JSON" */
 export type CanonicalFailure =
   | 'float'
