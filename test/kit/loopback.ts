@@ -24,6 +24,8 @@ export type Sent = {
 export type LoggedRequest = Sent & {
   /** The status of the answer, or how it failed; `waiting` until either. */
   outcome: number | 'waiting' | 'lost' | 'unreachable' | 'aborted'
+  /** The answer, where the sender got it. */
+  response?: CarrierResponse
 }
 
 export interface Loopback {
@@ -86,6 +88,7 @@ export function createLoopback({ clock }: { readonly clock: Clock }): Loopback {
         const response = await deliver(entry, fateOf(entry))
         signal?.throwIfAborted()
         entry.outcome = response.status
+        entry.response = response
         return response
       } catch (error) {
         const code = error instanceof CarrierError ? error.code : undefined

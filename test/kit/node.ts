@@ -12,8 +12,6 @@ import { createLoopback, type Loopback } from './loopback.ts'
 import { createSeededRandom } from './seeded-random.ts'
 import { createVirtualClock, settled, type VirtualClock } from './virtual-clock.ts'
 
-export { testSigner }
-
 export type TestNodeInit = {
   readonly loopback: Pick<Loopback, 'carrier' | 'connect'>
   readonly clock: Clock
@@ -91,6 +89,7 @@ export async function createTestNode(init: TestNodeInit): Promise<TestNode> {
     rooms: engine.rooms,
     inbound: engine.inbound,
     queries: engine.users.queries,
+    aliases: engine.roomDirectory,
     verifier,
     random,
     clock,

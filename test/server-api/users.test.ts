@@ -1,5 +1,5 @@
 /** Users of two whole nodes: keys, profiles, media and to-device messages, over signed requests. */
-import type { DeviceId, JsonObject, RoomId } from '@plexus/core'
+import type { DeviceId, JsonObject, RoomAlias, RoomId } from '@plexus/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createTestNetwork, type Member, type TestNetwork } from '../kit/node.ts'
 import { createSeededRandom } from '../kit/seeded-random.ts'
@@ -122,9 +122,15 @@ describe('users over federation', { timeout: 30_000 }, () => {
     })
   })
 
-  it('do not know other servers’ aliases', async () => {
-    const answer = alice.node.engine.federation.directory(bob.node.name, `#room:${bob.node.name}`)
-    await expect(answer).rejects.toMatchObject({ remote: { status: 404, errcode: 'M_NOT_FOUND' } })
+  it('find rooms by the aliases that their server gave them', async () => {
+    const alias = `#tea:${bob.node.name}` as RoomAlias
+    await bob.node.engine.roomDirectory.create(alias, roomId, bob.user)
+    const { federation } = alice.node.engine
+    const found = await federation.directory(bob.node.name, alias)
+    expect(found.roomId).toBe(roomId)
+    expect(found.servers.toSorted()).toEqual([alice.node.name, bob.node.name].toSorted())
+    const unknown = federation.directory(bob.node.name, `#coffee:${bob.node.name}`)
+    await expect(unknown).rejects.toMatchObject({ remote: { status: 404, errcode: 'M_NOT_FOUND' } })
   })
 
   describe('to-device messages', () => {

@@ -40,7 +40,8 @@ export function makeMembership(kind: MembershipKind): Endpoint<Services> {
       if (!listed.includes(version.id)) throw incompatible(version.id)
       try {
         const made = await services.rooms.makeMembership(kind, request.origin, room, user, listed)
-        return { json: { room_version: made.roomVersion, event: made.event } }
+        const event = { ...made.event, origin: services.serverName }
+        return { json: { room_version: made.roomVersion, event } }
       } catch (error) {
         if (!(error instanceof RoomError) || error.errcode !== 'M_INCOMPATIBLE_ROOM_VERSION') throw error
         throw incompatible(version.id)

@@ -147,7 +147,7 @@ const CASES: readonly Case[] = [
       raw: get(uri(room.roomId, ALICE)),
       methods: membershipMethods,
       asks: 'rooms.makeMembership',
-      answer: { room_version: '12', event: { kind } },
+      answer: { room_version: '12', event: { kind, origin: bob.name } },
       wrong: [
         ['the user of another server', get(uri(room.roomId, BOB)), 403, 'M_FORBIDDEN'],
         ['a user id that is none', get(uri(room.roomId, 'alice')), 400, 'M_INVALID_PARAM'],
