@@ -78,6 +78,7 @@ export function createFrameReader(): FrameReader {
       return fault === undefined ? { frames } : { frames, fault }
     },
     get buffered() {
+      if (fault !== undefined) return 0
       return headerBytes < FRAME_HEADER_BYTES ? headerBytes : headerBytes + bodyBytes
     },
   }

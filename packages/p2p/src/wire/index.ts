@@ -7,6 +7,8 @@ export {
   decodeNames,
   decodeRegister,
   encodeEntry,
+  encodeNames,
+  encodeRegister,
   RELAY_PROTOCOL,
   RelayFrame,
   RelayRefusal,

@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest'
+import { createVirtualClock } from '../testing/virtual-clock.ts'
+import { createTokenBucket } from './token-bucket.ts'
+
+describe('token bucket', () => {
+  it('gives the burst, then the rate, and never more than the burst', () => {
+    const clock = createVirtualClock()
+    const bucket = createTokenBucket(() => clock.now(), 2, 5)
+    const takeAll = (): number => {
+      let taken = 0
+      while (bucket.take()) taken += 1
+      return taken
+    }
+    expect(takeAll()).toBe(5)
+    clock.advance(1_000)
+    expect(takeAll()).toBe(2)
+    clock.advance(60_000)
+    expect(takeAll()).toBe(5)
+    expect(bucket.take(0)).toBe(true)
+  })
+
+  it('gives nothing for a clock that was set back', () => {
+    let now = 1_000_000
+    const bucket = createTokenBucket(() => now, 1, 1)
+    expect(bucket.take()).toBe(true)
+    now -= 500_000
+    expect(bucket.take()).toBe(false)
+    now += 1_000
+    expect(bucket.take()).toBe(true)
+  })
+})
