@@ -54,6 +54,10 @@ export type NodeApi = {
   /** The words of the recovery phrase, until they are confirmed. */
   readonly phrase: (argument: null) => Promise<string | undefined>
   readonly confirmPhrase: (argument: null) => Promise<void>
+  /** The words in their plain form. @throws with what is wrong with them, for the user */
+  readonly checkPhrase: (typed: string) => Promise<string>
+  /** Opens an export. @throws with words for the user */
+  readonly unseal: (file: { readonly phrase: string; readonly sealed: string }) => Promise<string>
   /** Encrypts an export so that only the recovery phrase opens it. */
   readonly seal: (text: string) => Promise<string>
   /** Secret of the page's libp2p node, made by `generate` at the first start. */

@@ -1,0 +1,228 @@
+/**
+ * The life of a page: is it the one that runs the node, is there an account, and the session.
+ * Invariant: worker, network and matrix-js-sdk exist only while this page holds the Web Lock.
+ */
+import { acquireWebLock } from '@plexus/store/web-lock'
+import type { Session } from '@plexus/engine/ports'
+import { signal, type Signal } from '@preact/signals'
+import type { PageApi } from '../bridge/api.ts'
+import type { AppModel, ImportRequest, Phase } from '../ui/model.ts'
+import { watchAppUpdates, type AppUpdates } from './app-updates.ts'
+import { missingCapabilities } from './capabilities.ts'
+import { loadConfig, type AppConfig } from './config.ts'
+import { createLinks } from './link-state.ts'
+import { localpartOf } from './localpart.ts'
+import type { Network } from './network.ts'
+import { startNodeWorker, type NodeWorker } from './node-worker.ts'
+import { diskFull, startProblem, stoppedProblem } from './problems.ts'
+import type { LiveSession } from './session.ts'
+
+const LOCK = 'plexus'
+const DEVICE_NAME = 'Plexus in a browser'
+
+export type RunningApp = AppModel & {
+  /** Starts; every outcome is a phase. */
+  start(): Promise<void>
+}
+
+/** What exists while this page is the one. */
+type Running = {
+  readonly worker: NodeWorker
+  network?: Network
+  session?: LiveSession
+}
+
+export function createApp(): RunningApp {
+  const phase = signal<Phase>({ kind: 'starting', step: 'Starting' })
+  const updateReady = signal(false)
+  const links = createLinks()
+  let updates: AppUpdates | undefined
+  let running: Running | undefined
+  let waiting: AbortController | undefined
+
+  const stop = (): void => {
+    const { worker, network, session } = running ?? {}
+    running = undefined
+    session?.stop()
+    stopNetwork(network).catch(reportError)
+    worker?.stop('this page is not the one any more')
+  }
+  const lost = (): void => {
+    stop()
+    phase.value = { kind: 'elsewhere', lost: true }
+    waitForLock()
+  }
+  const fail = (problem: Extract<Phase, { kind: 'failed' }>['problem']): void => {
+    stop()
+    phase.value = { kind: 'failed', problem }
+  }
+
+  /** Goes on by itself when the other page is closed. */
+  function waitForLock(): void {
+    waiting = new AbortController()
+    const { signal } = waiting
+    acquireWebLock(LOCK, { signal, onLost: lost }).then(
+      () => lead(),
+      (error: unknown) => {
+        if (!signal.aborted) fail(startProblem(error))
+      },
+    )
+  }
+
+  async function lead(): Promise<void> {
+    phase.value = { kind: 'starting', step: 'Starting your server' }
+    const config = loadConfig()
+    const current: Running = {
+      worker: startNodeWorker(
+        pageApi(() => running, lost, fail),
+        (message) => fail(stoppedProblem(message)),
+      ),
+    }
+    running = current
+    try {
+      const session = await current.worker.node.call('open', null)
+      if (running !== current) return
+      if (session === undefined) {
+        phase.value = { kind: 'welcome' }
+        preload()
+      } else await enter(current, session, await config, phase)
+    } catch (error) {
+      if (running === current) fail(startProblem(error))
+    }
+    updates ??= watchAppUpdates()
+    updates.ready.subscribe((ready) => (updateReady.value = ready))
+  }
+
+  const current = (): Running => {
+    if (running === undefined) throw new Error('Plexus is open in another tab.')
+    return running
+  }
+
+  async function signUp(localpart: string, name: string, phrase: string | undefined): Promise<LiveSession> {
+    const here = current()
+    // Browsers decide by themselves; what they decided is shown in the settings.
+    navigator.storage.persist().catch(reportError)
+    const session = await here.worker.node.call('signUp', { localpart, phrase, deviceName: DEVICE_NAME })
+    const live = await enter(here, session, await loadConfig(), phase)
+    if (name !== '') live.setName(name).catch(reportError)
+    return live
+  }
+
+  async function importAccount({ phrase, file, localpart }: ImportRequest): Promise<void> {
+    const { node } = current().worker
+    const words = await node.call('checkPhrase', phrase)
+    if (file === undefined) {
+      await signUp(localpart, '', words)
+      return
+    }
+    const { parseExport } = await import('./export.ts')
+    const exported = parseExport(await node.call('unseal', { phrase: words, sealed: file }))
+    if (exported === undefined) throw new Error('This file is not an export of Plexus.')
+    const live = await signUp(exported.userId.slice(1).split(':')[0] ?? '', exported.name, words)
+    await live.restore(exported)
+  }
+
+  addEventListener('beforeunload', (event) => {
+    if (running?.session?.busy() === true) event.preventDefault()
+  })
+
+  return {
+    phase,
+    link: links.state,
+    updateReady,
+    async start() {
+      if (!isSecureContext) {
+        phase.value = { kind: 'insecure' }
+        return
+      }
+      const missing = await missingCapabilities()
+      if (missing.length > 0) {
+        phase.value = { kind: 'unsupported', missing }
+        return
+      }
+      links.readAddress()
+      addEventListener('hashchange', () => links.readAddress())
+      if ((await acquireWebLock(LOCK, { onLost: lost })) !== undefined) await lead()
+      else {
+        phase.value = { kind: 'elsewhere', lost: false }
+        waitForLock()
+      }
+    },
+    async createAccount(name) {
+      await signUp(localpartOf(name), name, undefined)
+    },
+    importAccount,
+    useHere() {
+      waiting?.abort()
+      acquireWebLock(LOCK, { steal: true, onLost: lost })
+        .then(() => lead())
+        .catch((error: unknown) => fail(startProblem(error)))
+    },
+    readLink: (text) => links.readText(text),
+    acceptLink: () =>
+      links.accept(async (link, step) => {
+        const live = running?.session
+        if (live === undefined) throw new Error('There is no account yet.')
+        return live.acceptLink(link, step)
+      }),
+    dismissLink: () => links.dismiss(),
+    applyUpdate: () => updates?.apply(),
+  }
+}
+
+async function stopNetwork(network: Network | undefined): Promise<void> {
+  await network?.[Symbol.asyncDispose]()
+}
+
+/** Network and session of an account; the phase becomes `ready`. */
+async function enter(
+  running: Running,
+  session: Session,
+  config: AppConfig,
+  phase: Signal<Phase>,
+): Promise<LiveSession> {
+  const { node } = running.worker
+  if (phase.value.kind === 'starting') phase.value = { kind: 'starting', step: 'Loading encryption' }
+  const [{ startNetwork }, { openSession }] = await Promise.all([
+    import('./network.ts'),
+    import('./session.ts'),
+  ])
+  const network = await startNetwork(node, config)
+  running.network = network
+  const live = await openSession({ node, network, session })
+  running.session = live
+  await node.call('watch', null)
+  phase.value = { kind: 'ready', session: live }
+  return live
+}
+
+/** Fetches what an account needs while the user reads the welcome page. */
+function preload(): void {
+  Promise.all([import('./network.ts'), import('./session.ts')])
+    .then(async ([, { preloadCrypto }]) => preloadCrypto())
+    .catch((error: unknown) => console.info('plexus: not loaded ahead', error))
+}
+
+function pageApi(
+  running: () => Running | undefined,
+  lost: () => void,
+  fail: (problem: Extract<Phase, { kind: 'failed' }>['problem']) => void,
+): PageApi {
+  const network = (): Network => {
+    const found = running()?.network
+    if (found === undefined) throw new Error('the network has not started')
+    return found
+  }
+  return {
+    send: async ({ request, timeoutMs }, signal) =>
+      network().p2p.carrier.send(request, { signal, timeoutMs }),
+    learn: async (addresses) => network().p2p.directory.learn(addresses),
+    ownAddresses: async () => network().p2p.directory.own(),
+    delivered: async (delivery) => running()?.session?.delivered(delivery),
+    wanted: async (names) => running()?.network?.setWanted(names),
+    stopped: async ({ code, message }) => {
+      if (code === 'fenced') lost()
+      else fail(code === 'full' ? diskFull : stoppedProblem(message))
+    },
+  }
+}

@@ -1,0 +1,74 @@
+/** matrix-js-sdk on the node of this browser. The node's store is the only copy, so nothing is kept here. */
+import {
+  ClientEvent,
+  createClient,
+  MemoryStore,
+  PendingEventOrdering,
+  SyncState,
+  type MatrixClient,
+} from 'matrix-js-sdk'
+import type { Logger } from 'matrix-js-sdk/lib/logger.js'
+import type { Session } from '@plexus/engine/ports'
+import { NODE_URL } from './node-fetch.ts'
+
+/** Events of each room in the first sync. */
+const INITIAL_EVENTS = 30
+const POLL_TIMEOUT_MS = 30_000
+
+const nothing = (): void => undefined
+
+/** matrix-js-sdk tells every request; only what may need attention is of interest here. */
+const quiet: Logger = {
+  trace: nothing,
+  debug: nothing,
+  info: nothing,
+  warn: (...parts: unknown[]) => console.warn(...parts),
+  error: (...parts: unknown[]) => console.error(...parts),
+  getChild: () => quiet,
+}
+
+/** A client whose crypto is ready, not syncing yet. */
+export async function openClient(session: Session, nodeFetch: typeof fetch): Promise<MatrixClient> {
+  const client = createClient({
+    baseUrl: NODE_URL,
+    userId: session.userId,
+    deviceId: session.deviceId,
+    accessToken: session.accessToken,
+    fetchFn: nodeFetch,
+    store: new MemoryStore(),
+    logger: quiet,
+    disableVoip: true,
+  })
+  await client.initRustCrypto()
+  return client
+}
+
+/** Resolves after the first sync, from which on the rooms are complete. */
+export async function startClient(client: MatrixClient): Promise<void> {
+  const prepared = new Promise<void>((resolve) => {
+    const look = (state: SyncState): void => {
+      if (state !== SyncState.Prepared && state !== SyncState.Syncing) return
+      client.off(ClientEvent.Sync, look)
+      resolve()
+    }
+    client.on(ClientEvent.Sync, look)
+  })
+  await client.startClient({
+    initialSyncLimit: INITIAL_EVENTS,
+    lazyLoadMembers: true,
+    pollTimeout: POLL_TIMEOUT_MS,
+    disablePresence: true,
+    // The end of the timeline is what the node ordered; what it has not taken yet stands after it.
+    pendingEventOrdering: PendingEventOrdering.Detached,
+  })
+  await prepared
+}
+
+/** Makes the cross-signing keys of a new account, so that its devices can be told from strangers'. */
+export async function makeCrossSigning(client: MatrixClient): Promise<void> {
+  const crypto = client.getCrypto()
+  if (crypto === undefined || (await crypto.isCrossSigningReady())) return
+  await crypto.bootstrapCrossSigning({
+    authUploadDeviceSigningKeys: async (makeRequest) => makeRequest(null),
+  })
+}

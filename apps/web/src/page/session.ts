@@ -1,0 +1,357 @@
+/** A signed-in account on matrix-js-sdk, the node and the network, as the user interface sees it. */
+import { serverOf, parseRoomId, parseUserId, type ServerName } from '@plexus/core'
+import type { Delivery, InviteLink, Session } from '@plexus/engine/ports'
+import { batch, computed, effect, signal } from '@preact/signals'
+import { initAsync } from '@matrix-org/matrix-sdk-crypto-wasm'
+import { KnownMembership, Preset, RoomEvent, Visibility, type MatrixClient, type Room } from 'matrix-js-sdk'
+import type { NodeApi } from '../bridge/api.ts'
+import type { Bridge } from '../bridge/bridge.ts'
+import type { InviteSummary, MadeInvite, Me, RoomSummary, SessionModel, StorageView } from '../ui/model.ts'
+import { createBatch } from './batch.ts'
+import { createDeliveries } from './deliveries.ts'
+import { exportText, type AccountExport } from './export.ts'
+import { encodeInvite } from './invite-link.ts'
+import { makeCrossSigning, openClient, startClient } from './matrix-client.ts'
+import type { Network } from './network.ts'
+import { networkStatus, peerViews } from './network-view.ts'
+import { createNodeFetch } from './node-fetch.ts'
+import { askNotifications, notifyAbout, notificationState } from './notifications.ts'
+import { createRoomModel, type LiveRoom } from './room-model.ts'
+import { watchClient } from './session-events.ts'
+import { summaryOf } from './summary.ts'
+
+/** The screen follows the rooms at most this often. */
+const REFRESH_MS = 16
+const LINK_LIFETIME_MS = 7 * 24 * 3_600_000
+/** How long an ordinary invite may take to come once a link was exchanged. */
+const INVITE_WAIT_MS = 20_000
+const WAITING_MS = 150
+
+export type SessionDeps = {
+  readonly node: Bridge<NodeApi>
+  readonly network: Network
+  readonly session: Session
+}
+
+export type LiveSession = SessionModel & {
+  readonly client: MatrixClient
+  /** The node told how far an event has got. */
+  delivered(delivery: Delivery): void
+  /** Exchanges a link for an invite and accepts it; answers with the room. */
+  acceptLink(link: InviteLink, step: (words: string) => void): Promise<string>
+  /** Takes over rooms and message keys of an export. */
+  restore(exported: AccountExport): Promise<void>
+  /** Unsent messages or files: closing the page would lose or delay them. */
+  readonly busy: () => boolean
+  stop(): void
+}
+
+export async function openSession(deps: SessionDeps): Promise<LiveSession> {
+  const { node, network, session } = deps
+  const nodeFetch = createNodeFetch(node)
+  const client = await openClient(session, nodeFetch)
+  const media = { fetch: nodeFetch, accessToken: session.accessToken }
+  const models = new Map<string, LiveRoom>()
+  const dirty = new Set<string>()
+  /** Rooms whose link is being accepted: their invite is not asked about again. */
+  const joining = signal<readonly string[]>([])
+  const me = signal<Me>({
+    userId: session.userId,
+    name: session.userId.slice(1).split(':')[0] ?? '',
+    server: serverOf(session.userId),
+  })
+  const synced = signal(false)
+  const rooms = signal<readonly RoomSummary[]>([])
+  const allInvites = signal<readonly InviteSummary[]>([])
+  const waiting = signal(0)
+  const storage = signal<StorageView>({ persistent: undefined, usedBytes: undefined, quotaBytes: undefined })
+  const phraseUnconfirmed = signal((await node.call('phrase', null)) !== undefined)
+  const notifications = signal(notificationState())
+  const deliveries = createDeliveries(node, (roomId) => touch(roomId))
+  const summaries = new Map<string, RoomSummary>()
+
+  const refresh = createBatch(() => {
+    const changed = [...dirty]
+    dirty.clear()
+    batch(() => {
+      for (const roomId of changed) {
+        models.get(roomId)?.refresh()
+        const room = client.getRoom(roomId)
+        if (room?.getMyMembership() === KnownMembership.Join)
+          summaries.set(roomId, summaryOf(room, session.userId))
+        else summaries.delete(roomId)
+        if (room?.getMyMembership() !== KnownMembership.Join) models.delete(roomId)
+      }
+      rooms.value = [...summaries.values()].toSorted((a, b) => (b.last?.time ?? 0) - (a.last?.time ?? 0))
+      allInvites.value = client
+        .getRooms()
+        .filter(isInvite)
+        .map((room) => inviteOf(room, session.userId))
+      const user = client.getUser(session.userId)
+      if (user?.displayName !== undefined) me.value = { ...me.value, name: user.displayName }
+    })
+  }, REFRESH_MS)
+
+  function touch(roomId: string): void {
+    dirty.add(roomId)
+    refresh.touch()
+  }
+
+  const countWaiting = createBatch(() => {
+    node.call('waiting', null).then(
+      (count) => (waiting.value = count),
+      (error: unknown) => console.debug('plexus: the waiting messages were not counted', error),
+    )
+  }, WAITING_MS)
+
+  const stopWatching = watchClient(client, {
+    touch,
+    sent: () => countWaiting.touch(),
+    arrived: (event, room) => notifyAbout(event, room, session.userId),
+  })
+  const stopEffect = effect(() => {
+    void network.status.value
+    countWaiting.touch()
+  })
+
+  const readStorage = async (): Promise<void> => {
+    const { usage, quota } = await navigator.storage.estimate()
+    storage.value = { persistent: await navigator.storage.persisted(), usedBytes: usage, quotaBytes: quota }
+  }
+
+  async function makeInvite(id: string): Promise<MadeInvite> {
+    const roomId = parseRoomId(id)
+    if (roomId === undefined) throw new Error('This room has no valid id.')
+    const link = await node.call('createInvite', { roomId, as: session.userId })
+    const named = { ...link, ...roomNameOf(client.getRoom(id)) }
+    return {
+      url: `${location.origin}${location.pathname}${encodeInvite(named)}`,
+      expires: Date.now() + LINK_LIFETIME_MS,
+      reachable: link.multiaddrs.length > 0,
+    }
+  }
+
+  async function join(roomId: string, via: readonly string[]): Promise<void> {
+    await client.joinRoom(roomId, { viaServers: [...via] })
+    await untilMembership(client, roomId, KnownMembership.Join)
+    touch(roomId)
+  }
+
+  async function acceptLink(link: InviteLink, step: (words: string) => void): Promise<string> {
+    const { roomId } = link
+    if (client.getRoom(roomId)?.getMyMembership() === KnownMembership.Join) return roomId
+    joining.value = [...joining.value, roomId]
+    try {
+      network.alsoWant(serverOf(link.inviter))
+      if (client.getRoom(roomId)?.getMyMembership() !== KnownMembership.Invite) {
+        step('Looking for the person who invited you')
+        await node.call('openInvite', { link, as: session.userId })
+        step('Waiting for the invitation')
+        await untilMembership(client, roomId, KnownMembership.Invite)
+      }
+      step('Joining the room')
+      await join(roomId, [serverOf(link.inviter)])
+      return roomId
+    } finally {
+      joining.value = joining.value.filter((each) => each !== roomId)
+    }
+  }
+
+  const namesAt = (server: ServerName): readonly string[] => {
+    const names = new Set<string>()
+    for (const room of client.getRooms()) {
+      for (const member of room.getJoinedMembers()) {
+        if (member.userId.endsWith(`:${server}`)) names.add(member.name)
+      }
+    }
+    return [...names]
+  }
+
+  start().catch(reportError)
+  async function start(): Promise<void> {
+    await startClient(client)
+    for (const room of client.getRooms()) touch(room.roomId)
+    const { displayname } = await client
+      .getProfileInfo(session.userId)
+      .catch(() => ({ displayname: undefined }))
+    if (displayname !== undefined) me.value = { ...me.value, name: displayname }
+    synced.value = true
+    await readStorage()
+    await makeCrossSigning(client)
+  }
+
+  return {
+    client,
+    me,
+    synced,
+    rooms,
+    invites: computed(() => allInvites.value.filter(({ roomId }) => !joining.value.includes(roomId))),
+    network: computed(() => ({ status: networkStatus(network.status.value), waiting: waiting.value })),
+    peers: computed(() => {
+      // Names come from the rooms.
+      void rooms.value
+      return peerViews(network.status.value, network.wanted.value, namesAt)
+    }),
+    storage,
+    phraseUnconfirmed,
+    notifications,
+    room(roomId) {
+      const known = models.get(roomId)
+      if (known !== undefined) return known
+      const room = client.getRoom(roomId)
+      if (room?.getMyMembership() !== KnownMembership.Join) return undefined
+      const model = createRoomModel({ client, room, deliveries, media, makeInvite })
+      models.set(roomId, model)
+      return model
+    },
+    async createRoom({ name, encrypted }) {
+      const { room_id: roomId } = await client.createRoom({
+        ...(name === '' ? {} : { name }),
+        preset: Preset.PrivateChat,
+        visibility: Visibility.Private,
+        initial_state: encrypted ? [ENCRYPTION] : [],
+      })
+      await untilMembership(client, roomId, KnownMembership.Join)
+      touch(roomId)
+      await untilListed(rooms, roomId)
+      return roomId
+    },
+    async acceptInvite(roomId) {
+      askOnce(notifications)
+      const inviter = parseUserId(
+        allInvites.value.find((invite) => invite.roomId === roomId)?.inviterId ?? '',
+      )
+      await join(roomId, inviter === undefined ? [] : [serverOf(inviter)])
+      await untilListed(rooms, roomId)
+    },
+    async refuseInvite(roomId) {
+      await client.leave(roomId)
+    },
+    async setName(name) {
+      await client.setDisplayName(name)
+      me.value = { ...me.value, name }
+    },
+    phrase: () => node.call('phrase', null),
+    async confirmPhrase() {
+      await node.call('confirmPhrase', null)
+      phraseUnconfirmed.value = false
+    },
+    async exportAccount() {
+      const text = await node.call('seal', await exportText(client, me.value))
+      return { name: `${me.value.name.replaceAll(/[^\p{L}\p{N}-]+/gu, '-') || 'account'}.plexus`, text }
+    },
+    async askPersistence() {
+      await navigator.storage.persist()
+      await readStorage()
+    },
+    async askNotifications() {
+      notifications.value = await askNotifications()
+    },
+    delivered(delivery) {
+      deliveries.told(delivery)
+      countWaiting.touch()
+    },
+    async acceptLink(link, step) {
+      askOnce(notifications)
+      const roomId = await acceptLink(link, step)
+      await untilListed(rooms, roomId)
+      return roomId
+    },
+    async restore({ rooms: exported, roomKeys }) {
+      await client.getCrypto()?.importRoomKeysAsJson(roomKeys)
+      for (const { roomId, vias } of exported) {
+        // One room whose members are away does not keep the others.
+        client
+          .joinRoom(roomId, { viaServers: [...vias] })
+          .catch((error: unknown) => console.warn('plexus: a room was not joined again', error))
+      }
+    },
+    busy: () =>
+      waiting.value > 0 || client.getRooms().some(hasUnsent) || [...models.values()].some(isUploading),
+    stop() {
+      refresh.stop()
+      countWaiting.stop()
+      stopWatching()
+      stopEffect()
+      client.stopClient()
+    },
+  }
+}
+
+/** Fetches and compiles the crypto module before it is needed. */
+export async function preloadCrypto(): Promise<void> {
+  await initAsync()
+}
+
+/** spec: client-server-api, modules/end_to_end_encryption "m.room.encryption" */
+const ENCRYPTION = {
+  type: 'm.room.encryption',
+  state_key: '',
+  content: { algorithm: 'm.megolm.v1.aes-sha2' },
+} as const
+
+function isInvite(room: Room): boolean {
+  return room.getMyMembership() === KnownMembership.Invite.valueOf()
+}
+
+function inviteOf(room: Room, me: string): InviteSummary {
+  const inviterId = room.getMember(me)?.events.member?.getSender() ?? ''
+  return {
+    roomId: room.roomId,
+    name: room.name,
+    inviter: room.getMember(inviterId)?.name ?? inviterId,
+    inviterId,
+    encrypted: room.hasEncryptionStateEvent(),
+  }
+}
+
+function roomNameOf(room: Room | null): { readonly roomName?: string } {
+  return room === null ? {} : { roomName: room.name }
+}
+
+function hasUnsent(room: Room): boolean {
+  return room.getPendingEvents().length > 0
+}
+
+function isUploading(model: LiveRoom): boolean {
+  return model.uploads.value.length > 0
+}
+
+/** The first accepted invitation is when one learns what notifications are good for. */
+function askOnce(notifications: { value: NotificationPermission | 'unsupported' }): void {
+  if (notifications.value !== 'default') return
+  askNotifications()
+    .then((state) => (notifications.value = state))
+    .catch((error: unknown) => console.info('plexus: notifications were not asked for', error))
+}
+
+/** Resolves when the list on the screen has the room. */
+function untilListed(rooms: { value: readonly RoomSummary[] }, roomId: string): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = effect(() => {
+      if (!rooms.value.some((room) => room.roomId === roomId)) return
+      queueMicrotask(() => stop())
+      resolve()
+    })
+  })
+}
+
+async function untilMembership(client: MatrixClient, roomId: string, wanted: KnownMembership): Promise<void> {
+  const is = (): boolean => client.getRoom(roomId)?.getMyMembership() === wanted
+  if (is()) return
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const timer = setTimeout(
+    () => reject(new Error('The room did not answer in time. Try again.')),
+    INVITE_WAIT_MS,
+  )
+  const look = (room: Room): void => {
+    if (room.roomId === roomId && is()) resolve()
+  }
+  client.on(RoomEvent.MyMembership, look)
+  try {
+    await promise
+  } finally {
+    clearTimeout(timer)
+    client.off(RoomEvent.MyMembership, look)
+  }
+}

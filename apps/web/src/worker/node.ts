@@ -1,0 +1,157 @@
+/** The node of this browser: store, engine and both APIs in a worker. The page beside it has the network. */
+import { createClientApi, type ClientApi } from '@plexus/client-api'
+import { createEngine, createSigner, createVerifier, type Engine } from '@plexus/engine'
+import type { Carrier, Directory, InboundHandler, Session } from '@plexus/engine/ports'
+import { createFederation, createServerApi } from '@plexus/server-api'
+import { openBrowserBlobs } from '@plexus/store/blobs-browser'
+import { openIdbStore } from '@plexus/store/idb'
+import { createBridge, type Bridge } from '../bridge/bridge.ts'
+import type { NodeApi, PageApi, WireRequest, WireResponse } from '../bridge/api.ts'
+import { clock, log, random } from '../shared/platform.ts'
+import { checkPhrase, openKeyStore, unsealText, type Identity, type KeyStore } from './key-store.ts'
+import { watchWanted } from './wanted.ts'
+
+const STORE = 'plexus'
+const BLOBS = 'plexus-media'
+const KEY_ID = 'ed25519:0'
+const SOFTWARE = { name: 'Plexus', version: '0.1.0' }
+/** Where requests without an address of their own seem to go. */
+const BASE = 'http://node.invalid'
+
+/** All that exists once there is an account. */
+type Node = {
+  readonly engine: Engine
+  readonly clientApi: ClientApi
+  readonly serverApi: InboundHandler
+  readonly stop: () => void
+}
+
+declare const self: DedicatedWorkerGlobalScope
+
+async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Node> {
+  const { subtle } = crypto
+  const store = await openIdbStore(STORE)
+  const blobs = await openBrowserBlobs(BLOBS)
+  const signer = createSigner(subtle, { name: identity.name, keyId: KEY_ID, privateKey: identity.privateKey })
+  const verifier = createVerifier(subtle)
+  const carrier: Carrier = {
+    send: (request, { timeoutMs, signal }) =>
+      page.call('send', { request, timeoutMs }, signal === undefined ? {} : { signal }),
+  }
+  const directory: Directory = {
+    learn: (addresses) => page.call('learn', addresses),
+    own: () => page.call('ownAddresses', null),
+  }
+  const federation = (incarnation: string): ReturnType<typeof createFederation> =>
+    createFederation({ carrier, signer, clock }, { incarnation })
+  const engine = await createEngine(
+    { store, blobs, federation, directory, signer, verifier, clock, random, log },
+    { users: { maxAccounts: 1 } },
+  )
+  const { rooms, inbound, serverName } = engine
+  const serverApi = createServerApi({
+    serverName,
+    rooms,
+    inbound,
+    queries: engine.users.queries,
+    verifier,
+    random,
+    clock,
+    log,
+    software: SOFTWARE,
+  })
+  const stop = engine.committer.onFailure(({ code, message }) => {
+    if (code === 'closed') return
+    page.call('stopped', { code, message }).catch(ignoreClosed)
+  })
+  return { engine, clientApi: createClientApi(engine), serverApi, stop }
+}
+
+/** The page is gone, so nobody is there to be told. */
+function ignoreClosed(error: unknown): void {
+  log.log('debug', 'the page was not told', { error: String(error) })
+}
+
+async function answer(api: ClientApi, request: WireRequest, signal: AbortSignal): Promise<WireResponse> {
+  const { method, path, headers, body } = request
+  const init: RequestInit = { method, headers: headers.map(([name, value]) => [name, value]), signal }
+  if (body !== undefined) init.body = typeof body === 'string' ? body : new Uint8Array(body)
+  const response = await api(new Request(BASE + path, init))
+  return {
+    status: response.status,
+    headers: [...response.headers],
+    body: new Uint8Array(await response.arrayBuffer()),
+  }
+}
+
+function main(): void {
+  let keys: Promise<KeyStore> | undefined
+  let node: Promise<Node> | undefined
+  const keyStore = (): Promise<KeyStore> => (keys ??= openKeyStore())
+  const running = async (): Promise<Node> => {
+    if (node === undefined) throw new Error('there is no account yet')
+    return node
+  }
+  const start = (identity: Identity): Promise<Node> => {
+    node ??= startNode(identity, page)
+    // A start that failed may be tried again.
+    node.catch(() => {
+      node = undefined
+    })
+    return node
+  }
+
+  const api: NodeApi = {
+    async open() {
+      const identity = await (await keyStore()).identity()
+      if (identity === undefined) return undefined
+      const { engine } = await start(identity)
+      return engine.control.session()
+    },
+    async signUp({ localpart, phrase, deviceName }): Promise<Session> {
+      const identity = await (await keyStore()).makeIdentity(phrase)
+      const { engine } = await start(identity)
+      if (engine.serverName !== identity.name) throw new Error('Reload the page, then import again.')
+      const { control } = engine
+      return (await control.session()) ?? control.createAccount(localpart, deviceName)
+    },
+    fetch: async (request, signal) => answer((await running()).clientApi, request, signal),
+    inbound: async (request) => (await running()).serverApi(request),
+    async watch() {
+      const { engine } = await running()
+      const session = await engine.control.session()
+      if (session === undefined) throw new Error('there is no account yet')
+      await engine.control.watchDeliveries((delivery) => {
+        page.call('delivered', delivery).catch(ignoreClosed)
+      })
+      watchWanted(engine, session.userId, (names) => {
+        page.call('wanted', names).catch(ignoreClosed)
+      })
+      await engine.resume()
+    },
+    delivery: async ({ roomId, eventId }) => (await running()).engine.control.delivery(roomId, eventId),
+    waiting: async () => (await running()).engine.control.waiting(),
+    createInvite: async ({ roomId, as }) => (await running()).engine.control.createInvite(roomId, as),
+    openInvite: async ({ link, as }) => (await running()).engine.control.openInvite(link, as),
+    certify: async (peerId) => (await running()).engine.control.certify(peerId),
+    peerAppeared: async (name) => (await running()).engine.control.peerAppeared(name),
+    phrase: async () => (await keyStore()).phrase(),
+    confirmPhrase: async () => (await keyStore()).confirmPhrase(),
+    checkPhrase: async (typed) => checkPhrase(typed),
+    unseal: async ({ phrase, sealed }) => unsealText(phrase, sealed),
+    seal: async (text) => JSON.stringify(await (await keyStore()).seal(text)),
+    transportKey: async (generated) => (await keyStore()).transportKey(generated),
+    recall: async (name) => (await keyStore()).recall(name),
+    remember: async ({ name, text }) => (await keyStore()).remember(name, text),
+    async close() {
+      const open = await node
+      open?.stop()
+      await open?.engine.close()
+      const opened = await keys
+      opened?.close()
+    },
+  }
+  const page = createBridge<PageApi>(self, api)
+}
+
+main()
