@@ -26,7 +26,12 @@ export interface Store {
   /** The values in the order of `keys`. */
   getMany(map: string, keys: readonly string[]): Promise<readonly (string | undefined)[]>
   /** Entries with `lo <= key < hi`, in key order (`reverse`: from the top); empty when there are none. */
-  range(map: string, lo: string, hi: string, options?: RangeOptions): Promise<readonly (readonly [string, string])[]>
+  range(
+    map: string,
+    lo: string,
+    hi: string,
+    options?: RangeOptions,
+  ): Promise<readonly (readonly [string, string])[]>
   /**
    * Applies all writes or none; later writes of one key win. After it returned, nothing of it is lost.
    * @throws StoreError `fenced` when another owner took over (for good), `full` when there is no room (try later),
@@ -82,7 +87,10 @@ export interface Carrier {
    * Resolves with the destination's answer, whatever its status.
    * @throws CarrierError when no answer came; the request may or may not have been processed.
    */
-  send(request: EnvelopedRequest, options: { signal?: AbortSignal; timeoutMs: number }): Promise<CarrierResponse>
+  send(
+    request: EnvelopedRequest,
+    options: { signal?: AbortSignal; timeoutMs: number },
+  ): Promise<CarrierResponse>
 }
 
 /** `unreachable`: not delivered; `timeout`: unknown; `refused`: the other side spoke nonsense or broke a bound. */
@@ -163,7 +171,13 @@ export interface Federation {
     event: JsonObject,
     options?: CallOptions,
   ): Promise<{ state: readonly JsonObject[]; authChain: readonly JsonObject[]; event?: JsonObject }>
-  sendLeave(destination: ServerName, roomId: RoomId, eventId: EventId, event: JsonObject, options?: CallOptions): Promise<void>
+  sendLeave(
+    destination: ServerName,
+    roomId: RoomId,
+    eventId: EventId,
+    event: JsonObject,
+    options?: CallOptions,
+  ): Promise<void>
   /** PUT /v2/invite: answers with the event co-signed by the destination. */
   invite(
     destination: ServerName,
@@ -172,7 +186,12 @@ export interface Federation {
     invite: { roomVersion: string; event: JsonObject; inviteRoomState: readonly JsonObject[] },
     options?: CallOptions,
   ): Promise<{ event: JsonObject }>
-  exchangeThirdPartyInvite(destination: ServerName, roomId: RoomId, event: JsonObject, options?: CallOptions): Promise<void>
+  exchangeThirdPartyInvite(
+    destination: ServerName,
+    roomId: RoomId,
+    event: JsonObject,
+    options?: CallOptions,
+  ): Promise<void>
   getMissingEvents(
     destination: ServerName,
     roomId: RoomId,
@@ -186,7 +205,11 @@ export interface Federation {
     limit: number,
     options?: CallOptions,
   ): Promise<{ pdus: readonly JsonObject[] }>
-  event(destination: ServerName, eventId: EventId, options?: CallOptions): Promise<{ pdus: readonly JsonObject[] }>
+  event(
+    destination: ServerName,
+    eventId: EventId,
+    options?: CallOptions,
+  ): Promise<{ pdus: readonly JsonObject[] }>
   state(
     destination: ServerName,
     roomId: RoomId,
@@ -199,7 +222,12 @@ export interface Federation {
     eventId: EventId,
     options?: CallOptions,
   ): Promise<{ pduIds: readonly EventId[]; authChainIds: readonly EventId[] }>
-  profile(destination: ServerName, userId: UserId, field: string | undefined, options?: CallOptions): Promise<JsonObject>
+  profile(
+    destination: ServerName,
+    userId: UserId,
+    field: string | undefined,
+    options?: CallOptions,
+  ): Promise<JsonObject>
   directory(
     destination: ServerName,
     alias: string,
@@ -208,7 +236,11 @@ export interface Federation {
   /** GET /user/devices/{userId}. */
   userDevices(destination: ServerName, userId: UserId, options?: CallOptions): Promise<JsonObject>
   /** POST /user/keys/query. */
-  queryKeys(destination: ServerName, deviceKeys: Readonly<Record<string, readonly string[]>>, options?: CallOptions): Promise<JsonObject>
+  queryKeys(
+    destination: ServerName,
+    deviceKeys: Readonly<Record<string, readonly string[]>>,
+    options?: CallOptions,
+  ): Promise<JsonObject>
   /** POST /user/keys/claim. */
   claimKeys(
     destination: ServerName,
@@ -235,7 +267,11 @@ export interface Signer {
   sign(bytes: Uint8Array): Promise<Uint8Array>
 }
 
-export type SignatureCheck = { readonly publicKey: Uint8Array; readonly message: Uint8Array; readonly signature: Uint8Array }
+export type SignatureCheck = {
+  readonly publicKey: Uint8Array
+  readonly message: Uint8Array
+  readonly signature: Uint8Array
+}
 
 /** Checks Ed25519 signatures; every adapter gives equal answers for the cases of `test/vectors/ed25519.json`. */
 export interface Verifier {
@@ -258,13 +294,22 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
 /** Structured log; `fields` never hold secrets, tokens, keys or message text. */
 export interface Log {
-  log(level: LogLevel, message: string, fields?: Readonly<Record<string, string | number | boolean | undefined>>): void
+  log(
+    level: LogLevel,
+    message: string,
+    fields?: Readonly<Record<string, string | number | boolean | undefined>>,
+  ): void
 }
 
 // --- What a user interface needs beyond the Client-Server API ---------------------------------------------------
 
 /** How far an event of ours has got: `delivered` of `members`, the nodes of the other joined members. */
-export type Delivery = { readonly eventId: EventId; readonly roomId: RoomId; readonly delivered: number; readonly members: number }
+export type Delivery = {
+  readonly eventId: EventId
+  readonly roomId: RoomId
+  readonly delivered: number
+  readonly members: number
+}
 
 export type Session = { readonly userId: UserId; readonly deviceId: string; readonly accessToken: string }
 
