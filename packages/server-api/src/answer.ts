@@ -36,7 +36,7 @@ export function statusOf(errcode: string): number {
 
 const encoder = new TextEncoder()
 
-export function jsonResponse(status: number, body: JsonObject): CarrierResponse {
+function jsonResponse(status: number, body: JsonObject): CarrierResponse {
   return { status, contentType: 'application/json', body: encoder.encode(JSON.stringify(body)) }
 }
 

@@ -7,8 +7,11 @@ import {
   ENVELOPE_LIFETIME_MS,
   MAX_ALIAS_SERVERS,
   MAX_ERROR_LENGTH,
+  MAX_HISTORY_ANSWER_BYTES,
   MAX_HISTORY_EVENTS,
+  MAX_KEYS_ANSWER_BYTES,
   MAX_SMALL_ANSWER_BYTES,
+  MAX_STATE_ANSWER_BYTES,
   MAX_STATE_EVENTS,
 } from './bounds.ts'
 import { createFederation } from './federation.ts'
@@ -287,11 +290,16 @@ describe('createFederation', () => {
     expect(remote.error.length).toBeLessThanOrEqual(MAX_ERROR_LENGTH)
   })
 
-  it('refuses an answer beyond its size', async () => {
-    const answer = jsonAnswer({ displayname: 'x'.repeat(MAX_SMALL_ANSWER_BYTES) })
-    expect(await outcomeOf(client(answer).profile(bob.name, BOB, undefined))).toMatchObject({
-      code: 'refused',
-    })
+  it.each<[string, number, (federation: Federation) => Promise<unknown>]>([
+    ['a profile', MAX_SMALL_ANSWER_BYTES, (f) => f.profile(bob.name, BOB, undefined)],
+    ['keys', MAX_KEYS_ANSWER_BYTES, (f) => f.queryKeys(bob.name, {})],
+    ['history', MAX_HISTORY_ANSWER_BYTES, (f) => f.backfill(bob.name, ROOM, [EVENT], 1)],
+    ['state', MAX_STATE_ANSWER_BYTES, (f) => f.state(bob.name, ROOM, EVENT)],
+  ])('refuses %s beyond %i bytes', async (_, maxBytes, call) => {
+    const body = new Uint8Array(maxBytes + 1).fill(0x20)
+    const answer = { status: 200, contentType: 'application/json', body }
+    const error = { code: 'refused', message: 'the answer is too large' }
+    expect(await outcomeOf(call(client(answer)))).toMatchObject(error)
   })
 
   it('encloses each request with a rising expiry, the incarnation, and the sequence where there is one', async () => {

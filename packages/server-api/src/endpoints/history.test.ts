@@ -1,7 +1,9 @@
 /** Events and history: what a server in the room gets, and what others do not. */
+import type { EventId } from '@plexus/core'
 import { eventIdOf } from '@plexus/core'
+import type { Rooms } from '@plexus/engine'
 import { describe, expect, it } from 'vitest'
-import { MAX_HISTORY_EVENTS, MAX_QUERIED_EVENTS } from '../bounds.ts'
+import { MAX_HISTORY_EVENTS, MAX_QUERIED_EVENTS, MAX_STATE_EVENTS } from '../bounds.ts'
 import { START, type FakeMethods } from '../testing/fixtures.ts'
 import {
   anEvent,
@@ -225,5 +227,23 @@ describe('event_auth', () => {
     for (const id of expected) for (const next of room.view.get(id)?.pdu.auth_events ?? []) expected.add(next)
     expect(expected.size).toBeGreaterThan(0)
     expect(new Set(ids)).toEqual(expected)
+  })
+
+  it('gives up on a chain without an end', async () => {
+    let made = 0
+    const endless = async (id: EventId) => ({
+      ...(await rooms.event?.(anEvent)),
+      id,
+      roomId: room.roomId,
+      pdu: { auth_events: Array.from({ length: 10 }, () => `$${(made += 1)}`) },
+    })
+    const fake = {
+      ...rooms,
+      event: endless,
+      events: (ids: readonly EventId[]) => Promise.all(ids.map(endless)),
+    } as unknown as Partial<Rooms>
+    const { status } = await ask({ rooms: fake }, get(`${V1}/event_auth/${ROOM}/${enc(anEvent)}`))
+    expect(status).toBe(500)
+    expect(made).toBeLessThan(MAX_STATE_EVENTS * 20)
   })
 })

@@ -24,7 +24,7 @@ export function testSigner(seed: number): Signer {
   return { name, keyId: 'ed25519:1', sign: async (bytes) => ed25519.sign(bytes, secret) }
 }
 
-export const testVerifier: Verifier = {
+const testVerifier: Verifier = {
   verify: async (checks) =>
     checks.map(({ publicKey, message, signature }) => verifyEd25519(publicKey, message, signature)),
 }
