@@ -6,12 +6,12 @@ import type { ServerName } from '@plexus/core'
 import { decodeBase64 } from '@plexus/core'
 import {
   envelopeBytes,
+  hashOfRequestBytes,
   keyOfName,
   MAX_CLOCK_SKEW_MS,
   parseEnvelope,
   parseSignedRequest,
   requestBytes,
-  requestHash,
   type Envelope,
   type SignedRequest,
 } from '@plexus/core/names'
@@ -44,7 +44,8 @@ export async function authenticate(
   checkTime(envelope, clock.now())
   const message = requestBytes(request)
   if (message.length > MAX_REQUEST_BYTES) throw new ApiError(413, 'M_TOO_LARGE', 'the request is too large')
-  if (envelope.requestHash !== requestHash(request)) throw unauthorized('the envelope is of another request')
+  if (envelope.requestHash !== hashOfRequestBytes(message))
+    throw unauthorized('the envelope is of another request')
   const checks = [
     { publicKey, message, signature: signatureOf(onlySignature(request)) },
     { publicKey, message: envelopeBytes(envelope), signature: signatureOf(enveloped.signature) },

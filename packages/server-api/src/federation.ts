@@ -1,7 +1,7 @@
 /** Asks other servers: signs, sends by a carrier, and parses what comes back. */
 import type { JsonObject, JsonValue, ServerName } from '@plexus/core'
 import { encodeBase64, isJsonObject, parseJson } from '@plexus/core'
-import { envelopeBytes, MAX_CLOCK_SKEW_MS, requestBytes, requestHash } from '@plexus/core/names'
+import { envelopeBytes, hashOfRequestBytes, MAX_CLOCK_SKEW_MS, requestBytes } from '@plexus/core/names'
 import type {
   CallOptions,
   Carrier,
@@ -154,12 +154,10 @@ function createEncloser(
   }
   return async ({ sequence, ...target }) => {
     const unsigned = { ...target, origin: signer.name }
-    const fields = { requestHash: requestHash(unsigned), incarnation, expires: nextExpiry() }
+    const bytes = requestBytes(unsigned)
+    const fields = { requestHash: hashOfRequestBytes(bytes), incarnation, expires: nextExpiry() }
     const envelope = sequence === undefined ? fields : { ...fields, sequence }
-    const [own, around] = await Promise.all([
-      signer.sign(requestBytes(unsigned)),
-      signer.sign(envelopeBytes(envelope)),
-    ])
+    const [own, around] = await Promise.all([signer.sign(bytes), signer.sign(envelopeBytes(envelope))])
     const signatures = { [signer.name]: { [signer.keyId]: encodeBase64(own) } }
     return { request: { ...unsigned, signatures }, envelope, signature: encodeBase64(around) }
   }

@@ -40,7 +40,12 @@ export function requestBytes(request: Omit<SignedRequest, 'signatures'>): Uint8A
 
 /** SHA-256 of `requestBytes`, URL-safe unpadded base64. */
 export function requestHash(request: Omit<SignedRequest, 'signatures'>): string {
-  return encodeBase64Url(sha256(requestBytes(request)))
+  return hashOfRequestBytes(requestBytes(request))
+}
+
+/** As `requestHash`, for who has the bytes already. */
+export function hashOfRequestBytes(bytes: Uint8Array): string {
+  return encodeBase64Url(sha256(bytes))
 }
 
 /** Shape only: the signature is the caller's to check. Signatures of others than the origin are refused. */
