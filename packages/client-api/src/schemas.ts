@@ -1,5 +1,6 @@
 /** Schemas that many endpoints share. */
 import {
+  checkCanonical,
   isJsonObject,
   parseEventId,
   parseRoomAlias,
@@ -30,6 +31,12 @@ export const serverName: Schema<ServerName> = id(parseServerName, 'server name')
 export const jsonObject: Schema<JsonObject> = v.custom<JsonObject>(
   (value) => isJsonObject(value as JsonValue),
   'must be an object',
+)
+
+/** What can be signed as the content of an event. spec: appendices.md "Canonical JSON" */
+export const eventContent: Schema<JsonObject> = v.custom<JsonObject>(
+  (value) => isJsonObject(value as JsonValue) && checkCanonical(value as JsonValue) === undefined,
+  'must be an object with whole numbers and valid Unicode only',
 )
 
 /** Longest string of a name, such as an event type or a transaction id, in UTF-16 code units. */

@@ -25,7 +25,8 @@ function toError(place: Place, issue: v.BaseIssue<unknown>): MatrixError {
   const name = (v.getDotPath(issue) ?? place).slice(0, MAX_QUOTED)
   if (issue.received === 'undefined') return missingParam(`${name} is missing`)
   if (issue.kind === 'schema') {
-    const text = `${name} must be ${(issue.expected ?? 'of another type').slice(0, MAX_QUOTED)}`
+    const own = issue.type === 'custom' ? issue.message : `must be ${issue.expected ?? 'of another type'}`
+    const text = `${name} ${own.slice(0, MAX_QUOTED)}`
     return place === 'body' ? badJson(text) : invalidParam(text)
   }
   return invalidParam(`${name}: ${issue.message.slice(0, MAX_QUOTED)}`)

@@ -9,7 +9,7 @@ import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 import { MatrixError, invalidParam } from '../../matrix-error.ts'
-import { jsonObject, shortText, userId } from '../../schemas.ts'
+import { eventContent, jsonObject, shortText, userId } from '../../schemas.ts'
 import type { ApiEngine, Requester } from '../../services.ts'
 import { initialEvents, presetOf } from './initial-events.ts'
 import type { RoomRequest } from './initial-events.ts'
@@ -26,13 +26,13 @@ const body: v.GenericSchema<unknown, RoomRequest> = v.object({
   invite: v.optional(v.pipe(v.array(userId), v.maxLength(MAX_INVITES, `at most ${MAX_INVITES} people`)), []),
   invite_3pid: v.optional(v.array(jsonObject), []),
   room_version: v.optional(v.string()),
-  creation_content: v.optional(jsonObject, {}),
+  creation_content: v.optional(eventContent, {}),
   initial_state: v.optional(
-    v.array(v.object({ type: shortText, state_key: v.optional(v.string(), ''), content: jsonObject })),
+    v.array(v.object({ type: shortText, state_key: v.optional(v.string(), ''), content: eventContent })),
     [],
   ),
   is_direct: v.optional(v.boolean(), false),
-  power_level_content_override: v.optional(jsonObject, {}),
+  power_level_content_override: v.optional(eventContent, {}),
 })
 
 export const createRoom: Endpoint = endpoint({

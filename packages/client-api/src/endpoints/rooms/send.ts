@@ -9,7 +9,7 @@ import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 import { badJson } from '../../matrix-error.ts'
-import { eventId, jsonObject, roomId, shortText } from '../../schemas.ts'
+import { eventContent, eventId, roomId, shortText } from '../../schemas.ts'
 import type { ApiEngine, Requester } from '../../services.ts'
 import { reasonOf, withReason } from './common.ts'
 
@@ -19,7 +19,7 @@ export const send: Endpoint = endpoint({
   auth: 'user',
   rateLimit: 'message',
   pathSchema: v.object({ roomId, eventType: shortText, txnId: shortText }),
-  bodySchema: jsonObject,
+  bodySchema: eventContent,
   handler: ({ engine, requester, path, body }) =>
     sendOnce(engine, requester, path.roomId, path.eventType, body, path.txnId),
 })

@@ -14,7 +14,7 @@ import * as v from 'valibot'
 import { endpoint, jsonResponse } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 import { MatrixError, forbidden, invalidParam, notFound } from '../../matrix-error.ts'
-import { jsonObject, roomId, shortText } from '../../schemas.ts'
+import { eventContent, roomId, shortText } from '../../schemas.ts'
 import type { ApiEngine, Requester } from '../../services.ts'
 import { inRoom } from './common.ts'
 import { changeMembership } from './member-state.ts'
@@ -54,7 +54,7 @@ export const putState: Endpoint = endpoint({
   auth: 'user',
   rateLimit: 'message',
   pathSchema: atKey,
-  bodySchema: jsonObject,
+  bodySchema: eventContent,
   handler: async ({ engine, requester, path, body, signal }) => {
     const { roomId, eventType, stateKey } = path
     if (eventType === 'm.room.member') {
