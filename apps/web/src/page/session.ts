@@ -3,7 +3,15 @@ import { serverOf, parseRoomId, parseUserId, type ServerName } from '@plexus/cor
 import type { Delivery, InviteLink, Session } from '@plexus/engine/ports'
 import { batch, computed, effect, signal } from '@preact/signals'
 import { initAsync } from '@matrix-org/matrix-sdk-crypto-wasm'
-import { KnownMembership, Preset, RoomEvent, Visibility, type MatrixClient, type Room } from 'matrix-js-sdk'
+import {
+  ClientEvent,
+  KnownMembership,
+  Preset,
+  RoomEvent,
+  Visibility,
+  type MatrixClient,
+  type Room,
+} from 'matrix-js-sdk'
 import type { NodeApi } from '../bridge/api.ts'
 import type { Bridge } from '../bridge/bridge.ts'
 import type { InviteSummary, MadeInvite, Me, RoomSummary, SessionModel, StorageView } from '../ui/model.ts'
@@ -337,21 +345,25 @@ function untilListed(rooms: { value: readonly RoomSummary[] }, roomId: string): 
 }
 
 async function untilMembership(client: MatrixClient, roomId: string, wanted: KnownMembership): Promise<void> {
-  const is = (): boolean => client.getRoom(roomId)?.getMyMembership() === wanted
-  if (is()) return
+  const is = (room: Room | null): boolean =>
+    room?.roomId === roomId && room.getMyMembership() === wanted.valueOf()
+  if (is(client.getRoom(roomId))) return
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const timer = setTimeout(
     () => reject(new Error('The room did not answer in time. Try again.')),
     INVITE_WAIT_MS,
   )
+  // A room tells of its membership before the client knows the room.
   const look = (room: Room): void => {
-    if (room.roomId === roomId && is()) resolve()
+    if (is(room)) resolve()
   }
   client.on(RoomEvent.MyMembership, look)
+  client.on(ClientEvent.Room, look)
   try {
     await promise
   } finally {
     clearTimeout(timer)
     client.off(RoomEvent.MyMembership, look)
+    client.off(ClientEvent.Room, look)
   }
 }
