@@ -12,6 +12,7 @@ process.on('exit', () => rmSync(profile, { recursive: true, force: true }))
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    silent: 'passed-only',
     projects: [
       {
         test: {

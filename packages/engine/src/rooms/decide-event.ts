@@ -26,56 +26,58 @@ export const MAX_DECIDE_ROUNDS = 8
 const CLOSURE_FROM_ROUND = 1
 
 export type Decided = { readonly outcome: Outcome; readonly next?: RoomCopy }
-type PublisherOf = (copy: RoomCopy) => (position: number) => void
 
-export async function decideEvent(
-  deps: RoomDeps,
-  version: RoomVersion,
-  roomId: RoomId,
-  copy: RoomCopy | undefined,
-  event: EventInput,
-  publisherOf: PublisherOf,
-): Promise<Decided> {
-  const view = deps.events.view()
-  const states = new Map<EventId, StateGroup>(event.claims)
-  const decision = await decideLoop(deps, version, roomId, copy, event, view, states)
-  switch (decision.kind) {
-    case 'missing':
-      return { outcome: { ...decision, change: undefined } }
-    case 'drop':
-      return {
-        outcome: { kind: 'drop', why: `${decision.why.code}: ${decision.why.reason}`, change: undefined },
-      }
-    case 'reject':
-    case 'softFail': {
-      const why = `${decision.why.rule}: ${decision.why.reason}`
-      if (event.own === true) return { outcome: { kind: decision.kind, why, change: undefined } }
-      return {
-        outcome: {
-          kind: decision.kind,
-          why,
-          change: refusedChange(deps, roomId, event, decision, states, why),
-        },
-      }
-    }
-    case 'accept':
-      return acceptEvent(deps, version, roomId, copy, event, decision, view, states, publisherOf)
-  }
+/** One decision: what is decided, on what, and what was loaded for it so far. */
+export type Case = {
+  readonly deps: RoomDeps
+  readonly version: RoomVersion
+  readonly roomId: RoomId
+  readonly copy: RoomCopy | undefined
+  readonly event: EventInput
+  readonly view: LoadingView
+  /** States after previous events and heads. */
+  readonly states: Map<EventId, StateGroup>
+  /** Publishes a copy once the change that made it is committed. */
+  readonly publisherOf: (copy: RoomCopy) => (position: number) => void
 }
 
 type Settled = Exclude<Decision, { kind: 'need' }>
+type AcceptedDecision = Extract<Settled, { kind: 'accept' }>
+type RefusedDecision = Extract<Settled, { kind: 'reject' | 'softFail' }>
 type Missing = { readonly kind: 'missing'; readonly events: readonly EventId[] }
+type Grouped = { readonly group: StateGroup; readonly writes: readonly Write[] }
+
+export async function decideEvent(start: Omit<Case, 'view' | 'states'>): Promise<Decided> {
+  const { deps, event } = start
+  if (event.own !== true && (await isDecided(deps, event)))
+    return { outcome: { kind: 'known', change: undefined } }
+  const current: Case = { ...start, view: deps.events.view(), states: new Map(event.claims) }
+  const decision = await decideLoop(current)
+  if (decision.kind === 'missing') return { outcome: { ...decision, change: undefined } }
+  if (decision.kind === 'drop') {
+    const why = `${decision.why.code}: ${decision.why.reason}`
+    return { outcome: { kind: 'drop', why, change: undefined } }
+  }
+  if (decision.kind === 'accept') return acceptEvent(current, decision)
+  const why = `${decision.why.rule}: ${decision.why.reason}`
+  const change = event.own === true ? undefined : refusedChange(current, decision, why)
+  return { outcome: { kind: decision.kind, why, change } }
+}
+
+/** True for an event that was decided before: a copy of it must not get a second place in the timeline. */
+async function isDecided(deps: RoomDeps, event: EventInput): Promise<boolean> {
+  const known = event.isNew === true ? deps.events.peek(event.id) : (await deps.events.working([event.id]))[0]
+  return hasPlace(known)
+}
+
+/** True for an event that later ones can follow: the state after it is known. */
+export function hasPlace(record: EventRecord | undefined): boolean {
+  return record?.stateGroup !== undefined
+}
 
 /** Gathers what the core asks for and asks again. */
-async function decideLoop(
-  deps: RoomDeps,
-  version: RoomVersion,
-  roomId: RoomId,
-  copy: RoomCopy | undefined,
-  event: EventInput,
-  view: LoadingView,
-  states: Map<EventId, StateGroup>,
-): Promise<Settled | Missing> {
+async function decideLoop(current: Case): Promise<Settled | Missing> {
+  const { version, roomId, copy, event, view, states } = current
   const absent = new Set<EventId>()
   for (let round = 0; round < MAX_DECIDE_ROUNDS; round += 1) {
     const decision = decide({
@@ -88,7 +90,7 @@ async function decideLoop(
     })
     if (decision.kind !== 'need') return decision
     for (const id of await view.load(decision.events, round >= CLOSURE_FROM_ROUND)) absent.add(id)
-    for (const id of await loadStates(deps, roomId, decision.states, states)) absent.add(id)
+    for (const id of await loadStates(current, decision.states)) absent.add(id)
     if (absent.size > 0) return { kind: 'missing', events: [...absent] }
   }
   throw new Error(`the decision about ${event.id} did not settle in ${MAX_DECIDE_ROUNDS} rounds`)
@@ -96,10 +98,8 @@ async function decideLoop(
 
 /** Loads the states after these events of the room; answers with the events that have none. */
 async function loadStates(
-  deps: RoomDeps,
-  roomId: RoomId,
+  { deps, roomId, states }: Case,
   ids: readonly EventId[],
-  states: Map<EventId, StateGroup>,
 ): Promise<readonly EventId[]> {
   const missing: EventId[] = []
   const records = await deps.events.working(ids)
@@ -111,33 +111,24 @@ async function loadStates(
   return missing
 }
 
-/** The group of a state: that of a previous event where it is the same map, else a new one named after the event. */
-function groupOf(
-  deps: RoomDeps,
-  name: string,
-  state: StateMap,
-  bases: readonly StateGroup[],
-): { group: StateGroup; writes: readonly Write[] } {
+/** The group of a state: that of a base where it is the same map, else a new one of the given name. */
+function groupOf({ deps }: Case, name: string, state: StateMap, bases: readonly StateGroup[]): Grouped {
   const same = bases.find((base) => base.state === state)
   if (same !== undefined) return { group: same, writes: [] }
   return deps.groups.create(name, state, bases[0])
 }
 
+function parentGroups({ event, states }: Case): readonly StateGroup[] {
+  return event.pdu.prev_events.flatMap((id) => states.get(id) ?? [])
+}
+
 /** Keeps a rejected or soft-failed event: remembered, not shown, no head. */
-function refusedChange(
-  deps: RoomDeps,
-  roomId: RoomId,
-  event: EventInput,
-  decision: Extract<Settled, { kind: 'reject' | 'softFail' }>,
-  states: ReadonlyMap<EventId, StateGroup>,
-  why: string,
-): Change {
+function refusedChange(current: Case, decision: RefusedDecision, why: string): Change {
+  const { deps, event } = current
   const after = decision.kind === 'softFail' ? decision.stateAfter : decision.stateBefore
-  const bases = event.pdu.prev_events.flatMap((id) => states.get(id) ?? [])
-  const { group, writes } = groupOf(deps, `after ${event.id}`, after, bases)
-  const draft = draftRecord(deps, roomId, event, group.id)
+  const { group, writes } = groupOf(current, `after ${event.id}`, after, parentGroups(current))
   const verdict = decision.kind === 'reject' ? 'rejected' : 'softFailed'
-  const record: EventRecord = { ...draft, ...replacedBy(event, decision.stateBefore), verdict, why }
+  const record: EventRecord = { ...draftRecord(current, group.id, decision.stateBefore), verdict, why }
   deps.events.stage(record)
   let final = record
   return {
@@ -150,7 +141,9 @@ function refusedChange(
   }
 }
 
-function draftRecord(deps: RoomDeps, roomId: RoomId, event: EventInput, stateGroup: string): EventRecord {
+function draftRecord({ deps, roomId, event }: Case, stateGroup: string, before: StateMap): EventRecord {
+  const key = stateKeyOf(event.pdu)
+  const replaced = key === undefined ? undefined : before.get(key)
   return {
     id: event.id,
     roomId,
@@ -158,6 +151,7 @@ function draftRecord(deps: RoomDeps, roomId: RoomId, event: EventInput, stateGro
     verdict: 'accepted',
     basis: event.claims === undefined || event.claims.size === 0 ? 'full' : 'partial',
     stateGroup,
+    ...(replaced === undefined ? {} : { replaced }),
     position: 0,
     ...(event.contentHashOk ? {} : { hashMismatch: true as const }),
     ...(event.sentBy === undefined ? {} : { sentBy: event.sentBy }),
@@ -165,105 +159,64 @@ function draftRecord(deps: RoomDeps, roomId: RoomId, event: EventInput, stateGro
   }
 }
 
-async function acceptEvent(
-  deps: RoomDeps,
-  version: RoomVersion,
-  roomId: RoomId,
-  copy: RoomCopy | undefined,
-  event: EventInput,
-  decision: Extract<Settled, { kind: 'accept' }>,
-  view: LoadingView,
-  states: Map<EventId, StateGroup>,
-  publisherOf: PublisherOf,
-): Promise<Decided> {
-  const bases = [
-    ...(copy === undefined ? [] : [copy.current]),
-    ...event.pdu.prev_events.flatMap((id) => states.get(id) ?? []),
-  ]
-  const after = groupOf(deps, `after ${event.id}`, decision.stateAfter, bases)
+async function acceptEvent(current: Case, decision: AcceptedDecision): Promise<Decided> {
+  const { deps, version, roomId, copy, event, view, states } = current
+  const bases = [...(copy === undefined ? [] : [copy.current]), ...parentGroups(current)]
+  const after = groupOf(current, `after ${event.id}`, decision.stateAfter, bases)
+  const draft = draftRecord(current, after.group.id, decision.stateBefore)
+  deps.events.stage(draft)
+  states.set(event.id, after.group)
+
   const previous = new Set(event.pdu.prev_events)
   const heads = [...(copy?.heads ?? []).filter((id) => !previous.has(id)), event.id].sort()
-  const replaced = replacedBy(event, decision.stateBefore)
-  const draft = { ...draftRecord(deps, roomId, event, after.group.id), ...replaced }
-  deps.events.stage(draft)
-
-  states.set(event.id, after.group)
-  const current = await currentState(deps, roomId, version, heads, event.id, view, states, after.group)
-  const changes = stateChanges(copy?.current.state ?? new Map(), current.group.state)
-  const memberEvents = changes.flatMap(({ key, before, after: id }) =>
-    memberOf(key) === undefined ? [] : [before, id].filter((entry) => entry !== undefined),
+  const resolved =
+    heads.length === 1 ? { group: after.group, writes: [] } : await resolveHeads(current, heads)
+  const changes = stateChanges(copy?.current.state ?? new Map(), resolved.group.state)
+  await view.load(
+    changes.flatMap(({ key, before, after: id }) =>
+      memberOf(key) === undefined ? [] : [before, id].filter((entry) => entry !== undefined),
+    ),
+    false,
   )
-  await view.load(memberEvents, false)
   const find = (id: EventId): EventRecord | undefined => (id === event.id ? draft : view.record(id))
-  const joined = joinedAfter(copy?.joined ?? new Set(), changes, find)
   const next: RoomCopy = {
     roomId,
     version,
     create: copy?.create ?? { id: event.id, pdu: event.pdu },
     heads,
-    current: current.group,
-    joined,
+    current: resolved.group,
+    joined: joinedAfter(copy?.joined ?? new Set(), changes, find),
     lowestOrder: copy?.lowestOrder ?? 0,
-    backward: copy?.backward ?? missingBefore(event),
+    backward: copy?.backward ?? [],
   }
-  const redaction = await prepareRedaction(deps, roomId, event, decision)
-  const change = acceptedChange(deps, next, event, draft, {
-    stateWrites: [...after.writes, ...current.writes],
+  const change = acceptedChange(current, next, draft, {
+    stateWrites: [...after.writes, ...resolved.writes],
     changes,
     find,
-    serversBefore: serversOf(copy?.joined ?? new Set()),
-    redaction,
-    publish: publisherOf(next),
+    redaction: await prepareRedaction(current, decision),
   })
   return { outcome: { kind: 'accept', change }, next }
 }
 
-function replacedBy(event: EventInput, before: StateMap): Pick<EventRecord, 'replaced'> {
-  const key = stateKeyOf(event.pdu)
-  const replaced = key === undefined ? undefined : before.get(key)
-  return replaced === undefined ? {} : { replaced }
-}
-
-function missingBefore(event: EventInput): readonly EventId[] {
-  return event.claims === undefined ? [] : event.pdu.prev_events.filter((id) => event.claims?.has(id))
-}
-
-function serversOf(users: ReadonlySet<UserId>): ReadonlySet<ServerName> {
-  return new Set([...users].map(serverOf))
-}
-
-/** The state of all heads together: that after the event when it is the only one. */
-async function currentState(
-  deps: RoomDeps,
-  roomId: RoomId,
-  version: RoomVersion,
-  heads: readonly EventId[],
-  eventId: EventId,
-  view: LoadingView,
-  states: Map<EventId, StateGroup>,
-  after: StateGroup,
-): Promise<{ group: StateGroup; writes: readonly Write[] }> {
-  if (heads.length === 1) return { group: after, writes: [] }
+/** The state of several heads together. */
+async function resolveHeads(current: Case, heads: readonly EventId[]): Promise<Grouped> {
+  const { version, event, view, states } = current
   await loadStates(
-    deps,
-    roomId,
+    current,
     heads.filter((id) => !states.has(id)),
-    states,
   )
   const bases = heads.flatMap((id) => states.get(id) ?? [])
-  await view.load([eventId], false)
+  const sets = bases.map(({ state }) => state)
+  await view.load([event.id], false)
   for (let round = 0; round < MAX_DECIDE_ROUNDS; round += 1) {
-    const result = resolve(
-      version,
-      bases.map(({ state }) => state),
-      view,
-    )
-    if (result.kind === 'resolved') return groupOf(deps, `current ${eventId}`, result.state, bases)
+    const result = resolve(version, sets, view)
+    if (result.kind === 'resolved') return groupOf(current, `current ${event.id}`, result.state, bases)
     const missing = await view.load(result.events, true)
-    if (missing.length > 0)
+    if (missing.length > 0) {
       throw new Error(`state of a head refers to unknown events ${missing.slice(0, 5).join(' ')}`)
+    }
   }
-  throw new Error(`the resolution at ${eventId} did not settle in ${MAX_DECIDE_ROUNDS} rounds`)
+  throw new Error(`the resolution at ${event.id} did not settle in ${MAX_DECIDE_ROUNDS} rounds`)
 }
 
 type Redaction = {
@@ -277,13 +230,11 @@ type Redaction = {
 
 /** spec: rooms/v3.md "Handling redactions" */
 async function prepareRedaction(
-  deps: RoomDeps,
-  roomId: RoomId,
-  event: EventInput,
-  decision: Extract<Settled, { kind: 'accept' }>,
+  { deps, roomId, event }: Case,
+  decision: AcceptedDecision,
 ): Promise<Redaction> {
   const server = serverOf(event.pdu.sender)
-  const waiting = await waitingRedactions.get(deps.store, [event.id])
+  const waiting = await deps.waitingRedactions.get(event.id)
   const by =
     waiting !== undefined && waiting.roomId === roomId && (waiting.ofOthers || waiting.server === server)
       ? { by: waiting.by }
@@ -292,7 +243,11 @@ async function prepareRedaction(
   if (effect === undefined) return by
   const { target, ofOthers } = effect
   const known = (await deps.events.working([target]))[0]
-  if (known === undefined) return { ...by, waits: [target, { by: event.id, roomId, ofOthers, server }] }
+  if (known === undefined) {
+    const waits = { by: event.id, roomId, ofOthers, server }
+    deps.waitingRedactions.add(target, waits)
+    return { ...by, waits: [target, waits] }
+  }
   const allowed = known.roomId === roomId && (ofOthers || serverOf(known.pdu.sender) === server)
   return allowed ? { ...by, target } : by
 }
@@ -301,18 +256,13 @@ type Accepted = {
   readonly stateWrites: readonly Write[]
   readonly changes: readonly StateChange[]
   readonly find: (id: EventId) => EventRecord | undefined
-  readonly serversBefore: ReadonlySet<ServerName>
   readonly redaction: Redaction
-  readonly publish: (position: number) => void
 }
 
-function acceptedChange(
-  deps: RoomDeps,
-  copy: RoomCopy,
-  event: EventInput,
-  draft: EventRecord,
-  facts: Accepted,
-): Change {
+function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts: Accepted): Change {
+  const { deps, event } = current
+  const publish = current.publisherOf(copy)
+  const serversBefore = serversOf(current.copy?.joined ?? new Set())
   const finals: EventRecord[] = []
   const finish = (record: EventRecord): Write => {
     finals.push(record)
@@ -331,7 +281,7 @@ function acceptedChange(
         ...facts.stateWrites,
         ...membershipWrites(deps, copy.roomId, position, changes, facts.find),
         ...deps.destinations.changed(copy.roomId, position, {
-          ...serverChanges(deps, copy, facts.serversBefore),
+          ...serverChanges(deps, copy, serversBefore),
           ...(event.distribute === true ? { distributed: event.id } : {}),
         }),
         ...(event.writes ?? []),
@@ -351,9 +301,13 @@ function acceptedChange(
     },
     publish: (position) => {
       for (const record of finals) deps.events.adopt(record)
-      facts.publish(position)
+      publish(position)
     },
   }
+}
+
+function serversOf(users: ReadonlySet<UserId>): ReadonlySet<ServerName> {
+  return new Set([...users].map(serverOf))
 }
 
 function serverChanges(

@@ -3,11 +3,11 @@ import type { EventId, JsonValue, RoomId, RoomVersion, ServerName, StateKey } fr
 import { stateKeyOf } from '@plexus/core'
 import type { Committer } from '../kernel/committer.ts'
 import type { Clock, Federation, Verifier } from '../ports.ts'
+import { hasPlace } from './decide-event.ts'
 import type { EventStore } from './event-store.ts'
 import type { OutlierInput } from './outliers.ts'
 import { inRoomOrder, judgeOutliers, outlierWrites } from './outliers.ts'
 import type { StateGroup, StateGroups } from './state-groups.ts'
-import type { EventRecord } from './types.ts'
 import type { CheckedEvent } from './verify.ts'
 import { checkEvents } from './verify.ts'
 
@@ -94,11 +94,6 @@ async function collect(
   }
   const known = await deps.events.working([...into.keys()])
   for (const record of known) if (record !== undefined && hasPlace(record)) into.delete(record.id)
-}
-
-/** True for an event that later ones can follow: the state after it is known. */
-export function hasPlace(record: EventRecord | undefined): boolean {
-  return record?.stateGroup !== undefined
 }
 
 async function unknownParents(

@@ -20,6 +20,7 @@ import { createStaging } from './staging.ts'
 import { createStateGroups } from './state-groups.ts'
 import type { Rooms } from './types.ts'
 import { RoomError } from './types.ts'
+import { createWaitingRedactions } from './waiting-redactions.ts'
 
 /** Rounds of `backfill` for one request of a client. */
 const MAX_BACKFILL_ROUNDS = 3
@@ -43,7 +44,7 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
   const ownName = deps.signer.name
   const events = createEventStore(deps.store)
   const groups = createStateGroups(deps.store)
-  const base = { ...deps, ownName, events, groups }
+  const base = { ...deps, ownName, events, groups, waitingRedactions: createWaitingRedactions(deps) }
   const registry = createRoomRegistry(base)
   const inner: InviteDeps = { ...base, registry }
   const joins = createKeyedMutex()

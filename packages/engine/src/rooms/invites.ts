@@ -18,6 +18,7 @@ import {
 } from '@plexus/core'
 import { isKeyName } from '@plexus/core/names'
 import { utf8ToBytes } from '@noble/hashes/utils.js'
+import { createKeyedMutex } from '../kernel/mutex.ts'
 import type { Random, Write } from '../ports.ts'
 import type { RoomCopy } from './copy.ts'
 import { membershipOf } from './copy.ts'
@@ -74,6 +75,7 @@ export interface Invites {
 }
 
 export function createInvites(deps: InviteDeps): Invites {
+  const exchanges = createKeyedMutex()
   const roomOf = async (roomId: RoomId): Promise<Room> => {
     const room = await deps.registry.get(roomId)
     if (room?.snapshot === undefined) throw new RoomError('M_NOT_FOUND', 'this node is not in the room')
@@ -98,7 +100,11 @@ export function createInvites(deps: InviteDeps): Invites {
     invite: async (sender, roomId, target, content) =>
       inviteUser(deps, await roomOf(roomId), sender, target, { ...content }),
     accept: (origin, roomId, eventId, invite) => acceptInvite(deps, origin, roomId, eventId, invite),
-    exchange: async (origin, roomId, event) => exchange(deps, await roomOf(roomId), origin, event),
+    // One after the other: a link that two open at once is good for one.
+    exchange: async (origin, roomId, event) => {
+      const room = await roomOf(roomId)
+      return exchanges.run(roomId, () => exchange(deps, room, origin, event))
+    },
     async createLink(roomId, as) {
       const open = await linkInvites.list(deps.store, [roomId], { limit: MAX_LINK_INVITES })
       if (open.length >= MAX_LINK_INVITES)

@@ -17,6 +17,7 @@ import { decideEvent } from './decide-event.ts'
 import type { EventStore } from './event-store.ts'
 import type { StateGroup, StateGroups } from './state-groups.ts'
 import type { EventRecord, RoomSnapshot } from './types.ts'
+import type { WaitingRedactions } from './waiting-redactions.ts'
 import { RoomError } from './types.ts'
 import type { CheckedEvent } from './verify.ts'
 
@@ -25,6 +26,7 @@ export type RoomDeps = {
   readonly committer: Committer
   readonly events: EventStore
   readonly groups: StateGroups
+  readonly waitingRedactions: WaitingRedactions
   readonly clock: Clock
   readonly ownName: ServerName
   readonly log: Log
@@ -68,6 +70,8 @@ export type EventInput = CheckedEvent & {
   readonly distribute?: boolean
   /** An event that this node built: unless it is accepted outright, nothing of it is kept. */
   readonly own?: boolean
+  /** The caller has looked: it is not in the store. */
+  readonly isNew?: boolean
   /** Deletes of the same commit, such as the event's place in staging. */
   readonly writes?: readonly Write[]
   /** States after previous events that this node does not hold, as another member told. */
@@ -81,6 +85,8 @@ export type Outcome =
       readonly change: Change | undefined
     }
   | { readonly kind: 'drop'; readonly why: string; readonly change: undefined }
+  /** It was decided before. */
+  | { readonly kind: 'known'; readonly change: undefined }
   /** These events must be fetched first. */
   | { readonly kind: 'missing'; readonly events: readonly EventId[]; readonly change: undefined }
 
@@ -128,7 +134,7 @@ export function createRoom(
       return copy
     },
     async decide(event) {
-      const { outcome, next } = await decideEvent(deps, version, roomId, copy, event, publisherOf)
+      const { outcome, next } = await decideEvent({ deps, version, roomId, copy, event, publisherOf })
       if (next !== undefined) copy = next
       return outcome
     },

@@ -200,16 +200,14 @@ async function acceptMembership(
     const outcome = await turn.decide({ ...checked.event, distribute: true })
     if (outcome.kind === 'missing')
       throw new RoomError('M_BAD_STATE', 'the event refers to events that are not known here')
-    if (outcome.change === undefined) throw new RoomError('M_INVALID_PARAM', outcome.why ?? outcome.kind)
-    const committed = deps.committer.submit(outcome.change)
-    return {
-      done: committed.then(() => (outcome.kind === 'accept' ? undefined : (outcome.why ?? outcome.kind))),
-    }
+    if (outcome.kind === 'drop') throw new RoomError('M_INVALID_PARAM', outcome.why)
+    return { done: outcome.change === undefined ? undefined : deps.committer.submit(outcome.change) }
   })
-  const refused = await done
-  if (refused !== undefined) throw new RoomError('M_FORBIDDEN', refused)
+  await done
+  // The answer to a repeated request is that to the first.
   const record = await deps.events.get(id)
-  if (record?.stateGroup === undefined) throw new Error('an accepted event has no state')
+  if (record?.verdict !== 'accepted') throw new RoomError('M_FORBIDDEN', record?.why ?? 'not allowed')
+  if (record.stateGroup === undefined) throw new Error('an accepted event has no state')
   const told = await stateWithChain(
     deps,
     beforeEvent(record, (await deps.groups.load(record.stateGroup)).state),

@@ -12,12 +12,13 @@ import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
 import { isServerAllowed, parseRoomId, stateKey } from '@plexus/core'
 import type { StateGroup } from './state-groups.ts'
 import type { Log, Store } from '../ports.ts'
+import { hasPlace } from './decide-event.ts'
 import type { GapDeps } from './gap-fill.ts'
-import { fillGap, hasPlace } from './gap-fill.ts'
+import { fillGap } from './gap-fill.ts'
 import { events as eventTable, staged } from './records.ts'
 import type { StagedRecord } from './records.ts'
 import type { RoomRegistry } from './registry.ts'
-import type { Room } from './room.ts'
+import type { EventInput, Room } from './room.ts'
 import type { RoomSnapshot } from './types.ts'
 import { RoomError } from './types.ts'
 import type { CheckedEvent } from './verify.ts'
@@ -298,9 +299,12 @@ async function decideReady(
   for (;;) {
     let blocked: Entry | undefined
     let progress = false
-    for (const entry of [...staging.entries.values()]) {
-      const missing = await decideEntry(deps, room, entry)
-      if (!missing) {
+    const entries = [...staging.entries.values()]
+    // One read for all: decisions themselves then find what they need in memory.
+    const known = await deps.events.working(entries.map(({ event }) => event.id))
+    for (const [index, entry] of entries.entries()) {
+      const isNew = known[index] === undefined
+      if (!(await decideEntry(deps, room, entry, { isNew }))) {
         removeEntry(staging, entry)
         progress = true
       } else if (!stuck.has(entry.seq)) blocked ??= entry
@@ -310,23 +314,19 @@ async function decideReady(
 }
 
 /** True when something that the event needs is missing. */
-async function decideEntry(deps: StagingDeps, room: Room, entry: Entry): Promise<boolean> {
-  const { event, seq, origin } = entry
+async function decideEntry(
+  deps: StagingDeps,
+  room: Room,
+  { event, seq, origin }: Entry,
+  more: Pick<EventInput, 'isNew' | 'claims'>,
+): Promise<boolean> {
   const unstage = staged.delete([room.roomId, seq])
   return room.run(async (turn) => {
-    const [known] = await deps.events.working([event.id])
-    if (hasPlace(known)) {
-      submitLater(deps, deps.committer.submit({ writes: () => [unstage] }))
-      return false
-    }
-    const outcome = await turn.decide({ ...event, writes: [unstage] })
+    const outcome = await turn.decide({ ...event, ...more, writes: [unstage] })
     if (outcome.kind === 'missing') return true
-    if (outcome.kind !== 'accept') {
-      deps.log.log('warn', `an event was not accepted: ${outcome.kind}`, {
-        eventId: event.id,
-        origin,
-        why: outcome.why,
-      })
+    if (outcome.kind !== 'accept' && outcome.kind !== 'known') {
+      const { kind, why } = outcome
+      deps.log.log('warn', `an event was not accepted: ${kind}`, { eventId: event.id, origin, why })
     }
     submitLater(deps, deps.committer.submit(outcome.change ?? { writes: () => [unstage] }))
     return false
@@ -356,7 +356,8 @@ async function unblock(deps: StagingDeps, room: Room, entry: Entry): Promise<boo
         server,
       })
       for (const event of filled.events) await decideFetched(deps, room, event, filled.claims)
-      if (!(await decideClaimed(deps, room, entry, filled.claims))) return true
+      if (!(await decideEntry(deps, room, entry, { claims: claimsFor(entry.event, filled.claims) })))
+        return true
     } catch (error) {
       deps.log.log('info', 'a member did not fill a gap', {
         roomId: room.roomId,
@@ -375,27 +376,8 @@ async function decideFetched(
   claims: ReadonlyMap<EventId, StateGroup>,
 ): Promise<void> {
   await room.run(async (turn) => {
-    const [known] = await deps.events.working([event.id])
-    if (hasPlace(known)) return
     const { change } = await turn.decide({ ...event, claims: claimsFor(event, claims) })
     if (change !== undefined) submitLater(deps, deps.committer.submit(change))
-  })
-}
-
-/** Decides the entry itself with the claimed states; true when something is still missing. */
-async function decideClaimed(
-  deps: StagingDeps,
-  room: Room,
-  entry: Entry,
-  claims: ReadonlyMap<EventId, StateGroup>,
-): Promise<boolean> {
-  const { event, seq } = entry
-  const unstage = staged.delete([room.roomId, seq])
-  return room.run(async (turn) => {
-    const outcome = await turn.decide({ ...event, claims: claimsFor(event, claims), writes: [unstage] })
-    if (outcome.kind === 'missing') return true
-    submitLater(deps, deps.committer.submit(outcome.change ?? { writes: () => [unstage] }))
-    return false
   })
 }
 
