@@ -1,6 +1,6 @@
 /** What the tests of the endpoints share: three servers, a room of two of them, and attacks that fit every endpoint. */
 import type { EventId, JsonObject, RoomId, UserId } from '@plexus/core'
-import type { TestRoom } from '@plexus/core/testing'
+import type { Spec, TestRoom } from '@plexus/core/testing'
 import type { Rooms } from '@plexus/engine'
 import type { Signer } from '@plexus/engine/ports'
 import { describe, expect, it } from 'vitest'
@@ -37,6 +37,17 @@ export const V2 = '/_matrix/federation/v2'
 export const enc = (text: string): string => encodeURIComponent(text)
 /** The room's id in a path. */
 export const ROOM: string = enc(room.roomId)
+
+export type Made = { readonly id: EventId; readonly pdu: JsonObject }
+
+/** An event of the room like `spec`, honestly hashed and not signed. It is not added to the room. */
+export const build = (spec: Spec): Made => room.build(spec)
+
+/** What somebody made of an event, under the event's id. */
+export const eventOf = (change: (pdu: JsonObject) => JsonObject, { id, pdu }: Made): Made => ({
+  id,
+  pdu: change(pdu),
+})
 
 export const empties = (length: number): JsonObject[] => Array.from({ length }, () => ({}))
 export const get = (uri: string): Raw => ({ method: 'GET', uri })
