@@ -217,6 +217,16 @@ describe('need', () => {
     })
   })
 
+  it('names unknown auth events alone, and unknown states alone', () => {
+    const { room, base } = publicRoom()
+    const event = room.build(message(BOB, 'x'))
+    const [auth] = event.pdu.auth_events
+    const view = { get: (id: EventId) => (id === auth ? undefined : room.view.get(id)) }
+    expect(decideIn(room, event, { view })).toEqual({ kind: 'need', events: [auth], states: [] })
+    const stateAfter = (): undefined => undefined
+    expect(decideIn(room, event, { stateAfter })).toEqual({ kind: 'need', events: [], states: [base.id] })
+  })
+
   it('names the events of the states that the rules read', () => {
     const { room, base } = publicRoom()
     const demotion = room.add({ ...levels(ALICE, { users: {} }), prev: [base] })

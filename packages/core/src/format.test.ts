@@ -73,6 +73,7 @@ describe('checkFormat', () => {
 
   it.each<[string, string, JsonObject]>([
     ['ok', 'another top-level key', { extra: [1] }],
+    ['ok', 'a type of 255 bytes', { type: 'x'.repeat(255) }],
     ['ok', 'a state key of 255 bytes', { state_key: 'x'.repeat(255) }],
     ['ok', 'a historical sender', { sender: '@Alice X:a' }],
     ['ok', `${MAX_PREV_EVENTS} prev_events`, { prev_events: ids(MAX_PREV_EVENTS) }],

@@ -146,6 +146,8 @@ check('rule 10, power levels', [
       ['allowed', `${key} as an integer`, {}, set(ALICE, 'm.room.power_levels', { [key]: 1 })],
     ],
   ),
+  ['10.1', 'a fraction', {}, set(ALICE, 'm.room.power_levels', { ban: 1.5 })],
+  ['10.1', 'null', {}, set(ALICE, 'm.room.power_levels', { ban: null })],
   ['10.2', 'events not an object', {}, set(ALICE, 'm.room.power_levels', { events: 1 })],
   ['10.2', 'events not of integers', {}, set(ALICE, 'm.room.power_levels', { events: { a: '1' } })],
   [

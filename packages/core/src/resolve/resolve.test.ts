@@ -128,6 +128,21 @@ describe('resolve with conflict', () => {
     expect(idAt(merge(room, byAlice, byBob), 'x')).toBe(byAlice.id)
   })
 
+  it('does not authorise by an auth event that was rejected', () => {
+    const { room, base } = publicRoom()
+    const topics = ['a', 'b'].map((text) => room.add({ ...topic(BOB, text), prev: [base] }))
+    const sets = topics.map((made) => after(room, made))
+    const levelsId = idAt(after(room, base), 'm.room.power_levels')
+    const doubting: EventView = {
+      get(id) {
+        const event = room.view.get(id)
+        return event === undefined || id !== levelsId ? event : { ...event, verdict: 'rejected' }
+      },
+    }
+    expect(idAt(resolved(sets, room.view), 'm.room.topic')).toBe(topics[1]?.id)
+    expect(idAt(resolved(sets, doubting), 'm.room.topic')).toBeUndefined()
+  })
+
   it('applies a ban before what the banned user did meanwhile', () => {
     const { room, base } = publicRoom()
     const before = room.add({ ...topic(ALICE, 'before'), prev: [base] })
