@@ -174,7 +174,10 @@ export type TestRelay = {
   stop(): Promise<void>
 }
 
-/** A relay in this process, with an identity in `folder`. */
+/**
+ * A relay in this process, with an identity in `folder`. Without WebRTC-Direct: node-datachannel may crash when a
+ * process starts a second listener after it stopped one, which a relay of its own process never does.
+ */
 export async function startRelayHere(folder: string, port = 0, circuitBytes?: bigint): Promise<TestRelay> {
   const server = createServer((_request, response) => response.end('page'))
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
@@ -184,7 +187,6 @@ export async function startRelayHere(folder: string, port = 0, circuitBytes?: bi
     {
       identity: await loadRelayIdentity(folder, Date.now()),
       server,
-      listen: [],
       ...(circuitBytes === undefined ? {} : { circuitBytes }),
     },
   )

@@ -13,6 +13,8 @@ import { FEDERATION_PROTOCOL } from './wire/federation.ts'
 
 /** Federation streams on one connection, each way. */
 export const MAX_STREAMS_PER_CONNECTION = 4
+/** Attempts under way at once; further ones wait for their turn. */
+export const MAX_PARALLEL_ATTEMPTS = 16
 /** Addresses tried in one attempt to reach a peer. */
 export const MAX_DIALLED_ADDRESSES = 12
 
@@ -49,6 +51,22 @@ export function createDialer(deps: DialerDeps): Dialer {
   const stop = new AbortController()
   const attempts = new Map<ServerName, Promise<ConnectResult>>()
   const opening = new Map<string, Promise<Link | undefined>>()
+
+  let busy = 0
+  const turns: (() => void)[] = []
+
+  async function inTurn<T>(run: () => Promise<T>): Promise<T> {
+    if (busy >= MAX_PARALLEL_ATTEMPTS) await new Promise<void>((resolve) => turns.push(resolve))
+    else busy += 1
+    try {
+      return await run()
+    } finally {
+      // The place goes on to who waits.
+      const next = turns.shift()
+      if (next === undefined) busy -= 1
+      else next()
+    }
+  }
 
   const limit = (ms: number): AbortSignal => AbortSignal.any([stop.signal, AbortSignal.timeout(ms)])
 
@@ -150,7 +168,7 @@ export function createDialer(deps: DialerDeps): Dialer {
       if (table.best(name) !== undefined) return 'ready'
       let running = attempts.get(name)
       if (running === undefined) {
-        running = attempt(name)
+        running = inTurn(() => attempt(name))
           .catch((error: unknown): ConnectResult => {
             log.log('warn', 'connecting failed', { error: errorText(error) })
             return 'failed'

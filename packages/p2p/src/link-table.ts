@@ -58,6 +58,8 @@ export interface LinkTable {
   over(connectionId: string): Link | undefined
   bestOf(peerId: string): Link | undefined
   peers(): readonly PeerInfo[]
+  /** Finds out soon which connections are dead. */
+  probe(): void
   /** Tells the renewed certificate to all peers. */
   renew(): void
   /** Resolves when `check` holds; it is asked on every change. @throws the signal's reason */
@@ -160,16 +162,21 @@ export function createLinkTable(deps: LinkTableDeps): LinkTable {
         ([link, { id }]) => id === connectionId && (link.state === 'greeting' || link.state === 'ready'),
       )?.[0],
     peers() {
-      const infos = new Map<string, PeerInfo>()
-      const open = [...links.keys()].filter(({ name }) => name !== undefined)
-      for (const { peerId } of ready()) {
-        const link = bestOf(peerId)
+      const byPeer = new Map<string, Link[]>()
+      for (const link of links.keys()) {
+        if (link.name !== undefined) byPeer.set(link.peerId, [...(byPeer.get(link.peerId) ?? []), link])
+      }
+      const infos: PeerInfo[] = []
+      for (const [peerId, open] of byPeer) {
+        const link = top(open.filter(({ state }) => state === 'ready'))
         if (link?.name === undefined) continue
         const { name, direct, rttMs, since } = link
-        const streams = open.filter((other) => other.peerId === peerId).length
-        infos.set(peerId, { name, peerId, path: direct ? 'direct' : 'relayed', rttMs, since, streams })
+        infos.push({ name, peerId, path: direct ? 'direct' : 'relayed', rttMs, since, streams: open.length })
       }
-      return [...infos.values()].sort((a, b) => (a.peerId < b.peerId ? -1 : 1))
+      return infos.sort((a, b) => (a.peerId < b.peerId ? -1 : 1))
+    },
+    probe() {
+      for (const link of ready()) link.probe()
     },
     renew() {
       for (const link of ready()) link.renew()

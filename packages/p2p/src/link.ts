@@ -75,6 +75,8 @@ export interface Link {
   request(request: EnvelopedRequest, options: RequestOptions): Promise<CarrierResponse>
   /** Takes no more requests and closes when those under way are answered. */
   retire(): void
+  /** There is reason to doubt the connection: finds out soon whether the other side is there. */
+  probe(): void
   /** Tells the own certificate again, after it was renewed. */
   renew(): void
   close(reason: string): void
@@ -286,6 +288,7 @@ export function createLink(deps: LinkDeps, init: LinkInit): Link {
       cancelTimer = clock.after(RETIRE_TIMEOUT_MS, () => channel.close('retired late'))
       closeIfDone()
     },
+    probe: () => heartbeat?.probe(),
     renew: sayHello,
     close: (reason) => channel.close(reason),
   }

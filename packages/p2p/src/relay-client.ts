@@ -28,6 +28,8 @@ export interface RelayClient {
   lookup(names: readonly ServerName[]): Promise<readonly RelayEntry[]>
   /** Sets the names to be told of; those that are there already are told at once. */
   watch(names: ReadonlySet<ServerName>): void
+  /** There is reason to doubt the connection: finds out soon whether the relay is there. */
+  probe(): void
   close(): void
 }
 
@@ -131,6 +133,7 @@ export function createRelayClient(deps: RelayClientDeps, stream: ByteStream): Re
         })
       }
     },
+    probe: () => heartbeat.probe(),
     close: () => channel.close('closed'),
   }
 }

@@ -9,11 +9,17 @@ import type { ByteStream } from './wire/channel.ts'
 import { certificateFault, type SignedCertificate } from './wire/hello.ts'
 import { MAX_DEVICES_PER_NAME } from './wire/limits.ts'
 import type { RelayEntry } from './wire/relay.ts'
+import { createTokenBucket } from './wire/token-bucket.ts'
 
 /** Milliseconds to wait for a relay that went away: first and longest ceiling. */
 export const RELAY_BACKOFF = { firstMs: 1_000, maxMs: 30_000 } as const
 /** Milliseconds that a question waits for the first attempt to reach the relay. */
 export const FIRST_ATTEMPT_MS = 3_000
+/** Milliseconds that the relay's word on a watched name is taken without asking again. */
+export const FRESH_MS = 10_000
+/** Questions a second to one relay, and at once: less than it bears. */
+export const QUESTIONS_PER_SECOND = 10
+export const QUESTION_BURST = 100
 /** Milliseconds between attempts to reserve at a connected relay that refused. */
 export const RESERVE_RETRY_MS = 60_000
 
@@ -51,7 +57,7 @@ export interface RelayKeeper extends AsyncDisposable {
   watch(names: ReadonlySet<ServerName>): void
   /** Tells the renewed certificate. */
   renew(): void
-  /** Tries at once. */
+  /** Tries at once, or finds out whether the relay is still there. */
   kick(): void
 }
 
@@ -63,7 +69,8 @@ export function createRelayKeeper(deps: RelayKeeperDeps, address: string): Relay
   let client: RelayClient | undefined
   let watched: ReadonlySet<ServerName> = new Set()
   /** Watched names that were at the relay when it last said so. */
-  const present = new Set<ServerName>()
+  const present = new Map<ServerName, { readonly addresses: readonly string[]; readonly at: number }>()
+  const questions = createTokenBucket(() => clock.now(), QUESTIONS_PER_SECOND, QUESTION_BURST)
   let state: RelayState = 'connecting'
   let reserved = false
   let cancelReserve: () => void = () => undefined
@@ -85,8 +92,9 @@ export function createRelayKeeper(deps: RelayKeeperDeps, address: string): Relay
   }
 
   function onAppeared(entry: RelayEntry): void {
-    if (sound(entry).length === 0) return
-    present.add(entry.name)
+    const addresses = sound(entry)
+    if (addresses.length === 0) return
+    present.set(entry.name, { addresses, at: clock.now() })
     deps.appeared(entry.name)
   }
 
@@ -166,11 +174,15 @@ export function createRelayKeeper(deps: RelayKeeperDeps, address: string): Relay
     async find(name) {
       // Who asks right after the start is told once it is known whether the relay is there.
       if (state === 'connecting') await Promise.race([tried.promise, soon()])
-      if (client === undefined || (watched.has(name) && !present.has(name))) return []
+      const said = present.get(name)
+      if (client === undefined || (watched.has(name) && said === undefined)) return []
+      if (said !== undefined && clock.now() - said.at < FRESH_MS) return said.addresses
+      if (!questions.take()) return said?.addresses ?? []
       try {
         const entries = await client.lookup([name])
         const addresses = entries.filter((entry) => entry.name === name).flatMap(sound)
         if (addresses.length === 0) present.delete(name)
+        else if (watched.has(name)) present.set(name, { addresses, at: clock.now() })
         return addresses
       } catch (error) {
         log.log('debug', 'relay look-up failed', { relay: address, error: errorText(error) })
@@ -179,7 +191,7 @@ export function createRelayKeeper(deps: RelayKeeperDeps, address: string): Relay
     },
     watch(names) {
       watched = new Set(names)
-      for (const name of present) if (!watched.has(name)) present.delete(name)
+      for (const name of present.keys()) if (!watched.has(name)) present.delete(name)
       client?.watch(watched)
     },
     renew() {
@@ -195,6 +207,7 @@ export function createRelayKeeper(deps: RelayKeeperDeps, address: string): Relay
     },
     kick() {
       if (state === 'away') backoff.kick()
+      client?.probe()
     },
     async [Symbol.asyncDispose]() {
       stop.abort()

@@ -99,6 +99,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
   }
 
   function kick(): void {
+    table.probe()
     for (const relay of relays) relay.kick()
     kickPeers()
     touch()

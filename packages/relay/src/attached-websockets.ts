@@ -14,15 +14,14 @@ export const ATTACHED_LISTEN = '/ip4/127.0.0.1/tcp/0/ws'
 
 /**
  * The WebSocket transport, served by the HTTP server that also serves the page, so that both have one port and one
- * certificate. Only requests for `/` become WebSockets; the server's other upgrades are left alone.
+ * certificate. Only requests for `/` become WebSockets; others are left to the server's other listeners, if any.
  */
 export function attachedWebSockets(server: Server): { transport: TransportFactory; detach(): void } {
   const handlers: UpgradeHandler[] = []
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    if (new URL(request.url ?? '/', 'http://relay').pathname !== '/') return
     const handler = handlers[0]
-    if (handler === undefined) socket.destroy()
-    else handler(request, socket, head)
+    if (handler !== undefined && isRoot(request)) handler(request, socket, head)
+    else if (handler === undefined || server.listenerCount('upgrade') === 1) socket.destroy()
   }
   server.on('upgrade', onUpgrade)
   return {
@@ -40,6 +39,10 @@ export function attachedWebSockets(server: Server): { transport: TransportFactor
       server.off('upgrade', onUpgrade)
     },
   }
+}
+
+function isRoot({ url = '/' }: IncomingMessage): boolean {
+  return url === '/' || url.startsWith('/?')
 }
 
 /** @throws TypeError when the library's listener is not as it was: to be found by the first test that runs. */

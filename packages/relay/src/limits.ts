@@ -22,8 +22,8 @@ export const CIRCUIT_MS: number = 6 * 60 * 60_000
 /** Circuits at once that one node dials, and that lead to one node. */
 export const MAX_CIRCUITS_PER_NODE = 256
 /** Circuits that one node may dial over time, a second, and at once. */
-export const CIRCUITS_PER_SECOND = 2
-export const CIRCUIT_BURST = 100
+export const CIRCUITS_PER_SECOND = 10
+export const CIRCUIT_BURST = 300
 
 /** Milliseconds that a node has for its certificate after it opened a relay stream. */
 export const REGISTER_TIMEOUT_MS = 10_000

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createVirtualClock } from '../testing/virtual-clock.ts'
-import { createHeartbeat, DEAD_AFTER_MS, PING_INTERVAL_MS } from './heartbeat.ts'
+import { createHeartbeat, DEAD_AFTER_MS, PING_INTERVAL_MS, PROBE_MS } from './heartbeat.ts'
 
 function start() {
   const clock = createVirtualClock()
@@ -55,6 +55,20 @@ describe('heartbeat', () => {
     clock.advance(DEAD_AFTER_MS - PING_INTERVAL_MS)
     expect(state.dead).toBe(false)
     clock.advance(3 * PING_INTERVAL_MS)
+    expect(state.dead).toBe(true)
+  })
+
+  it('finds out soon when it is asked to', () => {
+    const { clock, state, heartbeat } = start()
+    clock.advance(1_000)
+    heartbeat.probe()
+    clock.advance(PROBE_MS - 1)
+    heartbeat.heard()
+    clock.advance(1)
+    expect(state.dead).toBe(false)
+    heartbeat.probe()
+    heartbeat.probe()
+    clock.advance(PROBE_MS)
     expect(state.dead).toBe(true)
   })
 

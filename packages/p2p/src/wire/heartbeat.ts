@@ -4,6 +4,8 @@ import type { Clock } from '@plexus/engine/ports'
 export const PING_INTERVAL_MS = 15_000
 /** Silence after which the other side is dead. Longer than a tab's main thread is ever blocked by honest work. */
 export const DEAD_AFTER_MS = 60_000
+/** Silence after a probe that tells the other side dead. */
+export const PROBE_MS = 10_000
 /** A timer that is later than this was held up by our own platform: the silence says nothing about the other side. */
 export const LATE_TIMER_MS = 5_000
 
@@ -21,6 +23,8 @@ export interface Heartbeat {
   /** Something came. */
   heard(): void
   pong(id: number): void
+  /** There is reason to doubt the connection, as after a sleep: finds out soon. */
+  probe(): void
   stop(): void
 }
 
@@ -30,6 +34,7 @@ export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
   let ping: { readonly id: number; readonly at: number } | undefined
   let pings = 0
   let cancel: () => void = () => undefined
+  let cancelProbe: (() => void) | undefined
 
   function send(): void {
     pings += 1
@@ -64,8 +69,19 @@ export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
       deps.roundTrip(Math.max(0, clock.now() - ping.at))
       ping = undefined
     },
+    probe() {
+      if (cancelProbe !== undefined) return
+      const asked = clock.now()
+      cancelProbe = clock.after(PROBE_MS, () => {
+        cancelProbe = undefined
+        const late = clock.now() - asked > PROBE_MS + LATE_TIMER_MS
+        if (!late && lastHeard < asked) deps.dead()
+      })
+      send()
+    },
     stop() {
       cancel()
+      cancelProbe?.()
     },
   }
 }
