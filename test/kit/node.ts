@@ -1,7 +1,7 @@
 /** A whole node in memory: store, engine and both APIs, on a loopback network. */
 import type { ServerName, UserId } from '@plexus/core'
 import { createClientApi, type ClientApi } from '@plexus/client-api'
-import { createEngine, type Engine } from '@plexus/engine'
+import { createEngine, type Engine, type EngineDeps } from '@plexus/engine'
 import type { Carrier, Clock, Directory, Log, Session, Store } from '@plexus/engine/ports'
 import { CarrierError } from '@plexus/engine/ports'
 import { createFederation, createServerApi } from '@plexus/server-api'
@@ -73,7 +73,7 @@ export async function createTestNode(init: TestNodeInit): Promise<TestNode> {
   }
   const life = mortal(loopback.carrier(name), outerClock)
   const { clock, carrier } = life
-  const engine = await createEngine({
+  const ports: EngineDeps = {
     store: init.store ?? (await openMemoryStore(disk)),
     blobs: createMemoryBlobs(),
     federation: (incarnation) => createFederation({ carrier, signer, clock }, { incarnation }),
@@ -83,7 +83,9 @@ export async function createTestNode(init: TestNodeInit): Promise<TestNode> {
     clock,
     random,
     log,
-  })
+  }
+  // An honest password hash takes a second of a slow machine.
+  const engine = await createEngine(ports, { users: { passwordCost: 4 } })
   const handler = createServerApi({
     serverName: name,
     rooms: engine.rooms,

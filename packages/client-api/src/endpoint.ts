@@ -1,7 +1,9 @@
 /** How an endpoint is declared. */
 import type { JsonObject, JsonValue } from '@plexus/core'
+import { isJsonObject } from '@plexus/core'
 import * as v from 'valibot'
 import { readBytes, readJson } from './body.ts'
+import { badJson } from './matrix-error.ts'
 import type { RateClass } from './rate-limit.ts'
 import type { ApiEngine, Requester } from './services.ts'
 import { parseWith } from './validation.ts'
@@ -104,13 +106,20 @@ export function endpoint<
         requester: requester as RequesterOf<A>,
         path: parseWith(pathSchema, 'path', parameters) as v.InferOutput<Path>,
         query: parseWith(querySchema, 'query', queryOf(url)) as v.InferOutput<Query>,
-        body: bodySchema === undefined ? {} : parseWith(bodySchema, 'body', await readJson(request)),
+        body: bodySchema === undefined ? {} : parseWith(bodySchema, 'body', await readObject(request)),
         request,
         signal: request.signal,
         readBytes: (maxBytes) => readBytes(request, maxBytes),
       })
     },
   }
+}
+
+/** Every body of the API is an object; a schema of an object alone would take an array. */
+async function readObject(request: Request): Promise<JsonObject> {
+  const value = await readJson(request)
+  if (!isJsonObject(value)) throw badJson('the body must be an object')
+  return value
 }
 
 /** A JSON answer with a status other than 200, such as 401 with the flows of user-interactive authentication. */

@@ -15,7 +15,7 @@ export function createUploadWaiters(clock: Clock): UploadWaiters {
   let count = 0
   return {
     wait(mediaId, ms, signal) {
-      if (count >= MAX_UPLOAD_WAITERS || signal?.aborted === true) return Promise.resolve()
+      if (ms <= 0 || count >= MAX_UPLOAD_WAITERS || signal?.aborted === true) return Promise.resolve()
       return new Promise((resolve) => {
         const waiters = waiting.get(mediaId) ?? new Set()
         waiting.set(mediaId, waiters)

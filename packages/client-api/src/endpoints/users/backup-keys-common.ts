@@ -5,6 +5,7 @@ import { UserError } from '@plexus/engine'
 import * as v from 'valibot'
 import { jsonObject } from '../../schemas.ts'
 import type { ApiEngine, Requester } from '../../services.ts'
+import { recordOf } from './common.ts'
 
 export const backupQuery: v.GenericSchema<unknown, { version: string }> = v.object({ version: v.string() })
 
@@ -23,7 +24,7 @@ export const keyData: v.GenericSchema<unknown, KeyData> = v.object({
 })
 
 export const sessions: v.GenericSchema<unknown, { sessions: Record<string, KeyData> }> = v.object({
-  sessions: v.record(v.string(), keyData),
+  sessions: recordOf(keyData),
 })
 
 /** The error for a version that is not the newest names the newest. */

@@ -1,5 +1,6 @@
 /** What the users endpoints share. */
-import type { JsonObject, UserId } from '@plexus/core'
+import { isJsonObject } from '@plexus/core'
+import type { JsonObject, JsonValue, UserId } from '@plexus/core'
 import * as v from 'valibot'
 import { jsonResponse } from '../../endpoint.ts'
 import { forbidden } from '../../matrix-error.ts'
@@ -12,6 +13,19 @@ const DEFAULT_REMOTE_TIMEOUT_MS = 10_000
 
 /** The `auth` key of endpoints with user-interactive authentication. */
 export const auth: v.GenericSchema<unknown, JsonObject | undefined> = v.optional(jsonObject)
+
+/** An object of anything by name; a record alone would take an array. */
+export function recordOf<Value>(
+  value: v.GenericSchema<unknown, Value>,
+): v.GenericSchema<unknown, Readonly<Record<string, Value>>> {
+  return v.pipe(
+    v.custom<Readonly<Record<string, unknown>>>(
+      (input) => isJsonObject(input as JsonValue),
+      'must be an object',
+    ),
+    v.record(v.string(), value),
+  )
+}
 
 /** The `timeout` key of endpoints that ask other servers. */
 export const remoteTimeout: v.GenericSchema<unknown, number> = v.optional(

@@ -2,7 +2,7 @@
 import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
-import { remoteTimeout } from './common.ts'
+import { recordOf, remoteTimeout } from './common.ts'
 
 export const keysClaim: Endpoint = endpoint({
   method: 'POST',
@@ -11,7 +11,7 @@ export const keysClaim: Endpoint = endpoint({
   rateLimit: 'lookup',
   bodySchema: v.object({
     timeout: remoteTimeout,
-    one_time_keys: v.record(v.string(), v.record(v.string(), v.string())),
+    one_time_keys: recordOf(recordOf(v.string())),
   }),
   async handler({ engine, body }) {
     return { ...(await engine.users.keys.claim(body.one_time_keys, { timeoutMs: body.timeout })) }

@@ -3,13 +3,14 @@ import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 import { jsonObject, shortText } from '../../schemas.ts'
+import { recordOf } from './common.ts'
 
 export const sendToDevice: Endpoint = endpoint({
   method: 'PUT',
   path: '/_matrix/client/v3/sendToDevice/{eventType}/{txnId}',
   auth: 'user',
   pathSchema: v.object({ eventType: shortText, txnId: shortText }),
-  bodySchema: v.object({ messages: v.record(v.string(), jsonObject) }),
+  bodySchema: v.object({ messages: recordOf(jsonObject) }),
   async handler({ engine, requester, path, body }) {
     await engine.users.toDevice.send(requester, path.eventType, path.txnId, body.messages)
     return {}
