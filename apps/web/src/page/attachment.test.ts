@@ -75,7 +75,11 @@ describe('the key of an encrypted file', () => {
   })
 
   it('is undefined for any other shape', () => {
-    fc.assert(fc.property(fc.jsonValue(), (value) => expect(parseEncryptedFile(value)).toBeUndefined()))
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        expect(parseEncryptedFile(value)).toBeUndefined()
+      }),
+    )
     expect(parseEncryptedFile({ v: 'v1', url: 'mxc://a/b', iv: '', key: {}, hashes: {} })).toBeUndefined()
     expect(parseEncryptedFile(null)).toBeUndefined()
   })

@@ -2,6 +2,7 @@
 import type { MatrixEvent, Room } from 'matrix-js-sdk'
 import { spokenText } from '../ui/message-text.ts'
 import { go } from '../ui/router.ts'
+import { nameIn } from './names.ts'
 import { itemOf } from './items.ts'
 
 const MAX_TEXT = 160
@@ -18,7 +19,7 @@ export function notifyAbout(event: MatrixEvent, room: Room, me: string): void {
   if (notificationState() !== 'granted' || document.visibilityState === 'visible') return
   const item = itemOf(event, {
     me,
-    nameOf: (userId) => room.getMember(userId)?.name ?? userId,
+    nameOf: (userId) => nameIn(room, userId),
     delivery: () => undefined,
     readBy: () => [],
     canRemove: () => false,

@@ -25,6 +25,7 @@ import { wordsOf } from '../ui/use-action.ts'
 import type { Deliveries } from './deliveries.ts'
 import { itemOf, keyOf, type ItemContext } from './items.ts'
 import { fetchMedia, type MediaAccess } from './media.ts'
+import { memberName, nameIn } from './names.ts'
 import { summaryOf } from './summary.ts'
 import { sendFile } from './send-file.ts'
 
@@ -199,13 +200,13 @@ function hasMore(room: Room): boolean {
 function itemContext(client: MatrixClient, room: Room, deliveries: Deliveries, me: string): ItemContext {
   return {
     me,
-    nameOf: (userId) => room.getMember(userId)?.name ?? userId,
+    nameOf: (userId) => nameIn(room, userId),
     delivery: (eventId) => (eventId.startsWith('$') ? deliveries.get(room.roomId, eventId) : undefined),
     readBy: (event) =>
       room
         .getReceiptsForEvent(event)
         .filter(({ userId }) => userId !== me && userId !== event.getSender())
-        .map(({ userId }) => room.getMember(userId)?.name ?? userId),
+        .map(({ userId }) => nameIn(room, userId)),
     canRemove: (event) => room.currentState.maySendRedactionForEvent(event, me),
     find: (eventId) => room.findEventById(eventId),
   }
@@ -216,7 +217,7 @@ function memberViews(room: Room, me: string): readonly MemberView[] {
   const mayKick = room.currentState.hasSufficientPowerLevelFor('kick', level)
   const view = (member: RoomMember): MemberView => ({
     userId: member.userId,
-    name: member.name,
+    name: memberName(member),
     role:
       member.powerLevel >= ADMIN_LEVEL
         ? 'admin'
@@ -236,7 +237,7 @@ function typingNames(room: Room, me: string): readonly string[] {
   return room
     .getJoinedMembers()
     .filter((member) => member.typing && member.userId !== me)
-    .map((member) => member.name)
+    .map(memberName)
 }
 
 async function markRead(client: MatrixClient, room: Room, me: string): Promise<void> {

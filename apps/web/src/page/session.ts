@@ -20,6 +20,7 @@ import { createDeliveries } from './deliveries.ts'
 import { exportText, type AccountExport } from './export.ts'
 import { encodeInvite } from './invite-link.ts'
 import { makeCrossSigning, openClient, startClient } from './matrix-client.ts'
+import { memberName, nameIn } from './names.ts'
 import type { Network } from './network.ts'
 import { networkStatus, peerViews } from './network-view.ts'
 import { createNodeFetch } from './node-fetch.ts'
@@ -169,7 +170,7 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
     const names = new Set<string>()
     for (const room of client.getRooms()) {
       for (const member of room.getJoinedMembers()) {
-        if (member.userId.endsWith(`:${server}`)) names.add(member.name)
+        if (member.userId.endsWith(`:${server}`)) names.add(memberName(member))
       }
     }
     return [...names]
@@ -307,7 +308,7 @@ function inviteOf(room: Room, me: string): InviteSummary {
   return {
     roomId: room.roomId,
     name: room.name,
-    inviter: room.getMember(inviterId)?.name ?? inviterId,
+    inviter: nameIn(room, inviterId),
     inviterId,
     encrypted: room.hasEncryptionStateEvent(),
   }

@@ -1,6 +1,7 @@
 import type { MatrixEvent, Room } from 'matrix-js-sdk'
 import { spokenText } from '../ui/message-text.ts'
 import type { RoomSummary } from '../ui/model.ts'
+import { nameIn } from './names.ts'
 import { itemOf, type ItemContext } from './items.ts'
 
 /** Longest last message in the list, in characters. */
@@ -56,7 +57,7 @@ function isMessage(event: MatrixEvent): boolean {
 function previewContext(room: Room, me: string): ItemContext {
   return {
     me,
-    nameOf: (userId) => room.getMember(userId)?.name ?? userId,
+    nameOf: (userId) => nameIn(room, userId),
     delivery: () => undefined,
     readBy: () => [],
     canRemove: () => false,

@@ -2,7 +2,7 @@ import type { JSX } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { duration, listNames, shortenId } from './format.ts'
 import type { PeerView, SessionModel } from './model.ts'
-import { networkWords } from './network-badge.tsx'
+import { networkWords } from './network-words.ts'
 import { ScreenHead } from './screen-head.tsx'
 
 const STATES: Readonly<Record<PeerView['state'], string>> = {

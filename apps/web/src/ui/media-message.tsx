@@ -2,6 +2,7 @@ import type { JSX } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { byteSize } from './format.ts'
 import { DownloadIcon, FileIcon, ImageIcon } from './icons.tsx'
+import { shownSize } from './media-size.ts'
 import type { MessageContent, RoomModel } from './model.ts'
 import { Button, ErrorLine, Spinner } from './parts.tsx'
 import { saveBlob } from './save.ts'
@@ -12,24 +13,6 @@ type FileContent = Extract<MessageContent, { kind: 'file' }>
 
 /** Larger images are fetched only when asked for. */
 const MAX_AUTOMATIC_BYTES = 20_000_000
-/** Width and height of an image whose sender did not say. */
-const UNKNOWN_SHAPE = { width: 320, height: 200 }
-const MAX_SHOWN = { width: 360, height: 340 }
-
-/** Room kept for an image before it is there, in its own proportions. */
-export function shownSize(
-  width: number | undefined,
-  height: number | undefined,
-): { width: number; height: number } {
-  const known = width !== undefined && height !== undefined && width > 0 && height > 0
-  const shape = known ? { width, height } : UNKNOWN_SHAPE
-  const scale = Math.min(1, MAX_SHOWN.width / shape.width, MAX_SHOWN.height / shape.height)
-  return {
-    width: Math.max(48, Math.round(shape.width * scale)),
-    height: Math.max(32, Math.round(shape.height * scale)),
-  }
-}
-
 type Loaded = { readonly url: string } | { readonly error: string } | undefined
 
 function useImage(content: ImageContent, room: RoomModel, wanted: boolean, attempt: number): Loaded {

@@ -1,33 +1,6 @@
 /** Which screen is shown, kept in the fragment so that back, forward and reload do what one expects. */
 import { type ReadonlySignal, signal } from '@preact/signals'
-
-export type Route =
-  | { readonly page: 'home' }
-  | { readonly page: 'room'; readonly roomId: string }
-  | { readonly page: 'connection' }
-  | { readonly page: 'settings' }
-
-/** Longest fragment that is read as a route; a room id has at most 255 bytes. */
-const MAX_ROUTE_LENGTH = 1_000
-
-export function parseRoute(fragment: string): Route {
-  if (fragment.length > MAX_ROUTE_LENGTH) return { page: 'home' }
-  const [, page, argument = ''] = fragment.replace(/^#/, '').split('/')
-  if (page === 'connection' || page === 'settings') return { page }
-  if (page === 'room' && argument !== '') {
-    try {
-      return { page: 'room', roomId: decodeURIComponent(argument) }
-    } catch (error) {
-      if (!(error instanceof URIError)) throw error
-    }
-  }
-  return { page: 'home' }
-}
-
-export function routeHref(route: Route): string {
-  if (route.page === 'home') return '#/'
-  return route.page === 'room' ? `#/room/${encodeURIComponent(route.roomId)}` : `#/${route.page}`
-}
+import { parseRoute, routeHref, type Route } from './route.ts'
 
 const current = signal<Route>({ page: 'home' })
 export const route: ReadonlySignal<Route> = current

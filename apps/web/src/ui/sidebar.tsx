@@ -7,7 +7,8 @@ import type { RoomSummary, SessionModel } from './model.ts'
 import { NetworkBadge } from './network-badge.tsx'
 import { NewRoomDialog } from './new-room-dialog.tsx'
 import { Avatar, Spinner } from './parts.tsx'
-import { followLink, route, routeHref } from './router.ts'
+import { routeHref } from './route.ts'
+import { followLink, route } from './router.ts'
 
 export function Sidebar({ session }: { session: SessionModel }): JSX.Element {
   const making = useSignal(false)
