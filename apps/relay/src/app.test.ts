@@ -1,9 +1,10 @@
 import 'reflect-metadata'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { X509CertificateGenerator } from '@peculiar/x509'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -49,6 +50,11 @@ async function writeCertificate(certFile: string, keyFile: string): Promise<void
   )
 }
 
+async function networkAt(address: string): Promise<{ readonly relays: readonly string[] }> {
+  const response = await fetch(`${address}plexus.json`)
+  return (await response.json()) as { relays: string[] }
+}
+
 describe('the relay app', () => {
   it('serves at the address that it gives, until it is stopped', async () => {
     const app = await start('--port', '0')
@@ -64,6 +70,60 @@ describe('the relay app', () => {
     const second = await start()
     expect(second.address).toBe(first.address)
     await second[Symbol.asyncDispose]()
+  })
+
+  it('is the same relay to its nodes after a restart, at the address where each reached it', async () => {
+    const first = await start('--port', '0')
+    const { relays } = await networkAt(first.address)
+    const { port } = new URL(first.address)
+    expect(relays[0]).toMatch(new RegExp(`^/ip4/127\\.0\\.0\\.1/tcp/${port}/ws/p2p/12D3Koo\\w+$`))
+    expect(relays[1]).toMatch(
+      new RegExp(`^/ip4/127\\.0\\.0\\.1/udp/${port}/webrtc-direct/certhash/u[\\w-]+/p2p/12D3Koo`),
+    )
+    await first[Symbol.asyncDispose]()
+    await using second = await start()
+    expect(await networkAt(second.address)).toEqual({ relays, iceServers: [] })
+  })
+
+  it.each(['relay.key', 'webrtc.pem'])(
+    'refuses a damaged %s, keeps it, and shows none of it',
+    async (name) => {
+      const app = await start('--port', '0')
+      await app[Symbol.asyncDispose]()
+      const file = join(scratch, 'data', name)
+      writeFileSync(file, 'VerySecretBytes')
+      await expect(start()).rejects.toThrow(/^relay\.key or webrtc\.pem in .* is damaged: restore both/)
+      await expect(start()).rejects.not.toThrow(/VerySecret/)
+      expect(readFileSync(file, 'utf8')).toBe('VerySecretBytes')
+    },
+  )
+
+  it.each(['//', '/x', '/%', '/?x', '*', 'http://evil.example/', '/\\'])(
+    'survives a WebSocket request for %s',
+    async (path) => {
+      await using app = await start('--port', '0')
+      const { port } = new URL(app.address)
+      const socket = connect(Number(port), '127.0.0.1')
+      const head = [
+        'Host: x',
+        'Connection: Upgrade',
+        'Upgrade: websocket',
+        'Sec-WebSocket-Version: 13',
+        'Sec-WebSocket-Key: x',
+      ]
+      socket.end(`GET ${path} HTTP/1.1\r\n${head.join('\r\n')}\r\n\r\n`)
+      expect(await text(socket)).toMatch(/^HTTP\/1\.1 40\d /)
+      expect((await fetch(`${app.address}healthz`)).status).toBe(200)
+    },
+  )
+
+  it('stops though somebody holds a WebSocket and says nothing', async () => {
+    const app = await start('--port', '0')
+    const socket = new WebSocket(app.address.replace('http', 'ws'))
+    await new Promise((resolve) => socket.addEventListener('open', resolve))
+    const closed = new Promise((resolve) => socket.addEventListener('close', resolve))
+    await app[Symbol.asyncDispose]()
+    await closed
   })
 
   it('says that another port is another origin', async () => {
@@ -112,6 +172,7 @@ describe('the relay app', () => {
   it('gives the public address when it has one', async () => {
     await using app = await start('--port', '0', '--public-url', 'https://relay.example.org')
     expect(app.address).toBe('https://relay.example.org/')
+    expect(app.log()).toContain('https://relay.example.org/')
   })
 
   it('speaks HTTPS with a certificate, and leaves its name to it', async () => {

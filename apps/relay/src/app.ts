@@ -1,9 +1,11 @@
+import type { Relay } from '@plexus/relay'
 import { acquireFolderLock } from '@plexus/store/folder-lock'
 import type { Logger } from 'pino'
 import { addressToOpen, isLoopback, isWildcard } from './addresses.ts'
 import { type DataFolder, openDataFolder } from './data-folder.ts'
 import { DEFAULT_PORT, type Flags } from './flags.ts'
-import { close, createServer, listen, readTls } from './listen.ts'
+import { createServer, listen, readTls } from './listen.ts'
+import { startRelayNode } from './relay-node.ts'
 import { createSite, type NetworkConfig } from './site.ts'
 import { readSnapshot } from './snapshot.ts'
 import { StartError } from './start-error.ts'
@@ -48,12 +50,15 @@ export async function startRelayApp(deps: Deps, flags: Flags): Promise<RelayApp>
   started.use(await lock(data, wanted))
   const tls = flags.tls === undefined ? undefined : readTls(flags.tls)
   const assets = readSnapshot(await deps.build())
-  const network = (): NetworkConfig => ({ relays: [], iceServers: [] })
+  let relay: Relay | undefined
+  const network = (requested: string): NetworkConfig | undefined =>
+    relay && { relays: relay.multiaddrs(flags.publicUrl?.href ?? requested), iceServers: [] }
   const reachesLoopback = isWildcard(flags.host) || flags.host === '127.0.0.1'
   const redirectLocalhost = reachesLoopback && tls === undefined && flags.publicUrl === undefined
-  const server = createServer(tls, createSite({ assets, network, redirectLocalhost }))
-  const port = await listen(server, flags.host, wanted)
-  started.defer(() => close(server))
+  const web = createServer(tls, createSite({ assets, network, redirectLocalhost }))
+  const port = await listen(web.server, flags.host, wanted)
+  started.use(web)
+  relay = started.use(await startRelayNode(deps.log, web.server, data.path))
   data.rememberPort(port)
   warn(deps.log, flags, data.port, port)
   const address = addressToOpen({ ...flags, port, secure: tls !== undefined })

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs'
 import {
   createServer as createHttpServer,
+  type IncomingMessage,
   type RequestListener,
   type Server,
   type ServerOptions,
 } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import { StartError } from './start-error.ts'
 
@@ -45,12 +46,43 @@ export function readTls(files: { readonly cert: string; readonly key: string }):
   return tls
 }
 
-export function createServer(tls: Tls | undefined, site: RequestListener): Server {
-  const options: ServerOptions = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS }
+/** WebSockets live at `/`; a request to upgrade any other path is answered as if it had not asked. */
+const mayUpgrade = ({ url = '' }: IncomingMessage): boolean => url === '/' || url.startsWith('/?')
+
+/** An HTTP or HTTPS server. Disposing of it stops accepting, lets answers finish, then cuts what is left. */
+export interface WebServer extends AsyncDisposable {
+  readonly server: Server
+}
+
+export function createServer(tls: Tls | undefined, site: RequestListener): WebServer {
+  const options: ServerOptions = {
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    shouldUpgradeCallback: mayUpgrade,
+  }
   const server =
     tls === undefined ? createHttpServer(options, site) : createHttpsServer({ ...options, ...tls }, site)
   server.maxConnections = MAX_CONNECTIONS
-  return server
+  // Node forgets those that became WebSockets, yet waits for them at its end.
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  return {
+    server,
+    [Symbol.asyncDispose]: () =>
+      new Promise((resolve) => {
+        const timer = setTimeout(() => {
+          for (const socket of sockets) socket.destroy()
+        }, STOP_GRACE_MS)
+        server.close(() => {
+          clearTimeout(timer)
+          resolve()
+        })
+        server.closeIdleConnections()
+      }),
+  }
 }
 
 /** Listens and answers with the port. @throws StartError when the address is taken, unknown or not allowed. */
@@ -75,16 +107,4 @@ function explain(error: NodeJS.ErrnoException, host: string, port: number): Star
   const line =
     lines[error.code ?? ''] ?? `cannot listen on ${host} port ${port} (${error.code ?? error.message})`
   return new StartError(line, { cause: error })
-}
-
-/** Stops accepting, lets answers under way finish, then cuts what is left. */
-export function close(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => server.closeAllConnections(), STOP_GRACE_MS)
-    server.close(() => {
-      clearTimeout(timer)
-      resolve()
-    })
-    server.closeIdleConnections()
-  })
 }

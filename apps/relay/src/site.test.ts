@@ -1,19 +1,19 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http'
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { close, createServer, listen } from './listen.ts'
-import { createSite } from './site.ts'
+import { createServer, listen, type WebServer } from './listen.ts'
+import { createSite, type NetworkConfig } from './site.ts'
 import { readSnapshot } from './snapshot.ts'
 
 const SCRIPT = `console.log('${'x'.repeat(3000)}')`
 
 let scratch = ''
-let server: Server
+let web: WebServer
 let port = 0
 
 beforeAll(async () => {
@@ -27,19 +27,16 @@ beforeAll(async () => {
   writeFileSync(join(dist, 'assets', 'app-AbCd_123.js'), SCRIPT)
   writeFileSync(join(dist, 'assets', 'app-AbCd_123.js.br'), brotliCompressSync(SCRIPT))
   writeFileSync(join(dist, 'assets', 'app-AbCd_123.js.gz'), gzipSync(SCRIPT))
-  const network = (localAddress: string): { relays: string[]; iceServers: never[] } => ({
-    relays: [`/ip4/${localAddress}`],
-    iceServers: [],
-  })
+  const network = (reachedAt: string): NetworkConfig => ({ relays: [reachedAt], iceServers: [] })
   const site = createSite({ assets: readSnapshot(dist), network, redirectLocalhost: true })
-  server = createServer(undefined, site)
-  port = await listen(server, '127.0.0.1', 0)
+  web = createServer(undefined, site)
+  port = await listen(web.server, '127.0.0.1', 0)
   // What is served was read at the start.
   rmSync(dist, { recursive: true })
 })
 
 afterAll(async () => {
-  await close(server)
+  await web[Symbol.asyncDispose]()
   rmSync(scratch, { recursive: true })
 })
 
@@ -149,7 +146,20 @@ describe('the site', () => {
       'no-store',
       'application/json',
     ])
-    expect(JSON.parse(body)).toEqual({ relays: ['/ip4/127.0.0.1'], iceServers: [] })
+    expect(JSON.parse(body)).toEqual({ relays: [`http://127.0.0.1:${port}/`], iceServers: [] })
+  })
+
+  it.each([
+    ['relay.example.org:8443', 'http://relay.example.org:8443/'],
+    ['[::1]:8008', 'http://[::1]:8008/'],
+    ['a/b', undefined],
+    ['a@b', undefined],
+    ['a?b', undefined],
+    ['a b', undefined],
+    ['', undefined],
+  ])('meets others where Host %s reached it', async (host, url) => {
+    const { body } = await ask('/plexus.json', { Host: host })
+    expect(JSON.parse(body)).toMatchObject({ relays: [url ?? `http://127.0.0.1:${port}/`] })
   })
 
   it('says that it is well', async () => {
@@ -180,7 +190,7 @@ describe('the site', () => {
     '/assets/app-AbCd_123.js.br',
     '/__proto__',
     `/${'a'.repeat(8000)}`,
-  ])('does not find %.40s', async (path) => {
+  ])('does not find %s', async (path) => {
     expect(await ask(path)).toMatchObject({ status: 404, body: 'not found\n' })
   })
 
@@ -197,7 +207,7 @@ describe('the site', () => {
       'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
       /^HTTP\/1.1 400/,
     ],
-  ])('refuses %.40j', async (bytes, status) => {
+  ])('refuses %j', async (bytes, status) => {
     expect(await raw(bytes)).toMatch(status)
   })
 })

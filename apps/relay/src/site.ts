@@ -15,8 +15,8 @@ export type SiteInit = {
   readonly assets: ReadonlyMap<string, Asset>
   /** Storage in a browser is per origin, so one machine's page has one name: `localhost` is sent to `127.0.0.1`. */
   readonly redirectLocalhost: boolean
-  /** `localAddress` is the address of this machine that the request came in on. */
-  readonly network: (localAddress: string) => NetworkConfig
+  /** For a tab that reached the relay at this URL; `undefined` while the relay starts. */
+  readonly network: (reachedAt: string) => NetworkConfig | undefined
 }
 
 const LOCALHOST = /^localhost(:\d{1,5})?$/i
@@ -30,11 +30,25 @@ function send(response: ServerResponse, status: number, type: string, body: stri
 const sendLine = (response: ServerResponse, status: number, line: string): void =>
   send(response, status, 'text/plain; charset=utf-8', `${line}\n`)
 
-function sendNetwork(response: ServerResponse, config: NetworkConfig): void {
+/** What the client calls us, since only it knows: an address, a name, a forwarded port. It gets its own words back. */
+function reachedAt({ headers, socket }: IncomingMessage): string {
+  const scheme = 'encrypted' in socket ? 'https' : 'http'
+  const url = URL.parse(`${scheme}://${headers.host ?? ''}`)
+  if (url !== null && `${url.origin}/` === url.href) return url.href
+  const address = (socket.localAddress ?? '').replace(/^::ffff:/, '')
+  return new URL(`${scheme}://${address.includes(':') ? `[${address}]` : address}:${socket.localPort ?? 0}`)
+    .href
+}
+
+function sendNetwork(response: ServerResponse, config: NetworkConfig | undefined): void {
   response.setHeader('Cache-Control', 'no-store')
   // Public, and an app that another host serves may ask for it.
   response.setHeader('Access-Control-Allow-Origin', '*')
-  send(response, 200, 'application/json', JSON.stringify(config))
+  if (config === undefined) {
+    response.setHeader('Retry-After', '1')
+    return sendLine(response, 503, 'the relay is starting')
+  }
+  return send(response, 200, 'application/json', JSON.stringify(config))
 }
 
 function encodingFor(request: IncomingMessage, asset: Asset): Encoding {
@@ -73,7 +87,7 @@ export function createSite({ assets, network, redirectLocalhost }: SiteInit): Re
     }
     const [path = '/'] = url.split('?', 1)
     if (path === '/healthz') return sendLine(response, 200, 'ok')
-    if (path === '/plexus.json') return sendNetwork(response, network(request.socket.localAddress ?? ''))
+    if (path === '/plexus.json') return sendNetwork(response, network(reachedAt(request)))
     const pathname = path === '/' ? '/index.html' : path
     const asset = assets.get(pathname)
     return asset === undefined
