@@ -9,6 +9,9 @@ import { levels, requireVersion, topic, type Made, type TestRoom } from '../test
 import { conflictedSet, fullConflictedSet } from './conflict.ts'
 import { createLookup } from './graph.ts'
 
+/** Random rooms take a while on a busy machine. */
+const PROPERTY_MS = 60_000
+
 const V12 = requireVersion('12')
 
 /** The full conflicted set by the letter of its definition, each event's chain walked on its own. */
@@ -46,32 +49,36 @@ function computed(sets: readonly StateMap[], view: EventView): ReadonlySet<Event
 const after = (room: TestRoom, made: Made): StateMap => room.stateAfter(made.id) ?? new Map<never, never>()
 
 describe('the full conflicted set', () => {
-  it('is what its definition says, for states that follow from the graph and for claims that do not', () => {
-    let beyondConflict = 0
-    const step = fc.array(fc.nat(60), { minLength: 5, maxLength: 5 })
-    fc.assert(
-      fc.property(
-        fc.array(step, { minLength: 8, maxLength: 30 }),
-        fc.array(fc.nat(), { maxLength: 3 }),
-        (steps, claims) => {
-          const { room, made } = randomRoom(steps)
-          const sets = made.slice(-3).map((event) => new Map(after(room, event)))
-          for (const claim of claims) {
-            // One set claims an older event for the place of that event.
-            const claimed = made[claim % made.length]
-            if (claimed?.pdu.state_key !== undefined && room.view.get(claimed.id)?.verdict === 'accepted') {
-              sets[claim % sets.length]?.set(stateKey(claimed.pdu.type, claimed.pdu.state_key), claimed.id)
+  it(
+    'is what its definition says, for states that follow from the graph and for claims that do not',
+    () => {
+      let beyondConflict = 0
+      const step = fc.array(fc.nat(60), { minLength: 5, maxLength: 5 })
+      fc.assert(
+        fc.property(
+          fc.array(step, { minLength: 8, maxLength: 30 }),
+          fc.array(fc.nat(), { maxLength: 3 }),
+          (steps, claims) => {
+            const { room, made } = randomRoom(steps)
+            const sets = made.slice(-3).map((event) => new Map(after(room, event)))
+            for (const claim of claims) {
+              // One set claims an older event for the place of that event.
+              const claimed = made[claim % made.length]
+              if (claimed?.pdu.state_key !== undefined && room.view.get(claimed.id)?.verdict === 'accepted') {
+                sets[claim % sets.length]?.set(stateKey(claimed.pdu.type, claimed.pdu.state_key), claimed.id)
+              }
             }
-          }
-          const full = computed(sets, room.view)
-          expect([...full].sort()).toEqual([...byDefinition(sets, room.view)].sort())
-          if (full.size > conflictedSet(sets, differingKeys(sets)).size) beyondConflict += 1
-        },
-      ),
-      { numRuns: 400 },
-    )
-    expect(beyondConflict).toBeGreaterThan(20)
-  })
+            const full = computed(sets, room.view)
+            expect([...full].sort()).toEqual([...byDefinition(sets, room.view)].sort())
+            if (full.size > conflictedSet(sets, differingKeys(sets)).size) beyondConflict += 1
+          },
+        ),
+        { numRuns: 250 },
+      )
+      expect(beyondConflict).toBeGreaterThan(20)
+    },
+    PROPERTY_MS,
+  )
 
   it('leaves out what an unconflicted event has in its chain', () => {
     const { room, base } = publicRoom()
