@@ -20,8 +20,9 @@ declare global {
 }
 
 const DIALS = 40
-/** An unpatched dial that meets the init-channel race takes six seconds or more. */
-const SLOW_DIAL_MS = 2_000
+/** A dial that meets the init-channel race hangs until its limit, ten seconds; one in fifteen did, unpatched. */
+const HANGING_DIAL_MS = 5_000
+const USUAL_DIAL_MS = 2_000
 
 type RelayProcess = { readonly url: string; readonly addresses: readonly string[]; kill(): Promise<void> }
 
@@ -121,11 +122,11 @@ describe('two pages in two browser contexts', () => {
     await until(a, isDirect)
   })
 
-  it(`become direct ${DIALS} times, never slowly`, async () => {
+  it(`become direct ${DIALS} times without hanging`, async () => {
     const relay = await startRelay('many')
     const b = await open(relay)
     const a = await open(relay)
-    const slow: number[] = []
+    const dials: number[] = []
     for (let dial = 0; dial < DIALS; dial += 1) {
       const ms = await a.page.evaluate(
         async ([addresses, name]) => {
@@ -141,8 +142,10 @@ describe('two pages in two browser contexts', () => {
         },
         [relay.addresses.slice(0, 1), b.name] as const,
       )
-      if (ms > SLOW_DIAL_MS) slow.push(ms)
+      dials.push(Math.round(ms))
     }
-    expect(slow).toEqual([])
+    dials.sort((one, other) => one - other)
+    expect(dials.filter((ms) => ms > HANGING_DIAL_MS)).toEqual([])
+    expect(dials[Math.floor(DIALS * 0.95)]).toBeLessThan(USUAL_DIAL_MS)
   })
 })

@@ -73,7 +73,8 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
   const addresses = [...new Set(init.relays)].slice(0, MAX_RELAYS)
   const gater = createGater({ relays: addresses, lan: init.lan === true })
   const reservations = createReservations((peerId) => gater.isRelay(peerId))
-  const book = await createPeerBook({ clock, log, memory: deps.memory })
+  const wanted = (name: ServerName): boolean => supervisor.wants(name)
+  const book = await createPeerBook({ clock, log, memory: deps.memory, wanted })
   const libp2p = await startLibp2p(platform, gater, reservations, {
     transportKey: init.transportKey,
     relayCount: addresses.length,
@@ -115,6 +116,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
       handler === undefined
         ? Promise.reject(new CarrierError('unreachable', 'not started'))
         : handler(request),
+    wanted,
     greeted(link, { certificate, addresses: told }, connection) {
       book.met(
         certificate.name,

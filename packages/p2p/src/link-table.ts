@@ -6,6 +6,8 @@ import type { Hello } from './wire/hello.ts'
 
 /** Streams of one peer that may wait for their certificate at once; more are refused. */
 export const MAX_LINKS_PER_PEER = 6
+/** Streams that peers opened which nobody here wanted; the longest idle one makes room for another. */
+export const MAX_STRANGER_LINKS = 128
 /** Streams of all peers. */
 export const MAX_LINKS = 600
 
@@ -36,6 +38,8 @@ export type LinkTableDeps = {
   readonly ownPeerId: string
   hello(serial: number): Promise<Hello>
   readonly handle: InboundHandler
+  /** A name that is to be kept connected. */
+  wanted(name: ServerName): boolean
   /** A peer's certificate was checked on some stream of its. */
   greeted(link: Link, hello: Hello, connection: LinkConnection): void
   /** A peer can be reached that could not. */
@@ -131,9 +135,21 @@ export function createLinkTable(deps: LinkTableDeps): LinkTable {
     notify()
   }
 
+  /** Keeps strangers, whose names cost nothing, from taking all the places. */
+  function makeRoom(): void {
+    const strangers = [...links.keys()].filter(
+      ({ opener, name }) => opener === 'remote' && (name === undefined || !deps.wanted(name)),
+    )
+    if (strangers.length < MAX_STRANGER_LINKS) return
+    // Links stand in the order in which they came.
+    const idle = strangers.find(({ active }) => active === 0) ?? strangers[0]
+    idle?.close('made room for another peer')
+  }
+
   return {
     add(stream, connection, opener) {
       const ofPeer = [...links.keys()].filter((link) => link.peerId === connection.peerId)
+      if (opener === 'remote') makeRoom()
       if (links.size >= MAX_LINKS || ofPeer.length >= MAX_LINKS_PER_PEER) {
         stream.abort(new Error('too many federation streams'))
         return undefined

@@ -16,7 +16,7 @@ function nameOf(text: string): ServerName {
 }
 const name = nameOf('one.example')
 
-async function open(kept: readonly KnownPeer[] = []) {
+async function open(kept: readonly KnownPeer[] = [], wanted: readonly string[] = []) {
   const clock = createVirtualClock()
   const saved: (readonly KnownPeer[])[] = []
   const memory: PeerMemory = {
@@ -26,7 +26,12 @@ async function open(kept: readonly KnownPeer[] = []) {
       return Promise.resolve()
     },
   }
-  const book = await createPeerBook({ clock, log: silentLog, memory })
+  const book = await createPeerBook({
+    clock,
+    log: silentLog,
+    memory,
+    wanted: (name) => wanted.includes(name),
+  })
   return { clock, saved, book }
 }
 
@@ -91,6 +96,14 @@ describe('the peer book', () => {
     expect(book.get(name)).toBeDefined()
   })
 
+  it('does not let strangers push out a wanted name', async () => {
+    const { book } = await open([], [name])
+    book.met(name, PEER, [at(1)])
+    for (let n = 0; n < MAX_KNOWN_NAMES + 10; n += 1) book.met(nameOf(`n${n}.example`), OTHER, [])
+    expect(book.get(name)).toBeDefined()
+    expect(book.get(nameOf('n0.example'))).toBeUndefined()
+  })
+
   it('takes damaged records for none', async () => {
     const damaged = [
       { name: '!', peerIds: [], multiaddrs: [], hints: [], lastSeen: 0 },
@@ -111,6 +124,7 @@ describe('the peer book', () => {
     const book = await createPeerBook({
       clock,
       memory,
+      wanted: () => false,
       log: { log: (_level, message) => lines.push(message) },
     })
     book.learn({ name, multiaddrs: [at(1)] })

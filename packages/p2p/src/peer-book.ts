@@ -3,7 +3,7 @@ import type { Clock, Log, ServerAddresses } from '@plexus/engine/ports'
 import { peerIdOf } from './addresses.ts'
 import { MAX_ADDRESS_LENGTH, MAX_DEVICES_PER_NAME, MAX_HELLO_ADDRESSES } from './wire/limits.ts'
 
-/** Names remembered; the one not seen for longest goes first. */
+/** Names remembered; the one not seen for longest goes first, and those that are wanted last. */
 export const MAX_KNOWN_NAMES = 2_000
 /** Milliseconds that changes are collected before they are saved. */
 const SAVE_DELAY_MS = 1_000
@@ -40,12 +40,19 @@ export interface PeerBook extends AsyncDisposable {
   mistaken(name: ServerName, peerId: string): void
 }
 
-export type PeerBookDeps = { readonly clock: Clock; readonly log: Log; readonly memory: PeerMemory }
+export type PeerBookDeps = {
+  readonly clock: Clock
+  readonly log: Log
+  readonly memory: PeerMemory
+  /** Names that strangers must not push out. */
+  wanted(name: ServerName): boolean
+}
 
-export async function createPeerBook({ clock, log, memory }: PeerBookDeps): Promise<PeerBook> {
+export async function createPeerBook(deps: PeerBookDeps): Promise<PeerBook> {
+  const { clock, log, memory } = deps
   /** In the order of last use, so that the first is the one to forget. */
   const known = new Map<ServerName, KnownPeer>()
-  for (const peer of await memory.load()) {
+  for (const peer of (await memory.load()).slice(0, MAX_KNOWN_NAMES)) {
     const sound = soundPeer(peer)
     if (sound !== undefined) put(sound)
   }
@@ -55,10 +62,9 @@ export async function createPeerBook({ clock, log, memory }: PeerBookDeps): Prom
   function put(peer: KnownPeer): void {
     known.delete(peer.name)
     known.set(peer.name, peer)
-    for (const name of known.keys()) {
-      if (known.size <= MAX_KNOWN_NAMES) return
-      known.delete(name)
-    }
+    if (known.size <= MAX_KNOWN_NAMES) return
+    const names = [...known.keys()]
+    known.delete(names.find((name) => name !== peer.name && !deps.wanted(name)) ?? names[0] ?? peer.name)
   }
 
   function save(): void {

@@ -69,7 +69,7 @@ export function createRelayKeeper(deps: RelayKeeperDeps, address: string): Relay
   let client: RelayClient | undefined
   let watched: ReadonlySet<ServerName> = new Set()
   /** Watched names that were at the relay when it last said so. */
-  const present = new Map<ServerName, { readonly addresses: readonly string[]; readonly at: number }>()
+  const present = new Map<ServerName, { readonly entry: RelayEntry; readonly at: number }>()
   const questions = createTokenBucket(() => clock.now(), QUESTIONS_PER_SECOND, QUESTION_BURST)
   let state: RelayState = 'connecting'
   let reserved = false
@@ -83,6 +83,7 @@ export function createRelayKeeper(deps: RelayKeeperDeps, address: string): Relay
     deps.changed()
   }
 
+  /** Relayed addresses of the devices whose certificates count: the relay only says so. */
   function sound({ name, devices }: RelayEntry): string[] {
     return devices
       .filter((signed) => signed.certificate.name === name)
@@ -92,9 +93,7 @@ export function createRelayKeeper(deps: RelayKeeperDeps, address: string): Relay
   }
 
   function onAppeared(entry: RelayEntry): void {
-    const addresses = sound(entry)
-    if (addresses.length === 0) return
-    present.set(entry.name, { addresses, at: clock.now() })
+    present.set(entry.name, { entry, at: clock.now() })
     deps.appeared(entry.name)
   }
 
@@ -176,14 +175,14 @@ export function createRelayKeeper(deps: RelayKeeperDeps, address: string): Relay
       if (state === 'connecting') await Promise.race([tried.promise, soon()])
       const said = present.get(name)
       if (client === undefined || (watched.has(name) && said === undefined)) return []
-      if (said !== undefined && clock.now() - said.at < FRESH_MS) return said.addresses
-      if (!questions.take()) return said?.addresses ?? []
+      if (said !== undefined && clock.now() - said.at < FRESH_MS) return sound(said.entry)
+      if (!questions.take()) return said === undefined ? [] : sound(said.entry)
       try {
         const entries = await client.lookup([name])
-        const addresses = entries.filter((entry) => entry.name === name).flatMap(sound)
-        if (addresses.length === 0) present.delete(name)
-        else if (watched.has(name)) present.set(name, { addresses, at: clock.now() })
-        return addresses
+        const entry = entries.find((other) => other.name === name)
+        if (entry === undefined) present.delete(name)
+        else if (watched.has(name)) present.set(name, { entry, at: clock.now() })
+        return entry === undefined ? [] : sound(entry)
       } catch (error) {
         log.log('debug', 'relay look-up failed', { relay: address, error: errorText(error) })
         return []

@@ -41,6 +41,7 @@ export interface Supervisor extends Disposable {
   readonly status: NetworkStatus
   /** Sets the names to keep connected; the first `MAX_WANTED_NAMES` count. */
   want(names: Iterable<ServerName>): void
+  wants(name: ServerName): boolean
   /** There is news of a name. */
   news(name: ServerName): void
   /** The network or the page came back: everything is tried at once. */
@@ -127,6 +128,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
       }
       for (const relay of relays) relay.watch(wanted)
     },
+    wants: (name) => keepers.has(name),
     news(name) {
       keepers.get(name)?.kick()
     },

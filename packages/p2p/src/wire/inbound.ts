@@ -1,4 +1,4 @@
-import type { CarrierResponse, EnvelopedRequest } from '@plexus/engine/ports'
+import { CarrierError, type CarrierResponse, type EnvelopedRequest } from '@plexus/engine/ports'
 import { decodeRequest, encodeResponse, FederationFrame, Refusal, type RefusalCode } from './federation.ts'
 import { MAX_ASSEMBLY_BYTES, MAX_IN_FLIGHT, MAX_REQUEST_BYTES } from './limits.ts'
 import { createAssembly, type Assembly, type Message, type MessageFault } from './message.ts'
@@ -16,6 +16,7 @@ export type InboundDeps = {
   refuse(id: number, code: RefusalCode): void
   /** Why a request of this peer is refused before it is handled, `undefined` when it is not. */
   check(request: EnvelopedRequest): RefusalCode | undefined
+  /** A `CarrierError` `unreachable` from it says that it was not handled, so that the other side may try again. */
   handle(request: EnvelopedRequest): Promise<CarrierResponse>
   /** A handler failed or the state changed. */
   failed(error: unknown): void
@@ -64,8 +65,9 @@ export function createInbound(deps: InboundDeps): Inbound {
           if (wanted.delete(id)) answer(id, response)
         },
         (error: unknown) => {
-          if (wanted.delete(id)) deps.refuse(id, Refusal.failed)
-          deps.failed(error)
+          const busy = error instanceof CarrierError && error.code === 'unreachable'
+          if (wanted.delete(id)) deps.refuse(id, busy ? Refusal.busy : Refusal.failed)
+          if (!busy) deps.failed(error)
         },
       )
       .finally(() => {

@@ -1,0 +1,211 @@
+import { peerIdFromString } from '@libp2p/peer-id'
+import type { ServerName } from '@plexus/core'
+import { beforeAll, describe, expect, it } from 'vitest'
+import {
+  createRelayKeeper,
+  FRESH_MS,
+  RELAY_BACKOFF,
+  RESERVE_RETRY_MS,
+  type RelayKeeper,
+} from './relay-keeper.ts'
+import { createAccount, silentLog, type TestAccount } from './testing/accounts.ts'
+import { createStreamPair, type TestStream } from './testing/stream-pair.ts'
+import { createVirtualClock } from './testing/virtual-clock.ts'
+import { encodeFrame, createFrameReader, type Frame } from './wire/frame.ts'
+import { decodeNames, encodeEntry, RelayFrame as K, type RelayEntry } from './wire/relay.ts'
+
+const RELAY = '12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu'
+const ADDRESS = `/ip4/127.0.0.1/tcp/8008/ws/p2p/${RELAY}`
+const NOW = Date.UTC(2026, 0, 1)
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+let own: TestAccount
+let friend: TestAccount
+beforeAll(async () => {
+  own = await createAccount()
+  friend = await createAccount()
+})
+
+/** A relay that the test plays. */
+function createFakeRelay() {
+  const state = {
+    up: true,
+    reserves: true,
+    here: [] as RelayEntry[],
+    registered: 0,
+    dials: 0,
+    reservations: 0,
+    asked: 0,
+  }
+  let stream: TestStream | undefined
+  const say = (kind: number, id: number, body?: Uint8Array): void =>
+    void stream?.send(encodeFrame(kind, id, body ?? new Uint8Array(0)))
+  function answer({ kind, id, body }: Frame): void {
+    if (kind === K.ping) say(K.pong, id)
+    if (kind === K.register) state.registered += 1
+    if (kind === K.lookup) state.asked += 1
+    if (kind === K.lookup || kind === K.watch) {
+      const names = new Set(decodeNames(body))
+      for (const entry of state.here) if (names.has(entry.name)) say(K.entry, id, encodeEntry(entry))
+    }
+    if (kind !== K.ping && kind !== K.unwatch) say(K.done, id)
+  }
+  return {
+    state,
+    say,
+    stop: (): void => {
+      state.up = false
+      stream?.abort(new Error('killed'))
+    },
+    network: {
+      dial() {
+        state.dials += 1
+        return state.up ? Promise.resolve(peerIdFromString(RELAY)) : Promise.reject(new Error('refused'))
+      },
+      reserve() {
+        state.reservations += 1
+        return state.reserves ? Promise.resolve() : Promise.reject(new Error('full'))
+      },
+      open() {
+        const [near, far] = createStreamPair()
+        stream = far
+        const reader = createFrameReader()
+        far.addEventListener('message', ({ data }) => {
+          for (const frame of reader.push(data instanceof Uint8Array ? data : data.subarray()).frames)
+            answer(frame)
+        })
+        return Promise.resolve(near)
+      },
+      hangUp: () => undefined,
+    },
+  }
+}
+
+async function start(relay = createFakeRelay()) {
+  const clock = createVirtualClock(NOW)
+  const appeared: ServerName[] = []
+  const keeper: RelayKeeper = createRelayKeeper(
+    {
+      clock,
+      log: silentLog,
+      random: { bytes: (length) => new Uint8Array(length).fill(255) },
+      network: relay.network,
+      certificate: () => Promise.resolve(own.certify(clock.now())),
+      appeared: (name) => appeared.push(name),
+      changed: () => undefined,
+    },
+    ADDRESS,
+  )
+  await settle()
+  const pass = async (ms: number): Promise<void> => {
+    clock.advance(ms)
+    await settle()
+  }
+  return { ...relay, keeper, appeared, pass }
+}
+
+const entryOf = (account: TestAccount): RelayEntry => ({
+  name: account.name,
+  devices: [account.certify(NOW)],
+})
+const circuit = (account: TestAccount): string => `${ADDRESS}/p2p-circuit/p2p/${account.peerId}`
+
+describe('the relay keeper', () => {
+  it('connects, reserves, registers and says so', async () => {
+    const { keeper, state } = await start()
+    expect(keeper.status).toEqual({ address: ADDRESS, state: 'connected', reserved: true })
+    expect(state).toMatchObject({ registered: 1, reservations: 1 })
+    await keeper[Symbol.asyncDispose]()
+    expect(keeper.status.state).toBe('away')
+  })
+
+  it('comes back after the relay was away, at growing intervals', async () => {
+    const { keeper, state, pass, stop } = await start()
+    stop()
+    await settle()
+    expect(keeper.status).toMatchObject({ state: 'away', reserved: false })
+    const before = state.dials
+    for (let second = 0; second < 300; second += 1) await pass(1_000)
+    const attempts = state.dials - before
+    expect(attempts).toBeGreaterThan(8)
+    expect(attempts).toBeLessThan(20)
+    state.up = true
+    for (let second = 0; second <= RELAY_BACKOFF.maxMs / 1_000; second += 1) await pass(1_000)
+    expect(keeper.status).toMatchObject({ state: 'connected', reserved: true })
+    expect(state.registered).toBe(2)
+  })
+
+  it('tries at once when it is kicked', async () => {
+    const { keeper, state, stop } = await start()
+    stop()
+    await settle()
+    state.up = true
+    keeper.kick()
+    await settle()
+    expect(keeper.status.state).toBe('connected')
+  })
+
+  it('uses a relay without a free place, and asks for one again', async () => {
+    const relay = createFakeRelay()
+    relay.state.reserves = false
+    const { keeper, state, pass } = await start(relay)
+    expect(keeper.status).toMatchObject({ state: 'connected', reserved: false })
+    state.reserves = true
+    await pass(RESERVE_RETRY_MS)
+    expect(keeper.status).toMatchObject({ state: 'connected', reserved: true })
+  })
+
+  it('finds who is there by asking, and who is watched without', async () => {
+    const { keeper, state, say, appeared, pass } = await start()
+    expect(await keeper.find(friend.name)).toEqual([])
+    expect(state.asked).toBe(1)
+    keeper.watch(new Set([friend.name]))
+    await settle()
+    expect(await keeper.find(friend.name)).toEqual([])
+    expect(state.asked).toBe(1)
+    state.here = [entryOf(friend)]
+    say(K.entry, 0, encodeEntry(entryOf(friend)))
+    await settle()
+    expect(appeared).toEqual([friend.name])
+    expect(await keeper.find(friend.name)).toEqual([circuit(friend)])
+    expect(state.asked).toBe(1)
+    await pass(FRESH_MS)
+    state.here = []
+    expect(await keeper.find(friend.name)).toEqual([])
+    expect(state.asked).toBe(2)
+  })
+
+  it('tells of watched names that are there already', async () => {
+    const relay = createFakeRelay()
+    relay.state.here = [entryOf(friend)]
+    const { keeper, appeared } = await start(relay)
+    keeper.watch(new Set([friend.name]))
+    await settle()
+    expect(appeared).toEqual([friend.name])
+  })
+
+  it('does not believe the relay in certificates that do not count, nor in names that it did not ask for', async () => {
+    const relay = createFakeRelay()
+    const wrong = { ...friend.certify(NOW), signature: own.certify(NOW).signature }
+    relay.state.here = [{ name: friend.name, devices: [wrong, friend.certify(NOW, { expires: NOW })] }]
+    const { keeper, say, appeared } = await start(relay)
+    expect(await keeper.find(friend.name)).toEqual([])
+    say(K.entry, 0, encodeEntry(entryOf(friend)))
+    await settle()
+    expect(appeared).toEqual([])
+  })
+
+  it('leaves a relay that speaks nonsense', async () => {
+    const { keeper, say } = await start()
+    say(99, 1)
+    await settle()
+    expect(keeper.status.state).toBe('away')
+  })
+
+  it('registers again when the certificate was renewed', async () => {
+    const { keeper, state } = await start()
+    keeper.renew()
+    await settle()
+    expect(state.registered).toBe(2)
+  })
+})
