@@ -8,16 +8,16 @@ import type { Bridge } from '../bridge/bridge.ts'
 export const MAX_REMEMBERED: number = 5_000
 
 export interface Deliveries {
-  /** What is known; asks the node when it is nothing. */
-  get(roomId: string, eventId: string): Delivery | undefined
+  /** What is known; asks the node when it is nothing. `null`: no event that this node sent. */
+  get(roomId: string, eventId: string): Delivery | null | undefined
   told(delivery: Delivery): void
 }
 
 /** `changed` is called with the room of each change. */
 export function createDeliveries(node: Bridge<NodeApi>, changed: (roomId: string) => void): Deliveries {
-  const known = new Map<string, Delivery | undefined>()
+  const known = new Map<string, Delivery | null | undefined>()
 
-  const keep = (eventId: string, delivery: Delivery | undefined): void => {
+  const keep = (eventId: string, delivery: Delivery | null | undefined): void => {
     known.delete(eventId)
     known.set(eventId, delivery)
     if (known.size <= MAX_REMEMBERED) return
@@ -33,8 +33,8 @@ export function createDeliveries(node: Bridge<NodeApi>, changed: (roomId: string
     if (roomId === undefined || eventId === undefined) return
     const delivery = await node.call('delivery', { roomId, eventId })
     // What was told in the meantime is newer.
-    if (delivery === undefined || known.get(event) !== undefined) return
-    keep(event, delivery)
+    if (known.get(event) !== undefined) return
+    keep(event, delivery ?? null)
     changed(room)
   }
 

@@ -127,8 +127,15 @@ describe('messages in the timeline', () => {
   })
 
   it('say that they are still being decrypted', () => {
-    expect(itemOf(eventOf({ type: 'm.room.encrypted', content: {} }), context())).toMatchObject({
+    const content = { algorithm: 'm.megolm.v1.aes-sha2' }
+    expect(itemOf(eventOf({ type: 'm.room.encrypted', content }), context())).toMatchObject({
       content: { kind: 'unreadable', why: 'Decrypting…' },
+    })
+  })
+
+  it('are removed when nothing of them is left', () => {
+    expect(itemOf(eventOf({ type: 'm.room.encrypted', content: {} }), context())).toMatchObject({
+      content: { kind: 'removed', by: undefined },
     })
   })
 
@@ -176,7 +183,7 @@ describe('messages in the timeline', () => {
 })
 
 describe('the delivery state', () => {
-  const deliveryOf = (event: MatrixEvent, state?: Delivery): unknown => {
+  const deliveryOf = (event: MatrixEvent, state?: Delivery | null): unknown => {
     const item = itemOf(event, context({ delivery: () => state }))
     return item?.kind === 'message' ? item.delivery : undefined
   }
@@ -195,6 +202,10 @@ describe('the delivery state', () => {
     expect(deliveryOf(own(EventStatus.SENDING))).toEqual({ kind: 'sending' })
     expect(deliveryOf(own(EventStatus.SENT))).toEqual({ kind: 'sent', reached: 0, members: 0 })
     expect(deliveryOf(own(null), delivery(1, 2))).toEqual({ kind: 'sent', reached: 1, members: 2 })
+  })
+
+  it('of an own event from another device is received', () => {
+    expect(deliveryOf(own(null), null)).toEqual({ kind: 'received' })
   })
 
   it('of a failed one says so', () => {

@@ -25,7 +25,8 @@ const MAX_DIMENSION = 20_000
 export interface ItemContext {
   readonly me: string
   nameOf(userId: string): string
-  delivery(eventId: string): Delivery | undefined
+  /** `undefined` while it is not known, `null` for an event that another device sent. */
+  delivery(eventId: string): Delivery | null | undefined
   /** Names of others whose receipt stands at the event. */
   readBy(event: MatrixEvent): readonly string[]
   canRemove(event: MatrixEvent): boolean
@@ -79,6 +80,7 @@ export function deliveryOf(event: MatrixEvent, context: Pick<ItemContext, 'deliv
       return { kind: 'sending' }
     default: {
       const delivery = context.delivery(event.getId() ?? '')
+      if (delivery === null) return { kind: 'received' }
       return { kind: 'sent', reached: delivery?.delivered ?? 0, members: delivery?.members ?? 0 }
     }
   }
@@ -87,10 +89,20 @@ export function deliveryOf(event: MatrixEvent, context: Pick<ItemContext, 'deliv
 function contentOf(event: MatrixEvent, context: ItemContext): MessageContent | undefined {
   if (event.isRedacted()) return { kind: 'removed', by: removerOf(event, context) }
   const type = event.getType()
+  if (isMessageType(type) && isEmptied(event)) return { kind: 'removed', by: undefined }
   if (event.isDecryptionFailure())
     return { kind: 'unreadable', why: unreadableWhy(event.decryptionFailureReason) }
-  if (type === 'm.room.encrypted') return { kind: 'unreadable', why: 'Decrypting…' }
+  if (type === EventType.RoomMessageEncrypted.valueOf()) return { kind: 'unreadable', why: 'Decrypting…' }
   return type === EventType.RoomMessage.valueOf() ? messageContent(event) : undefined
+}
+
+function isMessageType(type: string): boolean {
+  return type === EventType.RoomMessage.valueOf() || type === EventType.RoomMessageEncrypted.valueOf()
+}
+
+/** A redacted event as it comes from another server's history, without the redaction. */
+function isEmptied(event: MatrixEvent): boolean {
+  return event.status === null && Object.keys(event.getWireContent()).length === 0
 }
 
 function removerOf(event: MatrixEvent, context: ItemContext): string | undefined {

@@ -20,7 +20,7 @@ import { createDeliveries } from './deliveries.ts'
 import { exportText, type AccountExport } from './export.ts'
 import { encodeInvite } from './invite-link.ts'
 import { makeCrossSigning, openClient, startClient } from './matrix-client.ts'
-import { memberName, nameIn } from './names.ts'
+import { memberName, nameIn, shortUserId } from './names.ts'
 import type { Network } from './network.ts'
 import { networkStatus, peerViews } from './network-view.ts'
 import { createNodeFetch } from './node-fetch.ts'
@@ -30,7 +30,7 @@ import { watchClient } from './session-events.ts'
 import { summaryOf } from './summary.ts'
 
 /** The screen follows the rooms at most this often. */
-const REFRESH_MS = 16
+const REFRESH_MS = 8
 const LINK_LIFETIME_MS = 7 * 24 * 3_600_000
 /** How long an ordinary invite may take to come once a link was exchanged. */
 const INVITE_WAIT_MS = 20_000
@@ -66,7 +66,7 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
   const joining = signal<readonly string[]>([])
   const me = signal<Me>({
     userId: session.userId,
-    name: session.userId.slice(1).split(':')[0] ?? '',
+    name: shortUserId(session.userId),
     server: serverOf(session.userId),
   })
   const synced = signal(false)
@@ -96,8 +96,9 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
         .getRooms()
         .filter(isInvite)
         .map((room) => inviteOf(room, session.userId))
-      const user = client.getUser(session.userId)
-      if (user?.displayName !== undefined) me.value = { ...me.value, name: user.displayName }
+      const name = client.getUser(session.userId)?.displayName
+      if (name !== undefined && name !== session.userId && name !== me.value.name)
+        me.value = { ...me.value, name }
     })
   }, REFRESH_MS)
 

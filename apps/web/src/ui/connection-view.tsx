@@ -79,7 +79,7 @@ function PeerTable(props: {
                 </th>
                 <td data-state={peer.state}>
                   <span class="dot" aria-hidden="true" />
-                  {STATES[peer.state]}
+                  {peer.kind === 'relay' && peer.state === 'direct' ? 'connected' : STATES[peer.state]}
                 </td>
                 <td class="number">
                   {peer.rtt === undefined ? '–' : `${Math.max(1, Math.round(peer.rtt))} ms`}

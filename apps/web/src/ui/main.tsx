@@ -18,15 +18,20 @@ import { followTitle } from './title.ts'
 export function Main({ app, session }: { app: AppModel; session: SessionModel }): JSX.Element {
   const phraseShown = useSignal(false)
   useEffect(() => followTitle(session), [session])
+  const reminder = (name: string): JSX.Element | undefined =>
+    session.phraseUnconfirmed.value ? (
+      <PhraseReminder name={name} onShow={() => (phraseShown.value = true)} />
+    ) : undefined
   const onList = route.value.page === 'home' && app.link.value === undefined
   return (
     <div class="layout" data-pane={onList ? 'list' : 'screen'}>
       <a class="skip-link" href="#screen" onClick={skipToScreen}>
         Skip to the conversation
       </a>
-      <Sidebar session={session} />
+      <Sidebar app={app} session={session} top={reminder('bar only-on-phone')} />
       <main class="screen" id="screen" tabIndex={-1}>
-        {session.phraseUnconfirmed.value && <PhraseReminder onShow={() => (phraseShown.value = true)} />}
+        {/* On a phone a conversation needs all the room there is; the list says it there. */}
+        {reminder(route.value.page === 'room' ? 'bar not-on-phone' : 'bar')}
         <Screen app={app} session={session} onPhrase={() => (phraseShown.value = true)} />
       </main>
       {phraseShown.value && <PhraseDialog session={session} onClose={() => (phraseShown.value = false)} />}
@@ -39,9 +44,9 @@ function skipToScreen(event: MouseEvent): void {
   document.getElementById('screen')?.focus()
 }
 
-function PhraseReminder({ onShow }: { onShow: () => void }): JSX.Element {
+function PhraseReminder({ name, onShow }: { name: string; onShow: () => void }): JSX.Element {
   return (
-    <div class="bar">
+    <div class={name}>
       <span>Write down your recovery phrase: without it, losing this browser is losing the account.</span>
       <button type="button" class="button small" onClick={onShow}>
         Show phrase

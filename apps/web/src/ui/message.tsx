@@ -52,7 +52,7 @@ export function Message({ item, room, first, last, onReply }: MessageProps): JSX
               <time dateTime={new Date(item.time).toISOString()} title={fullTime(item.time)}>
                 {timeOfDay(item.time)}
               </time>
-              {item.own && <DeliveryMark delivery={item.delivery} />}
+              {item.own && item.delivery.kind !== 'received' && <DeliveryMark delivery={item.delivery} />}
             </span>
           </div>
           <MessageActions item={item} room={room} onReply={onReply} />
@@ -160,7 +160,7 @@ function Foot({ item, room, last }: Pick<MessageProps, 'item' | 'room' | 'last'>
       </div>
     )
   }
-  const words = item.own && last ? deliveryWords(delivery) : undefined
+  const words = item.own && last && delivery.kind !== 'received' ? deliveryWords(delivery) : undefined
   const seen = item.readBy.length === 0 ? undefined : `read by ${listNames(item.readBy)}`
   if (words === undefined && seen === undefined) return undefined
   return <div class="foot">{seen ?? words}</div>

@@ -3,14 +3,18 @@ import { useId, useState } from 'preact/hooks'
 import type { AppModel } from './model.ts'
 import { Button, Field } from './parts.tsx'
 
-export function PasteLink({ app }: { app: AppModel }): JSX.Element {
+export type PasteLinkProps = { readonly app: AppModel; readonly onRead?: () => void }
+
+export function PasteLink({ app, onRead }: PasteLinkProps): JSX.Element {
   const [text, setText] = useState('')
   const id = useId()
   return (
     <form
       onSubmit={(event) => {
         event.preventDefault()
-        if (text.trim() !== '') app.readLink(text)
+        if (text.trim() === '') return
+        app.readLink(text)
+        onRead?.()
       }}
     >
       <Field
@@ -25,6 +29,7 @@ export function PasteLink({ app }: { app: AppModel }): JSX.Element {
             value={text}
             autocomplete="off"
             spellcheck={false}
+            data-autofocus=""
             placeholder="https://…#…"
             aria-describedby={describedBy}
             onInput={(event) => setText(event.currentTarget.value)}

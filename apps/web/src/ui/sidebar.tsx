@@ -1,19 +1,28 @@
 import { useSignal } from '@preact/signals'
 import type { JSX } from 'preact'
 import { shortTime } from './format.ts'
-import { GearIcon, LockIcon, Mark, PlusIcon } from './icons.tsx'
+import { GearIcon, LinkIcon, LockIcon, Mark, PlusIcon } from './icons.tsx'
 import { InviteList } from './invite-list.tsx'
-import type { RoomSummary, SessionModel } from './model.ts'
+import type { AppModel, RoomSummary, SessionModel } from './model.ts'
 import { NetworkBadge } from './network-badge.tsx'
 import { NewRoomDialog } from './new-room-dialog.tsx'
 import { Avatar, Spinner } from './parts.tsx'
+import { PasteLinkDialog } from './paste-link-dialog.tsx'
 import { routeHref } from './route.ts'
 import { followLink, route } from './router.ts'
 
-export function Sidebar({ session }: { session: SessionModel }): JSX.Element {
+export type SidebarProps = {
+  readonly app: AppModel
+  readonly session: SessionModel
+  readonly top: JSX.Element | undefined
+}
+
+export function Sidebar({ app, session, top }: SidebarProps): JSX.Element {
   const making = useSignal(false)
+  const pasting = useSignal(false)
   return (
     <div class="sidebar">
+      {top}
       <header class="sidebar-head">
         <span class="brand small">
           <Mark size={26} />
@@ -26,6 +35,15 @@ export function Sidebar({ session }: { session: SessionModel }): JSX.Element {
           <PlusIcon />
           New room
         </button>
+        <button
+          type="button"
+          class="button"
+          title="Open a link that you were given"
+          onClick={() => (pasting.value = true)}
+        >
+          <LinkIcon />
+          <span class="hidden-text">Open a link</span>
+        </button>
       </div>
       <div class="sidebar-scroll">
         <InviteList session={session} />
@@ -34,6 +52,7 @@ export function Sidebar({ session }: { session: SessionModel }): JSX.Element {
       <footer class="sidebar-foot">
         <MeLink session={session} />
       </footer>
+      {pasting.value && <PasteLinkDialog app={app} onClose={() => (pasting.value = false)} />}
       {making.value && <NewRoomDialog session={session} onClose={() => (making.value = false)} />}
     </div>
   )
@@ -63,7 +82,11 @@ function RoomList({ session }: { session: SessionModel }): JSX.Element {
   return (
     <nav aria-label="Rooms">
       {!session.synced.value && rooms.length === 0 && <Spinner label="Reading your rooms" />}
-      {session.synced.value && rooms.length === 0 && <p class="sidebar-empty">No rooms yet.</p>}
+      {session.synced.value && rooms.length === 0 && (
+        <p class="sidebar-empty">
+          No rooms yet. Make one and share its link with somebody, or open a link that you were given.
+        </p>
+      )}
       <ul class="rooms">
         {rooms.map((room) => (
           <RoomRow key={room.roomId} room={room} />
