@@ -32,7 +32,7 @@ const names = ({ node }: TestNode): ServerName[] => node.status.peers.map(({ nam
 const send = (from: TestNode, to: TestNode, content = {}, timeoutMs = 10_000) =>
   from.node.carrier.send(signedRequest(from.account, to.account.name, content), { timeoutMs })
 
-describe('two nodes that can dial each other', () => {
+describe('two nodes that can dial each other', { timeout: 60_000 }, () => {
   it.each([
     ['TCP', TCP],
     ['WebSocket', WS],
@@ -110,7 +110,7 @@ describe('two nodes that can dial each other', () => {
   })
 })
 
-describe('a peer that is not who it says', () => {
+describe('a peer that is not who it says', { timeout: 60_000 }, () => {
   it('with a certificate of another key is not talked to', async () => {
     const a = await node()
     const b = await node({
@@ -145,7 +145,7 @@ describe('a peer that is not who it says', () => {
   })
 })
 
-describe('addresses of others', () => {
+describe('addresses of others', { timeout: 60_000 }, () => {
   it('that are private are not dialled outside a local network', async () => {
     const a = await node({ lan: false })
     const b = await node(TCP)
@@ -157,7 +157,7 @@ describe('addresses of others', () => {
   })
 })
 
-describe('a pair that meets over a relay and can dial', () => {
+describe('a pair that meets over a relay and can dial', { timeout: 60_000 }, () => {
   it('becomes direct under load without losing a request', async () => {
     const folder = await temporaryFolder()
     cleanups.push(() => folder.remove())

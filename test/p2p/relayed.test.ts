@@ -43,7 +43,7 @@ const connected = ({ node }: TestNode): boolean =>
   node.status.relays.every(({ state }) => state === 'connected')
 const names = ({ node }: TestNode): ServerName[] => node.status.peers.map(({ name }) => name)
 
-describe('two nodes that a relay connects', () => {
+describe('two nodes that a relay connects', { timeout: 60_000 }, () => {
   it('exchange requests both ways over a circuit', async () => {
     const relay = await newRelay()
     const [a, b] = [await node(relay), await node(relay)]
@@ -99,7 +99,7 @@ describe('two nodes that a relay connects', () => {
   })
 })
 
-describe('the relay directory', () => {
+describe('the relay directory', { timeout: 60_000 }, () => {
   it('tells a waiting node at once when a wanted name appears', async () => {
     const relay = await newRelay()
     const a = await node(relay)
@@ -147,7 +147,7 @@ describe('the relay directory', () => {
     const answer = await a.node.carrier.send(signedRequest(a.account, b.account.name), { timeoutMs: 5_000 })
     expect(answer.status).toBe(200)
     expect(a.node.status.relays).toMatchObject([{ reserved: true }])
-  }, 60_000)
+  })
 
   it('finds a node that restarted with its key', async () => {
     const relay = await newRelay()
@@ -167,7 +167,7 @@ describe('the relay directory', () => {
   })
 })
 
-describe('dialling at once', () => {
+describe('dialling at once', { timeout: 60_000 }, () => {
   it.each([1, 2, 3])('settles on one stream and loses no request (%i)', async () => {
     const relay = await newRelay()
     const [a, b] = [await node(relay), await node(relay)]

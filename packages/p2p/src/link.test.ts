@@ -389,13 +389,29 @@ describe('a hostile peer', () => {
     expect(refused).toBe(200 - Math.floor(limits.MAX_QUEUED_BYTES / (body.length + 100)))
   })
 
-  it('that asks faster than it may is told busy', async () => {
+  it('that asks faster than it may is answered at the rate that it may, and refused beyond what may wait', async () => {
     const peer = await against()
     await peer.say(peer.hello())
-    for (let n = 0; n < limits.REQUEST_BURST + 50; n += 1)
+    const extra = limits.MAX_IN_FLIGHT + 10
+    for (let n = 0; n < limits.REQUEST_BURST + extra; n += 1)
       await peer.say(requestFrame(n + 1, createRequest(bob.name, alice.name)))
     expect(peer.handled).toHaveLength(limits.REQUEST_BURST)
-    expect(peer.got.filter(({ kind, body }) => kind === K.refuse && body[0] === 1)).toHaveLength(50)
+    expect(peer.got.filter(({ kind, body }) => kind === K.refuse && body[0] === 1)).toHaveLength(10)
+    peer.clock.advance(limits.MAX_IN_FLIGHT / 2 / (limits.REQUESTS_PER_SECOND / 1_000))
+    await settle()
+    expect(peer.handled).toHaveLength(limits.REQUEST_BURST + limits.MAX_IN_FLIGHT / 2)
+  })
+
+  it('that cancels what waits for its turn is not served for it', async () => {
+    const peer = await against()
+    await peer.say(peer.hello())
+    for (let n = 0; n <= limits.REQUEST_BURST; n += 1)
+      await peer.say(requestFrame(n + 1, createRequest(bob.name, alice.name)))
+    await peer.say(encodeFrame(K.cancel, limits.REQUEST_BURST + 1, new Uint8Array(0)))
+    peer.clock.advance(1_000)
+    await settle()
+    expect(peer.handled).toHaveLength(limits.REQUEST_BURST)
+    expect(peer.link.active).toBe(0)
   })
 
   it('that pings without end is cut off', async () => {

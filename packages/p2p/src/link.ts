@@ -115,6 +115,7 @@ export function createLink(deps: LinkDeps, init: LinkInit): Link {
     settled: closeIfDone,
   })
   const inbound = createInbound({
+    clock,
     sender,
     budget,
     bucket: createTokenBucket(() => clock.now(), REQUESTS_PER_SECOND, REQUEST_BURST),

@@ -1,4 +1,4 @@
-import { CarrierError, type CarrierResponse, type EnvelopedRequest } from '@plexus/engine/ports'
+import { CarrierError, type CarrierResponse, type Clock, type EnvelopedRequest } from '@plexus/engine/ports'
 import { decodeRequest, encodeResponse, FederationFrame, Refusal, type RefusalCode } from './federation.ts'
 import { MAX_ASSEMBLY_BYTES, MAX_IN_FLIGHT, MAX_REQUEST_BYTES } from './limits.ts'
 import { createAssembly, type Assembly, type Message, type MessageFault } from './message.ts'
@@ -9,6 +9,7 @@ import type { TokenBucket } from './token-bucket.ts'
 export type AssemblyBudget = { bytes: number }
 
 export type InboundDeps = {
+  readonly clock: Clock
   readonly sender: Sender
   readonly budget: AssemblyBudget
   readonly bucket: TokenBucket
@@ -50,6 +51,7 @@ export function createInbound(deps: InboundDeps): Inbound {
   }
 
   function handle(id: number, message: Message): void {
+    const wait = deps.bucket.borrow()
     const request = decodeRequest(message)
     const refusal = request === undefined ? Refusal.nonsense : deps.check(request)
     if (request === undefined || refusal !== undefined) {
@@ -58,11 +60,20 @@ export function createInbound(deps: InboundDeps): Inbound {
     }
     handling += 1
     wanted.add(id)
-    deps
-      .handle(request)
+    if (wait === 0) run(id, request)
+    else deps.clock.after(wait, () => run(id, request))
+  }
+
+  async function handleWanted(id: number, request: EnvelopedRequest): Promise<CarrierResponse | undefined> {
+    // It may have been given up while it waited for its turn.
+    return wanted.has(id) ? deps.handle(request) : undefined
+  }
+
+  function run(id: number, request: EnvelopedRequest): void {
+    handleWanted(id, request)
       .then(
         (response) => {
-          if (wanted.delete(id)) answer(id, response)
+          if (wanted.delete(id) && response !== undefined) answer(id, response)
         },
         (error: unknown) => {
           const busy = error instanceof CarrierError && error.code === 'unreachable'
@@ -81,10 +92,6 @@ export function createInbound(deps: InboundDeps): Inbound {
     part(id, first, body) {
       if (first && (assembling.has(id) || wanted.has(id))) return 'request id in use'
       if (first && assembling.size + handling >= MAX_IN_FLIGHT) {
-        deps.refuse(id, Refusal.busy)
-        return undefined
-      }
-      if (first && !deps.bucket.take()) {
         deps.refuse(id, Refusal.busy)
         return undefined
       }

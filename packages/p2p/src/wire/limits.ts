@@ -39,8 +39,8 @@ export const MAX_QUEUED_BYTES: number = 96 * 1024 * 1024
 /** Bytes of unfinished requests and responses kept from one peer. */
 export const MAX_ASSEMBLY_BYTES: number = 96 * 1024 * 1024
 
-/** Requests a second that one peer may make over time, and at once. */
-export const REQUESTS_PER_SECOND = 200
+/** Requests a second of one peer that are handled over time, and at once; further ones wait, up to `MAX_IN_FLIGHT`. */
+export const REQUESTS_PER_SECOND = 500
 export const REQUEST_BURST = 1_000
 
 /** Control frames (pings, cancellations, certificates) a second that one peer may send over time, and at once. */

@@ -19,6 +19,14 @@ describe('token bucket', () => {
     expect(bucket.take(0)).toBe(true)
   })
 
+  it('lends, and says when it has what it lent', () => {
+    const clock = createVirtualClock()
+    const bucket = createTokenBucket(() => clock.now(), 10, 2)
+    expect([bucket.borrow(), bucket.borrow(), bucket.borrow(), bucket.borrow()]).toEqual([0, 0, 100, 200])
+    clock.advance(200)
+    expect(bucket.borrow()).toBe(100)
+  })
+
   it('gives nothing for a clock that was set back', () => {
     let now = 1_000_000
     const bucket = createTokenBucket(() => now, 1, 1)
