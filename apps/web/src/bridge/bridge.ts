@@ -32,7 +32,7 @@ export interface Bridge<Remote extends Methods> {
 }
 
 /** The other side is gone; the page must be loaded again. */
-export class BridgeClosedError extends Error {
+class BridgeClosedError extends Error {
   override readonly name = 'BridgeClosedError'
 }
 

@@ -8,7 +8,7 @@ export type WireError =
   | { readonly kind: 'other'; readonly name: string; readonly message: string; readonly errcode?: string }
 
 /** An error of the other side that is none of the ports'. */
-export class RemoteFault extends Error {
+class RemoteFault extends Error {
   override readonly name: string
   /** The specification's error code, where there is one. */
   readonly errcode: string | undefined

@@ -24,7 +24,7 @@ const IV_BYTES = 16
 /** Half of the counter block counts, so that it never runs over into the random half. */
 const COUNTER_BITS = 64
 
-export class AttachmentError extends Error {
+class AttachmentError extends Error {
   override readonly name = 'AttachmentError'
 }
 

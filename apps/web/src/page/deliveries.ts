@@ -5,7 +5,7 @@ import type { NodeApi } from '../bridge/api.ts'
 import type { Bridge } from '../bridge/bridge.ts'
 
 /** Events remembered; the oldest go first and are asked for again. */
-export const MAX_REMEMBERED: number = 5_000
+const MAX_REMEMBERED = 5_000
 
 export interface Deliveries {
   /** What is known; asks the node when it is nothing. `null`: no event that this node sent. */

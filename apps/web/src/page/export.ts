@@ -1,5 +1,5 @@
 /** What an export holds, DESIGN section 2: who one is, the rooms with two servers each, the keys of old messages. */
-import { KnownMembership, type MatrixClient, type Room } from 'matrix-js-sdk'
+import { KnownMembership, type MatrixClient, type Room } from './sdk.ts'
 import {
   parseRoomId,
   parseServerName,

@@ -1,7 +1,7 @@
 import { parseEventId, parseRoomId } from '@plexus/core'
 import type { Delivery } from '@plexus/engine/ports'
 import fc from 'fast-check'
-import { EventStatus, MatrixEvent, type IEvent } from 'matrix-js-sdk'
+import { EventStatus, MatrixEvent, type IEvent } from './sdk.ts'
 import { describe, expect, it } from 'vitest'
 import { fileName, itemOf, MAX_SHOWN_TEXT, type ItemContext } from './items.ts'
 

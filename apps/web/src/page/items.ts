@@ -1,5 +1,5 @@
 /** From the events of a room to what the timeline shows. Everything in an event is its sender's claim. */
-import { EventStatus, EventType, MsgType, RelationType, type MatrixEvent } from 'matrix-js-sdk'
+import { EventStatus, EventType, MsgType, RelationType, type MatrixEvent } from './sdk.ts'
 import type { Delivery } from '@plexus/engine/ports'
 import { spokenText } from '../ui/message-text.ts'
 import type {
@@ -68,7 +68,7 @@ function noticeOf(event: MatrixEvent, context: ItemContext): NoticeItem | undefi
   return text === undefined ? undefined : { kind: 'notice', key: keyOf(event), time: event.getTs(), text }
 }
 
-export function deliveryOf(event: MatrixEvent, context: Pick<ItemContext, 'delivery'>): DeliveryState {
+function deliveryOf(event: MatrixEvent, context: Pick<ItemContext, 'delivery'>): DeliveryState {
   switch (event.status) {
     case EventStatus.NOT_SENT:
       return { kind: 'failed', problem: event.error?.message ?? 'This message was not sent.' }

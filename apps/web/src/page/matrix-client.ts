@@ -1,13 +1,13 @@
 /** matrix-js-sdk on the node of this browser. The node's store is the only copy, so nothing is kept here. */
 import {
   ClientEvent,
-  createClient,
+  MatrixClient,
+  MatrixScheduler,
   MemoryStore,
   PendingEventOrdering,
   SyncState,
-  type MatrixClient,
-} from 'matrix-js-sdk'
-import type { Logger } from 'matrix-js-sdk/lib/logger.js'
+  type Logger,
+} from './sdk.ts'
 import type { Session } from '@plexus/engine/ports'
 import { NODE_URL } from './node-fetch.ts'
 
@@ -29,13 +29,14 @@ const quiet: Logger = {
 
 /** A client whose crypto is ready, not syncing yet. */
 export async function openClient(session: Session, nodeFetch: typeof fetch): Promise<MatrixClient> {
-  const client = createClient({
+  const client = new MatrixClient({
     baseUrl: NODE_URL,
     userId: session.userId,
     deviceId: session.deviceId,
     accessToken: session.accessToken,
     fetchFn: nodeFetch,
     store: new MemoryStore(),
+    scheduler: new MatrixScheduler(),
     logger: quiet,
     disableVoip: true,
   })

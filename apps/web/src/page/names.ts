@@ -1,6 +1,6 @@
 /** What people are called. */
 import { serverOf, localpartOf, parseUserId } from '@plexus/core'
-import type { Room, RoomMember } from 'matrix-js-sdk'
+import type { Room, RoomMember } from './sdk.ts'
 
 const SHOWN_OF_KEY = 5
 

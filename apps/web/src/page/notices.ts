@@ -1,5 +1,5 @@
 /** State changes in words. */
-import type { MatrixEvent } from 'matrix-js-sdk'
+import type { MatrixEvent } from './sdk.ts'
 
 const MAX_NAME = 100
 

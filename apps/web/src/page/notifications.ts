@@ -1,5 +1,5 @@
 /** Notifications of the browser about messages that nobody is looking at. */
-import type { MatrixEvent, Room } from 'matrix-js-sdk'
+import type { MatrixEvent, Room } from './sdk.ts'
 import { spokenText } from '../ui/message-text.ts'
 import { go } from '../ui/router.ts'
 import { nameIn } from './names.ts'

@@ -1,5 +1,5 @@
 /** Errors as something that a user can act on. */
-import { FederationError, StoreError } from '@plexus/engine/ports'
+import { CarrierError, FederationError, StoreError } from '@plexus/engine/ports'
 import type { Problem } from '../ui/model.ts'
 import { wordsOf } from '../ui/use-action.ts'
 
@@ -31,10 +31,14 @@ export function stoppedProblem(message: string): Problem {
   }
 }
 
+/** True when no answer came, so that another attempt may help. */
+export function isUnreachable(error: unknown): boolean {
+  return error instanceof CarrierError || errcodeOf(error) === 'M_UNKNOWN'
+}
+
 export function linkProblem(error: unknown): Problem {
-  const name = error instanceof Error ? error.name : ''
   const errcode = errcodeOf(error)
-  if (name === 'CarrierError' || errcode === 'M_UNKNOWN') {
+  if (isUnreachable(error)) {
     return {
       title: 'The person who invited you is not reachable',
       advice: 'Ask them to open Plexus, then try again. The link stays valid until it expires.',

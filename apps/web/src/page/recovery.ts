@@ -8,7 +8,7 @@ import { utf8ToBytes } from '@noble/hashes/utils.js'
 import { entropyToMnemonic, mnemonicToEntropy } from '@scure/bip39'
 import { wordlist } from '@scure/bip39/wordlists/english.js'
 
-export const PHRASE_WORDS = 12
+const PHRASE_WORDS = 12
 const ENTROPY_BYTES = 16
 /** Longest text that is read as a phrase. */
 export const MAX_PHRASE_LENGTH = 400

@@ -10,8 +10,8 @@ import {
   type MatrixEvent,
   type Room,
   type RoomMember,
-} from 'matrix-js-sdk'
-import type { RoomMessageEventContent } from 'matrix-js-sdk/lib/types.js'
+  type RoomMessageEventContent,
+} from './sdk.ts'
 import type {
   BackfillState,
   MadeInvite,

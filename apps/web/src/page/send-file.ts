@@ -1,6 +1,5 @@
 /** Sends a file: encrypted where the room is, uploaded to the own node, then named in a message. */
-import { MsgType, type MatrixClient, type Room } from 'matrix-js-sdk'
-import type { RoomMessageEventContent } from 'matrix-js-sdk/lib/types.js'
+import { MsgType, type MatrixClient, type Room, type RoomMessageEventContent } from './sdk.ts'
 import { byteSize } from '../ui/format.ts'
 import type { Upload } from '../ui/model.ts'
 import { encryptAttachment } from './attachment.ts'

@@ -11,7 +11,7 @@ import {
   type Room,
   type RoomMember,
   type RoomState,
-} from 'matrix-js-sdk'
+} from './sdk.ts'
 
 export type ClientListener = {
   /** Something of the room changed. */

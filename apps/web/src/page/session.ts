@@ -11,7 +11,7 @@ import {
   Visibility,
   type MatrixClient,
   type Room,
-} from 'matrix-js-sdk'
+} from './sdk.ts'
 import type { NodeApi } from '../bridge/api.ts'
 import type { Bridge } from '../bridge/bridge.ts'
 import type { InviteSummary, MadeInvite, Me, RoomSummary, SessionModel, StorageView } from '../ui/model.ts'
@@ -24,6 +24,7 @@ import { memberName, nameIn, shortUserId } from './names.ts'
 import type { Network } from './network.ts'
 import { networkStatus, peerViews } from './network-view.ts'
 import { createNodeFetch } from './node-fetch.ts'
+import { withPatience } from './patience.ts'
 import { askNotifications, notifyAbout, notificationState } from './notifications.ts'
 import { createRoomModel, type LiveRoom } from './room-model.ts'
 import { watchClient } from './session-events.ts'
@@ -35,6 +36,8 @@ const LINK_LIFETIME_MS = 7 * 24 * 3_600_000
 /** How long an ordinary invite may take to come once a link was exchanged. */
 const INVITE_WAIT_MS = 20_000
 const WAITING_MS = 150
+/** How long a relay may take to be there. */
+const RELAY_WAIT_MS = 6_000
 
 export type SessionDeps = {
   readonly node: Bridge<NodeApi>
@@ -132,6 +135,11 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
   async function makeInvite(id: string): Promise<MadeInvite> {
     const roomId = parseRoomId(id)
     if (roomId === undefined) throw new Error('This room has no valid id.')
+    // Right after the start a relay may still be on its way; a link without addresses leads nowhere.
+    await network.until(
+      ({ relays }) => relays.length === 0 || relays.some(({ reserved }) => reserved),
+      RELAY_WAIT_MS,
+    )
     const link = await node.call('createInvite', { roomId, as: session.userId })
     const named = { ...link, ...roomNameOf(client.getRoom(id)) }
     return {
@@ -154,8 +162,10 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
     try {
       network.alsoWant(serverOf(link.inviter))
       if (client.getRoom(roomId)?.getMyMembership() !== KnownMembership.Invite) {
+        step('Connecting')
+        await network.until(({ state }) => state !== 'offline', RELAY_WAIT_MS)
         step('Looking for the person who invited you')
-        await node.call('openInvite', { link, as: session.userId })
+        await withPatience(() => node.call('openInvite', { link, as: session.userId }))
         step('Waiting for the invitation')
         await untilMembership(client, roomId, KnownMembership.Invite)
       }

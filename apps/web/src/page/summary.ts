@@ -1,4 +1,4 @@
-import type { MatrixEvent, Room } from 'matrix-js-sdk'
+import type { MatrixEvent, Room } from './sdk.ts'
 import { spokenText } from '../ui/message-text.ts'
 import type { RoomSummary } from '../ui/model.ts'
 import { nameIn } from './names.ts'

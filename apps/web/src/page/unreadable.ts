@@ -1,4 +1,4 @@
-import { DecryptionFailureCode } from 'matrix-js-sdk/lib/crypto-api/index.js'
+import { DecryptionFailureCode } from './sdk.ts'
 
 /** Why a message cannot be read, and what helps, in words for the user. */
 export function unreadableWhy(code: DecryptionFailureCode | null): string {

@@ -50,11 +50,9 @@ export const DownloadIcon = (): JSX.Element => path('M10 3.5v9M6 9l4 4 4-4M4 16.
 export const FileIcon = (): JSX.Element => path('M5.5 3h6l3.5 3.5V17h-9.5zM11.5 3v3.5H15')
 export const ImageIcon = (): JSX.Element =>
   path('M3.5 4.5h13v11h-13zM3.5 13l3.8-3.8 3 3L13 9.5l3.5 3.5M12.8 7.6h.01')
-export const BellIcon = (): JSX.Element => path('M5.5 13.5V9a4.5 4.5 0 0 1 9 0v4.5l1 1h-11zM8.5 16.5h3')
-export const KeyIcon = (): JSX.Element => path('M7 14.5a3.5 3.5 0 1 1 3.4-4.3H17M14.5 10.2v2.6M7 11h.01')
+
 export const DownIcon = (): JSX.Element => path('M10 4.5v11M5 10.5l5 5 5-5')
-export const ClockIcon = (): JSX.Element =>
-  path('M10 16.5a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13ZM10 6.5V10l2.3 1.5')
+
 export const CheckIcon = (): JSX.Element => path('m4.5 10.5 3.5 3.5 7.5-8')
 export const WarnIcon = (): JSX.Element => path('M10 3.5 17.5 16h-15zM10 8.5v3.5M10 14h.01')
 
