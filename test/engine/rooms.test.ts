@@ -27,7 +27,10 @@ async function bodies(node: BareNode, roomId: RoomId): Promise<unknown[]> {
 
 async function state(node: BareNode, roomId: RoomId): Promise<string> {
   const snapshot = await node.rooms.snapshot(roomId)
-  return JSON.stringify([...(snapshot?.state ?? [])].sort())
+  return [...(snapshot?.state ?? [])]
+    .map((entry) => entry.join(' '))
+    .toSorted()
+    .join('\n')
 }
 
 describe('rooms', () => {
@@ -123,7 +126,7 @@ describe('rooms', () => {
     await say(carol, roomId, 'also to all')
     await network.settle()
     for (const node of [alice, bob, carol])
-      expect([...(await bodies(node, roomId))].sort()).toEqual(['also to all', 'to all'])
+      expect((await bodies(node, roomId)).map(String).toSorted()).toEqual(['also to all', 'to all'])
     expect(await state(bob, roomId)).toBe(await state(alice, roomId))
     expect(await state(carol, roomId)).toBe(await state(alice, roomId))
   })
@@ -143,6 +146,32 @@ describe('rooms', () => {
     const seen = await bodies(carol, roomId)
     expect(seen).toHaveLength(120)
     expect(new Set(seen).size).toBe(120)
+    await expectAncestorsFirst(carol, roomId)
+    expect(await state(carol, roomId)).toBe(await state(alice, roomId))
+  })
+
+  it.each([
+    ['that it does not hold', false],
+    ['that it fetched before', true],
+  ])('shows a fork from before a join as new, and not the history under it %s', async (_, fetched) => {
+    await bringIn(bob)
+    for (const body of ['old 1', 'old 2', 'old 3']) await say(alice, roomId, body)
+    await network.settle()
+    network.offline.add(bob.name)
+    await say(bob, roomId, 'beside the join')
+    await bringIn(carol)
+    if (fetched) await carol.rooms.backfill(roomId, 2 ** 50, 50)
+    network.offline.delete(bob.name)
+    bob.outbox.outbox.kick([alice.name], true)
+    await network.settle()
+    await say(alice, roomId, 'after the join')
+    await network.settle()
+    const live = ['beside the join', 'after the join']
+    const old = ['old 1', 'old 2', 'old 3']
+    expect(await bodies(carol, roomId)).toEqual(fetched ? [...old, ...live] : live)
+    await expectAncestorsFirst(carol, roomId)
+    await carol.rooms.backfill(roomId, 2 ** 50, 50)
+    expect(await bodies(carol, roomId)).toEqual([...old, ...live])
     await expectAncestorsFirst(carol, roomId)
     expect(await state(carol, roomId)).toBe(await state(alice, roomId))
   })

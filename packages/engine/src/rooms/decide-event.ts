@@ -67,12 +67,17 @@ export async function decideEvent(start: Omit<Case, 'view' | 'states'>): Promise
 /** True for an event that was decided before: a copy of it must not get a second place in the timeline. */
 async function isDecided(deps: RoomDeps, event: EventInput): Promise<boolean> {
   const known = event.isNew === true ? deps.events.peek(event.id) : (await deps.events.working([event.id]))[0]
-  return hasPlace(known)
+  return hasPlace(known) || isHistory(known)
 }
 
 /** True for an event that later ones can follow: the state after it is known. */
 export function hasPlace(record: EventRecord | undefined): boolean {
   return record?.stateGroup !== undefined
+}
+
+/** True for an event from before this node's join that was fetched for reading: the state after it is not known. */
+export function isHistory(record: EventRecord | undefined): boolean {
+  return record?.order !== undefined && record.order < 0
 }
 
 /** Gathers what the core asks for and asks again. */

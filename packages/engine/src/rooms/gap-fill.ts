@@ -3,15 +3,16 @@ import type { EventId, JsonValue, RoomId, RoomVersion, ServerName, StateKey } fr
 import { stateKeyOf } from '@plexus/core'
 import type { Committer } from '../kernel/committer.ts'
 import type { Clock, Federation, Verifier } from '../ports.ts'
-import { hasPlace } from './decide-event.ts'
+import { hasPlace, isHistory } from './decide-event.ts'
 import type { EventStore } from './event-store.ts'
 import type { OutlierInput } from './outliers.ts'
 import { inRoomOrder, judgeOutliers, outlierWrites } from './outliers.ts'
 import type { StateGroup, StateGroups } from './state-groups.ts'
+import type { EventRecord } from './types.ts'
 import type { CheckedEvent } from './verify.ts'
 import { checkEvents } from './verify.ts'
 
-/** Events fetched for one gap before the state at its lower end is taken from another member instead. */
+/** Events fetched for one gap before the state at its lower ends is taken from another member instead. */
 export const MAX_GAP_EVENTS = 2_000
 /** Events asked for at once. */
 export const GAP_BATCH = 100
@@ -35,6 +36,8 @@ export type Gap = {
   readonly roomId: RoomId
   readonly version: RoomVersion
   readonly heads: readonly EventId[]
+  /** Events just before the known history that this node does not hold: the join of this node follows them. */
+  readonly backward: readonly EventId[]
   readonly event: CheckedEvent
   readonly server: ServerName
   readonly signal?: AbortSignal
@@ -47,34 +50,69 @@ export type FilledGap = {
   readonly claims: ReadonlyMap<EventId, StateGroup>
 }
 
-/** @throws FederationError or CarrierError when the server does not help. */
+/**
+ * What is new lies between the heads and the event and is no ancestor of this node's join; what is, is history, which
+ * is left to `backfill`. @throws FederationError or CarrierError when the server does not help.
+ */
 export async function fillGap(deps: GapDeps, gap: Gap): Promise<FilledGap> {
-  const collected = new Map<EventId, CheckedEvent>()
-  await collect(deps, gap, collected, gap.event, () =>
-    deps.federation
-      .getMissingEvents(
-        gap.server,
-        gap.roomId,
-        { earliest: gap.heads, latest: [gap.event.id], limit: GAP_BATCH, minDepth: 0 },
-        options(gap),
-      )
-      .then(({ events }) => events),
-  )
-  let ends = await unknownParents(deps, gap, collected)
-  while (ends.length > 0 && collected.size < MAX_GAP_EVENTS) {
-    const before = collected.size
-    await collect(deps, gap, collected, gap.event, () =>
-      deps.federation
-        .backfill(gap.server, gap.roomId, ends, GAP_BATCH, options(gap))
-        .then(({ pdus }) => pdus),
-    )
-    if (collected.size === before) break
-    ends = await unknownParents(deps, gap, collected)
+  const found = new Map<EventId, CheckedEvent>()
+  const history = new Map<EventId, CheckedEvent>()
+  const { federation } = deps
+  await collect(deps, gap, found, async () => {
+    const query = { earliest: gap.heads, latest: [gap.event.id], limit: GAP_BATCH, minDepth: 0 }
+    return (await federation.getMissingEvents(gap.server, gap.roomId, query, options(gap))).events
+  })
+  const backfill = async (from: readonly EventId[]): Promise<readonly JsonValue[]> =>
+    (await federation.backfill(gap.server, gap.roomId, from, GAP_BATCH, options(gap))).pdus
+  let ends = await openEnds(deps, gap, found, history)
+  let below = ends.length > 0 || reachesBeginning(found) ? gap.backward : []
+  while ((ends.length > 0 || below.length > 0) && found.size + history.size < MAX_GAP_EVENTS) {
+    const before = found.size + history.size
+    if (below.length > 0) await collect(deps, gap, history, () => backfill(below))
+    moveHistory(gap, found, history)
+    ends = await openEnds(deps, gap, found, history)
+    if (ends.length === 0) break
+    await collect(deps, gap, found, () => backfill(ends))
+    moveHistory(gap, found, history)
+    ends = await openEnds(deps, gap, found, history)
+    below = await unknownAncestors(deps, gap, history)
+    if (found.size + history.size === before) break
   }
-  await fetchAuthEvents(deps, gap, [...collected.values(), gap.event])
+  await fetchAuthEvents(deps, gap, [...found.values(), gap.event])
   const claims = new Map<EventId, StateGroup>()
-  for (const end of ends.slice(0, MAX_GAP_ENDS)) claims.set(end, await claimedState(deps, gap, end))
-  return { events: inRoomOrder(collected), claims }
+  for (const [id] of (await unplacedParents(deps, gap, found)).slice(0, MAX_GAP_ENDS)) {
+    claims.set(id, await claimedState(deps, gap, id))
+  }
+  return { events: inRoomOrder(found), claims }
+}
+
+/** Then nothing is unknown, but all of it may lie before the join. */
+function reachesBeginning(found: ReadonlyMap<EventId, CheckedEvent>): boolean {
+  return [...found.values()].some(({ pdu }) => pdu.prev_events.length === 0)
+}
+
+/** Moves the ancestors of this node's join, as far as they hang together with it. */
+function moveHistory(gap: Gap, found: Map<EventId, CheckedEvent>, history: Map<EventId, CheckedEvent>): void {
+  const seen = new Set<EventId>()
+  const queue = [...gap.backward]
+  for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
+    const event = history.get(id) ?? found.get(id)
+    if (event === undefined || seen.has(id)) continue
+    seen.add(id)
+    if (found.delete(id)) history.set(id, event)
+    queue.push(...event.pdu.prev_events)
+  }
+}
+
+async function unknownAncestors(
+  deps: GapDeps,
+  gap: Gap,
+  history: ReadonlyMap<EventId, CheckedEvent>,
+): Promise<readonly EventId[]> {
+  const parents = [...history.values()].flatMap(({ pdu }) => pdu.prev_events)
+  const outside = [...new Set([...gap.backward, ...parents])].filter((id) => !history.has(id))
+  const records = await deps.events.working(outside)
+  return outside.filter((_, index) => !isHistory(records[index])).sort()
 }
 
 function options(gap: Gap): { signal?: AbortSignal } {
@@ -85,26 +123,39 @@ async function collect(
   deps: GapDeps,
   gap: Gap,
   into: Map<EventId, CheckedEvent>,
-  above: CheckedEvent,
   fetch: () => Promise<readonly JsonValue[]>,
 ): Promise<void> {
   const raw = (await fetch()).slice(0, GAP_BATCH)
   for (const result of await checkEvents(deps.verifier, gap.version, gap.roomId, raw)) {
-    if (result.kind === 'ok' && result.event.id !== above.id) into.set(result.event.id, result.event)
+    if (result.kind === 'ok' && result.event.id !== gap.event.id) into.set(result.event.id, result.event)
   }
   const known = await deps.events.working([...into.keys()])
-  for (const record of known) if (record !== undefined && hasPlace(record)) into.delete(record.id)
+  for (const record of known) {
+    if (record !== undefined && (hasPlace(record) || isHistory(record))) into.delete(record.id)
+  }
 }
 
-async function unknownParents(
+/** Parents of the new events of which it is not known whether they are new too. */
+async function openEnds(
   deps: GapDeps,
   gap: Gap,
-  collected: ReadonlyMap<EventId, CheckedEvent>,
+  found: ReadonlyMap<EventId, CheckedEvent>,
+  history: ReadonlyMap<EventId, CheckedEvent>,
 ): Promise<readonly EventId[]> {
-  const parents = new Set([gap.event, ...collected.values()].flatMap(({ pdu }) => pdu.prev_events))
-  const outside = [...parents].filter((id) => !collected.has(id))
+  const parents = await unplacedParents(deps, gap, found)
+  return parents.flatMap(([id, record]) => (history.has(id) || isHistory(record) ? [] : [id]))
+}
+
+/** Parents of the new events that are not new themselves, and the state after which is not known; sorted. */
+async function unplacedParents(
+  deps: GapDeps,
+  gap: Gap,
+  found: ReadonlyMap<EventId, CheckedEvent>,
+): Promise<readonly (readonly [EventId, EventRecord | undefined])[]> {
+  const parents = new Set([gap.event, ...found.values()].flatMap(({ pdu }) => pdu.prev_events))
+  const outside = [...parents].filter((id) => !found.has(id)).sort()
   const records = await deps.events.working(outside)
-  return outside.filter((_, index) => !hasPlace(records[index])).sort()
+  return outside.flatMap((id, index) => (hasPlace(records[index]) ? [] : [[id, records[index]] as const]))
 }
 
 /** Fetches the auth events that nobody sent, and theirs, and keeps them as outliers. */

@@ -12,7 +12,7 @@ import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
 import { isServerAllowed, parseRoomId, stateKey } from '@plexus/core'
 import type { StateGroup } from './state-groups.ts'
 import type { Log, Store } from '../ports.ts'
-import { hasPlace } from './decide-event.ts'
+import { hasPlace, isHistory } from './decide-event.ts'
 import type { GapDeps } from './gap-fill.ts'
 import { fillGap } from './gap-fill.ts'
 import { events as eventTable, staged } from './records.ts'
@@ -220,7 +220,8 @@ async function stage(
   const known = await deps.events.working(events.map(({ id }) => id))
   const replaced = events.filter((event, index) => known[index]?.hashMismatch === true && event.contentHashOk)
   await replaceMismatched(deps, replaced)
-  const fresh = events.filter((event, index) => !hasPlace(known[index]) && !staging.ids.has(event.id))
+  const isKnown = (index: number): boolean => hasPlace(known[index]) || isHistory(known[index])
+  const fresh = events.filter((event, index) => !isKnown(index) && !staging.ids.has(event.id))
   if (fresh.length === 0) return
   const full = staging.entries.size + fresh.length > MAX_STAGED_PER_ROOM
   if (full || (staging.perServer.get(origin) ?? 0) + fresh.length > MAX_STAGED_PER_SERVER) {
@@ -348,10 +349,12 @@ async function unblock(deps: StagingDeps, room: Room, entry: Entry): Promise<boo
   for (const server of [...new Set(servers)].slice(0, MAX_GAP_SERVERS)) {
     try {
       const heads = room.snapshot?.heads ?? []
+      const backward = await room.run((turn) => Promise.resolve(turn.copy?.backward ?? []))
       const filled = await fillGap(deps, {
         roomId: room.roomId,
         version: room.version,
         heads,
+        backward,
         event: entry.event,
         server,
       })
