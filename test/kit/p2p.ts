@@ -25,7 +25,7 @@ export const realClock: Clock = {
   },
 }
 
-export const systemRandom: Random = { bytes: (length) => new Uint8Array(randomBytes(length)) }
+const systemRandom: Random = { bytes: (length) => new Uint8Array(randomBytes(length)) }
 
 /** Lines as they were logged; printed when PLEXUS_LOG is set. */
 export function collectingLog(label: string): Log & { readonly lines: string[] } {
@@ -94,7 +94,7 @@ export function signedRequest(
   }
 }
 
-export function jsonResponse(value: JsonValue): CarrierResponse {
+function jsonResponse(value: JsonValue): CarrierResponse {
   return {
     status: 200,
     contentType: 'application/json',

@@ -5,7 +5,7 @@ import type { LinkTable } from './link-table.ts'
 import type { Link } from './link.ts'
 
 /** Milliseconds that finding and dialling a peer may take of a request's time. */
-export const CONNECT_LIMIT_MS = 20_000
+const CONNECT_LIMIT_MS = 20_000
 
 export type CarrierDeps = {
   readonly clock: Clock

@@ -3,7 +3,7 @@ import { errorText } from './error-text.ts'
 import type { SignedCertificate } from './wire/hello.ts'
 
 /** Milliseconds between looks at the certificate's age. */
-export const CERTIFICATE_CHECK_MS = 3_600_000
+const CERTIFICATE_CHECK_MS = 3_600_000
 /** The part of its validity that is left when a certificate is renewed. */
 const RENEW_AT = 1 / 3
 

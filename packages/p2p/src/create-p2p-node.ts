@@ -22,7 +22,7 @@ import { MAX_HELLO_ADDRESSES } from './wire/limits.ts'
 import { RELAY_PROTOCOL } from './wire/relay.ts'
 
 /** Relays that a node keeps at most. */
-export const MAX_RELAYS = 8
+const MAX_RELAYS = 8
 
 export type P2pNodeDeps = {
   readonly platform: Platform

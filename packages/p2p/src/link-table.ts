@@ -9,7 +9,7 @@ export const MAX_LINKS_PER_PEER = 6
 /** Streams that peers opened which nobody here wanted; the longest idle one makes room for another. */
 export const MAX_STRANGER_LINKS = 128
 /** Streams of all peers. */
-export const MAX_LINKS = 600
+const MAX_LINKS = 600
 
 /** The connection under a link, as far as the table cares. */
 export interface LinkConnection {

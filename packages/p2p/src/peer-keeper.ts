@@ -5,9 +5,9 @@ import type { ConnectResult } from './dialer.ts'
 import type { LinkTable } from './link-table.ts'
 
 /** Milliseconds between attempts to reach a wanted peer: first and longest ceiling. */
-export const PEER_BACKOFF = { firstMs: 1_000, maxMs: 120_000 } as const
+const PEER_BACKOFF = { firstMs: 1_000, maxMs: 120_000 } as const
 /** Milliseconds between kicks that count: a relay cannot make us dial faster. */
-export const MIN_KICK_MS = 500
+const MIN_KICK_MS = 500
 /** Of two peers that see each other appear, the one with the higher peer id waits so long before it dials. */
 export const YIELD_MS = 400
 

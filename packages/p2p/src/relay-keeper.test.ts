@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import {
   createRelayKeeper,
   FRESH_MS,
+  QUESTION_BURST,
   RELAY_BACKOFF,
   RESERVE_RETRY_MS,
   type RelayKeeper,
@@ -173,6 +174,15 @@ describe('the relay keeper', () => {
     state.here = []
     expect(await keeper.find(friend.name)).toEqual([])
     expect(state.asked).toBe(2)
+  })
+
+  it('asks so many questions at once', async () => {
+    const { keeper, state, pass } = await start()
+    for (let n = 0; n < QUESTION_BURST + 20; n += 1) await keeper.find(`n${n}.example` as ServerName)
+    expect(state.asked).toBe(QUESTION_BURST)
+    await pass(1_000)
+    await keeper.find(friend.name)
+    expect(state.asked).toBe(QUESTION_BURST + 1)
   })
 
   it('tells of watched names that are there already', async () => {

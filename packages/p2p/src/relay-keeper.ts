@@ -14,11 +14,11 @@ import { createTokenBucket } from './wire/token-bucket.ts'
 /** Milliseconds to wait for a relay that went away: first and longest ceiling. */
 export const RELAY_BACKOFF = { firstMs: 1_000, maxMs: 30_000 } as const
 /** Milliseconds that a question waits for the first attempt to reach the relay. */
-export const FIRST_ATTEMPT_MS = 3_000
+const FIRST_ATTEMPT_MS = 3_000
 /** Milliseconds that the relay's word on a watched name is taken without asking again. */
 export const FRESH_MS = 10_000
 /** Questions a second to one relay, and at once: less than it bears. */
-export const QUESTIONS_PER_SECOND = 10
+const QUESTIONS_PER_SECOND = 10
 export const QUESTION_BURST = 100
 /** Milliseconds between attempts to reserve at a connected relay that refused. */
 export const RESERVE_RETRY_MS = 60_000

@@ -4,9 +4,9 @@ import type { LinkTable } from './link-table.ts'
 import type { Link } from './link.ts'
 
 /** Milliseconds between attempts to replace a relayed stream by a direct one: first and longest ceiling. */
-export const UPGRADE_BACKOFF = { firstMs: 10_000, maxMs: 300_000 } as const
+const UPGRADE_BACKOFF = { firstMs: 10_000, maxMs: 300_000 } as const
 /** The side with the higher peer id leaves the first attempt to the other side for so many milliseconds. */
-export const UPGRADE_YIELD_MS = 3_000
+const UPGRADE_YIELD_MS = 3_000
 
 export type UpgraderDeps = {
   readonly clock: Clock

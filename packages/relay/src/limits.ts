@@ -12,7 +12,7 @@ export const CONNECTIONS_PER_SECOND = 200
 export const MAX_PENDING_CONNECTIONS = 500
 
 /** Nodes that can be reached through the relay. */
-export const MAX_RESERVATIONS: number = MAX_CONNECTIONS
+export const MAX_RESERVATIONS = 4_000
 /** Milliseconds that a reservation is valid; nodes renew it. */
 export const RESERVATION_MS: number = 60 * 60_000
 /** Bytes, both ways together, after which a circuit is cut; the pair then makes a new one. */

@@ -7,7 +7,7 @@ export const DEAD_AFTER_MS = 60_000
 /** Silence after a probe that tells the other side dead. */
 export const PROBE_MS = 10_000
 /** A timer that is later than this was held up by our own platform: the silence says nothing about the other side. */
-export const LATE_TIMER_MS = 5_000
+const LATE_TIMER_MS = 5_000
 
 export type HeartbeatDeps = {
   readonly clock: Clock
