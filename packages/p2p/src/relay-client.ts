@@ -5,10 +5,19 @@ import type { Frame } from './wire/frame.ts'
 import { createHeartbeat } from './wire/heartbeat.ts'
 import type { SignedCertificate } from './wire/hello.ts'
 import { MAX_NAMES_PER_FRAME, MAX_WATCHED_NAMES } from './wire/limits.ts'
-import { decodeEntry, encodeNames, encodeRegister, RelayFrame, type RelayEntry } from './wire/relay.ts'
+import {
+  decodeEntry,
+  encodeNames,
+  encodeRegister,
+  RelayFrame,
+  RelayRefusal,
+  type RelayEntry,
+} from './wire/relay.ts'
 
 /** Milliseconds that a relay has for an answer. */
 export const RELAY_ANSWER_MS = 10_000
+/** Why a stream was closed when the relay has a newer one of the same node. */
+export const REPLACED = 'the same node was started again elsewhere'
 /** Questions to one relay that wait for their answer. */
 export const MAX_RELAY_QUESTIONS = 64
 
@@ -100,6 +109,7 @@ export function createRelayClient(deps: RelayClientDeps, stream: ByteStream): Re
     const question = questions.get(id)
     if (kind === K.entry) fault = onEntry(id, body)
     else if (kind === K.done) question?.settle(question.entries)
+    else if (kind === K.refuse && id === 0 && body[0] === RelayRefusal.replaced) channel.close(REPLACED)
     else if (kind === K.refuse) question?.settle(new CarrierError('refused', `relay refusal ${body[0] ?? 0}`))
     else if (kind === K.pong) heartbeat.pong(id)
     else if (kind === K.ping) channel.send(K.pong, id)

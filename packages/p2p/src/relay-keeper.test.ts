@@ -5,6 +5,7 @@ import {
   createRelayKeeper,
   FRESH_MS,
   QUESTION_BURST,
+  REPLACED_WAIT_MS,
   RELAY_BACKOFF,
   RESERVE_RETRY_MS,
   type RelayKeeper,
@@ -13,7 +14,7 @@ import { createAccount, silentLog, type TestAccount } from './testing/accounts.t
 import { createStreamPair, type TestStream } from './testing/stream-pair.ts'
 import { createVirtualClock } from './testing/virtual-clock.ts'
 import { encodeFrame, createFrameReader, type Frame } from './wire/frame.ts'
-import { decodeNames, encodeEntry, RelayFrame as K, type RelayEntry } from './wire/relay.ts'
+import { decodeNames, encodeEntry, RelayFrame as K, RelayRefusal, type RelayEntry } from './wire/relay.ts'
 
 const RELAY = '12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu'
 const ADDRESS = `/ip4/127.0.0.1/tcp/8008/ws/p2p/${RELAY}`
@@ -203,6 +204,16 @@ describe('the relay keeper', () => {
     say(K.entry, 0, encodeEntry(entryOf(friend)))
     await settle()
     expect(appeared).toEqual([])
+  })
+
+  it('leaves the relay to another process that runs as the same node, for a while', async () => {
+    const { keeper, say, pass } = await start()
+    say(K.refuse, 0, Uint8Array.of(RelayRefusal.replaced))
+    await settle()
+    for (let second = 1; second < REPLACED_WAIT_MS / 1_000; second += 1) await pass(1_000)
+    expect(keeper.status.state).toBe('away')
+    for (let second = 0; second < 3; second += 1) await pass(1_000)
+    expect(keeper.status.state).toBe('connected')
   })
 
   it('leaves a relay that speaks nonsense', async () => {

@@ -2,9 +2,9 @@ import type { PeerId } from '@libp2p/interface'
 import type { ServerName } from '@plexus/core'
 import { type Clock, type Log, type Random } from '@plexus/engine/ports'
 import { circuitAddress } from './addresses.ts'
-import { createBackoff } from './backoff.ts'
+import { createBackoff, pause } from './backoff.ts'
 import { errorText } from './error-text.ts'
-import { createRelayClient, type RelayClient } from './relay-client.ts'
+import { createRelayClient, REPLACED, type RelayClient } from './relay-client.ts'
 import type { ByteStream } from './wire/channel.ts'
 import { certificateFault, type SignedCertificate } from './wire/hello.ts'
 import { MAX_DEVICES_PER_NAME } from './wire/limits.ts'
@@ -20,6 +20,8 @@ export const FRESH_MS = 10_000
 /** Questions a second to one relay, and at once: less than it bears. */
 const QUESTIONS_PER_SECOND = 10
 export const QUESTION_BURST = 100
+/** Milliseconds to leave the relay to another process that runs as the same node. */
+export const REPLACED_WAIT_MS = 60_000
 /** Milliseconds between attempts to reserve at a connected relay that refused. */
 export const RESERVE_RETRY_MS = 60_000
 
@@ -73,6 +75,7 @@ export function createRelayKeeper(deps: RelayKeeperDeps, address: string): Relay
   const questions = createTokenBucket(() => clock.now(), QUESTIONS_PER_SECOND, QUESTION_BURST)
   let state: RelayState = 'connecting'
   let reserved = false
+  let yieldMs = 0
   let cancelReserve: () => void = () => undefined
   const tried = Promise.withResolvers<void>()
 
@@ -134,7 +137,9 @@ export function createRelayKeeper(deps: RelayKeeperDeps, address: string): Relay
       set('connected')
       opened.watch(watched)
       log.log('info', 'relay connected', { relay: address, reserved })
-      log.log('info', 'relay lost', { relay: address, reason: await ended.promise })
+      const reason = await ended.promise
+      log.log('info', 'relay lost', { relay: address, reason })
+      if (reason === REPLACED) yieldMs = REPLACED_WAIT_MS
     } finally {
       client = undefined
       reserved = false
@@ -155,6 +160,8 @@ export function createRelayKeeper(deps: RelayKeeperDeps, address: string): Relay
         log.log('info', 'relay not reached', { relay: address, error: errorText(error) })
       }
       set('away')
+      await pause(clock, yieldMs, stop.signal)
+      yieldMs = 0
       await backoff.wait(stop.signal)
     }
   }

@@ -1,5 +1,5 @@
 import type { Clock, Random } from '@plexus/engine/ports'
-import { createBackoff } from './backoff.ts'
+import { createBackoff, pause } from './backoff.ts'
 import type { LinkTable } from './link-table.ts'
 import type { Link } from './link.ts'
 
@@ -46,16 +46,4 @@ export function createUpgrader(deps: UpgraderDeps): Upgrader {
       stop.abort()
     },
   }
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      cancel()
-      signal.removeEventListener('abort', end)
-      resolve()
-    }
-    const cancel = clock.after(ms, end)
-    signal.addEventListener('abort', end, { once: true })
-  })
 }

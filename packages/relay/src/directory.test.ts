@@ -235,6 +235,7 @@ describe('the relay directory', () => {
     const peerId = newPeerId()
     const older = await enter(account, peerId)
     await enter(account, peerId)
+    expect(older.got.at(-1)).toEqual({ kind: K.refuse, id: 0, body: Uint8Array.of(RelayRefusal.replaced) })
     expect(older.reasons).toHaveLength(1)
     expect(directory.stats()).toEqual({ sessions: 1, names: 1, watched: 0 })
   })

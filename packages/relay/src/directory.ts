@@ -208,6 +208,7 @@ export function createRelayDirectory({ clock, log }: { clock: Clock; log: Log })
       onFrame = start(session, heartbeat, cancelTimer)
       const older = sessions.get(peerId)
       sessions.set(peerId, session)
+      older?.channel.send(K.refuse, 0, Uint8Array.of(RelayRefusal.replaced))
       older?.channel.close('replaced by a newer stream')
     },
     stats: () => ({ sessions: sessions.size, names: registered.size, watched: watchers.size }),

@@ -19,7 +19,7 @@ export const RelayFrame = {
   /** Relay: one name and its devices that are connected. With id 0: a watched name appeared. */
   entry: 5,
   done: 6,
-  /** Relay: body is one byte, `RelayRefusal`. */
+  /** Relay: body is one byte, `RelayRefusal`. With id 0 it ends the stream. */
   refuse: 7,
   ping: 8,
   pong: 9,
@@ -31,6 +31,8 @@ export const RelayRefusal = {
   tooMany: 3,
   tooFast: 4,
   nonsense: 5,
+  /** The same node came by another stream: it was started twice. */
+  replaced: 6,
 } as const
 export type RelayRefusalCode = (typeof RelayRefusal)[keyof typeof RelayRefusal]
 
