@@ -19,6 +19,8 @@ export default defineConfig({
           name: 'node',
           include: ['packages/**/*.test.ts', 'apps/**/*.test.ts', 'test/**/*.test.ts'],
           exclude: ['**/*.browser.test.ts', '**/*.e2e.test.ts', '**/node_modules/**'],
+          // A limit against hanging, with room for a busy machine; what is slow shows in the budget of the group.
+          testTimeout: 30_000,
           sequence: { groupOrder: 0 },
         },
       },

@@ -1,6 +1,6 @@
 /** Nodes reduced to rooms, outbox and staging, joined by a federation that calls the other side directly. */
 import { webcrypto } from 'node:crypto'
-import type { EventId, JsonObject, RoomId, ServerName, UserId } from '@plexus/core'
+import type { EventId, RoomId, ServerName, UserId } from '@plexus/core'
 import { CarrierError } from '@plexus/engine/ports'
 import type { Clock, Federation, Log, Store } from '@plexus/engine/ports'
 import {

@@ -1,6 +1,6 @@
 /** The working copy of a room: immutable, one per decision; the newest committed one is what others see. */
 import type { EventId, Pdu, RoomId, RoomVersion, StateKey, StateMap, UserId } from '@plexus/core'
-import { memberKey, serverOf, splitStateKey } from '@plexus/core'
+import { serverOf, splitStateKey } from '@plexus/core'
 import type { RoomRecord } from './records.ts'
 import type { StateGroup } from './state-groups.ts'
 import type { EventRecord, Membership, RoomSnapshot, StateDelta } from './types.ts'
@@ -93,9 +93,4 @@ export function toSnapshot(copy: RoomCopy, lastPosition: number): RoomSnapshot {
     lastPosition,
     ...lists,
   }
-}
-
-/** The event that holds a user's membership in the current state. */
-export function memberEventId(copy: RoomCopy, user: UserId): EventId | undefined {
-  return copy.current.state.get(memberKey(user))
 }
