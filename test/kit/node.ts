@@ -1,7 +1,7 @@
 /** A whole node in memory: store, engine and both APIs, on a loopback network. */
 import type { ServerName, UserId } from '@plexus/core'
 import { createClientApi, type ClientApi } from '@plexus/client-api'
-import { createEngine, type Engine, type EngineDeps } from '@plexus/engine'
+import { createEngine, type Engine, type EngineDeps, type EngineInit } from '@plexus/engine'
 import type { Carrier, Clock, Directory, Log, Session, Store } from '@plexus/engine/ports'
 import { CarrierError } from '@plexus/engine/ports'
 import { createFederation, createServerApi } from '@plexus/server-api'
@@ -21,6 +21,8 @@ export type TestNodeInit = {
   readonly disk?: MemoryDisk
   /** A store in place of the memory disk. */
   readonly store?: Store
+  /** Bounds of the users. */
+  readonly users?: EngineInit['users']
   /** Restarts before this one: chance must not repeat. */
   readonly restarts?: number
 }
@@ -85,7 +87,7 @@ export async function createTestNode(init: TestNodeInit): Promise<TestNode> {
     log,
   }
   // An honest password hash takes a second of a slow machine.
-  const engine = await createEngine(ports, { users: { passwordCost: 4 } })
+  const engine = await createEngine(ports, { users: { passwordCost: 4, ...init.users } })
   const handler = createServerApi({
     serverName: name,
     rooms: engine.rooms,

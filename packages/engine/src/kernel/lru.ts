@@ -8,6 +8,17 @@ export interface Lru<Key, Value> {
 
 export function createLru<Key, Value>(capacity: number): Lru<Key, Value> {
   const entries = new Map<Key, Value>()
+  // Stands before the oldest entry: all before it were deleted or set anew. A fresh iterator would walk over what was
+  // deleted at the front each time.
+  let oldest = entries.keys()
+  const forgetOldest = (): void => {
+    let next = oldest.next()
+    if (next.done === true) {
+      oldest = entries.keys()
+      next = oldest.next()
+    }
+    if (next.done !== true) entries.delete(next.value)
+  }
   return {
     get(key) {
       const value = entries.get(key)
@@ -19,15 +30,14 @@ export function createLru<Key, Value>(capacity: number): Lru<Key, Value> {
     set(key, value) {
       entries.delete(key)
       entries.set(key, value)
-      if (entries.size <= capacity) return
-      const [oldest] = entries.keys()
-      if (oldest !== undefined) entries.delete(oldest)
+      if (entries.size > capacity) forgetOldest()
     },
     delete(key) {
       entries.delete(key)
     },
     clear() {
       entries.clear()
+      oldest = entries.keys()
     },
   }
 }

@@ -1,21 +1,30 @@
 /** Account data, global and per room. spec: client-server-api/modules/account_data.md */
 import type { JsonObject, RoomId, UserId } from '@plexus/core'
 import type { StreamPosition } from '../kernel/committer.ts'
+import { createLru } from '../kernel/lru.ts'
 import type { Write } from '../ports.ts'
-import type { UsersContext } from './deps.ts'
+import type { UsersContext, UsersInit } from './deps.ts'
 import { jsonSize } from './read.ts'
 import { accountData, accountDataStream } from './tables.ts'
 import { UserError } from './types.ts'
 import type { AccountData, AccountDataEntry } from './types.ts'
 
 /** JSON text of one entry, in UTF-16 code units. */
-export const MAX_ACCOUNT_DATA_LENGTH: number = 512 * 1024
+const MAX_ACCOUNT_DATA_LENGTH: number = 512 * 1024
 /** Entries of one user, in all rooms together. */
-export const MAX_ACCOUNT_DATA_ENTRIES = 20_000
-export const MAX_ACCOUNT_DATA_TYPE_LENGTH = 255
+const MAX_ACCOUNT_DATA_ENTRIES = 20_000
+/** Users whose entries are counted without a look into the store. */
+const MAX_COUNTS_IN_MEMORY = 10_000
+const MAX_ACCOUNT_DATA_TYPE_LENGTH = 255
 
-export function createAccountData(context: UsersContext): AccountData {
+export function createAccountData(context: UsersContext, init: UsersInit = {}): AccountData {
   const { store, committer, mutex } = context
+  const maxEntries = init.maxAccountDataEntries ?? MAX_ACCOUNT_DATA_ENTRIES
+  // Entries of a user; counted once, since the count is asked for with each new one.
+  const counts = createLru<UserId, number>(MAX_COUNTS_IN_MEMORY)
+  committer.onFailure(() => {
+    counts.clear()
+  })
 
   type Update = (...args: Parameters<AccountData['update']>) => Promise<StreamPosition | undefined>
 
@@ -28,7 +37,9 @@ export function createAccountData(context: UsersContext): AccountData {
       if (jsonSize(content) > MAX_ACCOUNT_DATA_LENGTH || type.length > MAX_ACCOUNT_DATA_TYPE_LENGTH) {
         throw new UserError('M_TOO_LARGE', `account data has at most ${MAX_ACCOUNT_DATA_LENGTH} characters`)
       }
-      if (before === undefined) await checkRoom(userId)
+      const count = before === undefined ? await countOf(userId) : 0
+      if (count >= maxEntries)
+        throw new UserError('M_TOO_LARGE', `an account has at most ${maxEntries} entries`)
       return committer.submit({
         writes: (position): readonly Write[] => [
           ...(before === undefined
@@ -36,15 +47,14 @@ export function createAccountData(context: UsersContext): AccountData {
             : [accountDataStream.delete([userId, before.position, roomId ?? '', type])]),
           ...newEntry(userId, roomId ?? '', type, content, position),
         ],
+        publish() {
+          if (before === undefined) counts.set(userId, count + 1)
+        },
       })
     })
 
-  const checkRoom = async (userId: UserId): Promise<void> => {
-    const rows = await accountDataStream.list(store, [userId], { limit: MAX_ACCOUNT_DATA_ENTRIES })
-    if (rows.length >= MAX_ACCOUNT_DATA_ENTRIES) {
-      throw new UserError('M_TOO_LARGE', `an account has at most ${MAX_ACCOUNT_DATA_ENTRIES} entries`)
-    }
-  }
+  const countOf = async (userId: UserId): Promise<number> =>
+    counts.get(userId) ?? (await accountDataStream.list(store, [userId])).length
 
   return {
     async update(userId, roomId, type, change) {

@@ -13,7 +13,7 @@ import type { AccountRow } from './tables.ts'
 import { UserError } from './types.ts'
 import type { Accounts, NewAccount, NewDevice } from './types.ts'
 
-export const MAX_ACCOUNTS = 10_000
+const MAX_ACCOUNTS = 10_000
 const MADE_UP_LENGTH = 12
 
 export type AccountParts = { readonly devices: DeviceStore; readonly passwords: Passwords }

@@ -11,15 +11,15 @@ import { UserError } from './types.ts'
 import type { BackupScope, BackupVersion, KeyBackups } from './types.ts'
 
 /** JSON text of one session's key data or of a version's auth data, in UTF-16 code units. */
-export const MAX_BACKUP_OBJECT_LENGTH = 65_536
+const MAX_BACKUP_OBJECT_LENGTH = 65_536
 /** Of room and session ids, in UTF-16 code units. */
 const MAX_BACKUP_ID_LENGTH = 255
 /** Sessions in one backup. */
-export const MAX_BACKUP_KEYS = 1_000_000
+const MAX_BACKUP_KEYS = 1_000_000
 /** Sessions in one request. */
-export const MAX_BACKUP_BATCH = 10_000
+const MAX_BACKUP_BATCH = 10_000
 /** Versions that are not deleted. */
-export const MAX_BACKUP_VERSIONS = 50
+const MAX_BACKUP_VERSIONS = 50
 
 type Row = readonly [version: number, row: BackupRow]
 

@@ -105,7 +105,7 @@ export async function signingKeyUpdate(context: UsersContext, userId: UserId): P
   }
 }
 
-export function isSignedBy(
+function isSignedBy(
   verifier: Verifier,
   object: JsonObject,
   signer: UserId,

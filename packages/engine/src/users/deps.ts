@@ -23,6 +23,8 @@ export type UsersDeps = {
 export type UsersInit = {
   /** Accounts that this node hosts at most; 1 in a tab. */
   readonly maxAccounts?: number
+  /** Account data entries of one user, in all rooms together. */
+  readonly maxAccountDataEntries?: number
   /** Bytes of the largest upload. */
   readonly maxUploadBytes?: number
   /** Bytes of the media that one user may keep here. */

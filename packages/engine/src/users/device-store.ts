@@ -29,12 +29,12 @@ import type { DeviceRow } from './tables.ts'
 import { UserError } from './types.ts'
 import type { Authentication, Caller, Device, Devices, NewDevice } from './types.ts'
 
-export const MAX_DEVICES_PER_USER = 500
+const MAX_DEVICES_PER_USER = 500
 /** In UTF-16 code units. */
-export const MAX_DEVICE_NAME_LENGTH = 250
-export const LAST_SEEN_PRECISION_MS: number = 60 * 60 * 1000
+const MAX_DEVICE_NAME_LENGTH = 250
+const LAST_SEEN_PRECISION_MS: number = 60 * 60 * 1000
 /** Tokens whose owner is known without a look into the store. */
-export const MAX_TOKENS_IN_MEMORY = 10_000
+const MAX_TOKENS_IN_MEMORY = 10_000
 const TOKEN_BYTES = 32
 const DEVICE_ID_LENGTH = 10
 

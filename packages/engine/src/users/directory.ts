@@ -8,7 +8,7 @@ import { profiles } from './tables.ts'
 import type { Accounts, DirectoryUser, UserDirectory } from './types.ts'
 
 /** Members that one search looks at. */
-export const MAX_SEARCHED_MEMBERS = 10_000
+const MAX_SEARCHED_MEMBERS = 10_000
 
 export function createUserDirectory({ store, rooms }: UsersContext, accounts: Accounts): UserDirectory {
   const roomMembers = async (userId: UserId): Promise<ReadonlyMap<UserId, DirectoryUser>> => {

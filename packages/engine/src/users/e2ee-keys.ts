@@ -16,11 +16,11 @@ import { UserError } from './types.ts'
 import type { ClaimedKeys, E2eeKeys, KeyClaims, KeyQueryAnswer, RemoteOptions } from './types.ts'
 
 /** Users in one query. */
-export const MAX_QUERIED_USERS = 5_000
+const MAX_QUERIED_USERS = 5_000
 /** Devices in one claim. */
-export const MAX_CLAIMED_DEVICES = 5_000
+const MAX_CLAIMED_DEVICES = 5_000
 /** Requests to other servers at a time, for one client request. */
-export const REMOTE_WIDTH = 20
+const REMOTE_WIDTH = 20
 const LOCAL_WIDTH = 50
 
 export type LocalQuery = {

@@ -7,9 +7,9 @@ import { filters } from './tables.ts'
 import { UserError } from './types.ts'
 import type { Filters } from './types.ts'
 
-export const MAX_FILTERS_PER_USER = 200
+const MAX_FILTERS_PER_USER = 200
 /** JSON text of one filter, in UTF-16 code units. */
-export const MAX_FILTER_LENGTH = 65_536
+const MAX_FILTER_LENGTH = 65_536
 const FILTER_ID_BYTES = 12
 
 export function createFilters({ store, committer, mutex }: UsersContext): Filters {

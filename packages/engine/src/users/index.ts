@@ -1,2 +1,1 @@
-export type { UsersDeps, UsersInit } from './deps.ts'
 export { createUsers } from './users.ts'

@@ -9,9 +9,9 @@ import { arrayAt, jsonSize, objectAt, stringAt } from './read.ts'
 /** JSON text of a device's keys or a cross-signing key with its signatures, in UTF-16 code units. */
 export const MAX_KEY_OBJECT_LENGTH = 32_768
 /** JSON text of a one-time or fallback key, in UTF-16 code units. */
-export const MAX_ONE_TIME_KEY_LENGTH = 4_096
+const MAX_ONE_TIME_KEY_LENGTH = 4_096
 /** Longest device id, in UTF-16 code units. */
-export const MAX_DEVICE_ID_LENGTH = 255
+const MAX_DEVICE_ID_LENGTH = 255
 const ED25519_KEY_BYTES = 32
 
 export function isDeviceId(text: string): boolean {

@@ -18,9 +18,9 @@ import { UserError } from './types.ts'
 import type { Caller, KeyCounts, KeyUpload } from './types.ts'
 
 /** Unclaimed one-time keys of one device, all algorithms together. */
-export const MAX_ONE_TIME_KEYS = 1_000
+const MAX_ONE_TIME_KEYS = 1_000
 /** Algorithms of one device's fallback keys. */
-export const MAX_FALLBACK_KEYS = 10
+const MAX_FALLBACK_KEYS = 10
 
 export interface LocalKeys {
   upload(caller: Caller, keys: KeyUpload): Promise<KeyCounts>

@@ -2,7 +2,7 @@
 
 /** In UTF-16 code units. */
 export const MAX_FILE_NAME_LENGTH = 255
-export const MAX_CONTENT_TYPE_LENGTH = 255
+const MAX_CONTENT_TYPE_LENGTH = 255
 
 // RFC 9110 media type: type "/" subtype and parameters, of tokens and plain quoted strings.
 const TOKEN = String.raw`[!#$%&'*+.^_|~0-9A-Za-z-]+`

@@ -2,7 +2,7 @@
 import type { Clock } from '../ports.ts'
 
 /** More do not wait. */
-export const MAX_UPLOAD_WAITERS = 200
+const MAX_UPLOAD_WAITERS = 200
 
 export interface UploadWaiters {
   /** Resolves when the upload is done, after `ms`, or when `signal` is aborted; whoever waits looks again. */

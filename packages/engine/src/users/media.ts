@@ -5,6 +5,7 @@
  */
 import { encodeBase64Url } from '@plexus/core'
 import type { ServerName, UserId } from '@plexus/core'
+import { createLru } from '../kernel/lru.ts'
 import { FederationError } from '../ports.ts'
 import type { Write } from '../ports.ts'
 import type { UsersContext, UsersInit } from './deps.ts'
@@ -15,19 +16,21 @@ import type { MediaRow } from './tables.ts'
 import { UserError } from './types.ts'
 import type { Media, MediaItem, MediaMetadata, RemoteOptions } from './types.ts'
 
-export const MAX_UPLOAD_BYTES: number = 50 * 1024 * 1024
-export const MAX_MEDIA_BYTES_PER_USER: number = 4 * 1024 * 1024 * 1024
-export const MAX_REMOTE_MEDIA_BYTES: number = 1024 * 1024 * 1024
+const MAX_UPLOAD_BYTES: number = 50 * 1024 * 1024
+const MAX_MEDIA_BYTES_PER_USER: number = 4 * 1024 * 1024 * 1024
+const MAX_REMOTE_MEDIA_BYTES: number = 1024 * 1024 * 1024
 /** Media ids that one user has reserved and not yet uploaded to. */
-export const MAX_RESERVED_MEDIA = 50
-export const RESERVATION_MS: number = 24 * 60 * 60 * 1000
+const MAX_RESERVED_MEDIA = 50
+const RESERVATION_MS: number = 24 * 60 * 60 * 1000
 /** How long a download waits for an upload that is under way; also the default. */
-export const MAX_UPLOAD_WAIT_MS = 20_000
+const MAX_UPLOAD_WAIT_MS = 20_000
 /** Downloads from other servers at a time; more are refused. */
-export const MAX_REMOTE_DOWNLOADS = 32
+const MAX_REMOTE_DOWNLOADS = 32
 const FETCH_TIMEOUT_MS = 60_000
 const MEDIA_ID_BYTES = 18
 const MEDIA_ID = /^[A-Za-z0-9_-]{1,255}$/
+/** Owners whose bytes are known without a look into the store. */
+const MAX_TOTALS_IN_MEMORY = 10_000
 /** The owner of the cache of other servers' media. */
 const CACHE = ''
 
@@ -47,8 +50,22 @@ export function createMedia(context: UsersContext, init: UsersInit): MediaStore 
 
   const newId = (): string => encodeBase64Url(random.bytes(MEDIA_ID_BYTES))
 
-  const used = async (owner: string): Promise<number> =>
-    (await mediaByOwner.list(store, [owner])).reduce((sum, [, size]) => sum + size, 0)
+  // Bytes of each owner, summed once; all that changes them holds the lock.
+  const totals = createLru<string, number>(MAX_TOTALS_IN_MEMORY)
+  committer.onFailure(() => {
+    totals.clear()
+  })
+  const used = async (owner: string): Promise<number> => {
+    const known = totals.get(owner)
+    if (known !== undefined) return known
+    const total = (await mediaByOwner.list(store, [owner])).reduce((sum, [, size]) => sum + size, 0)
+    totals.set(owner, total)
+    return total
+  }
+  const addUsed = (owner: string, bytes: number): void => {
+    const known = totals.get(owner)
+    if (known !== undefined) totals.set(owner, known + bytes)
+  }
 
   /** The writes that keep bytes under an id; their blob is durable when this returns. */
   const keep = async (
@@ -97,6 +114,7 @@ export function createMedia(context: UsersContext, init: UsersInit): MediaStore 
           mediaByOwner.delete(key),
           ...(hash === undefined ? [] : [mediaByHash.delete([hash, server, mediaId])]),
         ],
+        publish: () => addUsed(CACHE, -size),
       })
       if (hash !== undefined && (await mediaByHash.list(store, [hash], { limit: 1 })).length === 0) {
         await blobs.delete(hash)
@@ -149,7 +167,7 @@ export function createMedia(context: UsersContext, init: UsersInit): MediaStore 
         if (answer.bytes.length > maxCache) return
         await evict(answer.bytes.length)
         const writes = await keep(undefined, server, mediaId, answer.bytes, metadata)
-        await committer.submit({ writes: () => writes })
+        await committer.submit({ writes: () => writes, publish: () => addUsed(CACHE, answer.bytes.length) })
       })
     } catch (error) {
       log.log('warn', 'media of another server could not be kept', { error: String(error) })
@@ -177,7 +195,7 @@ export function createMedia(context: UsersContext, init: UsersInit): MediaStore 
         await checkRoom(userId, bytes)
         const mediaId = newId()
         const writes = await keep(userId, signer.name, mediaId, bytes, metadata)
-        await committer.submit({ writes: () => writes })
+        await committer.submit({ writes: () => writes, publish: () => addUsed(userId, bytes.length) })
         return mediaId
       }),
     create: (userId) =>
@@ -215,7 +233,10 @@ export function createMedia(context: UsersContext, init: UsersInit): MediaStore 
             mediaByOwner.delete([reservations(userId), row.createdAt, signer.name, mediaId]),
             ...writes,
           ],
-          publish: () => waiters.done(mediaId),
+          publish() {
+            addUsed(userId, bytes.length)
+            waiters.done(mediaId)
+          },
         })
       }),
     async download(server, mediaId, options = {}) {

@@ -5,8 +5,8 @@ import { createLru } from '../kernel/lru.ts'
 import type { Clock, Random } from '../ports.ts'
 import type { OpenId } from './types.ts'
 
-export const OPENID_TOKEN_SECONDS = 3_600
-export const MAX_OPENID_TOKENS = 1_000
+const OPENID_TOKEN_SECONDS = 3_600
+const MAX_OPENID_TOKENS = 1_000
 const TOKEN_BYTES = 32
 
 export function createOpenId({ clock, random }: { clock: Clock; random: Random }): OpenId {

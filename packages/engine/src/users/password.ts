@@ -6,7 +6,7 @@ import type { PasswordHash } from './tables.ts'
 import { UserError } from './types.ts'
 
 /** N = 2^15, r = 8, p = 3: as costly as OWASP's recommendation of 2^17 and p = 1, in a quarter of the memory. */
-export const PASSWORD_COST = 15
+const PASSWORD_COST = 15
 const PARALLELISM = 3
 const BLOCK_SIZE = 8
 const SALT_BYTES = 16
@@ -15,7 +15,7 @@ const HASH_BYTES = 32
 export const MAX_PASSWORD_CHECKS = 20
 /** In UTF-16 code units. */
 export const MAX_PASSWORD_LENGTH = 512
-export const MIN_PASSWORD_LENGTH = 8
+const MIN_PASSWORD_LENGTH = 8
 
 export interface Passwords {
   /** @throws UserError M_WEAK_PASSWORD, M_LIMIT_EXCEEDED. */

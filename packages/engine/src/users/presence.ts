@@ -4,9 +4,9 @@ import { createLru } from '../kernel/lru.ts'
 import type { Clock } from '../ports.ts'
 import type { Presence, PresenceRecord } from './types.ts'
 
-export const MAX_PRESENCE_RECORDS = 10_000
+const MAX_PRESENCE_RECORDS = 10_000
 /** In UTF-16 code units; the rest is cut. */
-export const MAX_STATUS_LENGTH = 1_000
+const MAX_STATUS_LENGTH = 1_000
 
 export function createPresence(clock: Clock): Presence {
   const records = createLru<UserId, PresenceRecord>(MAX_PRESENCE_RECORDS)

@@ -10,11 +10,11 @@ import { UserError } from './types.ts'
 import type { Accounts, Profiles, RemoteOptions } from './types.ts'
 
 /** Bytes of JSON; "the total profile MUST be under 64 KiB". */
-export const MAX_PROFILE_BYTES = 65_535
-export const MAX_PROFILE_KEY_BYTES = 255
+const MAX_PROFILE_BYTES = 65_535
+const MAX_PROFILE_KEY_BYTES = 255
 /** In UTF-16 code units, as other servers bound it. */
-export const MAX_DISPLAY_NAME_LENGTH = 256
-export const MAX_AVATAR_URL_LENGTH = 1_000
+const MAX_DISPLAY_NAME_LENGTH = 256
+const MAX_AVATAR_URL_LENGTH = 1_000
 const FETCH_TIMEOUT_MS = 10_000
 
 const FIELD = /^(?:avatar_url|displayname|m\.tz|[a-z][a-z0-9_-]*(?:\.[a-z][a-z0-9_-]*)+)$/

@@ -12,10 +12,10 @@ import type { AccountData, NewPushRule, PushRule, PushRuleKind, PushRules, PushR
 
 export const PUSH_RULES_TYPE = 'm.push_rules'
 /** Rules of one kind. */
-export const MAX_PUSH_RULES = 1_000
+const MAX_PUSH_RULES = 1_000
 /** JSON text of one rule, in UTF-16 code units. */
-export const MAX_PUSH_RULE_LENGTH = 10_000
-export const MAX_PUSH_PATTERN_LENGTH = 255
+const MAX_PUSH_RULE_LENGTH = 10_000
+const MAX_PUSH_PATTERN_LENGTH = 255
 /** spec: push.md "Historical Actions" */
 const HISTORICAL_ACTIONS: readonly JsonValue[] = ['dont_notify', 'coalesce']
 

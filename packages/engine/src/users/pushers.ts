@@ -6,9 +6,9 @@ import { pushers } from './tables.ts'
 import { UserError } from './types.ts'
 import type { Pushers } from './types.ts'
 
-export const MAX_PUSHERS_PER_USER = 100
+const MAX_PUSHERS_PER_USER = 100
 /** JSON text of one pusher, in UTF-16 code units. */
-export const MAX_PUSHER_LENGTH = 10_000
+const MAX_PUSHER_LENGTH = 10_000
 /** spec: POST /pushers/set */
 const MAX_APP_ID_LENGTH = 64
 const MAX_PUSH_KEY_LENGTH = 512

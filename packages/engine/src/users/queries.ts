@@ -11,9 +11,9 @@ import { UserError } from './types.ts'
 import type { Accounts, ClaimedKeys, Profiles, UserQueries } from './types.ts'
 
 /** Users in one query of another server. */
-export const MAX_FEDERATED_USERS = 1_000
+const MAX_FEDERATED_USERS = 1_000
 /** Devices in one claim of another server. */
-export const MAX_FEDERATED_CLAIMS = 1_000
+const MAX_FEDERATED_CLAIMS = 1_000
 
 export type QueryParts = {
   readonly accounts: Accounts

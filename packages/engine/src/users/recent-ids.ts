@@ -12,9 +12,9 @@ import type { Clock, Log, Store, Write } from '../ports.ts'
 
 export const GENERATIONS = 8
 export const GENERATION_MS: number = 24 * 60 * 60 * 1000
-export const MAX_IDS_PER_GENERATION = 100_000
+const MAX_IDS_PER_GENERATION = 100_000
 /** Ids of this process that a second, concurrent use is checked against. */
-export const MAX_CONCURRENT_IDS = 20_000
+const MAX_CONCURRENT_IDS = 20_000
 const SWEEP_ROWS = 1_000
 
 export interface RecentIds<Value> {
@@ -34,6 +34,7 @@ type State = { generation: number; startedAt: number; count: number }
 export function createRecentIds<Value>(
   deps: { store: Store; committer: Committer; clock: Clock; log: Log },
   name: string,
+  maxPerGeneration: number = MAX_IDS_PER_GENERATION,
 ): RecentIds<Value> {
   const { store, committer, clock, log } = deps
   const rows: Table<readonly [number, string, string], Value> = table(`${name}_ids`, ['n', 's', 's'])
@@ -106,7 +107,7 @@ export function createRecentIds<Value>(
       if (known.get(key) !== undefined) return undefined
       known.set(key, 'pending')
       pending.push(key)
-      if (state.count >= MAX_IDS_PER_GENERATION || clock.now() - state.startedAt >= GENERATION_MS) rotate()
+      if (state.count >= maxPerGeneration || clock.now() - state.startedAt >= GENERATION_MS) rotate()
       state.count += 1
       return [rows.put([state.generation, scope, id], value), states.put(['current'], state)]
     },

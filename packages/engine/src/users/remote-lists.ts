@@ -24,11 +24,11 @@ import type { RemoteDeviceRow, RemoteListRow } from './tables.ts'
 import type { RemoteOptions } from './types.ts'
 
 /** A longer list is not believed. */
-export const MAX_REMOTE_DEVICES = 500
+const MAX_REMOTE_DEVICES = 500
 /** Lists whose numbers are kept in memory. */
-export const MAX_LISTS_IN_MEMORY = 5_000
+const MAX_LISTS_IN_MEMORY = 5_000
 /** Updates name few predecessors. */
-export const MAX_PREVIOUS_IDS = 100
+const MAX_PREVIOUS_IDS = 100
 const MAX_DEVICE_NAME_LENGTH = 1_000
 const FETCH_TIMEOUT_MS = 10_000
 

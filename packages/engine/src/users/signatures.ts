@@ -16,7 +16,7 @@ import { crossSigning, deviceKeys, devices, signatures } from './tables.ts'
 import { UserError } from './types.ts'
 
 /** Objects in one request. */
-export const MAX_SIGNED_OBJECTS = 500
+const MAX_SIGNED_OBJECTS = 500
 
 /** User id to key id to error. */
 type Failures = Readonly<Record<string, Readonly<Record<string, JsonObject>>>>

@@ -20,19 +20,19 @@ import { UserError } from './types.ts'
 import type { Caller, ToDevice, ToDeviceEvent } from './types.ts'
 
 /** Messages that wait for one device. */
-export const MAX_INBOX = 10_000
+const MAX_INBOX = 10_000
 /** JSON text of all that waits for one device, in UTF-16 code units. */
-export const MAX_INBOX_LENGTH: number = 32 * 1024 * 1024
+const MAX_INBOX_LENGTH: number = 32 * 1024 * 1024
 /** Inboxes whose fill is known without a look into the store. */
 const MAX_INBOXES_IN_MEMORY = 10_000
 /** JSON text of one message's content, in UTF-16 code units. */
-export const MAX_TO_DEVICE_LENGTH = 65_536
+const MAX_TO_DEVICE_LENGTH = 65_536
 /** Devices in one request or EDU. */
-export const MAX_TO_DEVICE_TARGETS = 5_000
+const MAX_TO_DEVICE_TARGETS = 5_000
 /** JSON text of the messages in one EDU to another server, in UTF-16 code units. */
-export const MAX_EDU_LENGTH = 60_000
-export const MAX_TYPE_LENGTH = 255
-export const MAX_TRANSACTION_ID_LENGTH = 255
+const MAX_EDU_LENGTH = 60_000
+const MAX_TYPE_LENGTH = 255
+const MAX_TRANSACTION_ID_LENGTH = 255
 /** spec: m.direct_to_device `message_id`, "maximum length 32 codepoints" */
 const MAX_MESSAGE_ID_LENGTH = 64
 const MESSAGE_ID_BYTES = 18

@@ -50,7 +50,7 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
       ? (await publicSigningKeys(deps.store, userId, undefined)).master
       : (await remote.get(userId)).list.master
   const toDevice = createToDevice(context, { transactions, messages })
-  const accountData = createAccountData(context)
+  const accountData = createAccountData(context, init)
   const profiles = createProfiles(context, accounts)
   const media = createMedia(context, init)
   return {

@@ -8,7 +8,7 @@ import { jsonObject } from '../../schemas.ts'
 import type { ApiEngine, Requester } from '../../services.ts'
 
 /** Longest wait for other servers that a client can ask for, in milliseconds. */
-export const MAX_REMOTE_TIMEOUT_MS = 30_000
+const MAX_REMOTE_TIMEOUT_MS = 30_000
 const DEFAULT_REMOTE_TIMEOUT_MS = 10_000
 
 /** The `auth` key of endpoints with user-interactive authentication. */

@@ -7,9 +7,9 @@ import { queryBoolean, queryInteger } from '../../schemas.ts'
 import type { ApiEngine, Requester } from '../../services.ts'
 
 /** Longest wait for media, in milliseconds; the default is that of the specification. */
-export const MAX_MEDIA_TIMEOUT_MS = 60_000
+const MAX_MEDIA_TIMEOUT_MS = 60_000
 /** Largest image that is served in place of a thumbnail: this node does not scale images. */
-export const MAX_THUMBNAIL_BYTES: number = 1024 * 1024
+const MAX_THUMBNAIL_BYTES: number = 1024 * 1024
 const MAX_THUMBNAIL_SIDE = 10_000
 
 export const mediaTimeout: v.GenericSchema<unknown, number> = v.optional(
@@ -146,7 +146,7 @@ function baseType(contentType: string): string {
 }
 
 /** RFC 6266: a quoted string for plain names, RFC 8187 for the others. */
-export function fileNameParameter(fileName: string): string {
+function fileNameParameter(fileName: string): string {
   const clean = fileName.toWellFormed().replaceAll(/[/\\]|\p{Cc}/gu, '_')
   if (/^[ -~]*$/.test(clean)) return `filename="${clean.replaceAll('"', '\\"')}"`
   const encoded = encodeURIComponent(clean).replaceAll(

@@ -1,0 +1,218 @@
+/** Every collection of a user has a bound, and what is over it is refused or makes room. */
+import type { JsonObject, UserId } from '@plexus/core'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createLoopback } from '../kit/loopback.ts'
+import { createTestNode } from '../kit/node.ts'
+import type { Member, TestNode } from '../kit/node.ts'
+import { createVirtualClock, settled } from '../kit/virtual-clock.ts'
+import type { VirtualClock } from '../kit/virtual-clock.ts'
+import { applyEdu, callerOf, deviceKeysOf, testKey } from './users-kit.ts'
+
+const FAR = 10 ** 9
+const MEBIBYTE = 1024 * 1024
+
+describe('bounded', () => {
+  let clock: VirtualClock
+  let node: TestNode
+  let other: TestNode
+  let alice: Member
+  let bob: Member
+
+  beforeEach(async () => {
+    clock = createVirtualClock()
+    const loopback = createLoopback({ clock })
+    const users = {
+      maxAccounts: 2,
+      maxAccountDataEntries: 50,
+      maxUploadBytes: 2 * MEBIBYTE,
+      maxMediaBytesPerUser: 3 * MEBIBYTE,
+      maxRemoteMediaBytes: 3 * MEBIBYTE,
+    }
+    node = await createTestNode({ loopback, clock, seed: 1, users })
+    other = await createTestNode({ loopback, clock, seed: 2 })
+    const own = await node.signUp('alice')
+    const theirs = await other.signUp('bob')
+    alice = { node, user: own.userId, deviceId: own.deviceId }
+    bob = { node: other, user: theirs.userId, deviceId: theirs.deviceId }
+  })
+  afterEach(async () => {
+    await node.close()
+    await other.close()
+  })
+
+  const users = () => node.engine.users
+  const refused = (work: Promise<unknown>, errcode: string): Promise<void> =>
+    expect(work).rejects.toMatchObject({ errcode })
+  const numbered = (count: number): readonly number[] => Array.from({ length: count }, (_, index) => index)
+
+  it('are the accounts of a node', async () => {
+    await users().accounts.register({ localpart: 'carol' })
+    await refused(users().accounts.register({ localpart: 'dave' }), 'M_FORBIDDEN')
+    await refused(users().accounts.checkAvailable('dave'), 'M_FORBIDDEN')
+    expect(await users().accounts.list()).toEqual([alice.user, node.userId('carol')])
+  })
+
+  it('are the devices of a user', async () => {
+    for (const _ of numbered(499)) await users().accounts.openSession(alice.user, {})
+    await refused(users().accounts.openSession(alice.user, {}), 'M_FORBIDDEN')
+    await users().accounts.openSession(alice.user, { deviceId: alice.deviceId })
+    await users().devices.delete(alice.user, [alice.deviceId])
+    await users().accounts.openSession(alice.user, {})
+  })
+
+  it('are filters and pushers', async () => {
+    for (const index of numbered(200)) await users().filters.create(alice.user, { index })
+    await refused(users().filters.create(alice.user, { index: 200 }), 'M_LIMIT_EXCEEDED')
+    await users().filters.create(alice.user, { index: 0 })
+    await refused(users().filters.create(alice.user, { index: 'x'.repeat(70_000) }), 'M_TOO_LARGE')
+    const pusher = (index: number): JsonObject => ({ app_id: 'a', pushkey: String(index), kind: 'http' })
+    for (const index of numbered(100)) await users().pushers.set(callerOf(alice), pusher(index))
+    await refused(users().pushers.set(callerOf(alice), pusher(100)), 'M_LIMIT_EXCEEDED')
+    await users().pushers.set(callerOf(alice), pusher(0))
+    const long = { ...pusher(0), data: { url: 'x'.repeat(20_000) } }
+    await refused(users().pushers.set(callerOf(alice), long), 'M_TOO_LARGE')
+    await refused(
+      users().pushers.set(callerOf(alice), { ...pusher(0), app_id: 'x'.repeat(65) }),
+      'M_INVALID_PARAM',
+    )
+  })
+
+  it('are the entries of account data', async () => {
+    const { accountData } = users()
+    const set = (index: number): Promise<number> => accountData.set(alice.user, undefined, `t${index}`, {})
+    // One is there from the start: the push rules.
+    await Promise.all(numbered(49).map(set))
+    await refused(set(50), 'M_TOO_LARGE')
+    await set(0)
+    await refused(accountData.set(alice.user, undefined, 'x'.repeat(256), {}), 'M_TOO_LARGE')
+  })
+
+  it('are backups', async () => {
+    const { backups } = users()
+    for (const _ of numbered(50)) await backups.createVersion(alice.user, 'a', {})
+    await refused(backups.createVersion(alice.user, 'a', {}), 'M_LIMIT_EXCEEDED')
+    await backups.deleteVersion(alice.user, '1')
+    await backups.createVersion(alice.user, 'a', {})
+    await refused(backups.createVersion(alice.user, 'a', { x: 'x'.repeat(70_000) }), 'M_TOO_LARGE')
+    const many = Object.fromEntries(numbered(10_001).map((index) => [String(index), {}]))
+    await refused(backups.putKeys(alice.user, '51', { room: many }), 'M_TOO_LARGE')
+  })
+
+  it('are queries, claims and signatures in one request', async () => {
+    const ids = (count: number) => numbered(count).map((index) => `@u${index}:${node.name}`)
+    const query = Object.fromEntries(ids(5_001).map((id) => [id, []]))
+    await refused(users().keys.query(alice.user, query), 'M_TOO_LARGE')
+    const claims = Object.fromEntries(ids(5_001).map((id) => [id, { D: 'a' }]))
+    await refused(users().keys.claim(claims), 'M_TOO_LARGE')
+    await refused(users().queries.queryKeys(other.name, query), 'M_TOO_LARGE')
+    await refused(users().queries.claimKeys(other.name, 'r', claims), 'M_TOO_LARGE')
+    const devices = Object.fromEntries(numbered(1_001).map((index) => [String(index), 'a']))
+    await refused(users().queries.claimKeys(other.name, 's', { [alice.user]: devices }), 'M_TOO_LARGE')
+    const objects = Object.fromEntries(numbered(501).map((index) => [String(index), {}]))
+    await refused(users().keys.uploadSignatures(alice.user, { [alice.user]: objects }), 'M_TOO_LARGE')
+  })
+
+  it('are device keys and fallback keys', async () => {
+    const keys = { ...deviceKeysOf(alice.user, alice.deviceId, testKey(1)), extra: 'x'.repeat(40_000) }
+    await refused(users().keys.upload(callerOf(alice), { deviceKeys: keys }), 'M_INVALID_PARAM')
+    const fallback = (count: number): JsonObject =>
+      Object.fromEntries(numbered(count).map((index) => [`algorithm${index}:a`, 'key']))
+    await refused(users().keys.upload(callerOf(alice), { fallbackKeys: fallback(11) }), 'M_TOO_LARGE')
+    await users().keys.upload(callerOf(alice), { fallbackKeys: fallback(10) })
+    const two = { 'b:1': 'key', 'b:2': 'key' }
+    await refused(users().keys.upload(callerOf(alice), { fallbackKeys: two }), 'M_INVALID_PARAM')
+  })
+
+  it('is the number of messages in an inbox', async () => {
+    const deliver = (first: number): Promise<unknown> =>
+      Promise.all(
+        numbered(100).map((index) =>
+          applyEdu(alice, 'm.direct_to_device', other.name, {
+            sender: bob.user,
+            type: 't',
+            message_id: `m${first + index}`,
+            messages: { [alice.user]: { [alice.deviceId]: {} } },
+          }),
+        ),
+      )
+    for (const round of numbered(101)) await deliver(round * 100)
+    const page = await users().toDevice.inbox(callerOf(alice), 0, FAR, 20_000)
+    expect(page.events).toHaveLength(10_000)
+  })
+
+  describe('media', () => {
+    const bytes = (mebibytes: number, fill: number): Uint8Array =>
+      new Uint8Array(mebibytes * MEBIBYTE).fill(fill)
+
+    it('of one user has a quota, and each its size', async () => {
+      await refused(users().media.upload(alice.user, bytes(2.5, 1), {}), 'M_TOO_LARGE')
+      await users().media.upload(alice.user, bytes(2, 1), {})
+      await refused(users().media.upload(alice.user, bytes(2, 2), {}), 'M_FORBIDDEN')
+      await users().media.upload(alice.user, bytes(1, 3), {})
+    })
+
+    it('of other servers makes room for newer, and shares its bytes', async () => {
+      const fetch = (id: string) => users().media.download(other.name, id)
+      const upload = (fill: number) => other.engine.users.media.upload(bob.user, bytes(1, fill), {})
+      // The same bytes under two names, here and there.
+      const [first, twin] = [await upload(1), await upload(1)]
+      const own = await users().media.upload(alice.user, bytes(1, 1), {})
+      for (const id of [first, twin]) {
+        await fetch(id)
+        await clock.advance(1)
+      }
+      for (const fill of [2, 3]) {
+        await fetch(await upload(fill))
+        await clock.advance(1)
+      }
+      await other.close()
+      await expect(fetch(first)).rejects.toThrow()
+      expect((await fetch(twin)).bytes).toEqual(bytes(1, 1))
+      expect((await users().media.download(node.name, own)).bytes).toEqual(bytes(1, 1))
+    })
+
+    it('that is larger than this node takes is not fetched', async () => {
+      const id = await other.engine.users.media.upload(bob.user, bytes(2.5, 1), {})
+      await expect(users().media.download(other.name, id)).rejects.toThrow()
+    })
+
+    it('is fetched from other servers a bounded number at a time', async () => {
+      const running = numbered(40).map((index) => users().media.download(other.name, `none${index}`))
+      const results = await Promise.allSettled(running)
+      const codes = results.map((result) =>
+        result.status === 'rejected' ? (result.reason as { errcode: string }).errcode : '',
+      )
+      expect(codes.filter((code) => code === 'M_LIMIT_EXCEEDED')).toHaveLength(8)
+      await refused(users().media.download(other.name, 'none'), 'M_NOT_FOUND')
+    })
+
+    it('is waited for by a bounded number', async () => {
+      const { mediaId } = await users().media.create(alice.user)
+      const waiting = numbered(201).map(() => users().media.download(node.name, mediaId))
+      await refused(waiting.at(-1) ?? Promise.resolve(), 'M_NOT_YET_UPLOADED')
+      await settled()
+      await users().media.complete(alice.user, mediaId, bytes(1, 1), {})
+      expect(await Promise.all(waiting.slice(0, 200))).toHaveLength(200)
+    })
+
+    it('is no longer waited for by who went away', async () => {
+      const { mediaId } = await users().media.create(alice.user)
+      const away = new AbortController()
+      const waiting = users().media.download(node.name, mediaId, { signal: away.signal })
+      await settled()
+      away.abort()
+      await refused(waiting, 'M_NOT_YET_UPLOADED')
+    })
+  })
+
+  it('are presence, directory and OpenID tokens', async () => {
+    const { presence, openId, directory } = users()
+    for (const index of numbered(10_001)) presence.set(`@u${index}:x` as UserId, 'online', 'x'.repeat(2_000))
+    expect(presence.get('@u0:x' as UserId)).toBeUndefined()
+    expect(presence.get('@u1:x' as UserId)?.statusMessage).toHaveLength(1_000)
+    const { token } = openId.create(alice.user)
+    for (const _ of numbered(1_000)) openId.create(alice.user)
+    expect(openId.userOf(token)).toBeUndefined()
+    expect(await directory.search(alice.user, 'alice', 0)).toEqual({ results: [], limited: true })
+  })
+})
