@@ -84,11 +84,12 @@ export function createApp(): RunningApp {
       if (running !== current) return
       if (session === undefined) {
         phase.value = { kind: 'welcome' }
-        preload()
+        await preload()
       } else await enter(current, session, await config, phase)
     } catch (error) {
       if (running === current) fail(startProblem(error))
     }
+    // What the page has loaded by now, the service worker finds in the browser's cache.
     updates ??= watchAppUpdates()
     updates.ready.subscribe((ready) => (updateReady.value = ready))
   }
@@ -197,10 +198,13 @@ async function enter(
 }
 
 /** Fetches what an account needs while the user reads the welcome page. */
-function preload(): void {
-  Promise.all([import('./network.ts'), import('./session.ts')])
-    .then(async ([, { preloadCrypto }]) => preloadCrypto())
-    .catch((error: unknown) => console.info('plexus: not loaded ahead', error))
+async function preload(): Promise<void> {
+  try {
+    const [{ preloadCrypto }] = await Promise.all([import('./session.ts'), import('./network.ts')])
+    await preloadCrypto()
+  } catch (error) {
+    console.info('plexus: not loaded ahead', error)
+  }
 }
 
 function pageApi(

@@ -95,7 +95,7 @@ export function ElsewhereScreen({ lost, onUseHere }: { lost: boolean; onUseHere:
 export function FailedScreen({ problem }: { problem: Problem }): JSX.Element {
   return (
     <Page>
-      <ProblemCard problem={problem}>
+      <ProblemCard problem={problem} alone>
         <div class="actions">
           <Button kind="primary" onClick={() => location.reload()}>
             Reload

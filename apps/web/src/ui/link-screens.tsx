@@ -41,7 +41,7 @@ export function LinkLanding({ app }: { app: AppModel }): JSX.Element {
   if (state.kind === 'broken') {
     return (
       <Page>
-        <ProblemCard problem={state.problem}>
+        <ProblemCard problem={state.problem} alone>
           <PasteLink app={app} />
           <button type="button" class="link-button" onClick={() => app.dismissLink()}>
             Go on without it
@@ -93,7 +93,7 @@ export function LinkDecision({ app }: { app: AppModel }): JSX.Element | undefine
   if (state.kind === 'broken') {
     return (
       <div class="center-pane">
-        <ProblemCard problem={state.problem}>
+        <ProblemCard problem={state.problem} alone>
           <PasteLink app={app} />
           <button type="button" class="link-button" onClick={() => app.dismissLink()}>
             Close

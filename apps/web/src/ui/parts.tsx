@@ -78,19 +78,21 @@ export function ErrorLine({ text }: { text: string | undefined }): JSX.Element {
   )
 }
 
-export function ProblemCard({
-  problem,
-  children,
-}: {
-  problem: Problem
-  children?: ComponentChildren
-}): JSX.Element {
+export type ProblemCardProps = {
+  readonly problem: Problem
+  readonly children?: ComponentChildren
+  /** The card is all there is on the page. */
+  readonly alone?: boolean
+}
+
+export function ProblemCard({ problem, children, alone = false }: ProblemCardProps): JSX.Element {
+  const Title = alone ? 'h1' : 'h2'
   return (
     <div class="card problem" role="alert">
-      <h2>
+      <Title class="small-title">
         <WarnIcon />
         {problem.title}
-      </h2>
+      </Title>
       <p>{problem.advice}</p>
       {problem.detail !== undefined && (
         <details>
@@ -133,7 +135,7 @@ export function EmptyState(props: {
   return (
     <div class="empty">
       {props.art !== undefined && <div class="empty-art">{props.art}</div>}
-      <h2>{props.title}</h2>
+      <h1 class="small-title">{props.title}</h1>
       <div class="empty-text">{props.children}</div>
     </div>
   )
