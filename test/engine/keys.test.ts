@@ -195,6 +195,35 @@ describe('keys', () => {
       expect(others.user_signing_keys).toEqual({})
     })
 
+    it('of nobody are absent, which is no failure', async () => {
+      const nobody = [alice.node.userId('nobody'), bob.node.userId('nobody')]
+      const answer = await keysOf(alice).query(alice.user, Object.fromEntries(nobody.map((id) => [id, []])))
+      expect(answer.failures).toEqual({})
+      expect(answer.device_keys[nobody[0] ?? '']).toBeUndefined()
+      expect(answer.device_keys[nobody[1] ?? '']).toEqual({})
+    })
+
+    it('reach others with the signatures on the master key', async () => {
+      await upload(bob)
+      await keysOf(bob).upload(callerOf(bob), { deviceKeys: deviceKeysOf(bob.user, bob.deviceId, DEVICE) })
+      const master = signatureOf(
+        crossSigningKey(bob.user, 'master', MASTER),
+        bob.user,
+        `ed25519:${bob.deviceId}`,
+        DEVICE,
+      )
+      await keysOf(bob).uploadSignatures(bob.user, { [bob.user]: { [MASTER.id]: master } })
+      expect((await query(alice, bob)).master_keys[bob.user]).toEqual(master)
+      await upload(bob, MASTER, {
+        selfSigning: crossSigningKey(bob.user, 'self_signing', testKey(7), MASTER),
+      })
+      await network.settle()
+      expect((await query(alice, bob)).master_keys[bob.user]).toEqual(master)
+      expect((await query(alice, bob)).self_signing_keys[bob.user]).toMatchObject({
+        keys: { [`ed25519:${testKey(7).id}`]: testKey(7).id },
+      })
+    })
+
     it('need authentication only to be replaced', async () => {
       const keys = { master: crossSigningKey(bob.user, 'master', MASTER) }
       expect(await keysOf(bob).crossSigningNeedsAuth(bob.user, keys)).toBe(false)

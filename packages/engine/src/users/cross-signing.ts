@@ -9,8 +9,10 @@ import type { UsersContext } from './deps.ts'
 import type { LocalLists } from './device-lists-local.ts'
 import { parseCrossSigningKey, signaturesOf } from './key-format.ts'
 import type { CrossSigningKey, CrossSigningUsage } from './key-format.ts'
-import { publicSigningKeys } from './local-identity.ts'
+import { signedMaster } from './local-identity.ts'
 import { sameJson } from './local-keys.ts'
+import { withSignatures } from './public-device.ts'
+import type { SignatureEntry } from './public-device.ts'
 import { crossSigning, devices, signatures } from './tables.ts'
 import type { CrossSigningRow } from './tables.ts'
 import { UserError } from './types.ts'
@@ -78,10 +80,7 @@ export function createCrossSigning(context: UsersContext, lists: LocalLists): Cr
             ? []
             : await signatures.list(store, [userId, oldId])
         const change = await lists.change(userId, {
-          signingKeys: {
-            ...(row.master === undefined ? {} : { master_key: row.master }),
-            ...(row.selfSigning === undefined ? {} : { self_signing_key: row.selfSigning }),
-          },
+          signingKeys: await signingKeyUpdate(context, userId, row),
         })
         await committer.submit({
           writes: (position) => [
@@ -96,11 +95,16 @@ export function createCrossSigning(context: UsersContext, lists: LocalLists): Cr
   }
 }
 
-/** The public keys as `m.signing_key_update` has them. */
-export async function signingKeyUpdate(context: UsersContext, userId: UserId): Promise<JsonObject> {
-  const { master, selfSigning } = await publicSigningKeys(context.store, userId, undefined)
+/** The public keys as `m.signing_key_update` has them, with the user's own signatures and those of `more`. */
+export async function signingKeyUpdate(
+  { store }: UsersContext,
+  userId: UserId,
+  { master, selfSigning }: CrossSigningRow,
+  more: readonly SignatureEntry[] = [],
+): Promise<JsonObject> {
+  const signed = master && withSignatures(await signedMaster(store, userId, master, undefined), more)
   return {
-    ...(master === undefined ? {} : { master_key: master }),
+    ...(signed === undefined ? {} : { master_key: signed }),
     ...(selfSigning === undefined ? {} : { self_signing_key: selfSigning }),
   }
 }

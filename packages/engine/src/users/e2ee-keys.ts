@@ -11,7 +11,7 @@ import { withSignatures } from './public-device.ts'
 import { objectAt } from './read.ts'
 import type { RemoteLists } from './remote-lists.ts'
 import type { SignatureUpload } from './signatures.ts'
-import { deviceKeys, devices } from './tables.ts'
+import { accounts, deviceKeys, devices } from './tables.ts'
 import { UserError } from './types.ts'
 import type { ClaimedKeys, E2eeKeys, KeyClaims, KeyQueryAnswer, RemoteOptions } from './types.ts'
 
@@ -76,7 +76,7 @@ export type KeyParts = {
 }
 
 export function createE2eeKeys(context: UsersContext, parts: KeyParts): E2eeKeys {
-  const { signer, federation, log } = context
+  const { store, signer, federation, log } = context
   const { local, reader, remote, crossSigning, signatureUpload } = parts
 
   const claimRemote = async (
@@ -110,11 +110,13 @@ export function createE2eeKeys(context: UsersContext, parts: KeyParts): E2eeKeys
       }
       const found = await mapPool(users, REMOTE_WIDTH, async ({ userId, ids }) => {
         if (serverOf(userId) === signer.name) {
-          return { userId, current: true, ...(await reader.local(userId, ids, viewer)) }
+          const account = await accounts.get(store, [userId])
+          const found = account === undefined ? [] : [await reader.local(userId, ids, viewer)]
+          return found.map((one) => ({ userId, current: true, ...one }))
         }
-        return { userId, ...(await queryRemote(context, remote, userId, ids, viewer, options)) }
+        return [{ userId, ...(await queryRemote(context, remote, userId, ids, viewer, options)) }]
       })
-      return answerOf(found)
+      return answerOf(found.flat())
     },
 
     async claim(claims, options = {}) {

@@ -13,6 +13,7 @@ import { isJsonObject, ownValue, parseUserId, serverOf } from '@plexus/core'
 import type { JsonObject, ServerName, UserId } from '@plexus/core'
 import { createLru } from '../kernel/lru.ts'
 import type { EduEffect } from '../outbox-types.ts'
+import { FederationError } from '../ports.ts'
 import type { Write } from '../ports.ts'
 import type { UsersContext } from './deps.ts'
 import type { ChangeLog } from './device-lists-local.ts'
@@ -31,6 +32,8 @@ const MAX_LISTS_IN_MEMORY = 5_000
 const MAX_PREVIOUS_IDS = 100
 const MAX_DEVICE_NAME_LENGTH = 1_000
 const FETCH_TIMEOUT_MS = 10_000
+/** Statuses that say that there is no such user, or none to be told about. */
+const UNKNOWN_USER: readonly number[] = [403, 404]
 
 export type RemoteList = {
   readonly devices: ReadonlyMap<string, RemoteDeviceRow>
@@ -126,9 +129,14 @@ export function createRemoteLists(context: UsersContext, changes: ChangeLog): Re
     if (running !== undefined) return running
     const run = async (): Promise<RemoteList> => {
       const held = await load(userId)
-      const answer = await federation.userDevices(serverOf(userId), userId, {
-        timeoutMs: options.timeoutMs ?? FETCH_TIMEOUT_MS,
-      })
+      const answer = await federation
+        .userDevices(serverOf(userId), userId, { timeoutMs: options.timeoutMs ?? FETCH_TIMEOUT_MS })
+        .catch((error: unknown) => {
+          if (error instanceof FederationError && UNKNOWN_USER.includes(error.remote.status)) return undefined
+          throw error
+        })
+      // The server knows no such user, any more: nothing is believed, and nothing is kept.
+      if (answer === undefined) return { devices: new Map() }
       const snapshot = parseSnapshot(userId, answer)
       if (snapshot === undefined) throw new Error('the device list is malformed')
       if ((await since(userId)) !== undefined) await keep(userId, snapshot, held !== undefined)

@@ -7,11 +7,12 @@ import { checkCanonical, isJsonObject, parseUserId } from '@plexus/core'
 import type { JsonObject, JsonValue, UserId } from '@plexus/core'
 import { isSignature, sameKey, signingKeyUpdate } from './cross-signing.ts'
 import type { UsersContext } from './deps.ts'
-import type { ChangeLog, ListChange, LocalLists } from './device-lists-local.ts'
+import type { ChangeLog, DeviceUpdate, LocalLists } from './device-lists-local.ts'
 import { deviceSigningKey, parseCrossSigningKey, signaturesOf } from './key-format.ts'
 import type { CrossSigningKey } from './key-format.ts'
 import { signaturesOn } from './local-identity.ts'
 import { publicDevice } from './public-device.ts'
+import type { SignatureEntry } from './public-device.ts'
 import { crossSigning, deviceKeys, devices, signatures } from './tables.ts'
 import { UserError } from './types.ts'
 
@@ -110,33 +111,44 @@ export function createSignatureUpload(
     return [await signatureBy(userId, target, keyId, object, await own(userId, 'userSigning'))]
   }
 
-  /** What others are told; read after the signatures were committed, so that it has them. */
-  const announce = async (userId: UserId, done: readonly Signature[]): Promise<void> => {
-    const changed: ListChange[] = []
-    const updates = []
-    let master = false
+  /** Keeps the signatures and, in the same commit, tells those who may see them. */
+  const keep = async (userId: UserId, done: readonly Signature[]): Promise<void> => {
+    const entriesOn = (keyId: string): readonly SignatureEntry[] =>
+      done.flatMap((one) =>
+        one.target === userId && one.keyId === keyId ? [[userId, one.signerKeyId, one.text] as const] : [],
+      )
+    const updates: DeviceUpdate[] = []
+    let signingKeys: JsonObject | undefined
     for (const keyId of new Set(done.flatMap((one) => (one.target === userId ? [one.keyId] : [])))) {
       const keys = await deviceKeys.get(store, [userId, keyId])
       const device = await devices.get(store, [userId, keyId])
-      if (keys === undefined || device === undefined) master = true
-      else updates.push(publicDevice(userId, keyId, device, keys, await signaturesOn(store, userId, keyId)))
+      if (keys !== undefined && device !== undefined) {
+        const entries = [...(await signaturesOn(store, userId, keyId)), ...entriesOn(keyId)]
+        updates.push(publicDevice(userId, keyId, device, keys, entries))
+      } else {
+        const row = (await crossSigning.get(store, [userId])) ?? {}
+        signingKeys = await signingKeyUpdate(context, userId, row, entriesOn(keyId))
+      }
     }
-    if (updates.length > 0 || master) {
-      const signingKeys = master ? { signingKeys: await signingKeyUpdate(context, userId) } : {}
-      changed.push(await parts.lists.change(userId, { devices: updates, ...signingKeys }))
-    }
-    const logs = await Promise.all(
-      [...new Set(done.map(({ target }) => target))]
-        .filter((target) => target !== userId)
-        .map((target) => parts.changes.change(target, userId)),
-    )
+    const own = done.some(({ target }) => target === userId)
+    const change = own
+      ? await parts.lists.change(userId, {
+          devices: updates,
+          ...(signingKeys === undefined ? {} : { signingKeys }),
+        })
+      : undefined
+    const others = new Set(done.flatMap(({ target }) => (target === userId ? [] : [target])))
+    const logs = await Promise.all([...others].map((target) => parts.changes.change(target, userId)))
     await committer.submit({
       writes: (position) => [
-        ...changed.flatMap(({ writes }) => writes(position)),
+        ...done.map(({ target, keyId, signerKeyId, text }) =>
+          signatures.put([target, keyId, userId, signerKeyId], text),
+        ),
+        ...(change?.writes(position) ?? []),
         ...logs.flatMap((log) => log(position)),
       ],
     })
-    for (const { sent } of changed) sent()
+    change?.sent()
   }
 
   return {
@@ -160,15 +172,7 @@ export function createSignatureUpload(
             failures.set(target, ofTarget.set(keyId, { errcode: error.errcode, error: error.message }))
           }
         }
-        if (done.length > 0) {
-          await committer.submit({
-            writes: () =>
-              done.map(({ target, keyId, signerKeyId, text }) =>
-                signatures.put([target, keyId, userId, signerKeyId], text),
-              ),
-          })
-          await announce(userId, done)
-        }
+        if (done.length > 0) await keep(userId, done)
         return Object.fromEntries([...failures].map(([target, keys]) => [target, Object.fromEntries(keys)]))
       }),
   }
