@@ -126,6 +126,36 @@ describe('the relay app', () => {
     await closed
   })
 
+  it('cuts off a WebSocket message that is too long', async () => {
+    await using app = await start('--port', '0')
+    const socket = new WebSocket(app.address.replace('http', 'ws'))
+    await new Promise((resolve) => socket.addEventListener('open', resolve))
+    const code = new Promise((resolve) => socket.addEventListener('close', (event) => resolve(event.code)))
+    socket.send(new Uint8Array(1024 * 1024 + 1))
+    // https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1 "too big for it to process"
+    expect(await code).toBe(1009)
+    expect((await fetch(`${app.address}healthz`)).status).toBe(200)
+  })
+
+  it.each([
+    ['text', [0x81, 0x80, 0, 0, 0, 0]],
+    ['a reserved opcode', [0x83, 0x80, 0, 0, 0, 0]],
+    ['no mask', [0x82, 0x01, 0]],
+    ['a reserved bit', [0xf2, 0x80, 0, 0, 0, 0]],
+    ['a length beyond any number', [0x82, 0xff, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0]],
+    ['a close frame that is none', [0x88, 0x81, 0, 0, 0, 0, 0]],
+    ['bytes that are no libp2p', [0x82, 0x83, 0, 0, 0, 0, 255, 255, 255]],
+  ])('survives a WebSocket frame with %s', async (_what, frame) => {
+    await using app = await start('--port', '0')
+    const socket = connect(Number(new URL(app.address).port), '127.0.0.1')
+    const head = ['Host: x', 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13']
+    const key = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='
+    socket.write(`GET / HTTP/1.1\r\n${[...head, key].join('\r\n')}\r\n\r\n`)
+    socket.end(Uint8Array.from(frame))
+    expect(await text(socket)).toMatch(/^HTTP\/1\.1 101 /)
+    expect((await fetch(`${app.address}healthz`)).status).toBe(200)
+  })
+
   it('says that another port is another origin', async () => {
     const first = await start('--port', '0')
     await first[Symbol.asyncDispose]()
