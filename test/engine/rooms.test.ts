@@ -2,36 +2,14 @@ import type { EventId, RoomId } from '@plexus/core'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { BareNetwork, BareNode } from '../kit/bare-rooms.ts'
 import { createBareNetwork } from '../kit/bare-rooms.ts'
-
-const FROM_START = -(2 ** 50)
-
-/** State of a private room as a client would ask for it. */
-const initialState = (creator: string, joinRule = 'invite') => [
-  { type: 'm.room.member', stateKey: creator, content: { membership: 'join' } },
-  { type: 'm.room.power_levels', stateKey: '', content: { users: {} } },
-  { type: 'm.room.join_rules', stateKey: '', content: { join_rule: joinRule } },
-]
-
-const say = (node: BareNode, roomId: RoomId, body: string): Promise<EventId> =>
-  node.rooms.send(roomId, { type: 'm.room.message', sender: node.user, content: { msgtype: 'm.text', body } })
-
-async function bodies(node: BareNode, roomId: RoomId): Promise<unknown[]> {
-  const page = await node.rooms.timeline(roomId, {
-    from: FROM_START,
-    to: 2 ** 50,
-    direction: 'f',
-    limit: 1_000,
-  })
-  return page.events.filter(({ pdu }) => pdu.type === 'm.room.message').map(({ pdu }) => pdu.content['body'])
-}
-
-async function state(node: BareNode, roomId: RoomId): Promise<string> {
-  const snapshot = await node.rooms.snapshot(roomId)
-  return [...(snapshot?.state ?? [])]
-    .map((entry) => entry.join(' '))
-    .toSorted()
-    .join('\n')
-}
+import {
+  bodies,
+  bringIn as bringInto,
+  createRoom,
+  expectAncestorsFirst,
+  say,
+  stateText,
+} from './rooms-kit.ts'
 
 describe('rooms', () => {
   let network: BareNetwork
@@ -45,14 +23,10 @@ describe('rooms', () => {
     alice = await network.add('alice')
     bob = await network.add('bob')
     carol = await network.add('carol')
-    roomId = await alice.rooms.create({ creator: alice.user, initialState: initialState(alice.user) })
+    roomId = await createRoom(alice)
   })
 
-  const bringIn = async (node: BareNode): Promise<void> => {
-    await alice.rooms.invite(alice.user, roomId, node.user)
-    await node.rooms.join(node.user, roomId, { via: [alice.name] })
-    await network.settle()
-  }
+  const bringIn = (node: BareNode): Promise<void> => bringInto(network, alice, node, roomId)
 
   it('keeps what a member sends, in order', async () => {
     for (const body of ['one', 'two', 'three']) await say(alice, roomId, body)
@@ -85,7 +59,7 @@ describe('rooms', () => {
     await say(bob, roomId, 'hello alice')
     await network.settle()
     for (const node of [alice, bob]) expect(await bodies(node, roomId)).toEqual(['hello bob', 'hello alice'])
-    expect(await state(bob, roomId)).toBe(await state(alice, roomId))
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
   })
 
   it('shows an invite with what the room is called', async () => {
@@ -127,8 +101,8 @@ describe('rooms', () => {
     await network.settle()
     for (const node of [alice, bob, carol])
       expect((await bodies(node, roomId)).map(String).toSorted()).toEqual(['also to all', 'to all'])
-    expect(await state(bob, roomId)).toBe(await state(alice, roomId))
-    expect(await state(carol, roomId)).toBe(await state(alice, roomId))
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+    expect(await stateText(carol, roomId)).toBe(await stateText(alice, roomId))
   })
 
   it('catches up after an absence, with nothing missing, doubled or before its ancestors', async () => {
@@ -147,7 +121,7 @@ describe('rooms', () => {
     expect(seen).toHaveLength(120)
     expect(new Set(seen).size).toBe(120)
     await expectAncestorsFirst(carol, roomId)
-    expect(await state(carol, roomId)).toBe(await state(alice, roomId))
+    expect(await stateText(carol, roomId)).toBe(await stateText(alice, roomId))
   })
 
   it.each([
@@ -173,7 +147,7 @@ describe('rooms', () => {
     await carol.rooms.backfill(roomId, 2 ** 50, 50)
     expect(await bodies(carol, roomId)).toEqual([...old, ...live])
     await expectAncestorsFirst(carol, roomId)
-    expect(await state(carol, roomId)).toBe(await state(alice, roomId))
+    expect(await stateText(carol, roomId)).toBe(await stateText(alice, roomId))
   })
 
   it('fills a gap from the sender when only the newest event arrives', async () => {
@@ -216,7 +190,7 @@ describe('rooms', () => {
     await network.settle()
     await say(alice, roomId, 'after')
     await network.settle()
-    expect(await state(bob, roomId)).toBe(await state(alice, roomId))
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
     expect((await bob.rooms.snapshot(roomId))?.heads).toEqual((await alice.rooms.snapshot(roomId))?.heads)
   })
 
@@ -276,19 +250,3 @@ describe('rooms', () => {
     expect(await alice.outbox.outbox.waiting()).toBe(0)
   })
 })
-
-async function expectAncestorsFirst(node: BareNode, roomId: RoomId): Promise<void> {
-  const page = await node.rooms.timeline(roomId, {
-    from: FROM_START,
-    to: 2 ** 50,
-    direction: 'f',
-    limit: 1_000,
-  })
-  const place = new Map(page.events.map(({ id }, index) => [id, index]))
-  for (const { id, pdu } of page.events) {
-    for (const previous of pdu.prev_events) {
-      const at = place.get(previous)
-      if (at !== undefined) expect(at).toBeLessThan(place.get(id) ?? -1)
-    }
-  }
-}

@@ -1,8 +1,10 @@
 /** Nodes reduced to rooms, outbox and staging, joined by a federation that calls the other side directly. */
 import { webcrypto } from 'node:crypto'
-import type { EventId, RoomId, ServerName, UserId } from '@plexus/core'
+import type { EventId, Pdu, RoomId, RoomVersion, ServerName, UserId } from '@plexus/core'
+import { eventIdOf, roomVersion } from '@plexus/core'
+import type { EduHandler } from '@plexus/engine'
 import { CarrierError } from '@plexus/engine/ports'
-import type { Clock, Federation, Log, Store } from '@plexus/engine/ports'
+import type { Clock, Federation, Log, Signer, Store } from '@plexus/engine/ports'
 import {
   createCommitter,
   createInbound,
@@ -10,9 +12,11 @@ import {
   createRooms,
   createVerifier,
 } from '@plexus/engine/testing'
-import type { Inbound, Invites, OutboxOwner, Rooms, Staging } from '@plexus/engine/testing'
+import type { Committer, Inbound, Invites, OutboxOwner, Rooms, Staging } from '@plexus/engine/testing'
 import { createMemoryStore } from '@plexus/store/memory'
 import { testSigner } from './keys.ts'
+
+const version = roomVersion('12') as RoomVersion
 
 export type BareNode = {
   readonly name: ServerName
@@ -22,24 +26,44 @@ export type BareNode = {
   readonly staging: Staging
   readonly inbound: Inbound
   readonly outbox: OutboxOwner
+  readonly committer: Committer
   readonly store: Store
+  readonly signer: Signer
   /** Calls that this node's federation made, `<method> <destination>`. */
   readonly calls: string[]
+}
+
+export type BareInit = {
+  /** A memory store of its own unless given. */
+  readonly store?: Store
+  /** The name of an earlier node, whose place this one takes. */
+  readonly seed?: number
+  readonly handlers?: ReadonlyMap<string, EduHandler>
 }
 
 export type BareNetwork = {
   readonly nodes: Map<ServerName, BareNode>
   readonly offline: Set<ServerName>
-  /** On a memory store unless one is given. */
-  add(localpart: string, store?: Store): Promise<BareNode>
-  /** Runs until nothing is on its way anywhere. */
+  /** Calls to these servers that are answered otherwise. */
+  readonly cheats: Map<ServerName, Partial<Federation>>
+  readonly clock: ManualClock
+  /** What the nodes warned of. */
+  readonly complaints: string[]
+  add(localpart: string, init?: Store | BareInit): Promise<BareNode>
+  /** Runs until nothing is on its way anywhere. Timers stay where they are. */
   settle(): Promise<void>
+  /** Lets `ms` pass, settling after each timer. */
+  pass(ms: number): Promise<void>
 }
 
-const silent: Log = { log: () => undefined }
+export interface ManualClock extends Clock {
+  /** Goes to the next timer, if it is due until then, and runs it. */
+  fire(until: number): boolean
+  /** Timers that wait. */
+  readonly waiting: number
+}
 
-/** Timers run when `settle` finds nothing else to do, in order of their time. */
-function createManualClock(): Clock & { fire(): boolean } {
+function createManualClock(): ManualClock {
   let now = 1_700_000_000_000
   const timers = new Set<{ at: number; run: () => void }>()
   return {
@@ -49,13 +73,19 @@ function createManualClock(): Clock & { fire(): boolean } {
       timers.add(timer)
       return () => timers.delete(timer)
     },
-    fire() {
+    fire(until) {
       const [first] = [...timers].sort((a, b) => a.at - b.at)
-      if (first === undefined) return false
+      if (first === undefined || first.at > until) {
+        now = Math.max(now, until)
+        return false
+      }
       timers.delete(first)
       now = Math.max(now, first.at)
       first.run()
       return true
+    },
+    get waiting() {
+      return timers.size
     },
   }
 }
@@ -63,7 +93,15 @@ function createManualClock(): Clock & { fire(): boolean } {
 export function createBareNetwork(): BareNetwork {
   const nodes = new Map<ServerName, BareNode>()
   const offline = new Set<ServerName>()
+  const cheats = new Map<ServerName, Partial<Federation>>()
   const clock = createManualClock()
+  const complaints: string[] = []
+  const log: Log = {
+    log(level, message, fields) {
+      if (level === 'warn' || level === 'error')
+        complaints.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`)
+    },
+  }
 
   const settle = async (): Promise<void> => {
     for (let round = 0; round < 3; round += 1) {
@@ -77,43 +115,70 @@ export function createBareNetwork(): BareNetwork {
   return {
     nodes,
     offline,
+    cheats,
+    clock,
+    complaints,
     settle,
-    async add(localpart, given) {
-      const signer = testSigner(nodes.size + 1)
+    async pass(ms) {
+      const until = clock.now() + ms
+      await settle()
+      while (clock.fire(until)) await settle()
+    },
+    async add(localpart, given = {}) {
+      const init: BareInit = 'commit' in given ? { store: given } : given
+      const signer = testSigner(init.seed ?? nodes.size + 1)
       const { name } = signer
-      const store = given ?? (await createMemoryStore())
+      const store = init.store ?? (await createMemoryStore())
       const committer = await createCommitter(store)
       const calls: string[] = []
-      const federation = directFederation(name, nodes, offline, calls)
+      const federation = directFederation(name, { nodes, offline, cheats, calls })
       const verifier = createVerifier(webcrypto.subtle)
       const random = { bytes: (length: number) => webcrypto.getRandomValues(new Uint8Array(length)) }
-      const base = {
-        store,
-        committer,
-        federation,
-        clock,
-        random,
-        log: silent,
-        signer,
-        verifier,
-        ownName: name,
-      }
+      const base = { store, committer, federation, clock, random, log, signer, verifier, ownName: name }
       const outbox = await createOutbox(base)
       const parts = createRooms({ ...base, destinations: outbox.destinations, onJoined: () => undefined })
-      const inbound = createInbound({ ...base, staging: parts.staging, handlers: new Map() })
-      const node = { name, user: `@${localpart}:${name}` as UserId, ...parts, inbound, outbox, store, calls }
+      const inbound = createInbound({
+        ...base,
+        staging: parts.staging,
+        handlers: init.handlers ?? new Map<string, EduHandler>(),
+      })
+      const node = {
+        name,
+        user: `@${localpart}:${name}` as UserId,
+        ...parts,
+        inbound,
+        outbox,
+        committer,
+        store,
+        signer,
+        calls,
+      }
       nodes.set(name, node)
       return node
     },
   }
 }
 
-function directFederation(
-  own: ServerName,
-  nodes: ReadonlyMap<ServerName, BareNode>,
-  offline: ReadonlySet<ServerName>,
-  calls: string[],
-): Federation {
+type Wires = Pick<BareNetwork, 'nodes' | 'offline' | 'cheats'> & { readonly calls: string[] }
+
+function directFederation(own: ServerName, wires: Wires): Federation {
+  const honest = honestFederation(own, wires)
+  const cheating = (method: keyof Federation, args: readonly unknown[]): unknown => {
+    const to = args[method === 'makeMembership' ? 1 : 0] as ServerName
+    const cheat = wires.cheats.get(to)?.[method] as ((...given: readonly unknown[]) => unknown) | undefined
+    if (cheat === undefined) return (honest[method] as (...given: readonly unknown[]) => unknown)(...args)
+    wires.calls.push(`${method} ${to}`)
+    return cheat(...args)
+  }
+  return Object.fromEntries(
+    Object.keys(honest).map((method) => [
+      method,
+      async (...args: readonly unknown[]) => cheating(method as keyof Federation, args),
+    ]),
+  ) as unknown as Federation
+}
+
+function honestFederation(own: ServerName, { nodes, offline, calls }: Wires): Federation {
   const peer = (method: string, name: ServerName): BareNode => {
     calls.push(`${method} ${name}`)
     const node = nodes.get(name)
@@ -126,8 +191,13 @@ function directFederation(
   }
   const copy = <T>(value: T): T => structuredClone(value)
   return {
-    sendTransaction: async (to, { pdus, edus }) =>
-      peer('send', to).inbound.transaction({ origin: own, pdus: copy(pdus), edus: copy(edus) }),
+    sendTransaction: async (to, { pdus, edus, sequence, acknowledged = 0 }) =>
+      peer('send', to).inbound.transaction({
+        origin: own,
+        pdus: copy(pdus),
+        edus: copy(edus),
+        ...(sequence === undefined ? {} : { ordered: { incarnation: own, sequence, acknowledged } }),
+      }),
     makeMembership: async (kind, to, roomId, userId, versions) =>
       copy(await peer(`make_${kind}`, to).rooms.makeMembership(kind, own, roomId, userId, versions)),
     sendJoin: async (to, roomId, id, event) =>
@@ -150,7 +220,11 @@ function directFederation(
       const { state, authChain } = await peer('state', to).rooms.stateFor(own, roomId, id)
       return { pdus: copy(state), authChain: copy(authChain) }
     },
-    stateIds: unused,
+    stateIds: async (to, roomId, id) => {
+      const { state, authChain } = await peer('state_ids', to).rooms.stateFor(own, roomId, id)
+      const ids = (pdus: readonly Pdu[]): EventId[] => pdus.map((pdu) => eventIdOf(version, pdu))
+      return { pduIds: ids(state), authChainIds: ids(authChain) }
+    },
     profile: unused,
     directory: unused,
     userDevices: unused,

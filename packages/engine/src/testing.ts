@@ -1,5 +1,5 @@
 /** Parts of the engine by themselves, for tests that need no users. */
-export { createCommitter } from './kernel/committer.ts'
+export { createCommitter, type Committer } from './kernel/committer.ts'
 export { createInbound } from './inbound.ts'
 export type { Inbound } from './outbox-types.ts'
 export { createOutbox, type OutboxOwner } from './outbox/index.ts'

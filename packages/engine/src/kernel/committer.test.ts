@@ -87,6 +87,37 @@ describe('createCommitter', () => {
     expect(await committer.submit({ writes: () => [write('c')] })).toBe(1)
   })
 
+  it.each([
+    [
+      'writes',
+      (): Write[] => {
+        throw new Error('fault')
+      },
+      undefined,
+    ],
+    [
+      'publish',
+      (): Write[] => [],
+      () => {
+        throw new Error('fault')
+      },
+    ],
+  ])('survives a change whose %s throws', async (_, writes, publish) => {
+    const { store, commits } = fakeStore()
+    const committer = await createCommitter(store)
+    const change = { writes, ...(publish === undefined ? {} : { publish }) }
+    const results = await Promise.allSettled([
+      committer.submit(change),
+      committer.submit({ writes: () => [write('with it')] }),
+    ])
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    expect(committer.failures).toBe(1)
+    const position = await committer.submit({ writes: () => [write('after')] })
+    expect(position).toBe(committer.committed)
+    expect(commits.at(-1)?.[0]?.key).toBe('after')
+    await committer.idle()
+  })
+
   it('commits nothing more once fenced', async () => {
     const { store, fail, commits } = fakeStore()
     const committer = await createCommitter(store)

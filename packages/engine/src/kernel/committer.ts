@@ -7,7 +7,8 @@
  *    at nothing above it sees every position below.
  * 2. A change is published after its commit and in order; nothing is published that is not committed.
  * 3. A failed commit takes all that was pending with it, since that may have been decided on top of it; whoever holds
- *    copies drops them in `onFailure`. A fenced or closed store fails every later change too.
+ *    copies drops them in `onFailure`, and submits nothing that was decided on them: `failures` tells. A fenced or
+ *    closed store fails every later change too.
  */
 import type { Durability, Store, Write } from '../ports.ts'
 import { StoreError } from '../ports.ts'
@@ -45,6 +46,8 @@ export interface Committer {
   submit(change: Change): Promise<StreamPosition>
   /** The last committed position, 0 at first. */
   readonly committed: StreamPosition
+  /** Commits that failed. What was decided when it was lower may rest on what is not there. */
+  readonly failures: number
   /** Calls back after each commit was published. */
   onCommit(listener: (position: StreamPosition) => void): () => void
   /** Calls back when a commit failed, before the changes of it are rejected. */
@@ -69,6 +72,7 @@ export async function createCommitter(store: Store): Promise<Committer> {
   let pending: Pending[] = []
   let running: Promise<void> | undefined
   let final: StoreError | undefined
+  let failures = 0
   const listeners = new Set<(position: StreamPosition) => void>()
   const failureListeners = new Set<(error: StoreError) => void>()
 
@@ -98,31 +102,40 @@ export async function createCommitter(store: Store): Promise<Committer> {
   const fail = (lost: readonly Pending[], cause: unknown): void => {
     const error = cause instanceof StoreError ? cause : new StoreError('failed', 'commit failed', { cause })
     if (error.code === 'fenced' || error.code === 'closed') final = error
+    failures += 1
     pending = []
     for (const listener of failureListeners) listener(error)
     for (const { reject } of lost) reject(error)
   }
 
+  const publish = (batch: readonly Pending[], last: StreamPosition): void => {
+    let next = committed + 1
+    committed = last
+    for (const { change, resolve } of batch) {
+      change.publish?.(next)
+      resolve(next)
+      next += change.positions ?? 1
+    }
+    for (const listener of listeners) listener(committed)
+  }
+
+  const commitNext = async (): Promise<void> => {
+    let lost = pending
+    try {
+      const { batch, writes, durability, last } = takeBatch()
+      lost = batch
+      await store.commit(writes, durability)
+      publish(batch, last)
+    } catch (cause) {
+      // A change that throws is a fault, after which no copy can be trusted: it counts as a failed commit.
+      fail([...new Set([...lost, ...pending])], cause)
+    }
+  }
+
   const run = async (): Promise<void> => {
     // One turn of the event loop's microtasks lets changes that became ready together share the first commit.
     await Promise.resolve()
-    while (pending.length > 0) {
-      let next = committed + 1
-      const { batch, writes, durability, last } = takeBatch()
-      try {
-        await store.commit(writes, durability)
-      } catch (cause) {
-        fail([...batch, ...pending], cause)
-        continue
-      }
-      committed = last
-      for (const { change, resolve } of batch) {
-        change.publish?.(next)
-        resolve(next)
-        next += change.positions ?? 1
-      }
-      for (const listener of listeners) listener(committed)
-    }
+    while (pending.length > 0) await commitNext()
     running = undefined
   }
 
@@ -137,6 +150,9 @@ export async function createCommitter(store: Store): Promise<Committer> {
     },
     get committed() {
       return committed
+    },
+    get failures() {
+      return failures
     },
     onCommit(listener) {
       listeners.add(listener)

@@ -39,6 +39,8 @@ export type Case = {
   readonly states: Map<EventId, StateGroup>
   /** Publishes a copy once the change that made it is committed. */
   readonly publisherOf: (copy: RoomCopy) => (position: number) => void
+  /** Holds a decided event until its change is committed, or the turn ends without it. */
+  readonly hold: (record: EventRecord) => void
 }
 
 type Settled = Exclude<Decision, { kind: 'need' }>
@@ -62,6 +64,15 @@ export async function decideEvent(start: Omit<Case, 'view' | 'states'>): Promise
   const why = `${decision.why.rule}: ${decision.why.reason}`
   const change = event.own === true ? undefined : refusedChange(current, decision, why)
   return { outcome: { kind: decision.kind, why, change } }
+}
+
+/** The rule by which an event would be refused. */
+export async function checkEvent(start: Omit<Case, 'view' | 'states'>): Promise<string | undefined> {
+  const { deps, event } = start
+  const decision = await decideLoop({ ...start, view: deps.events.view(), states: new Map(event.claims) })
+  if (decision.kind === 'accept') return undefined
+  if (decision.kind === 'missing') return 'events that it refers to are not known here'
+  return decision.kind === 'drop' ? decision.why.reason : `${decision.why.rule}: ${decision.why.reason}`
 }
 
 /** True for an event that was decided before: a copy of it must not get a second place in the timeline. */
@@ -134,7 +145,7 @@ function refusedChange(current: Case, decision: RefusedDecision, why: string): C
   const { group, writes } = groupOf(current, `after ${event.id}`, after, parentGroups(current))
   const verdict = decision.kind === 'reject' ? 'rejected' : 'softFailed'
   const record: EventRecord = { ...draftRecord(current, group.id, decision.stateBefore), verdict, why }
-  deps.events.stage(record)
+  current.hold(record)
   let final = record
   return {
     writes: (position) => {
@@ -165,11 +176,11 @@ function draftRecord({ deps, roomId, event }: Case, stateGroup: string, before: 
 }
 
 async function acceptEvent(current: Case, decision: AcceptedDecision): Promise<Decided> {
-  const { deps, version, roomId, copy, event, view, states } = current
+  const { version, roomId, copy, event, view, states } = current
   const bases = [...(copy === undefined ? [] : [copy.current]), ...parentGroups(current)]
   const after = groupOf(current, `after ${event.id}`, decision.stateAfter, bases)
   const draft = draftRecord(current, after.group.id, decision.stateBefore)
-  deps.events.stage(draft)
+  current.hold(draft)
   states.set(event.id, after.group)
 
   const previous = new Set(event.pdu.prev_events)

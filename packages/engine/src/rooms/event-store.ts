@@ -2,7 +2,7 @@
  * Events by id: the committed ones from the store with a cache, and those decided but not yet committed.
  * Invariant: readers outside the rooms see committed events only.
  */
-import type { EventId, EventView, KnownEvent, RoomId } from '@plexus/core'
+import type { EventId, EventView, KnownEvent } from '@plexus/core'
 import { createLru } from '../kernel/lru.ts'
 import type { Store } from '../ports.ts'
 import { events } from './records.ts'
@@ -24,10 +24,10 @@ export interface EventStore {
   peek(id: EventId): EventRecord | undefined
   /** Holds an event that is decided but not committed, in place of an older form of it. */
   stage(record: EventRecord): void
+  /** This very record will not be committed. */
+  unstage(record: EventRecord): void
   /** This very record is committed. */
   adopt(record: EventRecord): void
-  /** Forgets what is not committed of one room. */
-  discard(roomId: RoomId): void
   /** Forgets everything that is not committed, and the cache. */
   clear(): void
   /** A growing synchronous view for one decision. */
@@ -81,13 +81,13 @@ export function createEventStore(store: Store): EventStore {
     stage(record) {
       uncommitted.set(record.id, record)
     },
+    unstage(record) {
+      if (uncommitted.get(record.id) === record) uncommitted.delete(record.id)
+    },
     adopt(record) {
       // A later change of the same event may be staged on top of this one; that one stays.
       if (uncommitted.get(record.id) === record) uncommitted.delete(record.id)
       cache.set(record.id, record)
-    },
-    discard(roomId) {
-      for (const record of uncommitted.values()) if (record.roomId === roomId) uncommitted.delete(record.id)
     },
     clear() {
       uncommitted.clear()

@@ -75,7 +75,7 @@ async function keepHistory(
       const publish = turn.replace(next)
       let placed: EventRecord[] = []
       return {
-        done: deps.committer.submit({
+        done: turn.submit({
           writes: (position) => {
             placed = shown.map((record, index) => ({ ...record, position, order: next.lowestOrder + index }))
             return [...placed.flatMap(placeWrites), rooms.put([room.roomId], toRecord(next, position))]

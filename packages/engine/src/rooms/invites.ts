@@ -92,7 +92,7 @@ export function createInvites(deps: InviteDeps): Invites {
     const { done } = await room.run(async (turn) => {
       const template = { type: 'm.room.third_party_invite', sender: as, stateKey: token, content }
       const event = await buildOwn(deps, copyOf(turn), template)
-      return { done: deps.committer.submit(await decideOwn(turn, { ...event, writes: [write] })) }
+      return { done: turn.submit(await decideOwn(turn, { ...event, writes: [write] })) }
     })
     await done
   }
@@ -158,7 +158,7 @@ async function inviteUser(
   if (serverOf(target) === deps.ownName) {
     const { done } = await room.run(async (turn) => {
       const event = await buildOwn(deps, copyOf(turn), template)
-      return { done: deps.committer.submit(await decideOwn(turn, { ...event, writes })) }
+      return { done: turn.submit(await decideOwn(turn, { ...event, writes })) }
     })
     await done
     return
@@ -181,7 +181,7 @@ async function inviteUser(
   })
   const cosigned = await withInviteeSignature(deps, room, event, answer.event, serverOf(target))
   const { done } = await room.run(async (turn) => ({
-    done: deps.committer.submit(await decideOwn(turn, { ...cosigned, writes })),
+    done: turn.submit(await decideOwn(turn, { ...cosigned, writes })),
   }))
   await done
 }
@@ -331,7 +331,7 @@ async function emptyLink(deps: InviteDeps, room: Room, sender: UserId, token: st
     const template = { type: 'm.room.third_party_invite', sender, stateKey: token, content: {} }
     const event = await buildOwn(deps, copyOf(turn), template)
     const change = await decideOwn(turn, { ...event, writes: [linkInvites.delete([room.roomId, token])] })
-    return { done: deps.committer.submit(change) }
+    return { done: turn.submit(change) }
   })
   await done
 }

@@ -116,7 +116,7 @@ export function createLocalEvents(deps: LocalDeps): LocalEvents {
           : { sentBy: { userId: sender, deviceId: transaction.deviceId, transactionId: transaction.id } }),
       })
       // Submitted within the turn, so that commits follow the order of decisions; awaited outside of it.
-      return { id: input.id, done: deps.committer.submit(change) }
+      return { id: input.id, done: turn.submit(change) }
     })
     await committed.done
     return committed.id
@@ -184,11 +184,11 @@ async function createRoomLocally(deps: LocalDeps, init: CreateRoom): Promise<Roo
         const event = await buildOwn(deps, turn.copy, { type, sender: init.creator, stateKey, content })
         changes.push(await decideOwn(turn, event))
       }
-      return { committed: deps.committer.submit(combineChanges(changes)) }
+      return { committed: turn.submit(combineChanges(changes)) }
     })
     .catch((error: unknown) => {
       // Nobody knows the id of an unfinished room yet.
-      deps.registry.discard(roomId)
+      deps.registry.discard(room)
       throw error
     })
   await done.committed

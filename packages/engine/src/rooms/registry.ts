@@ -13,62 +13,55 @@ export interface RoomRegistry {
   /** The room, made empty when there is none: for a create event or a join through another server. */
   ensure(roomId: RoomId, version: RoomVersion): Promise<Room>
   /** Forgets a room of which nothing was committed. */
-  discard(roomId: RoomId): void
-  /** All rooms with state in the store. */
-  ids(): Promise<readonly RoomId[]>
+  discard(room: Room): void
 }
 
 export function createRoomRegistry(deps: RoomDeps): RoomRegistry {
   const open = new Map<RoomId, Promise<Room | undefined>>()
 
   deps.committer.onFailure(() => {
-    for (const room of open.values()) room.then((loaded) => loaded?.invalidate(), ignoreFailedLoad)
     open.clear()
     deps.events.clear()
     deps.groups.clear()
   })
 
   const get = async (roomId: RoomId): Promise<Room | undefined> => {
-    let room = open.get(roomId)
-    if (room === undefined) {
-      room = loadRoom(deps, roomId)
-      open.set(roomId, room)
-      room.catch(() => open.delete(roomId))
+    const room = open.get(roomId) ?? loadRoom(deps, roomId)
+    open.set(roomId, room)
+    const forget = (): void => {
+      if (open.get(roomId) === room) open.delete(roomId)
     }
-    const loaded = await room
+    const loaded = await room.catch((error: unknown) => {
+      forget()
+      throw error
+    })
     // An unknown room is asked for anew each time, so that strangers' ids take no memory.
-    if (loaded === undefined && open.get(roomId) === room) open.delete(roomId)
-    return loaded
+    if (loaded === undefined) forget()
+    if (loaded?.void !== true) return loaded
+    forget()
+    return get(roomId)
+  }
+
+  const ensure = async (roomId: RoomId, version: RoomVersion): Promise<Room> => {
+    const known = await get(roomId)
+    if (known !== undefined) return known
+    if (open.has(roomId)) return ensure(roomId, version)
+    const room = createRoom(deps, { roomId, version, failures: deps.committer.failures })
+    open.set(roomId, Promise.resolve(room))
+    return room
   }
 
   return {
     get,
-    async ensure(roomId, version) {
-      const known = await get(roomId)
-      if (known !== undefined) return known
-      const racing = open.get(roomId)
-      if (racing !== undefined) return (await racing) ?? this.ensure(roomId, version)
-      const room = createRoom(deps, { roomId, version })
-      open.set(roomId, Promise.resolve(room))
-      return room
-    },
-    discard(roomId) {
-      open.get(roomId)?.then((room) => room?.invalidate(), ignoreFailedLoad)
-      open.delete(roomId)
-      deps.events.discard(roomId)
-    },
-    async ids() {
-      return (await rooms.list(deps.store, [])).map(([[roomId]]) => roomId)
+    ensure,
+    discard(room) {
+      if (room.snapshot === undefined) open.delete(room.roomId)
     },
   }
 }
 
-/** A room that failed to load has nothing to invalidate; whoever asked for it got the error. */
-function ignoreFailedLoad(): undefined {
-  return undefined
-}
-
 async function loadRoom(deps: RoomDeps, roomId: RoomId): Promise<Room | undefined> {
+  const { failures } = deps.committer
   const record = await rooms.get(deps.store, [roomId])
   if (record === undefined) return undefined
   const version = roomVersion(record.version)
@@ -93,5 +86,5 @@ async function loadRoom(deps: RoomDeps, roomId: RoomId): Promise<Room | undefine
     lowestOrder: record.lowestOrder,
     backward: record.backward,
   }
-  return createRoom(deps, { roomId, version, copy, lastPosition: record.lastPosition })
+  return createRoom(deps, { roomId, version, failures, copy, lastPosition: record.lastPosition })
 }

@@ -116,7 +116,7 @@ async function joinThrough(deps: RemoteDeps, server: ServerName, request: JoinRe
     const joined = await adoptRoom(deps, { version, roomId, server, join, previous: turn.copy, ...answer })
     const publish = turn.replace(joined.copy)
     return {
-      done: deps.committer.submit({
+      done: turn.submit({
         writes: joined.writes,
         publish: (position) => {
           joined.publish()

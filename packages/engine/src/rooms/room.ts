@@ -4,16 +4,18 @@
  * Invariants:
  * 1. Decisions are made one after the other, each on the copy that the one before left; nothing else changes a copy.
  * 2. The snapshot follows commits, in commit order; readers see only it.
- * 3. After a failed commit the room is void: its copy was decided on what is not there. It is loaded anew.
+ * 3. What is decided in a turn and not submitted in it is undone when the turn ends.
+ * 4. After a failed commit the room is void: its copy was decided on what is not there. Nothing of it is submitted any
+ *    more, and it is loaded anew.
  */
 import type { EventId, RoomId, RoomVersion, ServerName, UserId } from '@plexus/core'
-import type { Change, Committer } from '../kernel/committer.ts'
+import type { Change, Committer, StreamPosition } from '../kernel/committer.ts'
 import type { Mutex } from '../kernel/mutex.ts'
 import { createMutex } from '../kernel/mutex.ts'
 import type { Clock, Log, Store, Write } from '../ports.ts'
 import type { RoomCopy } from './copy.ts'
 import { toSnapshot } from './copy.ts'
-import { decideEvent } from './decide-event.ts'
+import { checkEvent, decideEvent } from './decide-event.ts'
 import type { EventStore } from './event-store.ts'
 import type { StateGroup, StateGroups } from './state-groups.ts'
 import type { EventRecord, RoomSnapshot } from './types.ts'
@@ -94,30 +96,52 @@ export interface Room {
   readonly roomId: RoomId
   readonly version: RoomVersion
   readonly snapshot: RoomSnapshot | undefined
+  /** A commit failed since the room was loaded: see invariant 4. */
   readonly void: boolean
-  /** Makes the room unusable: see invariant 3. */
-  invalidate(): void
-  /** Runs alone among the decisions of the room. */
+  /** Runs alone among the decisions of the room. @throws RoomError when the room is void. */
   run<T>(work: (turn: Turn) => Promise<T>): Promise<T>
 }
 
-/** What a holder of the queue may do. Changes must be submitted before the turn ends, in the order made. */
+/** What a holder of the queue may do. */
 export interface Turn {
   readonly copy: RoomCopy | undefined
   decide(event: EventInput): Promise<Outcome>
+  /** The rule by which an event would be refused, `undefined` if it would be accepted. Changes nothing. */
+  check(event: EventInput): Promise<string | undefined>
   /** Puts a copy in place of the working one; the answer publishes it, to be called after its commit. */
   replace(copy: RoomCopy): (position: number) => void
+  /** Commits a change that holds all that was decided since the last one. Not to be awaited within the turn. @throws when void. */
+  submit(change: Change): Promise<StreamPosition>
 }
 
-export function createRoom(
-  deps: RoomDeps,
-  init: { roomId: RoomId; version: RoomVersion; copy?: RoomCopy; lastPosition?: number },
-): Room {
+export type RoomInit = {
+  readonly roomId: RoomId
+  readonly version: RoomVersion
+  /** `failures` of the committer before the room was read. */
+  readonly failures: number
+  readonly copy?: RoomCopy
+  readonly lastPosition?: number
+}
+
+export function createRoom(deps: RoomDeps, init: RoomInit): Room {
   const { roomId, version } = init
+  const { committer } = deps
   const queue: Mutex = createMutex()
   let copy = init.copy
+  /** The copy as the last submitted change leaves it, and the events that were decided since. */
+  let submitted = copy
+  let unsubmitted: EventRecord[] = []
   let snapshot = copy === undefined ? undefined : toSnapshot(copy, init.lastPosition ?? 0)
-  let isVoid = false
+  const isVoid = (): boolean => committer.failures !== init.failures
+  const voidError = (): RoomError =>
+    new RoomError('M_UNKNOWN', 'the last change could not be stored, try again')
+
+  const hold = (record: EventRecord): void => {
+    // What a void room decides must not be taken for decided.
+    if (isVoid()) return
+    unsubmitted.push(record)
+    deps.events.stage(record)
+  }
 
   let publishedJoined = copy?.joined ?? new Set<UserId>()
   const publisherOf = (published: RoomCopy) => (position: number) => {
@@ -129,18 +153,31 @@ export function createRoom(
     if (joined.length > 0) deps.onJoined(snapshot, joined)
   }
 
+  const undo = (): void => {
+    copy = submitted
+    for (const record of unsubmitted) deps.events.unstage(record)
+    unsubmitted = []
+  }
+
   const turn: Turn = {
     get copy() {
       return copy
     },
     async decide(event) {
-      const { outcome, next } = await decideEvent({ deps, version, roomId, copy, event, publisherOf })
+      const { outcome, next } = await decideEvent({ deps, version, roomId, copy, event, publisherOf, hold })
       if (next !== undefined) copy = next
       return outcome
     },
+    check: (event) => checkEvent({ deps, version, roomId, copy, event, publisherOf, hold }),
     replace(next) {
       copy = next
       return publisherOf(next)
+    },
+    submit(change) {
+      if (isVoid()) throw voidError()
+      submitted = copy
+      unsubmitted = []
+      return committer.submit(change)
     },
   }
 
@@ -151,15 +188,19 @@ export function createRoom(
       return snapshot
     },
     get void() {
-      return isVoid
-    },
-    invalidate() {
-      isVoid = true
+      return isVoid()
     },
     run: (work) =>
-      queue.run(() => {
-        if (isVoid) throw new RoomError('M_UNKNOWN', 'the last change could not be stored, try again')
-        return work(turn)
+      queue.run(async () => {
+        if (isVoid()) throw voidError()
+        try {
+          return await work(turn)
+        } catch (error) {
+          // What was decided on may have vanished: whatever went wrong follows from that.
+          throw isVoid() ? voidError() : error
+        } finally {
+          undo()
+        }
       }),
   }
 }

@@ -201,7 +201,7 @@ async function acceptMembership(
     if (outcome.kind === 'missing')
       throw new RoomError('M_BAD_STATE', 'the event refers to events that are not known here')
     if (outcome.kind === 'drop') throw new RoomError('M_INVALID_PARAM', outcome.why)
-    return { done: outcome.change === undefined ? undefined : deps.committer.submit(outcome.change) }
+    return { done: outcome.change === undefined ? undefined : turn.submit(outcome.change) }
   })
   await done
   // The answer to a repeated request is that to the first.

@@ -329,7 +329,7 @@ async function decideEntry(
       const { kind, why } = outcome
       deps.log.log('warn', `an event was not accepted: ${kind}`, { eventId: event.id, origin, why })
     }
-    submitLater(deps, deps.committer.submit(outcome.change ?? { writes: () => [unstage] }))
+    submitLater(deps, turn.submit(outcome.change ?? { writes: () => [unstage] }))
     return false
   })
 }
@@ -380,7 +380,7 @@ async function decideFetched(
 ): Promise<void> {
   await room.run(async (turn) => {
     const { change } = await turn.decide({ ...event, claims: claimsFor(event, claims) })
-    if (change !== undefined) submitLater(deps, deps.committer.submit(change))
+    if (change !== undefined) submitLater(deps, turn.submit(change))
   })
 }
 

@@ -1,0 +1,68 @@
+/** What the tests of rooms do on bare nodes. */
+import type { EventId, RoomId, UserId } from '@plexus/core'
+import type { EventRecord } from '@plexus/engine'
+import { expect } from 'vitest'
+import type { BareNetwork, BareNode } from '../kit/bare-rooms.ts'
+
+export const FROM_START: number = -(2 ** 50)
+export const TO_END: number = 2 ** 50
+
+/** State of a private room as a client would ask for it. */
+export const initialState = (creator: UserId, joinRule = 'invite') => [
+  { type: 'm.room.member', stateKey: creator, content: { membership: 'join' } },
+  { type: 'm.room.power_levels', stateKey: '', content: { users: {} } },
+  { type: 'm.room.join_rules', stateKey: '', content: { join_rule: joinRule } },
+]
+
+export const createRoom = (node: BareNode, joinRule?: string): Promise<RoomId> =>
+  node.rooms.create({ creator: node.user, initialState: initialState(node.user, joinRule) })
+
+export const say = (node: BareNode, roomId: RoomId, body: string): Promise<EventId> =>
+  node.rooms.send(roomId, { type: 'm.room.message', sender: node.user, content: { msgtype: 'm.text', body } })
+
+export const setTopic = (node: BareNode, roomId: RoomId, topic: string): Promise<EventId> =>
+  node.rooms.send(roomId, { type: 'm.room.topic', stateKey: '', sender: node.user, content: { topic } })
+
+export async function timeline(node: BareNode, roomId: RoomId): Promise<readonly EventRecord[]> {
+  const range = { from: FROM_START, to: TO_END, direction: 'f', limit: 1_000 } as const
+  return (await node.rooms.timeline(roomId, range)).events
+}
+
+/** The texts of the timeline, oldest first. */
+export async function bodies(node: BareNode, roomId: RoomId): Promise<unknown[]> {
+  const events = await timeline(node, roomId)
+  return events.filter(({ pdu }) => pdu.type === 'm.room.message').map(({ pdu }) => pdu.content['body'])
+}
+
+/** The current state as text, for comparing. */
+export async function stateText(node: BareNode, roomId: RoomId): Promise<string> {
+  const snapshot = await node.rooms.snapshot(roomId)
+  return [...(snapshot?.state ?? [])]
+    .map((entry) => entry.join(' '))
+    .toSorted()
+    .join('\n')
+}
+
+export async function bringIn(
+  network: BareNetwork,
+  host: BareNode,
+  guest: BareNode,
+  roomId: RoomId,
+): Promise<void> {
+  await host.rooms.invite(host.user, roomId, guest.user)
+  await guest.rooms.join(guest.user, roomId, { via: [host.name] })
+  await network.settle()
+}
+
+/** No event stands before one that it follows, and none stands twice. */
+export async function expectAncestorsFirst(node: BareNode, roomId: RoomId): Promise<void> {
+  const events = await timeline(node, roomId)
+  const place = new Map(events.map(({ id }, index) => [id, index]))
+  expect(place.size).toBe(events.length)
+  for (const { id, pdu } of events) {
+    for (const previous of pdu.prev_events) {
+      const at = place.get(previous)
+      if (at !== undefined) expect(at).toBeLessThan(place.get(id) ?? -1)
+    }
+  }
+}

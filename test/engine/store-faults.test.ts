@@ -1,0 +1,124 @@
+/** Commits that fail and processes that die in the middle of things: nothing acknowledged is lost or doubled. */
+import type { RoomId } from '@plexus/core'
+import { createMemoryDisk, openMemoryStore, type Fault, type MemoryDisk } from '@plexus/store/memory'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
+import { bodies, bringIn, createRoom, expectAncestorsFirst, say, stateText, timeline } from './rooms-kit.ts'
+
+describe('a room whose store fails', () => {
+  let network: BareNetwork
+  let disk: MemoryDisk
+  let alice: BareNode
+  let roomId: RoomId
+  /** Asked for each commit of alice's node. */
+  let fault: () => Fault | Promise<Fault>
+
+  beforeEach(async () => {
+    fault = () => 'none'
+    disk = createMemoryDisk({ fault: () => fault() })
+    network = createBareNetwork()
+    alice = await network.add('alice', await openMemoryStore(disk))
+    roomId = await createRoom(alice)
+  })
+
+  /** Every event of the timeline has what it follows, also for a process that starts from the disk. */
+  const expectWhole = async (): Promise<void> => {
+    const again = await network.add('alice', { store: await openMemoryStore(disk), seed: 1 })
+    for (const { id, pdu, stateGroup } of await timeline(again, roomId)) {
+      expect(stateGroup, id).toBeDefined()
+      expect(await again.rooms.stateAfter(id)).toBeDefined()
+      for (const previous of await again.rooms.events(pdu.prev_events))
+        expect(previous?.verdict).toBe('accepted')
+    }
+  }
+
+  it('commits nothing that was decided on top of what was not committed', async () => {
+    let release: (fault: Fault) => void = () => undefined
+    fault = () => new Promise((resolve) => (release = resolve))
+    const first = say(alice, roomId, 'first')
+    await new Promise((resolve) => setImmediate(resolve))
+    // Decided on top of the first, while that is being written; the failure comes in between.
+    const others = Array.from({ length: 20 }, (_, index) => say(alice, roomId, `other ${index}`))
+    fault = () => 'none'
+    for (let turn = 0; turn < 8; turn += 1) await Promise.resolve()
+    release('full')
+    const results = await Promise.allSettled([first, ...others])
+    expect(results.filter(({ status }) => status === 'rejected').length).toBeGreaterThan(0)
+    await say(alice, roomId, 'after')
+    const said = await bodies(alice, roomId)
+    expect(said.at(-1)).toBe('after')
+    expect(said).toHaveLength(results.filter(({ status }) => status === 'fulfilled').length + 1)
+    await expectWhole()
+  })
+
+  it('keeps nothing of a room whose creation failed in the middle', async () => {
+    await expect(
+      alice.rooms.create({
+        creator: alice.user,
+        initialState: [
+          { type: 'm.room.member', stateKey: alice.user, content: { membership: 'join' } },
+          { type: 'm.room.power_levels', stateKey: '', content: { users: { nonsense: 1 } } },
+        ],
+      }),
+    ).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
+    fault = () => 'full'
+    await expect(createRoom(alice)).rejects.toMatchObject({ code: 'full' })
+    fault = () => 'none'
+    const other = await createRoom(alice)
+    await say(alice, other, 'works')
+    expect(await bodies(alice, other)).toEqual(['works'])
+    await expectWhole()
+  })
+})
+
+describe('two nodes whose stores fail at random', () => {
+  it.each(Array.from({ length: 8 }, (_, index) => index + 1))('agree in the end (seed %i)', async (seed) => {
+    let state = seed
+    const chance = (): number => {
+      state = (state * 1_103_515_245 + 12_345) % 2_147_483_648
+      return state / 2_147_483_648
+    }
+    let failing = false
+    let faults = 0
+    const fault = (): Fault => {
+      if (!failing || chance() > 0.2) return 'none'
+      faults += 1
+      return chance() < 0.5 ? 'full' : 'failed'
+    }
+    const network = createBareNetwork()
+    const disks = [createMemoryDisk({ fault }), createMemoryDisk({ fault })]
+    const [alice, bob] = [
+      await network.add('alice', await openMemoryStore(disks[0] as MemoryDisk)),
+      await network.add('bob', await openMemoryStore(disks[1] as MemoryDisk)),
+    ]
+    const roomId = await createRoom(alice)
+    await bringIn(network, alice, bob, roomId)
+    failing = true
+    const written: string[] = []
+    const write = async (node: BareNode, body: string): Promise<void> => {
+      await say(node, roomId, body).then(
+        () => written.push(body),
+        (error: unknown) => expect(String(error)).toMatch(/fault|could not be stored/),
+      )
+    }
+    for (let round = 0; round < 15; round += 1) {
+      const sends = Array.from({ length: 4 }, (_, index) =>
+        write(chance() < 0.5 ? alice : bob, `${round}.${index}`),
+      )
+      if (chance() < 0.5) await Promise.all(sends)
+      if (chance() < 0.5) await network.pass(1_000)
+      await Promise.all(sends)
+    }
+    failing = false
+    await network.pass(3_600_000)
+    await say(alice, roomId, 'last')
+    await network.settle()
+    expect(faults).toBeGreaterThan(3)
+    for (const node of [alice, bob]) {
+      expect((await bodies(node, roomId)).map(String).toSorted()).toEqual([...written, 'last'].toSorted())
+      await expectAncestorsFirst(node, roomId)
+    }
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+    expect(network.clock.waiting).toBe(0)
+  })
+})
