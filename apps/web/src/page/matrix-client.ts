@@ -1,6 +1,7 @@
 /** matrix-js-sdk on the node of this browser. The node's store is the only copy, so nothing is kept here. */
 import {
   ClientEvent,
+  Filter,
   MatrixClient,
   MatrixScheduler,
   MemoryStore,
@@ -13,6 +14,11 @@ import { NODE_URL } from './node-fetch.ts'
 
 /** Events of each room in the first sync. */
 const INITIAL_EVENTS = 30
+/**
+ * Events of each room in every later sync. Where there are more, matrix-js-sdk begins a new timeline or even leaves
+ * events out, and the screen would miss some.
+ */
+const LATER_EVENTS = 500
 const POLL_TIMEOUT_MS = 30_000
 
 const nothing = (): void => undefined
@@ -54,7 +60,11 @@ export async function startClient(client: MatrixClient): Promise<void> {
     }
     client.on(ClientEvent.Sync, look)
   })
+  const filter = new Filter(client.getUserId())
+  filter.setTimelineLimit(LATER_EVENTS)
+  filter.setUnreadThreadNotifications(true)
   await client.startClient({
+    filter,
     initialSyncLimit: INITIAL_EVENTS,
     lazyLoadMembers: true,
     pollTimeout: POLL_TIMEOUT_MS,
