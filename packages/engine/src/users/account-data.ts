@@ -4,6 +4,7 @@ import type { StreamPosition } from '../kernel/committer.ts'
 import { createLru } from '../kernel/lru.ts'
 import type { Write } from '../ports.ts'
 import type { UsersContext, UsersInit } from './deps.ts'
+import { createReadCache } from './read-cache.ts'
 import { jsonSize } from './read.ts'
 import { accountData, accountDataStream } from './tables.ts'
 import { UserError } from './types.ts'
@@ -13,11 +14,18 @@ import type { AccountData, AccountDataEntry } from './types.ts'
 const MAX_ACCOUNT_DATA_LENGTH: number = 512 * 1024
 /** Entries of one user, in all rooms together. */
 const MAX_ACCOUNT_DATA_ENTRIES = 20_000
+/** Contents that are known without a look into the store. */
+const MAX_CONTENTS_IN_MEMORY = 1_000
 /** Users whose entries are counted without a look into the store. */
 const MAX_COUNTS_IN_MEMORY = 10_000
 const MAX_ACCOUNT_DATA_TYPE_LENGTH = 255
 
-export function createAccountData(context: UsersContext, init: UsersInit = {}): AccountData {
+export interface AccountDataStore extends AccountData {
+  /** The writes of an entry that is not there yet, for the commit that makes its user. */
+  newEntry(userId: UserId, type: string, content: JsonObject, position: StreamPosition): readonly Write[]
+}
+
+export function createAccountData(context: UsersContext, init: UsersInit = {}): AccountDataStore {
   const { store, committer, mutex } = context
   const maxEntries = init.maxAccountDataEntries ?? MAX_ACCOUNT_DATA_ENTRIES
   // Entries of a user; counted once, since the count is asked for with each new one.
@@ -25,6 +33,27 @@ export function createAccountData(context: UsersContext, init: UsersInit = {}): 
   committer.onFailure(() => {
     counts.clear()
   })
+
+  const cache = createReadCache<JsonObject | undefined>(MAX_CONTENTS_IN_MEMORY)
+  // No entry stands above this position.
+  let newest = committer.committed
+
+  const nameOf = (userId: UserId, roomId: RoomId | '', type: string): string =>
+    JSON.stringify([userId, roomId, type])
+
+  const entryWrites = (
+    userId: UserId,
+    roomId: RoomId | '',
+    type: string,
+    content: JsonObject,
+    position: StreamPosition,
+  ): readonly Write[] => {
+    newest = Math.max(newest, position)
+    return [
+      accountData.put([userId, roomId, type], { content, position }),
+      accountDataStream.put([userId, position, roomId, type], 1),
+    ]
+  }
 
   type Update = (...args: Parameters<AccountData['update']>) => Promise<StreamPosition | undefined>
 
@@ -45,9 +74,10 @@ export function createAccountData(context: UsersContext, init: UsersInit = {}): 
           ...(before === undefined
             ? []
             : [accountDataStream.delete([userId, before.position, roomId ?? '', type])]),
-          ...newEntry(userId, roomId ?? '', type, content, position),
+          ...entryWrites(userId, roomId ?? '', type, content, position),
         ],
         publish() {
+          cache.drop(nameOf(userId, roomId ?? '', type))
           if (before === undefined) counts.set(userId, count + 1)
         },
       })
@@ -60,13 +90,17 @@ export function createAccountData(context: UsersContext, init: UsersInit = {}): 
     async update(userId, roomId, type, change) {
       await update(userId, roomId, type, change)
     },
-    async get(userId, roomId, type) {
-      return (await accountData.get(store, [userId, roomId ?? '', type]))?.content
-    },
+    newEntry: (userId, type, content, position) => entryWrites(userId, '', type, content, position),
+    get: (userId, roomId, type) =>
+      cache.get(
+        nameOf(userId, roomId ?? '', type),
+        async () => (await accountData.get(store, [userId, roomId ?? '', type]))?.content,
+      ),
     async set(userId, roomId, type, content) {
       return (await update(userId, roomId, type, () => content)) ?? committer.committed
     },
     async since(userId, from, to) {
+      if (from >= newest) return []
       const stream = await accountDataStream.range(store, [userId], from + 1, to + 1)
       const keys = stream.map(([[, , roomId, type]]) => [userId, roomId, type] as const)
       const rows = await accountData.getMany(store, keys)
@@ -80,20 +114,6 @@ export function createAccountData(context: UsersContext, init: UsersInit = {}): 
       return rows.map(([[, , type], row]) => entry(roomId, type, row))
     },
   }
-}
-
-/** The writes of an entry that is not there yet. */
-export function newEntry(
-  userId: UserId,
-  roomId: RoomId | '',
-  type: string,
-  content: JsonObject,
-  position: StreamPosition,
-): readonly Write[] {
-  return [
-    accountData.put([userId, roomId, type], { content, position }),
-    accountDataStream.put([userId, position, roomId, type], 1),
-  ]
 }
 
 function entry(

@@ -2,7 +2,7 @@
 import { isValidNewLocalpart, parseUserId, serverOf } from '@plexus/core'
 import type { UserId } from '@plexus/core'
 import type { Session, Write } from '../ports.ts'
-import { newEntry } from './account-data.ts'
+import type { AccountDataStore } from './account-data.ts'
 import type { UsersContext, UsersInit } from './deps.ts'
 import type { DeviceStore } from './device-store.ts'
 import type { Passwords } from './password.ts'
@@ -16,11 +16,15 @@ import type { Accounts, NewAccount, NewDevice } from './types.ts'
 const MAX_ACCOUNTS = 10_000
 const MADE_UP_LENGTH = 12
 
-export type AccountParts = { readonly devices: DeviceStore; readonly passwords: Passwords }
+export type AccountParts = {
+  readonly devices: DeviceStore
+  readonly passwords: Passwords
+  readonly accountData: AccountDataStore
+}
 
 export function createAccounts(context: UsersContext, parts: AccountParts, init: UsersInit): Accounts {
   const { store, committer, clock, random, signer, mutex, rooms, log } = context
-  const { devices, passwords } = parts
+  const { devices, passwords, accountData } = parts
   const maxAccounts = init.maxAccounts ?? MAX_ACCOUNTS
   const lock = <T>(work: () => Promise<T>): Promise<T> => mutex.run('accounts', work)
 
@@ -75,7 +79,7 @@ export function createAccounts(context: UsersContext, parts: AccountParts, init:
       await check(userId)
       const writes = (position: number): readonly Write[] => [
         accounts.put([userId], { createdAt: clock.now(), ...password }),
-        ...newEntry(userId, '', PUSH_RULES_TYPE, pushRulesContent(defaultRuleset(userId)), position),
+        ...accountData.newEntry(userId, PUSH_RULES_TYPE, pushRulesContent(defaultRuleset(userId)), position),
       ]
       if (device !== undefined) return devices.open(userId, device, writes)
       await committer.submit({ writes, durability: 'strict' })

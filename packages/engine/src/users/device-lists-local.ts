@@ -120,6 +120,8 @@ export function createChangeLog({ store, committer }: UsersContext): ChangeLog {
   // Where the row of a user stands; ahead of the store while a commit is under way. A row that is forgotten here and
   // stays behind costs only its room.
   const latest = createLru<string, number>(MAX_LATEST)
+  // No row stands above this position.
+  let newest = committer.committed
   committer.onFailure(() => {
     latest.clear()
   })
@@ -134,6 +136,7 @@ export function createChangeLog({ store, committer }: UsersContext): ChangeLog {
       return (position) => {
         const before = latest.get(name)
         latest.set(name, position)
+        newest = Math.max(newest, position)
         return [
           ...(before === undefined ? [] : [listChanges.delete([before, ...key])]),
           listChanges.put([position, ...key], 1),
@@ -142,6 +145,7 @@ export function createChangeLog({ store, committer }: UsersContext): ChangeLog {
       }
     },
     async between(audience, from, to) {
+      if (from >= newest) return []
       const rows = await listChanges.range(store, [], from + 1, to + 1)
       const users = rows.flatMap(([[, userId, seenBy]]) =>
         seenBy === '' || seenBy === audience ? [userId as UserId] : [],

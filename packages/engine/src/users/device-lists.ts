@@ -9,7 +9,7 @@ import type { MembershipRecord, RoomSnapshot } from '../rooms/types.ts'
 import type { UsersContext } from './deps.ts'
 import type { ChangeLog, LocalLists } from './device-lists-local.ts'
 import { publicDevices } from './local-identity.ts'
-import { joinedRooms, sharingServers } from './sharing.ts'
+import { sharingServers, snapshotsOf } from './sharing.ts'
 import type { Accounts, DeviceLists } from './types.ts'
 
 export function createDeviceLists(
@@ -59,8 +59,8 @@ export function createDeviceLists(
 
   return {
     async changes(userId, from, to) {
-      const joined = await joinedRooms(rooms(), userId)
       const memberships = await rooms().memberships(userId)
+      const joined = await snapshotsOf(rooms(), memberships)
       const isMember = (other: UserId): boolean =>
         joined.some(
           ({ state, joinedMembers }) => state.has(memberKey(other)) && joinedMembers.includes(other),

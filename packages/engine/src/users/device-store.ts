@@ -46,7 +46,12 @@ export interface DeviceStore extends Devices {
   deleteAll(userId: UserId, keep?: string): Promise<void>
 }
 
-export function createDeviceStore(context: UsersContext, lists: LocalLists): DeviceStore {
+/** `gone` is told of every device after its deletion was committed. */
+export function createDeviceStore(
+  context: UsersContext,
+  lists: LocalLists,
+  gone: (device: Caller) => void,
+): DeviceStore {
   const { store, committer, clock, random, mutex, log } = context
   const owners = createLru<string, Caller>(MAX_TOKENS_IN_MEMORY)
   const seen = createLru<string, number>(MAX_TOKENS_IN_MEMORY)
@@ -138,17 +143,17 @@ export function createDeviceStore(context: UsersContext, lists: LocalLists): Dev
       store,
       ids.map((id) => [userId, id] as const),
     )
-    const gone = ids.flatMap((deviceId, index) => {
+    const found = ids.flatMap((deviceId, index) => {
       const row = rows[index]
       return row === undefined ? [] : [{ deviceId, row }]
     })
-    if (gone.length === 0) return
-    const locks = gone.map(({ deviceId }) => `keys ${userId} ${deviceId}`)
+    if (found.length === 0) return
+    const locks = found.map(({ deviceId }) => `keys ${userId} ${deviceId}`)
     await withAll(locks, async () => {
-      const writes = (await Promise.all(gone.map(({ deviceId }) => removal(userId, deviceId)))).flat()
-      const hashes = gone.flatMap(({ row }) => row.tokenHash ?? [])
+      const writes = (await Promise.all(found.map(({ deviceId }) => removal(userId, deviceId)))).flat()
+      const hashes = found.flatMap(({ row }) => row.tokenHash ?? [])
       const change = await lists.change(userId, {
-        devices: gone.map(({ deviceId }) => ({ device_id: deviceId, deleted: true })),
+        devices: found.map(({ deviceId }) => ({ device_id: deviceId, deleted: true })),
       })
       await committer.submit({
         writes: (position) => [
@@ -158,6 +163,7 @@ export function createDeviceStore(context: UsersContext, lists: LocalLists): Dev
         ],
         publish() {
           for (const hash of hashes) owners.delete(hash)
+          for (const { deviceId } of found) gone({ userId, deviceId })
         },
       })
       change.sent()

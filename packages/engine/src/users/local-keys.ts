@@ -11,6 +11,7 @@ import type { UsersContext } from './deps.ts'
 import type { LocalLists } from './device-lists-local.ts'
 import { deviceKeysFault, isOneTimeKey, splitKeyName } from './key-format.ts'
 import { publicDevice } from './public-device.ts'
+import { createReadCache } from './read-cache.ts'
 import type { RecentIds } from './recent-ids.ts'
 import { deviceKeys, devices, fallbackKeys, keyCounts, oneTimeKeys, signatures } from './tables.ts'
 import type { DeviceRow } from './tables.ts'
@@ -21,10 +22,14 @@ import type { Caller, KeyCounts, KeyUpload } from './types.ts'
 const MAX_ONE_TIME_KEYS = 1_000
 /** Algorithms of one device's fallback keys. */
 const MAX_FALLBACK_KEYS = 10
+/** Devices whose counts are known without a look into the store. */
+const MAX_COUNTS_IN_MEMORY = 10_000
 
 export interface LocalKeys {
   upload(caller: Caller, keys: KeyUpload): Promise<KeyCounts>
   counts(caller: Caller): Promise<KeyCounts>
+  /** The device was deleted. */
+  forget(device: Caller): void
   /** A key that is then given out for good: `<algorithm>:<key id>` to key. */
   claim(device: Caller, algorithm: string): Promise<JsonObject | undefined>
 }
@@ -39,7 +44,12 @@ export function createLocalKeys(context: UsersContext, lists: LocalLists, used: 
   const scopeOf = ({ userId, deviceId }: Caller, { createdAt }: DeviceRow): string =>
     JSON.stringify([userId, deviceId, createdAt])
 
-  const counts = async ({ userId, deviceId }: Caller): Promise<KeyCounts> => {
+  const cache = createReadCache<KeyCounts>(MAX_COUNTS_IN_MEMORY)
+  const forget = ({ userId, deviceId }: Caller): void => cache.drop(JSON.stringify([userId, deviceId]))
+  const counts = (caller: Caller): Promise<KeyCounts> =>
+    cache.get(JSON.stringify([caller.userId, caller.deviceId]), () => readCounts(caller))
+
+  const readCounts = async ({ userId, deviceId }: Caller): Promise<KeyCounts> => {
     const row = await keyCounts.get(store, [userId, deviceId])
     const fallback = await fallbackKeys.list(store, [userId, deviceId])
     return {
@@ -93,6 +103,7 @@ export function createLocalKeys(context: UsersContext, lists: LocalLists, used: 
 
   return {
     counts,
+    forget,
 
     upload: (caller, upload) =>
       lock(caller, async () => {
@@ -123,6 +134,7 @@ export function createLocalKeys(context: UsersContext, lists: LocalLists, used: 
             ),
             keyCounts.put([userId, deviceId], { oneTimeKeys: oneTime, position }),
           ],
+          publish: () => forget(caller),
           // The client forgets what it uploaded: a key that is lost here can never be made again.
           durability: 'strict',
         })
@@ -161,6 +173,7 @@ export function createLocalKeys(context: UsersContext, lists: LocalLists, used: 
           position,
         }),
       ],
+      publish: () => forget(caller),
       durability: 'strict',
     })
     return { [name]: key }
@@ -177,6 +190,7 @@ export function createLocalKeys(context: UsersContext, lists: LocalLists, used: 
           fallbackKeys.put([userId, deviceId, algorithm], { ...fallback, used: true }),
           keyCounts.put([userId, deviceId], { oneTimeKeys: left, position }),
         ],
+        publish: () => forget(caller),
       })
     }
     return { [`${algorithm}:${fallback.keyId}`]: fallback.key }

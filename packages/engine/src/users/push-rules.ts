@@ -8,7 +8,15 @@ import { defaultRuleset } from './push-defaults.ts'
 import { createEvaluator, isAction, parseRules } from './push-evaluate.ts'
 import { arrayAt, jsonSize, objectAt } from './read.ts'
 import { PUSH_RULE_KINDS, UserError } from './types.ts'
-import type { AccountData, NewPushRule, PushRule, PushRuleKind, PushRules, PushRuleset } from './types.ts'
+import type {
+  AccountData,
+  NewPushRule,
+  PushEvaluator,
+  PushRule,
+  PushRuleKind,
+  PushRules,
+  PushRuleset,
+} from './types.ts'
 
 export const PUSH_RULES_TYPE = 'm.push_rules'
 /** Rules of one kind. */
@@ -44,6 +52,8 @@ function rulesetOf(userId: UserId, content: JsonObject | undefined): PushRuleset
 }
 
 export function createPushRules(accountData: AccountData): PushRules {
+  // Rules that were read from the store are one object until they change.
+  const evaluators = new WeakMap<JsonObject, PushEvaluator>()
   const ruleset = async (userId: UserId): Promise<PushRuleset> =>
     rulesetOf(userId, await accountData.get(userId, undefined, PUSH_RULES_TYPE))
 
@@ -91,7 +101,12 @@ export function createPushRules(accountData: AccountData): PushRules {
       await modify(userId, kind, ruleId, (rule) => ({ ...rule, actions: checked }))
     },
     async evaluator(userId) {
-      return createEvaluator(userId, await ruleset(userId))
+      const content = await accountData.get(userId, undefined, PUSH_RULES_TYPE)
+      const known = content && evaluators.get(content)
+      if (known !== undefined) return known
+      const evaluator = createEvaluator(userId, rulesetOf(userId, content))
+      if (content !== undefined) evaluators.set(content, evaluator)
+      return evaluator
     },
   }
 }

@@ -1,11 +1,19 @@
 /** Who shares a room with whom. */
 import { memberKey, serverOf } from '@plexus/core'
 import type { ServerName, UserId } from '@plexus/core'
-import type { RoomSnapshot, Rooms } from '../rooms/types.ts'
+import type { MembershipRecord, RoomSnapshot, Rooms } from '../rooms/types.ts'
 
 /** The rooms that a local user is joined to, as of the last commit. */
 export async function joinedRooms(rooms: Rooms, userId: UserId): Promise<readonly RoomSnapshot[]> {
-  const joined = (await rooms.memberships(userId)).filter(({ membership }) => membership === 'join')
+  return snapshotsOf(rooms, await rooms.memberships(userId))
+}
+
+/** The rooms of those memberships that are joined. */
+export async function snapshotsOf(
+  rooms: Rooms,
+  memberships: readonly MembershipRecord[],
+): Promise<readonly RoomSnapshot[]> {
+  const joined = memberships.filter(({ membership }) => membership === 'join')
   const snapshots = await Promise.all(joined.map(({ roomId }) => rooms.snapshot(roomId)))
   return snapshots.flatMap((snapshot) => snapshot ?? [])
 }

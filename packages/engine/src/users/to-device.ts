@@ -39,6 +39,8 @@ const MESSAGE_ID_BYTES = 18
 
 export interface ToDeviceStore extends ToDevice {
   directToDevice(origin: ServerName, content: JsonObject): Promise<EduEffect>
+  /** The device was deleted. */
+  forget(device: Caller): void
 }
 
 type Fill = { count: number; length: number }
@@ -56,6 +58,8 @@ export function createToDevice(
   const { store, committer, mutex, random, signer, outbox, log } = context
   // Numbers messages within a position; a position belongs to one process.
   let arrivals = 0
+  // No message stands above this position.
+  let newest = committer.committed
   const fills = createLru<string, Fill>(MAX_INBOXES_IN_MEMORY)
   committer.onFailure(() => {
     fills.clear()
@@ -107,6 +111,7 @@ export function createToDevice(
         held.count += 1
         held.length += length
         arrivals += 1
+        newest = Math.max(newest, position)
         return [inboxes.put([userId, deviceId, position, arrivals], { sender, type, content })]
       })
   }
@@ -154,7 +159,10 @@ export function createToDevice(
         if (servers.length > 0) outbox.kick(servers)
       }),
 
+    forget: ({ userId, deviceId }) => fills.delete(JSON.stringify([userId, deviceId])),
+
     async inbox({ userId, deviceId }, from, to, limit) {
+      if (from >= newest) return { events: [], position: to }
       // One more than asked for shows whether there are more.
       const rows = await inboxes.range(store, [userId, deviceId], from + 1, to + 1, { limit: limit + 1 })
       if (rows.length <= limit)

@@ -39,18 +39,21 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
   const claimed = createRecentIds<ClaimedKeys>(deps, 'claims')
   const changes = createChangeLog(context)
   const lists = createLocalLists(context, changes)
-  const devices = createDeviceStore(context, lists)
-  const passwords = createPasswords(deps.random, init.passwordCost)
-  const accounts = createAccounts(context, { devices, passwords }, init)
-  const remote = createRemoteLists(context, changes)
   const local = createLocalKeys(context, lists, givenKeys)
+  const toDevice = createToDevice(context, { transactions, messages })
+  const devices = createDeviceStore(context, lists, (device) => {
+    local.forget(device)
+    toDevice.forget(device)
+  })
+  const accountData = createAccountData(context, init)
+  const passwords = createPasswords(deps.random, init.passwordCost)
+  const accounts = createAccounts(context, { devices, passwords, accountData }, init)
+  const remote = createRemoteLists(context, changes)
   const reader = createKeyReader(context, local)
   const masterOf = async (userId: UserId): Promise<JsonObject | undefined> =>
     serverOf(userId) === deps.signer.name
       ? (await publicSigningKeys(deps.store, userId, undefined)).master
       : (await remote.get(userId)).list.master
-  const toDevice = createToDevice(context, { transactions, messages })
-  const accountData = createAccountData(context, init)
   const profiles = createProfiles(context, accounts)
   const media = createMedia(context, init)
   return {
