@@ -31,6 +31,11 @@ describe('rooms over federation', { timeout: 30_000 }, () => {
     for (const other of others) expect(other).toEqual(first)
   }
 
+  it('makes two rooms of two equal requests in one millisecond', async () => {
+    const ids = await Promise.all([createRoom(alice), createRoom(alice)])
+    expect(new Set(ids).size).toBe(2)
+  })
+
   it('carry messages both ways', async () => {
     await bringIn(alice, bob, roomId)
     await network.settle()

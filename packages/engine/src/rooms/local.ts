@@ -140,7 +140,14 @@ export function createLocalEvents(deps: LocalDeps): LocalEvents {
     }
   }
 
-  return { send, create: (room) => createRoomLocally(deps, room) }
+  // A room's id is the hash of its create event: two of one user in one millisecond would be one room.
+  let lastCreated = 0
+  const create = (room: CreateRoom): Promise<RoomId> => {
+    lastCreated = Math.max(deps.clock.now(), lastCreated + 1)
+    return createRoomLocally(deps, room, lastCreated)
+  }
+
+  return { send, create }
 }
 
 function templateOf(event: NewEvent): EventTemplate {
@@ -154,7 +161,7 @@ function templateOf(event: NewEvent): EventTemplate {
 }
 
 /** The create event and all that makes the room usable are one commit: a crash leaves no half-made room. */
-async function createRoomLocally(deps: LocalDeps, init: CreateRoom): Promise<RoomId> {
+async function createRoomLocally(deps: LocalDeps, init: CreateRoom, now: number): Promise<RoomId> {
   const version = roomVersion(init.version ?? DEFAULT_ROOM_VERSION)
   if (version === undefined) throw new RoomError('M_UNSUPPORTED_ROOM_VERSION', `room version ${init.version}`)
   if (init.initialState.length > MAX_INITIAL_EVENTS)
@@ -171,7 +178,7 @@ async function createRoomLocally(deps: LocalDeps, init: CreateRoom): Promise<Roo
       },
       prevEvents: [],
       authEvents: [],
-      now: deps.clock.now(),
+      now,
     }),
   )
   const roomId = roomIdOf(version, first.pdu)
