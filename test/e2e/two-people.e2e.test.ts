@@ -1,0 +1,160 @@
+/** The main job, on real input: two browsers, a relay that dies, and two people who do not notice. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { BrowserContext, Page } from 'playwright'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  accept,
+  connectionWords,
+  installed,
+  inviteLink,
+  makeRoom,
+  message,
+  openApp,
+  openBrowser,
+  send,
+  sendFiles,
+  shown,
+  shownRoom,
+  signUp,
+  started,
+} from '../kit/app.ts'
+import { noisePng, pixelHash } from '../kit/image.ts'
+import { type RelayProcess, startRelay } from '../kit/relay-process.ts'
+import { storedEvents, storedText } from '../kit/stored.ts'
+import { connectedEnds, tamperWithFiles, wireText } from '../kit/wire.ts'
+
+const ROOM = 'Tea at four'
+/** Two nodes whose relay came back find each other within this. */
+const MEET_MS = 60_000
+
+type Person = { readonly context: BrowserContext; readonly page: Page; readonly faults: readonly string[] }
+
+const folder = await mkdtemp(join(tmpdir(), 'plexus-two-'))
+let relay: RelayProcess
+let a: Person
+let b: Person
+let roomId = ''
+
+async function person(name: string): Promise<Person> {
+  const context = await openBrowser({ profile: join(folder, name), wire: true })
+  const opened = await openApp(context, relay.address)
+  await signUp(opened.page, name)
+  return { context, ...opened }
+}
+
+async function says(from: Person, to: Person, text: string): Promise<void> {
+  await send(from.page, text)
+  await shown(to.page, text)
+  await expect.poll(() => delivery(from, text), { timeout: 10_000 }).toBe('delivered')
+}
+
+const delivery = ({ page }: Person, text: string): Promise<string | null> =>
+  message(page, text).getAttribute('data-delivery')
+
+const path = async ({ page }: Person): Promise<string> => {
+  await page.getByRole('status', { name: 'Connection' }).click()
+  const row = page.getByRole('table').first().locator('td[data-state]')
+  await row.waitFor()
+  const words = (await row.textContent()) ?? ''
+  await page.goBack()
+  return words
+}
+
+beforeAll(async () => {
+  relay = await startRelay({ data: join(folder, 'relay') })
+  ;[a, b] = await Promise.all([person('ada'), person('ben')])
+  roomId = await makeRoom(a.page, ROOM)
+  const link = await inviteLink(a.page)
+  await b.page.goto(link)
+  await accept(b.page)
+})
+
+afterAll(async () => {
+  await Promise.all([a?.context.close(), b?.context.close()])
+  await relay?.stop()
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+})
+
+describe('two people in two browsers', () => {
+  it('exchange text that nobody else can read, by wire or by disk', async () => {
+    expect(shownRoom(b.page)).toBe(roomId)
+    const texts = ['the first words of Ada', 'the first words of Ben']
+    await says(a, b, texts[0] ?? '')
+    await says(b, a, texts[1] ?? '')
+
+    for (const { page } of [a, b]) {
+      const events = await storedEvents(page, roomId)
+      expect(events.filter(({ pdu }) => pdu.type === 'm.room.message')).toEqual([])
+      const encrypted = events.filter(({ pdu }) => pdu.type === 'm.room.encrypted')
+      expect(encrypted).toHaveLength(2)
+      const [store, wire] = [await storedText(page), await wireText(page)]
+      for (const text of texts) {
+        expect(store.includes(text)).toBe(false)
+        expect(wire.includes(text)).toBe(false)
+      }
+      expect(wire).not.toContain('"m.room.message"')
+      // What was looked at is what carried them.
+      for (const { pdu } of encrypted) expect(wire).toContain(String(pdu.content['ciphertext']))
+      expect(wire).toContain('"type":"m.room.encrypted"')
+    }
+  })
+
+  it('are connected directly', async () => {
+    await expect.poll(() => path(a)).toBe('direct')
+    await expect.poll(() => path(b)).toBe('direct')
+    for (const { page } of [a, b]) {
+      const ends = await connectedEnds(page)
+      expect(ends.length).toBeGreaterThan(0)
+      expect(ends.flat()).not.toContain('relay')
+      expect(await connectionWords(page).textContent()).toBe('Online')
+    }
+  })
+
+  it('see an image as it was sent, and none that was changed on the way', async () => {
+    const picture = noisePng(240, 160)
+    await sendFiles(a.page, { name: 'garden.png', mimeType: 'image/png', buffer: picture.bytes })
+    const image = b.page.getByRole('img', { name: 'garden.png' })
+    await image.waitFor()
+    expect(await pixelHash(image)).toBe(picture.pixelHash)
+    expect(await wireText(b.page)).not.toContain('PNG\r\n')
+
+    await tamperWithFiles(a.page, true)
+    await sendFiles(a.page, { name: 'forged.png', mimeType: 'image/png', buffer: noisePng(240, 160).bytes })
+    await b.page.getByText('its hash is wrong').waitFor()
+    expect(await b.page.getByRole('img', { name: 'forged.png' }).count()).toBe(0)
+    await tamperWithFiles(a.page, false)
+  })
+
+  it('go on without the relay, wait for it when both were away, and meet again', async () => {
+    await Promise.all([installed(a.page), installed(b.page)])
+    await relay.stop('SIGKILL')
+    await expect.poll(() => connectionWords(a.page).textContent(), { timeout: 20_000 }).toBe('No relay')
+    await says(a, b, 'no relay, said Ada')
+    await says(b, a, 'no relay, said Ben')
+
+    await Promise.all([a.page.reload(), b.page.reload()])
+    for (const { page } of [a, b]) {
+      await started(page)
+      await shown(page, 'the first words of Ada')
+      await shown(page, 'the first words of Ben')
+      await shown(page, 'no relay, said Ben')
+      await expect.poll(() => connectionWords(page).textContent()).toBe('Offline')
+    }
+    await send(a.page, 'waiting for the relay')
+    await expect.poll(() => delivery(a, 'waiting for the relay')).toBe('on this device')
+    await expect.poll(() => connectionWords(a.page).textContent()).toBe('Offline, 1 waiting')
+    expect(await message(b.page, 'waiting for the relay').count()).toBe(0)
+
+    const { address } = relay
+    relay = await startRelay({ data: join(folder, 'relay'), port: null })
+    expect(relay.address).toBe(address)
+    await shown(b.page, 'waiting for the relay', MEET_MS)
+    await expect.poll(() => delivery(a, 'waiting for the relay'), { timeout: 10_000 }).toBe('delivered')
+    await expect.poll(() => connectionWords(a.page).textContent(), { timeout: MEET_MS }).toBe('Online')
+    await says(b, a, 'here again')
+    await expect.poll(async () => path(a), { timeout: 20_000 }).toBe('direct')
+    expect([...a.faults, ...b.faults]).toEqual([])
+  })
+})
