@@ -323,6 +323,20 @@ const SCENES: Readonly<Record<string, () => AppModel>> = {
         room.uploadsSignal.value = [{ name: 'panorama.jpg', done: 3_000_000, total: 8_400_000 }]
       },
     }),
+  long: () =>
+    ready({
+      items: Array.from({ length: 1_000 }, (_, index) =>
+        index % 3 === 0
+          ? own(`l${index}`, at(2_000 - index), `Message ${index}`, 2, 2)
+          : message(
+              `l${index}`,
+              index % 2 === 0 ? ADA : BO,
+              index % 2 === 0 ? 'Ada Lindqvist' : 'Bo',
+              at(2_000 - index),
+              `Message ${index}`,
+            ),
+      ),
+    }),
   newroom: () => ready({ items: [{ kind: 'notice', key: 'n1', time: at(1), text: 'You made the room' }] }),
 }
 

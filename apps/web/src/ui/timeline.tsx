@@ -1,16 +1,14 @@
-import type { JSX } from 'preact'
+import { Fragment, type JSX } from 'preact'
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { announce } from './announcer.tsx'
-import { dayName, dayOf, listNames } from './format.ts'
+import { dayName, listNames } from './format.ts'
 import { DownIcon } from './icons.tsx'
 import { Message } from './message.tsx'
 import { spokenText } from './message-text.ts'
 import type { MessageItem, RoomModel, TimelineItem } from './model.ts'
 import { Spinner } from './parts.tsx'
+import { timelineRows, type TimelineRow } from './timeline-rows.ts'
 import { useStickyScroll } from './use-sticky-scroll.ts'
-
-/** Messages of one sender closer together than this stand as one group. */
-const GROUP_MS = 5 * 60_000
 
 export type TimelineProps = {
   readonly room: RoomModel
@@ -19,6 +17,7 @@ export type TimelineProps = {
 
 export function Timeline({ room, onReply }: TimelineProps): JSX.Element {
   const items = room.items.value
+  const rows = useRows({ room, onReply }, items)
   const scroller = useRef<HTMLDivElement>(null)
   const { atEnd, toEnd } = useStickyScroll(scroller, items)
   useAnnounced(items)
@@ -28,16 +27,7 @@ export function Timeline({ room, onReply }: TimelineProps): JSX.Element {
       <div class="timeline-scroll" ref={scroller} tabIndex={0}>
         <div class="timeline-items">
           <Start room={room} root={scroller} empty={items.length === 0} />
-          {items.map((item, index) => (
-            <Row
-              key={item.key}
-              item={item}
-              before={items[index - 1]}
-              after={items[index + 1]}
-              room={room}
-              onReply={onReply}
-            />
-          ))}
+          {rows}
         </div>
       </div>
       {!atEnd && (
@@ -50,44 +40,46 @@ export function Timeline({ room, onReply }: TimelineProps): JSX.Element {
   )
 }
 
-type RowProps = TimelineProps & {
-  readonly item: TimelineItem
-  readonly before: TimelineItem | undefined
-  readonly after: TimelineItem | undefined
+type DrawnRow = { readonly row: TimelineRow; readonly drawn: JSX.Element }
+
+/** One element per item, the same one while nothing of it changes, so that a new message costs little in a long room. */
+function useRows({ room, onReply }: TimelineProps, items: readonly TimelineItem[]): readonly JSX.Element[] {
+  const before = useRef<ReadonlyMap<string, DrawnRow>>(new Map())
+  return useMemo(() => {
+    const drawn = new Map<string, DrawnRow>()
+    for (const row of timelineRows(items)) {
+      const known = before.current.get(row.item.key)
+      const entry =
+        known !== undefined && isSame(known.row, row) ? known : { row, drawn: draw(row, room, onReply) }
+      drawn.set(row.item.key, entry)
+    }
+    before.current = drawn
+    return [...drawn.values()].map((entry) => entry.drawn)
+  }, [items, room])
 }
 
-function Row({ item, before, after, room, onReply }: RowProps): JSX.Element {
-  const newDay = before === undefined || dayOf(before.time) !== dayOf(item.time)
-  const first = newDay || !joins(before, item)
-  const last = !joins(item, after)
-  // Items are replaced when they change, so only changed ones are drawn again.
-  const body = useMemo(
-    () =>
-      item.kind === 'notice' ? (
-        <p class="notice">{item.text}</p>
-      ) : (
-        <Message item={item} room={room} first={first} last={last} onReply={onReply} />
-      ),
-    [item, first, last, room],
-  )
+function isSame(a: TimelineRow, b: TimelineRow): boolean {
+  return a.item === b.item && a.newDay === b.newDay && a.first === b.first && a.last === b.last
+}
+
+function draw(
+  { item, newDay, first, last }: TimelineRow,
+  room: RoomModel,
+  onReply: TimelineProps['onReply'],
+): JSX.Element {
   return (
-    <>
+    <Fragment key={item.key}>
       {newDay && (
         <div class="day" role="separator">
           <span>{dayName(item.time, Date.now())}</span>
         </div>
       )}
-      {body}
-    </>
-  )
-}
-
-function joins(earlier: TimelineItem | undefined, later: TimelineItem | undefined): boolean {
-  if (earlier?.kind !== 'message' || later?.kind !== 'message') return false
-  return (
-    earlier.sender === later.sender &&
-    Math.abs(later.time - earlier.time) < GROUP_MS &&
-    dayOf(earlier.time) === dayOf(later.time)
+      {item.kind === 'notice' ? (
+        <p class="notice">{item.text}</p>
+      ) : (
+        <Message item={item} room={room} first={first} last={last} onReply={onReply} />
+      )}
+    </Fragment>
   )
 }
 

@@ -15,8 +15,10 @@ import {
 import { linkParts } from './link-parts.ts'
 import { shownSize } from './media-size.ts'
 import { deliveryWords, spokenText } from './message-text.ts'
+import type { MessageItem, TimelineItem } from './model.ts'
 import { networkWords } from './network-words.ts'
 import { parseRoute, routeHref, type Route } from './route.ts'
+import { GROUP_MS, timelineRows } from './timeline-rows.ts'
 import { titleFor } from './title.ts'
 
 describe('routes', () => {
@@ -185,6 +187,45 @@ describe('addresses in a text', () => {
 
   it('are bounded in number', () => {
     expect(hrefs('https://a.example '.repeat(500))).toHaveLength(50)
+  })
+})
+
+describe('the rows of a timeline', () => {
+  const noon = new Date(2026, 10, 20, 12).getTime()
+  const item = (sender: string, time: number): MessageItem => ({
+    kind: 'message',
+    key: `${sender}${time}`,
+    eventId: '$a',
+    sender,
+    senderName: sender,
+    time,
+    own: false,
+    content: { kind: 'text', text: 'x', style: 'text', edited: false },
+    replyTo: undefined,
+    delivery: { kind: 'received' },
+    readBy: [],
+    canRemove: false,
+  })
+  const shape = (...items: readonly TimelineItem[]): string[] =>
+    timelineRows(items).map(
+      ({ newDay, first, last }) => `${newDay ? 'D' : ''}${first ? '<' : ''}${last ? '>' : ''}`,
+    )
+
+  it('group what one sender says in a row', () => {
+    expect(shape(item('a', noon), item('a', noon + 1), item('a', noon + 2), item('b', noon + 3))).toEqual([
+      'D<',
+      '',
+      '>',
+      '<>',
+    ])
+    expect(shape(item('a', noon), item('a', noon + GROUP_MS))).toEqual(['D<>', '<>'])
+  })
+
+  it('part at a notice and at midnight', () => {
+    const notice: TimelineItem = { kind: 'notice', key: 'n', time: noon, text: 'x' }
+    expect(shape(item('a', noon), notice, item('a', noon + 1))).toEqual(['D<>', '<>', '<>'])
+    const midnight = new Date(2026, 10, 21).getTime()
+    expect(shape(item('a', midnight - 1), item('a', midnight))).toEqual(['D<>', 'D<>'])
   })
 })
 
