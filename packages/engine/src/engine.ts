@@ -157,6 +157,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     },
     async close() {
       stopExpiry?.()
+      staging.close()
       outboxOwner.close()
       await committer.idle()
       await store.close()

@@ -1,6 +1,6 @@
 /** From a checked event to a decision, the next copy of the room, and the change that commits both. */
 import type { Decision, EventId, RoomId, RoomVersion, ServerName, StateMap, UserId } from '@plexus/core'
-import { decide, redact, resolve, serverOf, stateKeyOf } from '@plexus/core'
+import { checkOutlier, decide, redact, resolve, serverOf, stateKeyOf } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import type { Write } from '../ports.ts'
 import type { RoomCopy, StateChange } from './copy.ts'
@@ -22,6 +22,8 @@ import type { EventRecord } from './types.ts'
 
 /** Rounds of "load what is missing, decide again" for one event. DESIGN section 5 */
 export const MAX_DECIDE_ROUNDS = 8
+/** Events that are remembered as the lower ends of what is known of a room. */
+export const MAX_BACKWARD = 100
 /** From this round on whole auth chains are loaded: a resolution would else need a round for each level of them. */
 const CLOSURE_FROM_ROUND = 1
 
@@ -37,23 +39,26 @@ export type Case = {
   readonly view: LoadingView
   /** States after previous events and heads. */
   readonly states: Map<EventId, StateGroup>
+  /** Previous events for which the claim about the state stands. */
+  readonly claimed: Set<EventId>
   /** Publishes a copy once the change that made it is committed. */
   readonly publisherOf: (copy: RoomCopy) => (position: number) => void
   /** Holds a decided event until its change is committed, or the turn ends without it. */
   readonly hold: (record: EventRecord) => void
 }
 
+type CaseInit = Omit<Case, 'view' | 'states' | 'claimed'>
 type Settled = Exclude<Decision, { kind: 'need' }>
 type AcceptedDecision = Extract<Settled, { kind: 'accept' }>
 type RefusedDecision = Extract<Settled, { kind: 'reject' | 'softFail' }>
 type Missing = { readonly kind: 'missing'; readonly events: readonly EventId[] }
 type Grouped = { readonly group: StateGroup; readonly writes: readonly Write[] }
 
-export async function decideEvent(start: Omit<Case, 'view' | 'states'>): Promise<Decided> {
+export async function decideEvent(start: CaseInit): Promise<Decided> {
   const { deps, event } = start
   if (event.own !== true && (await isDecided(deps, event)))
     return { outcome: { kind: 'known', change: undefined } }
-  const current: Case = { ...start, view: deps.events.view(), states: new Map(event.claims) }
+  const current = openCase(start)
   const decision = await decideLoop(current)
   if (decision.kind === 'missing') return { outcome: { ...decision, change: undefined } }
   if (decision.kind === 'drop') {
@@ -63,16 +68,25 @@ export async function decideEvent(start: Omit<Case, 'view' | 'states'>): Promise
   if (decision.kind === 'accept') return acceptEvent(current, decision)
   const why = `${decision.why.rule}: ${decision.why.reason}`
   const change = event.own === true ? undefined : refusedChange(current, decision, why)
-  return { outcome: { kind: decision.kind, why, change } }
+  return { outcome: { kind: decision.kind, why, change, doubtful: isDoubtful(current, decision) } }
+}
+
+function openCase(start: CaseInit): Case {
+  return { ...start, view: start.deps.events.view(), states: new Map(), claimed: new Set() }
 }
 
 /** The rule by which an event would be refused. */
-export async function checkEvent(start: Omit<Case, 'view' | 'states'>): Promise<string | undefined> {
-  const { deps, event } = start
-  const decision = await decideLoop({ ...start, view: deps.events.view(), states: new Map(event.claims) })
+export async function checkEvent(start: CaseInit): Promise<string | undefined> {
+  const decision = await decideLoop(openCase(start))
   if (decision.kind === 'accept') return undefined
   if (decision.kind === 'missing') return 'events that it refers to are not known here'
   return decision.kind === 'drop' ? decision.why.reason : `${decision.why.rule}: ${decision.why.reason}`
+}
+
+/** True where another claim about the state before the event could make it an accepted one. */
+function isDoubtful({ version, roomId, event, view, claimed }: Case, decision: RefusedDecision): boolean {
+  if (decision.kind !== 'reject' || claimed.size === 0) return false
+  return checkOutlier({ version, roomId, event, view }) === undefined
 }
 
 /** True for an event that was decided before: a copy of it must not get a second place in the timeline. */
@@ -106,7 +120,13 @@ async function decideLoop(current: Case): Promise<Settled | Missing> {
     })
     if (decision.kind !== 'need') return decision
     for (const id of await view.load(decision.events, round >= CLOSURE_FROM_ROUND)) absent.add(id)
-    for (const id of await loadStates(current, decision.states)) absent.add(id)
+    for (const id of await loadStates(current, decision.states)) {
+      if (event.claim === undefined) absent.add(id)
+      else {
+        states.set(id, event.claim)
+        current.claimed.add(id)
+      }
+    }
     if (absent.size > 0) return { kind: 'missing', events: [...absent] }
   }
   throw new Error(`the decision about ${event.id} did not settle in ${MAX_DECIDE_ROUNDS} rounds`)
@@ -157,7 +177,11 @@ function refusedChange(current: Case, decision: RefusedDecision, why: string): C
   }
 }
 
-function draftRecord({ deps, roomId, event }: Case, stateGroup: string, before: StateMap): EventRecord {
+function draftRecord(
+  { deps, roomId, event, claimed }: Case,
+  stateGroup: string,
+  before: StateMap,
+): EventRecord {
   const key = stateKeyOf(event.pdu)
   const replaced = key === undefined ? undefined : before.get(key)
   return {
@@ -165,7 +189,7 @@ function draftRecord({ deps, roomId, event }: Case, stateGroup: string, before: 
     roomId,
     pdu: event.pdu,
     verdict: 'accepted',
-    basis: event.claims === undefined || event.claims.size === 0 ? 'full' : 'partial',
+    basis: claimed.size === 0 ? 'full' : 'partial',
     stateGroup,
     ...(replaced === undefined ? {} : { replaced }),
     position: 0,
@@ -203,7 +227,7 @@ async function acceptEvent(current: Case, decision: AcceptedDecision): Promise<D
     current: resolved.group,
     joined: joinedAfter(copy?.joined ?? new Set(), changes, find),
     lowestOrder: copy?.lowestOrder ?? 0,
-    backward: copy?.backward ?? [],
+    backward: backwardAfter(current),
   }
   const change = acceptedChange(current, next, draft, {
     stateWrites: [...after.writes, ...resolved.writes],
@@ -212,6 +236,13 @@ async function acceptEvent(current: Case, decision: AcceptedDecision): Promise<D
     redaction: await prepareRedaction(current, decision),
   })
   return { outcome: { kind: 'accept', change }, next }
+}
+
+/** Previous events that nobody gave are where the history below the event is to be fetched from. */
+function backwardAfter({ deps, copy, claimed }: Case): readonly EventId[] {
+  const backward = copy?.backward ?? []
+  const open = [...claimed].filter((id) => !isHistory(deps.events.peek(id)) && !backward.includes(id))
+  return open.length === 0 ? backward : [...backward, ...open].slice(-MAX_BACKWARD)
 }
 
 /** The state of several heads together. */

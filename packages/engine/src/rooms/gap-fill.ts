@@ -1,13 +1,10 @@
 /** Fetching what lies between the known part of a room and a new event, from members who have it. */
-import type { EventId, JsonValue, RoomId, RoomVersion, ServerName, StateKey } from '@plexus/core'
-import { stateKeyOf } from '@plexus/core'
-import type { Committer } from '../kernel/committer.ts'
-import type { Clock, Federation, Verifier } from '../ports.ts'
+import type { EventId, JsonValue } from '@plexus/core'
+import { claimedState, fetchAuthEvents } from './claims.ts'
 import { hasPlace, isHistory } from './decide-event.ts'
-import type { EventStore } from './event-store.ts'
-import type { OutlierInput } from './outliers.ts'
-import { inRoomOrder, judgeOutliers, outlierWrites } from './outliers.ts'
-import type { StateGroup, StateGroups } from './state-groups.ts'
+import { checkTime, MAX_GAP_MS, type Gap, type GapDeps, type OpenGap } from './gap.ts'
+import { inRoomOrder } from './outliers.ts'
+import type { StateGroup } from './state-groups.ts'
 import type { EventRecord } from './types.ts'
 import type { CheckedEvent } from './verify.ts'
 import { checkEvents } from './verify.ts'
@@ -16,37 +13,14 @@ import { checkEvents } from './verify.ts'
 export const MAX_GAP_EVENTS = 2_000
 /** Events asked for at once. */
 export const GAP_BATCH = 100
-/** Auth events fetched one by one for one gap. */
-export const MAX_FETCHED_AUTH_EVENTS = 200
-/** Events of a state or auth chain that another member may tell. */
-export const MAX_STATE_EVENTS = 100_000
-/** Unknown ends of one gap whose state is asked for. */
-export const MAX_GAP_ENDS = 20
-
-export type GapDeps = {
-  readonly committer: Committer
-  readonly events: EventStore
-  readonly groups: StateGroups
-  readonly federation: Federation
-  readonly verifier: Verifier
-  readonly clock: Clock
-}
-
-export type Gap = {
-  readonly roomId: RoomId
-  readonly version: RoomVersion
-  readonly heads: readonly EventId[]
-  /** Events just before the known history that this node does not hold: the join of this node follows them. */
-  readonly backward: readonly EventId[]
-  readonly event: CheckedEvent
-  readonly server: ServerName
-  readonly signal?: AbortSignal
-}
-
+/** Event ids that one request starts from. */
+export const MAX_GAP_STARTS = 50
+/** Events of one gap before which the state is asked for. */
+export const MAX_GAP_CLAIMS = 20
 export type FilledGap = {
   /** Events to decide before the one that the gap was found at, each after its previous events. */
   readonly events: readonly CheckedEvent[]
-  /** States after events that nobody gave. */
+  /** By event: the state before it, where a previous event of it is known to nobody who was asked. */
   readonly claims: ReadonlyMap<EventId, StateGroup>
 }
 
@@ -54,16 +28,29 @@ export type FilledGap = {
  * What is new lies between the heads and the event and is no ancestor of this node's join; what is, is history, which
  * is left to `backfill`. @throws FederationError or CarrierError when the server does not help.
  */
-export async function fillGap(deps: GapDeps, gap: Gap): Promise<FilledGap> {
+export async function fillGap(deps: GapDeps, given: Gap): Promise<FilledGap> {
+  const gap = { ...given, deadline: deps.clock.now() + MAX_GAP_MS }
+  const found = await findEvents(deps, gap)
+  const events = [...found.values(), gap.event]
+  await fetchAuthEvents(deps, gap, events)
+  const unplaced = new Set((await unplacedParents(deps, gap, found)).map(([id]) => id))
+  const lowest = events.filter(({ pdu }) => pdu.prev_events.some((id) => unplaced.has(id)))
+  const claims = new Map<EventId, StateGroup>()
+  for (const { id } of lowest.slice(0, MAX_GAP_CLAIMS)) claims.set(id, await claimedState(deps, gap, id))
+  return { events: inRoomOrder(found), claims }
+}
+
+async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Map<EventId, CheckedEvent>> {
+  const { federation } = deps
   const found = new Map<EventId, CheckedEvent>()
   const history = new Map<EventId, CheckedEvent>()
-  const { federation } = deps
   await collect(deps, gap, found, async () => {
-    const query = { earliest: gap.heads, latest: [gap.event.id], limit: GAP_BATCH, minDepth: 0 }
-    return (await federation.getMissingEvents(gap.server, gap.roomId, query, options(gap))).events
+    const earliest = gap.heads.slice(0, MAX_GAP_STARTS)
+    const query = { earliest, latest: [gap.event.id], limit: GAP_BATCH, minDepth: 0 }
+    return (await federation.getMissingEvents(gap.server, gap.roomId, query)).events
   })
   const backfill = async (from: readonly EventId[]): Promise<readonly JsonValue[]> =>
-    (await federation.backfill(gap.server, gap.roomId, from, GAP_BATCH, options(gap))).pdus
+    (await federation.backfill(gap.server, gap.roomId, from.slice(0, MAX_GAP_STARTS), GAP_BATCH)).pdus
   let ends = await openEnds(deps, gap, found, history)
   let below = ends.length > 0 || reachesBeginning(found) ? gap.backward : []
   while ((ends.length > 0 || below.length > 0) && found.size + history.size < MAX_GAP_EVENTS) {
@@ -78,12 +65,7 @@ export async function fillGap(deps: GapDeps, gap: Gap): Promise<FilledGap> {
     below = await unknownAncestors(deps, gap, history)
     if (found.size + history.size === before) break
   }
-  await fetchAuthEvents(deps, gap, [...found.values(), gap.event])
-  const claims = new Map<EventId, StateGroup>()
-  for (const [id] of (await unplacedParents(deps, gap, found)).slice(0, MAX_GAP_ENDS)) {
-    claims.set(id, await claimedState(deps, gap, id))
-  }
-  return { events: inRoomOrder(found), claims }
+  return found
 }
 
 /** Then nothing is unknown, but all of it may lie before the join. */
@@ -115,16 +97,13 @@ async function unknownAncestors(
   return outside.filter((_, index) => !isHistory(records[index])).sort()
 }
 
-function options(gap: Gap): { signal?: AbortSignal } {
-  return gap.signal === undefined ? {} : { signal: gap.signal }
-}
-
 async function collect(
   deps: GapDeps,
-  gap: Gap,
+  gap: OpenGap,
   into: Map<EventId, CheckedEvent>,
   fetch: () => Promise<readonly JsonValue[]>,
 ): Promise<void> {
+  checkTime(deps, gap)
   const raw = (await fetch()).slice(0, GAP_BATCH)
   for (const result of await checkEvents(deps.verifier, gap.version, gap.roomId, raw)) {
     if (result.kind === 'ok' && result.event.id !== gap.event.id) into.set(result.event.id, result.event)
@@ -156,68 +135,4 @@ async function unplacedParents(
   const outside = [...parents].filter((id) => !found.has(id)).sort()
   const records = await deps.events.working(outside)
   return outside.flatMap((id, index) => (hasPlace(records[index]) ? [] : [[id, records[index]] as const]))
-}
-
-/** Fetches the auth events that nobody sent, and theirs, and keeps them as outliers. */
-async function fetchAuthEvents(deps: GapDeps, gap: Gap, events: readonly CheckedEvent[]): Promise<void> {
-  const fetched = new Map<EventId, CheckedEvent>()
-  const given = new Set(events.map(({ id }) => id))
-  let wanted = events.flatMap(({ pdu }) => pdu.auth_events)
-  for (let count = 0; wanted.length > 0 && count < MAX_FETCHED_AUTH_EVENTS;) {
-    const ids = [...new Set(wanted)].filter((id) => !fetched.has(id) && !given.has(id))
-    const known = await deps.events.working(ids)
-    const missing = ids.filter((_, index) => known[index] === undefined)
-    wanted = []
-    for (const id of missing.slice(0, MAX_FETCHED_AUTH_EVENTS - count)) {
-      count += 1
-      const event = await fetchEvent(deps, gap, id)
-      if (event === undefined) continue
-      fetched.set(id, event)
-      wanted.push(...event.pdu.auth_events)
-    }
-  }
-  await keepOutliers(deps, gap, [...fetched.values()])
-}
-
-async function fetchEvent(deps: GapDeps, gap: Gap, id: EventId): Promise<CheckedEvent | undefined> {
-  const { pdus } = await deps.federation.event(gap.server, id, options(gap))
-  const [result] = await checkEvents(deps.verifier, gap.version, gap.roomId, pdus.slice(0, 1))
-  return result?.kind === 'ok' && result.event.id === id ? result.event : undefined
-}
-
-async function keepOutliers(deps: GapDeps, gap: Gap, checked: readonly CheckedEvent[]): Promise<void> {
-  const input: OutlierInput = {
-    version: gap.version,
-    roomId: gap.roomId,
-    receivedAt: deps.clock.now(),
-    basis: 'partial',
-  }
-  const { records } = await judgeOutliers(deps.events, input, checked)
-  if (records.length === 0) return
-  await deps.committer.submit({ writes: (position) => outlierWrites(records, position) })
-}
-
-/**
- * The state after an event as `gap.server` tells it: a claim, each event of which is checked and judged.
- * spec: server-server-api.md "Retrieving a room's state", DESIGN section 4
- */
-async function claimedState(deps: GapDeps, gap: Gap, id: EventId): Promise<StateGroup> {
-  const { pdus, authChain } = await deps.federation.state(gap.server, gap.roomId, id, options(gap))
-  const raw = [...authChain, ...pdus].slice(0, MAX_STATE_EVENTS)
-  const results = await checkEvents(deps.verifier, gap.version, gap.roomId, raw)
-  const checked = results.flatMap((result) => (result.kind === 'ok' ? [result.event] : []))
-  const at = await fetchEvent(deps, gap, id)
-  await keepOutliers(deps, gap, at === undefined ? checked : [...checked, at])
-  const stateIds = new Set(
-    results.slice(authChain.length).flatMap((result) => (result.kind === 'ok' ? [result.event.id] : [])),
-  )
-  const state = new Map<StateKey, EventId>()
-  const kept = await deps.events.working(at === undefined ? [...stateIds] : [...stateIds, at.id])
-  for (const record of kept) {
-    const key = record === undefined || record.verdict === 'rejected' ? undefined : stateKeyOf(record.pdu)
-    if (record !== undefined && key !== undefined) state.set(key, record.id)
-  }
-  const { group, writes } = deps.groups.create(`claimed after ${id} by ${gap.server}`, state, undefined)
-  await deps.committer.submit({ writes: () => writes })
-  return group
 }

@@ -52,7 +52,7 @@ async function keepHistory(
     receivedAt: deps.clock.now(),
     basis: 'partial' as const,
   }
-  const { records } = await judgeOutliers(deps.events, input, [...fresh.values()])
+  const records = await judgeOutliers(deps.events, input, [...fresh.values()])
   const judged = new Map(records.map((record) => [record.id, record]))
   // An event that was known as state already is judged already.
   for (const record of await deps.events.working([...fresh.keys()])) {
@@ -134,7 +134,7 @@ async function fetchMissingAuth(
     receivedAt: deps.clock.now(),
     basis: 'partial' as const,
   }
-  const { records } = await judgeOutliers(deps.events, input, checked)
+  const records = await judgeOutliers(deps.events, input, checked)
   await deps.committer.submit({
     writes: (position) => records.map((record) => events.put([record.id], { ...record, position })),
   })

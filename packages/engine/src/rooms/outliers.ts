@@ -17,35 +17,28 @@ export type OutlierInput = {
   readonly basis: 'full' | 'partial'
 }
 
-export type Outliers = {
-  /** Those that could be judged, accepted and rejected, not yet kept. */
-  readonly records: readonly EventRecord[]
-  /** Auth events that some of the others name and nobody gave. */
-  readonly missing: readonly EventId[]
-}
-
-/** Judges events in the order of their auth events, which may be among them. Events that are known are left out. */
+/**
+ * Judges events in the order of their auth events, which may be among them: those that could be judged, accepted and
+ * rejected, not yet kept. Left out are events that are known, and those with an auth event that nobody gave.
+ */
 export async function judgeOutliers(
   store: EventStore,
   input: OutlierInput,
   checked: readonly CheckedEvent[],
-): Promise<Outliers> {
+): Promise<readonly EventRecord[]> {
   const byId = new Map(checked.map((event) => [event.id, event]))
   const needs = ({ pdu }: CheckedEvent): readonly EventId[] => neededBy(input.version, pdu)
   const outside = new Set(checked.flatMap(needs).filter((id) => !byId.has(id)))
   const known = new Map<EventId, KnownEvent>()
+  const records: EventRecord[] = []
   for (const record of await store.working([...byId.keys(), ...outside])) {
     if (record === undefined || record.roomId !== input.roomId) continue
     byId.delete(record.id)
     known.set(record.id, toKnown(record))
   }
   const view: EventView = { get: (id) => known.get(id) }
-  const missing = new Set<EventId>()
-  const records: EventRecord[] = []
   for (const event of topological(byId, needs)) {
-    const absent = needs(event).filter((id) => !known.has(id))
-    for (const id of absent) if (!byId.has(id)) missing.add(id)
-    if (absent.length > 0) continue
+    if (needs(event).some((id) => !known.has(id))) continue
     const why = checkOutlier({ version: input.version, roomId: input.roomId, event, view })
     const record: EventRecord = {
       id: event.id,
@@ -61,7 +54,7 @@ export async function judgeOutliers(
     known.set(event.id, toKnown(record))
     records.push(record)
   }
-  return { records, missing: [...missing] }
+  return records
 }
 
 function toKnown(record: EventRecord): KnownEvent {
@@ -110,7 +103,14 @@ function topological(
   return ordered
 }
 
-/** The writes that keep outliers; they are readable once the change that holds the writes is published. */
-export function outlierWrites(records: readonly EventRecord[], position: number): Write[] {
-  return records.map((record) => events.put([record.id], { ...record, position }))
+/**
+ * The writes that keep outliers; they are readable once the change that holds the writes is published. An event that
+ * was decided since it was judged has a better record already.
+ */
+export function outlierWrites(store: EventStore, records: readonly EventRecord[], position: number): Write[] {
+  return records.flatMap((record) => {
+    const newest = store.peek(record.id)
+    const isPlaced = newest?.stateGroup !== undefined || newest?.order !== undefined
+    return isPlaced ? [] : [events.put([record.id], { ...record, position })]
+  })
 }

@@ -30,6 +30,8 @@ export type StagedRecord = {
   readonly pdu: JsonObject
   readonly contentHashOk: boolean
   readonly origin: ServerName
+  /** When it was staged, milliseconds since the epoch. */
+  readonly at?: number
 }
 
 /** How far a destination has got in the own events of a room. */

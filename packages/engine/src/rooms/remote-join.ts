@@ -256,7 +256,7 @@ function joinChange(
     writes: (position) => {
       final = { ...join, position, order: position }
       return [
-        ...outlierWrites(outliers, position),
+        ...outlierWrites(deps.events, outliers, position),
         ...groupWrites,
         events.put([join.id], final),
         timelines.put([roomId, position], join.id),
@@ -305,7 +305,7 @@ async function judgeAnswer(
     checked.set(result.event.id, result.event)
     if (index >= answer.authChain.length) stateIds.add(result.event.id)
   })
-  const { records } = await judgeOutliers(
+  const records = await judgeOutliers(
     deps.events,
     { version, roomId, receivedAt: deps.clock.now(), basis: 'partial' },
     [...checked.values(), answer.join],

@@ -76,8 +76,8 @@ export type EventInput = CheckedEvent & {
   readonly isNew?: boolean
   /** Deletes of the same commit, such as the event's place in staging. */
   readonly writes?: readonly Write[]
-  /** States after previous events that this node does not hold, as another member told. */
-  readonly claims?: ReadonlyMap<EventId, StateGroup>
+  /** The state before the event, as another member told; stands for previous events that this node does not hold. */
+  readonly claim?: StateGroup
 }
 
 export type Outcome =
@@ -85,6 +85,8 @@ export type Outcome =
       readonly kind: 'accept' | 'softFail' | 'reject'
       readonly why?: string
       readonly change: Change | undefined
+      /** A rejection that another claim about the state before the event could turn. */
+      readonly doubtful?: boolean
     }
   | { readonly kind: 'drop'; readonly why: string; readonly change: undefined }
   /** It was decided before. */

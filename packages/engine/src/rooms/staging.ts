@@ -4,40 +4,38 @@
  * Invariants:
  * 1. An event is acknowledged only after its place in staging is committed, and leaves staging in the commit that
  *    decides it.
- * 2. An event whose ancestors are missing waits until they are fetched; it is tried again with growing pauses and
- *    whenever a peer appears, for as long as it takes.
- * 3. What one server can put into staging is bounded, so it cannot keep another's events out.
+ * 2. What one server can put into staging is bounded, so it cannot keep another's events out. What is over the bound is
+ *    refused; only what waited in vain for long makes room for it.
  */
 import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
 import { isServerAllowed, parseRoomId, stateKey } from '@plexus/core'
-import type { StateGroup } from './state-groups.ts'
-import type { Log, Store } from '../ports.ts'
+import { createLru } from '../kernel/lru.ts'
+import type { Store } from '../ports.ts'
 import { hasPlace, isHistory } from './decide-event.ts'
-import type { GapDeps } from './gap-fill.ts'
-import { fillGap } from './gap-fill.ts'
+import type { StagedEntry } from './decide-staged.ts'
+import { FIRST_RETRY_MS, LAST_RETRY_MS } from './gap-turns.ts'
 import { events as eventTable, staged } from './records.ts'
 import type { StagedRecord } from './records.ts'
-import type { RoomRegistry } from './registry.ts'
-import type { EventInput, Room } from './room.ts'
-import type { RoomSnapshot } from './types.ts'
+import type { Room } from './room.ts'
+import { createStagedRoom, type StagedRoom, type StagedRoomDeps } from './staged-room.ts'
+import type { EventRecord, RoomSnapshot } from './types.ts'
 import { RoomError } from './types.ts'
 import type { CheckedEvent } from './verify.ts'
 import { checkEvents } from './verify.ts'
 
 /** Events of one server that may wait in one room. */
 export const MAX_STAGED_PER_SERVER = 1_000
-/** Events that may wait in one room. */
+/** Events that may wait in one room, but for a few of each server. */
 export const MAX_STAGED_PER_ROOM = 10_000
-/** Members asked for the missing part, one after the other, before a pause. */
-export const MAX_GAP_SERVERS = 3
-export const FIRST_RETRY_MS = 1_000
-export const LAST_RETRY_MS = 900_000
+/** Events of one server that may wait in one room however full that is. */
+export const MIN_STAGED_PER_SERVER = 50
+/** An event that waited for this long gives way to newer ones of its server: those lead to it again. */
+export const STALE_STAGED_MS = 86_400_000
+/** Events whose rejection waits for a second member's word. */
+const MAX_DOUBTS = 1_000
 
-export type StagingDeps = GapDeps & {
+export type StagingDeps = Omit<StagedRoomDeps, 'doubts'> & {
   readonly store: Store
-  readonly registry: RoomRegistry
-  readonly ownName: ServerName
-  readonly log: Log
   /** Resolves once a join of the room that is under way has ended. */
   readonly joining: (roomId: RoomId) => Promise<void>
 }
@@ -52,80 +50,53 @@ export interface Staging {
   kick(): void
   /** Resolves when nothing is being processed (what waits for a peer may remain). */
   idle(): Promise<void>
-}
-
-type Entry = { readonly seq: number; readonly origin: ServerName; readonly event: CheckedEvent }
-
-type RoomStaging = {
-  readonly entries: Map<number, Entry>
-  readonly ids: Set<EventId>
-  readonly perServer: Map<ServerName, number>
-  running: Promise<void> | undefined
-  again: boolean
-  pauseMs: number
-  cancelRetry: (() => void) | undefined
+  close(): void
 }
 
 export function createStaging(deps: StagingDeps): Staging {
-  const waiting = new Map<RoomId, RoomStaging>()
+  const roomDeps = { ...deps, doubts: createLru<EventId, ReadonlySet<ServerName>>(MAX_DOUBTS) }
+  const waiting = new Map<RoomId, StagedRoom>()
+  let cancelRestart: (() => void) | undefined
+  let restartMs = FIRST_RETRY_MS
+  let closed = false
 
-  const stagingOf = (roomId: RoomId): RoomStaging => {
-    let staging = waiting.get(roomId)
-    if (staging === undefined) {
-      staging = {
-        entries: new Map(),
-        ids: new Set(),
-        perServer: new Map(),
-        running: undefined,
-        again: false,
-        pauseMs: FIRST_RETRY_MS,
-        cancelRetry: undefined,
-      }
-      waiting.set(roomId, staging)
-    }
-    return staging
+  const stagedRoom = (roomId: RoomId): StagedRoom => {
+    const known = waiting.get(roomId)
+    if (known !== undefined) return known
+    const room = createStagedRoom(roomDeps, roomId, () => waiting.delete(roomId))
+    waiting.set(roomId, room)
+    return room
   }
 
-  const start = (roomId: RoomId): void => {
-    const staging = stagingOf(roomId)
-    staging.cancelRetry?.()
-    staging.cancelRetry = undefined
-    if (staging.running !== undefined) {
-      staging.again = true
-      return
-    }
-    staging.running = drain(deps, roomId, staging)
-      .catch((error: unknown) =>
-        deps.log.log('error', 'processing staged events failed', { roomId, error: String(error) }),
-      )
-      .finally(() => {
-        staging.running = undefined
-        if (staging.entries.size === 0) waiting.delete(roomId)
-        else if (staging.again) start(roomId)
-        else staging.cancelRetry = deps.clock.after(staging.pauseMs, () => start(roomId))
-        staging.again = false
-        staging.pauseMs = Math.min(staging.pauseMs * 2, LAST_RETRY_MS)
-      })
+  const closeRooms = (): void => {
+    for (const room of waiting.values()) room.close()
+    waiting.clear()
   }
 
   // What was decided on top of a failed commit is decided again from staging.
-  deps.committer.onFailure(() => {
-    for (const staging of waiting.values()) staging.cancelRetry?.()
-    waiting.clear()
-    deps.clock.after(FIRST_RETRY_MS, () => {
+  deps.committer.onFailure(({ code }) => {
+    closeRooms()
+    if (closed || cancelRestart !== undefined || code === 'fenced' || code === 'closed') return
+    cancelRestart = deps.clock.after(restartMs, () => {
+      cancelRestart = undefined
       resume().catch((error: unknown) =>
         deps.log.log('error', 'staging cannot be read', { error: String(error) }),
       )
     })
+    restartMs = Math.min(restartMs * 2, LAST_RETRY_MS)
+  })
+  deps.committer.onCommit(() => {
+    restartMs = FIRST_RETRY_MS
   })
 
   const resume = async (): Promise<void> => {
+    const found = new Map<RoomId, StagedEntry[]>()
     for (const [[roomId, seq], record] of await staged.list(deps.store, [])) {
-      const staging = stagingOf(roomId)
-      if (!staging.ids.has(record.id))
-        addEntry(staging, { seq, origin: record.origin, event: toChecked(record) })
+      const isHere = waiting.get(roomId)?.get(record.id) !== undefined
+      if (!isHere) found.set(roomId, [...(found.get(roomId) ?? []), toEntry(seq, record)])
     }
-    for (const roomId of waiting.keys()) start(roomId)
+    if (closed) return
+    for (const [roomId, entries] of found) stagedRoom(roomId).add(entries)
   }
 
   return {
@@ -135,27 +106,23 @@ export function createStaging(deps: StagingDeps): Staging {
       for (const [roomId, raw] of byRoom(pdus)) {
         await deps.joining(roomId)
         const room = await deps.registry.get(roomId)
-        const accepted = await admit(deps, origin, room, roomId, raw, verdicts)
-        const staging = stagingOf(roomId)
-        await stage(deps, origin, roomId, staging, accepted)
-        if (staging.entries.size > 0) start(roomId)
-        else if (staging.running === undefined) waiting.delete(roomId)
+        if (room?.snapshot === undefined) continue
+        const admitted = await admit(deps, origin, room, room.snapshot, raw, verdicts)
+        await stage({ ...deps, stagedRoom }, origin, room, admitted)
       }
       return verdicts
     },
     kick() {
-      for (const [roomId, staging] of waiting) {
-        staging.pauseMs = FIRST_RETRY_MS
-        start(roomId)
-      }
+      for (const room of waiting.values()) room.kick()
     },
     async idle() {
-      for (;;) {
-        const running = [...waiting.values()].flatMap((staging) => staging.running ?? [])
-        if (running.length === 0) break
-        await Promise.all(running)
-      }
+      await Promise.all([...waiting.values()].map((room) => room.idle()))
       await deps.committer.idle()
+    },
+    close() {
+      closed = true
+      cancelRestart?.()
+      closeRooms()
     },
   }
 }
@@ -177,25 +144,26 @@ function byRoom(pdus: readonly JsonObject[]): Map<RoomId, JsonObject[]> {
 async function admit(
   deps: StagingDeps,
   origin: ServerName,
-  room: Room | undefined,
-  roomId: RoomId,
+  room: Room,
+  snapshot: RoomSnapshot,
   raw: readonly JsonObject[],
   verdicts: Record<string, { error?: string }>,
 ): Promise<readonly CheckedEvent[]> {
-  const snapshot = room?.snapshot
-  if (room === undefined || snapshot === undefined) return []
-  const results = await checkEvents(deps.verifier, room.version, roomId, raw)
+  const { roomId, version } = room
+  const results = await checkEvents(deps.verifier, version, roomId, raw)
   const refusal = await refuses(deps, origin, snapshot)
-  const accepted: CheckedEvent[] = []
+  const accepted = new Map<EventId, CheckedEvent>()
   for (const result of results) {
     if (result.kind === 'drop') {
       deps.log.log('warn', 'a PDU was dropped', { roomId, origin, why: result.why })
       continue
     }
-    verdicts[result.event.id] = refusal === undefined ? {} : { error: refusal }
-    if (refusal === undefined) accepted.push(result.event)
+    const { event } = result
+    verdicts[event.id] = refusal === undefined ? {} : { error: refusal }
+    const isBetter = accepted.get(event.id)?.contentHashOk !== true
+    if (refusal === undefined && isBetter) accepted.set(event.id, event)
   }
-  return accepted
+  return [...accepted.values()]
 }
 
 /** Why nothing of this server is taken for the room, if so. */
@@ -210,183 +178,118 @@ async function refuses(
   return isServerAllowed(acl, origin) ? undefined : 'the server ACL of the room denies the sending server'
 }
 
+type StageDeps = StagingDeps & { readonly stagedRoom: (roomId: RoomId) => StagedRoom }
+
 async function stage(
-  deps: StagingDeps,
+  deps: StageDeps,
   origin: ServerName,
-  roomId: RoomId,
-  staging: RoomStaging,
+  room: Room,
   events: readonly CheckedEvent[],
 ): Promise<void> {
+  const { roomId } = room
   const known = await deps.events.working(events.map(({ id }) => id))
-  const replaced = events.filter((event, index) => known[index]?.hashMismatch === true && event.contentHashOk)
-  await replaceMismatched(deps, replaced)
-  const isKnown = (index: number): boolean => hasPlace(known[index]) || isHistory(known[index])
-  const fresh = events.filter((event, index) => !isKnown(index) && !staging.ids.has(event.id))
-  if (fresh.length === 0) return
-  const full = staging.entries.size + fresh.length > MAX_STAGED_PER_ROOM
-  if (full || (staging.perServer.get(origin) ?? 0) + fresh.length > MAX_STAGED_PER_SERVER) {
-    throw new RoomError('M_LIMIT_EXCEEDED', 'too many events of this room wait to be processed')
-  }
-  for (const { id } of fresh) staging.ids.add(id)
+  await replaceMismatched(
+    deps,
+    room,
+    events.filter((_, index) => known[index]?.hashMismatch === true),
+  )
+  const waiting = deps.stagedRoom(roomId)
+  const fresh: { event: CheckedEvent; isNew: boolean }[] = []
+  const better: [StagedEntry, CheckedEvent][] = []
+  events.forEach((event, index) => {
+    const held = waiting.get(event.id)
+    if (held !== undefined && !held.event.contentHashOk && event.contentHashOk) better.push([held, event])
+    if (held !== undefined || waiting.arriving.has(event.id)) return
+    if (!hasPlace(known[index]) && !isHistory(known[index]))
+      fresh.push({ event, isNew: known[index] === undefined })
+  })
+  for (const { event } of fresh) waiting.arriving.add(event.id)
   try {
+    const leaving = makeSpace(deps, waiting, origin, fresh.length)
+    const at = deps.clock.now()
+    const recordOf = ({ id, pdu, contentHashOk }: CheckedEvent): StagedRecord => {
+      return { id, pdu, contentHashOk, origin, at }
+    }
+    if (fresh.length === 0 && better.length === 0) return
     const first = await deps.committer.submit({
-      positions: fresh.length,
-      writes: (position) =>
-        fresh.map((event, index) => staged.put([roomId, position + index], toStaged(event, origin))),
+      positions: Math.max(fresh.length, 1),
+      writes: (position) => [
+        ...leaving.map(({ seq }) => staged.delete([roomId, seq])),
+        ...better.flatMap(([held, event]) => {
+          return waiting.get(event.id) === held ? [staged.put([roomId, held.seq], recordOf(event))] : []
+        }),
+        ...fresh.map(({ event }, index) => staged.put([roomId, position + index], recordOf(event))),
+      ],
     })
-    fresh.forEach((event, index) => addEntry(staging, { seq: first + index, origin, event }))
-  } catch (error) {
-    for (const { id } of fresh) staging.ids.delete(id)
-    throw error
+    for (const entry of leaving) waiting.remove(entry)
+    for (const [held, event] of better) held.event = event
+    // A failed commit in between may have put another in the place of the room that the events were held in.
+    deps.stagedRoom(roomId).add(
+      fresh.map(({ event, isNew }, index) => ({
+        ...toEntry(first + index, recordOf(event)),
+        isNew,
+      })),
+    )
+    await replaceMismatched(
+      deps,
+      room,
+      better.flatMap(([, event]) => (waiting.get(event.id) === undefined ? [event] : [])),
+    )
+  } finally {
+    for (const { event } of fresh) waiting.arriving.delete(event.id)
+    waiting.settle()
   }
 }
 
-/** A copy whose content matches its hash takes the place of the redacted one that did not. */
-async function replaceMismatched(deps: StagingDeps, events: readonly CheckedEvent[]): Promise<void> {
-  for (const { id, pdu } of events) {
-    const record = await deps.events.get(id)
-    if (record?.hashMismatch !== true || record.redactedBy !== undefined) continue
-    const { hashMismatch: _, ...rest } = record
-    const whole = { ...rest, pdu }
-    await deps.committer.submit({
-      writes: () => [eventTable.put([id], whole)],
-      publish: () => deps.events.adopt(whole),
-    })
-  }
+/** The entries that give way to `count` new ones. @throws RoomError when there is no room for these. */
+function makeSpace(
+  deps: StageDeps,
+  waiting: StagedRoom,
+  origin: ServerName,
+  count: number,
+): readonly StagedEntry[] {
+  const own = waiting.ofServer(origin)
+  const limit = waiting.size > MAX_STAGED_PER_ROOM ? MIN_STAGED_PER_SERVER : MAX_STAGED_PER_SERVER
+  const over = own.length + count - limit
+  if (over <= 0 || count === 0) return []
+  const stale = own.filter(({ at, missing }) => missing.size > 0 && at < deps.clock.now() - STALE_STAGED_MS)
+  if (stale.length < over)
+    throw new RoomError('M_LIMIT_EXCEEDED', 'too many events of this room wait to be processed')
+  return stale.slice(0, over)
 }
 
-function addEntry(staging: RoomStaging, entry: Entry): void {
-  staging.entries.set(entry.seq, entry)
-  staging.ids.add(entry.event.id)
-  staging.perServer.set(entry.origin, (staging.perServer.get(entry.origin) ?? 0) + 1)
-}
-
-function removeEntry(staging: RoomStaging, entry: Entry): void {
-  staging.entries.delete(entry.seq)
-  staging.ids.delete(entry.event.id)
-  const left = (staging.perServer.get(entry.origin) ?? 1) - 1
-  if (left === 0) staging.perServer.delete(entry.origin)
-  else staging.perServer.set(entry.origin, left)
-}
-
-function toStaged({ id, pdu, contentHashOk }: CheckedEvent, origin: ServerName): StagedRecord {
-  return { id, pdu, contentHashOk, origin }
-}
-
-function toChecked({ id, pdu, contentHashOk }: StagedRecord): CheckedEvent {
-  return { id, pdu: pdu as CheckedEvent['pdu'], contentHashOk }
-}
-
-/** Decides all that can be decided, fetching what is missing; leaves what nobody can help with. */
-async function drain(deps: StagingDeps, roomId: RoomId, staging: RoomStaging): Promise<void> {
-  const room = await deps.registry.get(roomId)
-  if (room === undefined) return
-  const stuck = new Set<number>()
-  for (;;) {
-    const blocked = await decideReady(deps, room, staging, stuck)
-    if (blocked === undefined) break
-    if (!(await unblock(deps, room, blocked))) stuck.add(blocked.seq)
-    else staging.pauseMs = FIRST_RETRY_MS
-  }
-}
-
-/** Decides entries in order until no more can be; answers with the first that misses something. */
-async function decideReady(
+/** Copies whose content matches its hash take the place of the redacted ones that did not. */
+async function replaceMismatched(
   deps: StagingDeps,
   room: Room,
-  staging: RoomStaging,
-  stuck: ReadonlySet<number>,
-): Promise<Entry | undefined> {
-  for (;;) {
-    let blocked: Entry | undefined
-    let progress = false
-    const entries = [...staging.entries.values()]
-    // One read for all: decisions themselves then find what they need in memory.
-    const known = await deps.events.working(entries.map(({ event }) => event.id))
-    for (const [index, entry] of entries.entries()) {
-      const isNew = known[index] === undefined
-      if (!(await decideEntry(deps, room, entry, { isNew }))) {
-        removeEntry(staging, entry)
-        progress = true
-      } else if (!stuck.has(entry.seq)) blocked ??= entry
-    }
-    if (!progress || (blocked === undefined && staging.entries.size === 0)) return blocked
-  }
-}
-
-/** True when something that the event needs is missing. */
-async function decideEntry(
-  deps: StagingDeps,
-  room: Room,
-  { event, seq, origin }: Entry,
-  more: Pick<EventInput, 'isNew' | 'claims'>,
-): Promise<boolean> {
-  const unstage = staged.delete([room.roomId, seq])
-  return room.run(async (turn) => {
-    const outcome = await turn.decide({ ...event, ...more, writes: [unstage] })
-    if (outcome.kind === 'missing') return true
-    if (outcome.kind !== 'accept' && outcome.kind !== 'known') {
-      const { kind, why } = outcome
-      deps.log.log('warn', `an event was not accepted: ${kind}`, { eventId: event.id, origin, why })
-    }
-    submitLater(deps, turn.submit(outcome.change ?? { writes: () => [unstage] }))
-    return false
-  })
-}
-
-/** A failed commit is told to the committer's failure listeners, which start over from staging. */
-function submitLater(deps: StagingDeps, commit: Promise<number>): void {
-  commit.catch((error: unknown) =>
-    deps.log.log('error', 'a decided event was not committed', { error: String(error) }),
-  )
-}
-
-/** Fetches and decides what lies before an entry. True when the entry can be tried again. */
-async function unblock(deps: StagingDeps, room: Room, entry: Entry): Promise<boolean> {
-  const servers = [entry.origin, ...(room.snapshot?.joinedServers ?? [])].filter(
-    (server) => server !== deps.ownName,
-  )
-  for (const server of [...new Set(servers)].slice(0, MAX_GAP_SERVERS)) {
-    try {
-      const heads = room.snapshot?.heads ?? []
-      const backward = await room.run((turn) => Promise.resolve(turn.copy?.backward ?? []))
-      const filled = await fillGap(deps, {
-        roomId: room.roomId,
-        version: room.version,
-        heads,
-        backward,
-        event: entry.event,
-        server,
-      })
-      for (const event of filled.events) await decideFetched(deps, room, event, filled.claims)
-      if (!(await decideEntry(deps, room, entry, { claims: claimsFor(entry.event, filled.claims) })))
-        return true
-    } catch (error) {
-      deps.log.log('info', 'a member did not fill a gap', {
-        roomId: room.roomId,
-        server,
-        error: String(error),
-      })
-    }
-  }
-  return false
-}
-
-async function decideFetched(
-  deps: StagingDeps,
-  room: Room,
-  event: CheckedEvent,
-  claims: ReadonlyMap<EventId, StateGroup>,
+  copies: readonly CheckedEvent[],
 ): Promise<void> {
-  await room.run(async (turn) => {
-    const { change } = await turn.decide({ ...event, claims: claimsFor(event, claims) })
-    if (change !== undefined) submitLater(deps, turn.submit(change))
+  const whole = copies.filter(({ contentHashOk }) => contentHashOk)
+  if (whole.length === 0) return
+  const { done } = await room.run(async (turn) => {
+    await deps.events.working(whole.map(({ id }) => id))
+    let replaced: EventRecord[] = []
+    const change = {
+      writes: () => {
+        replaced = whole.flatMap(({ id, pdu }) => {
+          const record = deps.events.peek(id)
+          if (record?.hashMismatch !== true || record.redactedBy !== undefined) return []
+          const { hashMismatch: _, ...rest } = record
+          return [{ ...rest, pdu }]
+        })
+        for (const record of replaced) deps.events.stage(record)
+        return replaced.map((record) => eventTable.put([record.id], record))
+      },
+      publish: () => {
+        for (const record of replaced) deps.events.adopt(record)
+      },
+    }
+    return { done: turn.submit(change) }
   })
+  await done
 }
 
-function claimsFor(
-  event: CheckedEvent,
-  claims: ReadonlyMap<EventId, StateGroup>,
-): ReadonlyMap<EventId, StateGroup> {
-  return new Map([...claims].filter(([id]) => event.pdu.prev_events.includes(id)))
+function toEntry(seq: number, { id, pdu, contentHashOk, origin, at = 0 }: StagedRecord): StagedEntry {
+  const event = { id, pdu: pdu as CheckedEvent['pdu'], contentHashOk }
+  return { seq, origin, at, event, isNew: false, missing: new Set(), tries: 0 }
 }

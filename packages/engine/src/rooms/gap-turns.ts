@@ -1,0 +1,110 @@
+/**
+ * Whose gap is filled next. The servers whose events wait take turns; one whose gaps cannot be filled is left alone for
+ * growing pauses, so that it costs the others nothing and nobody many requests.
+ */
+import type { ServerName } from '@plexus/core'
+
+export const FIRST_RETRY_MS = 1_000
+export const LAST_RETRY_MS = 900_000
+/** Gaps of one server that are tried before it is left alone. */
+export const MAX_GAPS_IN_TURN = 5
+/** Who has just sent something is here: its pause ends within this. */
+export const MAX_PAUSE_AFTER_ARRIVAL_MS = 10_000
+
+type Turn<Entry> = {
+  /** The one tried longest ago first. */
+  readonly entries: Set<Entry>
+  readonly tried: Set<Entry>
+  pauseMs: number
+  until: number
+}
+
+export interface GapTurns<Entry> {
+  add(entry: Entry): void
+  remove(entry: Entry): void
+  /** The next to try, if one is due. */
+  next(now: number): Entry | undefined
+  failed(entry: Entry, now: number): void
+  filled(entry: Entry): void
+  arrived(origin: ServerName, now: number): void
+  /** Forgets all pauses. */
+  reset(): void
+  /** When the next is due, `undefined` when none waits. */
+  due(): number | undefined
+}
+
+/** `isGap`: false for an entry that waits for others that are here already. */
+export function createGapTurns<Entry extends { readonly origin: ServerName }>(
+  isGap: (entry: Entry) => boolean,
+): GapTurns<Entry> {
+  /** The server that had its turn longest ago first. */
+  const turns = new Map<ServerName, Turn<Entry>>()
+
+  const untried = ({ entries, tried }: Turn<Entry>): Entry | undefined => {
+    for (const entry of entries) if (!tried.has(entry) && isGap(entry)) return entry
+    return undefined
+  }
+
+  return {
+    add(entry) {
+      const turn = turns.get(entry.origin) ?? {
+        entries: new Set(),
+        tried: new Set(),
+        pauseMs: FIRST_RETRY_MS,
+        until: 0,
+      }
+      turn.entries.add(entry)
+      turns.set(entry.origin, turn)
+    },
+    remove(entry) {
+      const turn = turns.get(entry.origin)
+      turn?.entries.delete(entry)
+      turn?.tried.delete(entry)
+      if (turn?.entries.size === 0) turns.delete(entry.origin)
+    },
+    next(now) {
+      for (const [origin, turn] of turns) {
+        const entry = turn.until > now ? undefined : untried(turn)
+        if (entry === undefined) continue
+        turns.delete(origin)
+        turns.set(origin, turn)
+        return entry
+      }
+      return undefined
+    },
+    failed(entry, now) {
+      const turn = turns.get(entry.origin)
+      if (turn?.entries.delete(entry) !== true) return
+      turn.entries.add(entry)
+      turn.tried.add(entry)
+      if (turn.tried.size < MAX_GAPS_IN_TURN && untried(turn) !== undefined) return
+      turn.tried.clear()
+      turn.until = now + turn.pauseMs
+      turn.pauseMs = Math.min(turn.pauseMs * 2, LAST_RETRY_MS)
+    },
+    filled(entry) {
+      const turn = turns.get(entry.origin)
+      if (turn === undefined) return
+      turn.pauseMs = FIRST_RETRY_MS
+      turn.tried.clear()
+    },
+    arrived(origin, now) {
+      const turn = turns.get(origin)
+      if (turn !== undefined) turn.until = Math.min(turn.until, now + MAX_PAUSE_AFTER_ARRIVAL_MS)
+    },
+    reset() {
+      for (const turn of turns.values()) {
+        turn.tried.clear()
+        turn.pauseMs = FIRST_RETRY_MS
+        turn.until = 0
+      }
+    },
+    due() {
+      let due: number | undefined
+      for (const turn of turns.values()) {
+        if ((due === undefined || turn.until < due) && untried(turn) !== undefined) due = turn.until
+      }
+      return due
+    },
+  }
+}

@@ -1,0 +1,37 @@
+/** A gap between the known part of a room and a new event, and the server that is asked to fill it. */
+import type { EventId, RoomId, RoomVersion, ServerName } from '@plexus/core'
+import type { Committer } from '../kernel/committer.ts'
+import type { Clock, Federation, Verifier } from '../ports.ts'
+import type { EventStore } from './event-store.ts'
+import type { StateGroups } from './state-groups.ts'
+import type { CheckedEvent } from './verify.ts'
+
+/** How long one server may take over one gap. */
+export const MAX_GAP_MS = 120_000
+
+export type GapDeps = {
+  readonly committer: Committer
+  readonly events: EventStore
+  readonly groups: StateGroups
+  readonly federation: Federation
+  readonly verifier: Verifier
+  readonly clock: Clock
+}
+
+export type Gap = {
+  readonly roomId: RoomId
+  readonly version: RoomVersion
+  readonly heads: readonly EventId[]
+  /** Events just before the known history that this node does not hold: the join of this node follows them. */
+  readonly backward: readonly EventId[]
+  readonly event: CheckedEvent
+  readonly server: ServerName
+}
+
+/** A gap that is being filled, and until when. */
+export type OpenGap = Gap & { readonly deadline: number }
+
+/** Before each request. @throws Error when the time is over. */
+export function checkTime({ clock }: Pick<GapDeps, 'clock'>, { deadline, server }: OpenGap): void {
+  if (clock.now() > deadline) throw new Error(`${server} takes too long to fill a gap`)
+}
