@@ -45,7 +45,8 @@ export default defineConfig({
           name: 'e2e',
           include: ['test/e2e/**/*.e2e.test.ts'],
           maxWorkers: 1,
-          testTimeout: 120_000,
+          // A limit against hanging: the longest kill a browser twenty times.
+          testTimeout: 240_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 2 },
         },

@@ -47,14 +47,14 @@ const vitest = (name: string, budget: number, browser: boolean): Group => ({
 
 /** The budgets add up to less than twelve minutes. */
 const GROUPS: readonly Group[] = [
-  check('format', 10, 'oxfmt', '--check'),
-  check('lint', 40, 'oxlint', '--type-aware', '--deny-warnings'),
-  check('types', 40, 'tsc', '-b'),
+  check('format', 5, 'oxfmt', '--check'),
+  check('lint', 30, 'oxlint', '--type-aware', '--deny-warnings'),
+  check('types', 30, 'tsc', '-b'),
   check('unused', 15, 'knip', '--no-config-hints'),
-  vitest('node', 240, false),
-  vitest('browser', 60, true),
-  check('web', 40, 'node', 'scripts/build-web.ts'),
-  vitest('e2e', 240, true),
+  vitest('node', 220, false),
+  vitest('browser', 45, true),
+  check('web', 30, 'node', 'scripts/build-web.ts'),
+  vitest('e2e', 340, true),
 ]
 const STATIC: readonly string[] = ['format', 'lint', 'types', 'unused']
 
