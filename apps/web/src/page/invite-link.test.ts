@@ -130,6 +130,7 @@ describe('invite links', () => {
     ['too many parts', raw([...parts(LINK), 1])],
     ['a room id that is none', raw(['room', ...parts(LINK).slice(1)])],
     ['a user id that is none', raw(parts(LINK).with(3, 'ada'))],
+    ['a user id that looks like another', raw(parts(LINK).with(3, `@\u0430da:${SERVER}`))],
     ['a number as token', raw(parts(LINK).with(1, 1))],
     ['an empty token', raw(parts(LINK).with(1, ''))],
     ['a token that is too long', raw(parts(LINK).with(1, 't'.repeat(MAX_TOKEN_LENGTH + 1)))],

@@ -2,7 +2,7 @@
  * The fragment of an invite link, DESIGN section 7: `#join.` and the base64url of a JSON array of the link's parts.
  * A fragment is never sent to a server. It comes from anywhere, so it is parsed strictly and nothing in it is trusted.
  */
-import { parseRoomId, parseUserId } from '@plexus/core'
+import { isValidNewLocalpart, localpartOf, parseRoomId, parseUserId } from '@plexus/core'
 import type { InviteLink } from '@plexus/engine/ports'
 import { base64urlnopad } from '@scure/base'
 
@@ -78,6 +78,8 @@ function linkOf(parts: readonly unknown[]): InviteLink | undefined {
   const roomId = typeof room === 'string' ? parseRoomId(room) : undefined
   const inviter = typeof user === 'string' ? parseUserId(user) : undefined
   if (roomId === undefined || inviter === undefined) return undefined
+  // The user id is shown, so it has no characters that could make it look like another.
+  if (!isValidNewLocalpart(localpartOf(inviter))) return undefined
   if (typeof token !== 'string' || token.length > MAX_TOKEN_LENGTH || !TOKEN.test(token)) return undefined
   if (typeof secret !== 'string' || !SECRET.test(secret)) return undefined
   const multiaddrs = addressesOf(addresses)

@@ -150,6 +150,8 @@ export function createRoomModel(deps: RoomDeps): LiveRoom {
       await client.redactEvent(roomId, eventId)
     },
     setTyping(isTyping) {
+      // Who begins to write will send soon: the keys are shared meanwhile.
+      if (isTyping && room.hasEncryptionStateEvent()) client.getCrypto()?.prepareToEncrypt(room)
       client
         .sendTyping(roomId, isTyping, TYPING_MS)
         .catch((error: unknown) => console.debug('plexus: typing', error))

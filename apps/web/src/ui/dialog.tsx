@@ -1,5 +1,5 @@
 import type { ComponentChildren, JSX } from 'preact'
-import { useEffect, useId, useRef } from 'preact/hooks'
+import { useId, useLayoutEffect, useRef } from 'preact/hooks'
 import { CloseIcon } from './icons.tsx'
 
 export type DialogProps = {
@@ -12,7 +12,8 @@ export type DialogProps = {
 export function Dialog({ title, children, onClose }: DialogProps): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null)
   const heading = useId()
-  useEffect(() => {
+  // Before the next key press: what is typed at once belongs into the dialog.
+  useLayoutEffect(() => {
     const element = dialog.current
     if (element === null) return undefined
     const before = document.activeElement

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { byteSize } from './format.ts'
 import { DownloadIcon, FileIcon, ImageIcon } from './icons.tsx'
 import { shownSize } from './media-size.ts'
@@ -13,6 +13,8 @@ type FileContent = Extract<MessageContent, { kind: 'file' }>
 
 /** Larger images are fetched only when asked for. */
 const MAX_AUTOMATIC_BYTES = 20_000_000
+/** How far off the screen an image is fetched ahead. */
+const NEAR = '600px'
 type Loaded = { readonly url: string } | { readonly error: string } | undefined
 
 function useImage(content: ImageContent, room: RoomModel, wanted: boolean, attempt: number): Loaded {
@@ -39,10 +41,30 @@ function useImage(content: ImageContent, room: RoomModel, wanted: boolean, attem
   return loaded
 }
 
+/** True once the element has come near the screen. */
+function useNear(element: { readonly current: HTMLElement | null }): boolean {
+  const [near, setNear] = useState(false)
+  useEffect(() => {
+    if (element.current === null || near) return undefined
+    const observer = new IntersectionObserver(
+      (entries) => {
+        if (entries.some((entry) => entry.isIntersecting)) setNear(true)
+      },
+      { rootMargin: NEAR },
+    )
+    observer.observe(element.current)
+    return () => observer.disconnect()
+  }, [near])
+  return near
+}
+
 export function ImageMessage({ content, room }: { content: ImageContent; room: RoomModel }): JSX.Element {
   const [asked, setAsked] = useState(false)
   const [attempt, setAttempt] = useState(0)
-  const wanted = asked || (content.media.size ?? 0) <= MAX_AUTOMATIC_BYTES
+  const frame = useRef<HTMLDivElement>(null)
+  const near = useNear(frame)
+  const small = (content.media.size ?? 0) <= MAX_AUTOMATIC_BYTES
+  const wanted = asked || (small && near)
   const loaded = useImage(content, room, wanted, attempt)
   const { width, height } = shownSize(content.width, content.height)
   if (loaded !== undefined && 'url' in loaded) {
@@ -53,13 +75,17 @@ export function ImageMessage({ content, room }: { content: ImageContent; room: R
     )
   }
   return (
-    <div class="image placeholder" style={{ width: `${width}px`, aspectRatio: `${width} / ${height}` }}>
-      {!wanted && (
+    <div
+      ref={frame}
+      class="image placeholder"
+      style={{ width: `${width}px`, aspectRatio: `${width} / ${height}` }}
+    >
+      {!small && !asked && (
         <Button onClick={() => setAsked(true)}>
           <ImageIcon /> Load image, {byteSize(content.media.size ?? 0)}
         </Button>
       )}
-      {wanted && loaded === undefined && <Spinner label="Loading image" />}
+      {(small || asked) && loaded === undefined && <Spinner label="Loading image" />}
       {loaded !== undefined && (
         <>
           <ErrorLine text={loaded.error} />

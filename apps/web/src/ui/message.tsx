@@ -77,7 +77,7 @@ function Content({ item, room }: { item: MessageItem; room: RoomModel }): JSX.El
   switch (content.kind) {
     case 'text':
       return (
-        <p class={`text ${content.style}`}>
+        <p class={`text ${content.style}`} dir="auto">
           {content.style === 'emote' && `${item.senderName} `}
           {linkParts(content.text).map((part, index) =>
             part.href === undefined ? (

@@ -1,4 +1,5 @@
 /** The node of this browser: store, engine and both APIs in a worker. The page beside it has the network. */
+import { isValidNewLocalpart } from '@plexus/core'
 import { createClientApi, type ClientApi } from '@plexus/client-api'
 import { createEngine, createSigner, createVerifier, type Engine } from '@plexus/engine'
 import type { Carrier, Directory, InboundHandler, Session } from '@plexus/engine/ports'
@@ -109,6 +110,9 @@ function main(): void {
       return engine.control.session()
     },
     async signUp({ localpart, phrase, deviceName }): Promise<Session> {
+      // Checked before an identity is made that would then have no account.
+      if (!isValidNewLocalpart(localpart))
+        throw new Error('The first part of a user id has a-z, 0-9 and ._=/+- only.')
       const identity = await (await keyStore()).makeIdentity(phrase)
       const { engine } = await start(identity)
       if (engine.serverName !== identity.name) throw new Error('Reload the page, then import again.')
