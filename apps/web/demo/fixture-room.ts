@@ -97,10 +97,12 @@ export function fixtureRoom(init: FixtureInit): FixtureRoom {
       await later()
       return {
         url: `https://plexus.example/#i.${'eyJyIjoiIWFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6IiwidCI6IjEyMzQ1Njc4OTAifQ'.repeat(4)}`,
+        token: 'token',
         expires: Date.now() + 7 * 86_400_000,
         reachable: true,
       }
     },
+    revokeInvite: later,
     invite: later,
     kick: later,
     leave: later,

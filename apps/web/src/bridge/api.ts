@@ -48,6 +48,11 @@ export type NodeApi = {
   }) => Promise<Delivery | undefined>
   readonly waiting: (argument: null) => Promise<number>
   readonly createInvite: (invite: { readonly roomId: RoomId; readonly as: UserId }) => Promise<InviteLink>
+  readonly revokeInvite: (invite: {
+    readonly roomId: RoomId
+    readonly token: string
+    readonly as: UserId
+  }) => Promise<void>
   readonly openInvite: (invite: { readonly link: InviteLink; readonly as: UserId }) => Promise<void>
   readonly certify: (peerId: string) => Promise<Certified>
   readonly peerAppeared: (name: ServerName) => Promise<void>

@@ -12,17 +12,10 @@ import {
   type RoomMember,
   type RoomMessageEventContent,
 } from './sdk.ts'
-import type {
-  BackfillState,
-  MadeInvite,
-  MemberView,
-  RoomModel,
-  RoomSummary,
-  TimelineItem,
-  Upload,
-} from '../ui/model.ts'
+import type { BackfillState, MemberView, RoomModel, RoomSummary, TimelineItem, Upload } from '../ui/model.ts'
 import { wordsOf } from '../ui/use-action.ts'
 import type { Deliveries } from './deliveries.ts'
+import type { InviteMaker } from './invite-maker.ts'
 import { itemOf, keyOf, type ItemContext } from './items.ts'
 import { fetchMedia, type MediaAccess } from './media.ts'
 import { memberName, nameIn } from './names.ts'
@@ -41,7 +34,7 @@ export type RoomDeps = {
   readonly room: Room
   readonly deliveries: Deliveries
   readonly media: MediaAccess
-  makeInvite(roomId: string): Promise<MadeInvite>
+  readonly inviteMaker: InviteMaker
 }
 
 export type LiveRoom = RoomModel & {
@@ -159,7 +152,8 @@ export function createRoomModel(deps: RoomDeps): LiveRoom {
     markRead() {
       markRead(client, room, me).catch((error: unknown) => console.debug('plexus: read mark', error))
     },
-    createInvite: () => deps.makeInvite(roomId),
+    createInvite: () => deps.inviteMaker.make(roomId, room.name),
+    revokeInvite: (token) => deps.inviteMaker.revoke(roomId, token),
     async invite(userId) {
       if (!/^@[^:]+:.+/.test(userId))
         throw new Error('A user id looks like @name:server. Copy it from their settings.')

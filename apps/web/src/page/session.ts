@@ -1,5 +1,5 @@
 /** A signed-in account on matrix-js-sdk, the node and the network, as the user interface sees it. */
-import { serverOf, parseRoomId, parseUserId, type ServerName } from '@plexus/core'
+import { serverOf, parseUserId, type ServerName } from '@plexus/core'
 import type { Delivery, InviteLink, Session } from '@plexus/engine/ports'
 import { batch, computed, effect, signal } from '@preact/signals'
 import { initAsync } from '@matrix-org/matrix-sdk-crypto-wasm'
@@ -14,11 +14,11 @@ import {
 } from './sdk.ts'
 import type { NodeApi } from '../bridge/api.ts'
 import type { Bridge } from '../bridge/bridge.ts'
-import type { InviteSummary, MadeInvite, Me, RoomSummary, SessionModel, StorageView } from '../ui/model.ts'
+import type { InviteSummary, Me, RoomSummary, SessionModel, StorageView } from '../ui/model.ts'
 import { createBatch } from './batch.ts'
 import { createDeliveries } from './deliveries.ts'
 import { exportText, type AccountExport } from './export.ts'
-import { encodeInvite } from './invite-link.ts'
+import { createInviteMaker } from './invite-maker.ts'
 import { makeCrossSigning, openClient, startClient } from './matrix-client.ts'
 import { memberName, nameIn, shortUserId } from './names.ts'
 import type { Network } from './network.ts'
@@ -32,7 +32,6 @@ import { summaryOf } from './summary.ts'
 
 /** The screen follows the rooms at most this often. */
 const REFRESH_MS = 8
-const LINK_LIFETIME_MS = 7 * 24 * 3_600_000
 /** How long an ordinary invite may take to come once a link was exchanged. */
 const INVITE_WAIT_MS = 20_000
 const WAITING_MS = 150
@@ -79,6 +78,7 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
   const storage = signal<StorageView>({ persistent: undefined, usedBytes: undefined, quotaBytes: undefined })
   const phraseUnconfirmed = signal((await node.call('phrase', null)) !== undefined)
   const notifications = signal(notificationState())
+  const inviteMaker = createInviteMaker(node, network, session.userId)
   const deliveries = createDeliveries(node, (roomId) => touch(roomId))
   const summaries = new Map<string, RoomSummary>()
 
@@ -130,23 +130,6 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
   const readStorage = async (): Promise<void> => {
     const { usage, quota } = await navigator.storage.estimate()
     storage.value = { persistent: await navigator.storage.persisted(), usedBytes: usage, quotaBytes: quota }
-  }
-
-  async function makeInvite(id: string): Promise<MadeInvite> {
-    const roomId = parseRoomId(id)
-    if (roomId === undefined) throw new Error('This room has no valid id.')
-    // Right after the start a relay may still be on its way; a link without addresses leads nowhere.
-    await network.until(
-      ({ relays }) => relays.length === 0 || relays.some(({ reserved }) => reserved),
-      RELAY_WAIT_MS,
-    )
-    const link = await node.call('createInvite', { roomId, as: session.userId })
-    const named = { ...link, ...roomNameOf(client.getRoom(id)) }
-    return {
-      url: `${location.origin}${location.pathname}${encodeInvite(named)}`,
-      expires: Date.now() + LINK_LIFETIME_MS,
-      reachable: link.multiaddrs.length > 0,
-    }
   }
 
   async function join(roomId: string, via: readonly string[]): Promise<void> {
@@ -220,7 +203,7 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
       if (known !== undefined) return known
       const room = client.getRoom(roomId)
       if (room?.getMyMembership() !== KnownMembership.Join) return undefined
-      const model = createRoomModel({ client, room, deliveries, media, makeInvite })
+      const model = createRoomModel({ client, room, deliveries, media, inviteMaker })
       models.set(roomId, model)
       return model
     },
@@ -323,10 +306,6 @@ function inviteOf(room: Room, me: string): InviteSummary {
     inviterId,
     encrypted: room.hasEncryptionStateEvent(),
   }
-}
-
-function roomNameOf(room: Room | null): { readonly roomName?: string } {
-  return room === null ? {} : { roomName: room.name }
 }
 
 function hasUnsent(room: Room): boolean {

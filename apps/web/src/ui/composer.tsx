@@ -1,5 +1,5 @@
 import type { JSX } from 'preact'
-import { useEffect, useId, useRef, useState } from 'preact/hooks'
+import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { byteSize } from './format.ts'
 import { AttachIcon, CloseIcon, SendIcon } from './icons.tsx'
 import { spokenText } from './message-text.ts'
@@ -32,7 +32,7 @@ export function Composer({ room, replyTo, onReplyDone }: ComposerProps): JSX.Ele
   useEffect(() => {
     if (replyTo !== undefined) area.current?.focus()
   }, [replyTo])
-  useEffect(() => {
+  useLayoutEffect(() => {
     // On a phone the keyboard would cover what one came to read.
     if (matchMedia('(pointer: fine)').matches) area.current?.focus()
   }, [])

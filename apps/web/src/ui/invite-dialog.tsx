@@ -24,13 +24,19 @@ export function InviteDialog({ room, onClose }: { room: RoomModel; onClose: () =
           </div>
         </>
       )}
-      {made !== undefined && <MadeLink made={made} />}
+      {made !== undefined && <MadeLink made={made} room={room} />}
       <ById room={room} />
     </Dialog>
   )
 }
 
-function MadeLink({ made }: { made: MadeInvite }): JSX.Element {
+function MadeLink({ made, room }: { made: MadeInvite; room: RoomModel }): JSX.Element {
+  const [revoked, setRevoked] = useState(false)
+  const revoke = useAction(async () => {
+    await room.revokeInvite(made.token)
+    setRevoked(true)
+  })
+  if (revoked) return <p role="status">The link was taken back. It is good for nothing any more.</p>
   return (
     <div class="made-link">
       <QrCode text={made.url} label="QR code of the link" />
@@ -48,7 +54,11 @@ function MadeLink({ made }: { made: MadeInvite }): JSX.Element {
         />
         <div class="actions">
           <CopyButton text={made.url} label="Copy link" />
+          <Button kind="quiet" busy={revoke.busy} onClick={() => revoke.run()}>
+            Take back
+          </Button>
         </div>
+        <ErrorLine text={revoke.error} />
         <p class="hint">Valid until {fullTime(made.expires)}.</p>
         {!made.reachable && (
           <p class="warning">

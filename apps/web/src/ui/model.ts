@@ -216,7 +216,12 @@ export type MemberView = {
 export type BackfillState = 'more' | 'loading' | 'start' | 'failed'
 
 /** A link just made. `expires` in milliseconds since the Unix epoch. */
-export type MadeInvite = { readonly url: string; readonly expires: number; readonly reachable: boolean }
+export type MadeInvite = {
+  readonly url: string
+  readonly token: string
+  readonly expires: number
+  readonly reachable: boolean
+}
 
 export type Upload = { readonly name: string; readonly done: number; readonly total: number }
 
@@ -241,6 +246,8 @@ export interface RoomModel {
   /** The newest message was on the screen. */
   markRead(): void
   createInvite(): Promise<MadeInvite>
+  /** Makes a link worthless. */
+  revokeInvite(token: string): Promise<void>
   invite(userId: string): Promise<void>
   kick(userId: string): Promise<void>
   leave(): Promise<void>

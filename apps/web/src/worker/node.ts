@@ -136,6 +136,8 @@ function main(): void {
     delivery: async ({ roomId, eventId }) => (await running()).engine.control.delivery(roomId, eventId),
     waiting: async () => (await running()).engine.control.waiting(),
     createInvite: async ({ roomId, as }) => (await running()).engine.control.createInvite(roomId, as),
+    revokeInvite: async ({ roomId, token, as }) =>
+      (await running()).engine.control.revokeInvite(roomId, token, as),
     openInvite: async ({ link, as }) => (await running()).engine.control.openInvite(link, as),
     certify: async (peerId) => (await running()).engine.control.certify(peerId),
     peerAppeared: async (name) => (await running()).engine.control.peerAppeared(name),
