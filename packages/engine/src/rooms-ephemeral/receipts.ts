@@ -43,6 +43,16 @@ const keyOf = ({ roomId, userId, type, thread }: Candidate): Key => [roomId, use
 export function createReceipts(deps: ReceiptsDeps): Receipts {
   const { store, committer, clock } = deps
   const mutex: KeyedMutex = createKeyedMutex()
+  /** Of the newest receipt; not known before the first question. */
+  let newest: StreamPosition | undefined
+  const publish = (position: StreamPosition): void => {
+    newest = position
+  }
+  const loadNewest = async (): Promise<StreamPosition> => {
+    const [last] = await stream.list(store, [], { limit: 1, reverse: true })
+    newest ??= last?.[0][0] ?? 0
+    return newest
+  }
   return {
     async set(userId, roomId, receipt) {
       const snapshot = await requireJoined(deps.rooms(), userId, roomId)
@@ -50,12 +60,12 @@ export function createReceipts(deps: ReceiptsDeps): Receipts {
       await mutex.run(`${roomId} ${userId}`, async () => {
         const old = await advancedFrom(deps, candidate)
         if (old === 'behind') return
-        await committer.submit({ writes: (position) => writesOf(candidate, old, position) })
+        await committer.submit({ writes: (position) => writesOf(candidate, old, position), publish })
         if (receipt.type === 'm.read') announce(deps, candidate, snapshot.joinedServers)
       })
     },
     async since(from, to) {
-      if (from >= to) return []
+      if (from >= to || (newest ?? (await loadNewest())) <= from) return []
       const rows = await stream.range(store, [], from + 1, to + 1)
       const found = await receipts.getMany(
         store,
@@ -79,6 +89,7 @@ export function createReceipts(deps: ReceiptsDeps): Receipts {
       if (changes.length === 0) return undefined
       return {
         writes: (position) => changes.flatMap(({ candidate, old }) => writesOf(candidate, old, position)),
+        publish,
       }
     },
   }

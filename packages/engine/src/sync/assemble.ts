@@ -2,6 +2,8 @@
 import { isJsonObject, ownValue } from '@plexus/core'
 import type { JsonObject, RoomId, UserId } from '@plexus/core'
 import type { Receipt } from '../rooms-ephemeral/types.ts'
+import type { MembershipRecord } from '../rooms/types.ts'
+import type { AccountDataEntry } from '../users/types.ts'
 import { strippedState } from './invites.ts'
 import type { LazyAnswer } from './lazy-members.ts'
 import type { RoomPart } from './room-parts.ts'
@@ -40,38 +42,22 @@ export async function assemble(
   const { rows, to } = await membershipsNow(deps, recipient.userId)
   const span = { from: from.position, to }
   const initial = from.position === 0
-  const [toDevice, accountData, keys, lists, ignored, receipts, evaluate] = await Promise.all([
+  const [toDevice, accountData, keys, lists, receipts] = await Promise.all([
     users.toDevice.inbox(recipient, from.toDevice, to, MAX_TO_DEVICE_EVENTS),
     users.accountData.since(recipient.userId, span.from, to),
     users.keys.counts(recipient),
     initial ? NO_LISTS : users.deviceLists.changes(recipient.userId, span.from, to),
-    ignoredUsers(deps, recipient.userId),
     initial ? NO_RECEIPTS : deps.receipts.since(span.from, to),
-    users.pushRules.evaluator(recipient.userId),
   ])
-  const round: Round = { request, span, lazy, ignored, evaluate }
-  const sections: Sections = { join: {}, invite: {}, knock: {}, leave: {} }
-  const typingRooms = new Set(deps.typing.changedSince(from.typing))
-  const newsOf = async (part: RoomPart): Promise<RoomNews> => {
-    const { roomId } = part.row
-    const fresh = part.kind === 'join' && part.fresh
-    return {
-      receipts: fresh ? await deps.receipts.ofRoom(roomId) : receipts.filter((one) => one.roomId === roomId),
-      typingChanged: !fresh && typingRooms.has(roomId),
-      accountData: fresh
-        ? await users.accountData.ofRoom(recipient.userId, roomId)
-        : accountData.filter((one) => one.roomId === roomId),
-    }
+  const round: Round = {
+    request,
+    span,
+    lazy,
+    ignored: once(() => ignoredUsers(deps, recipient.userId)),
+    evaluator: once(() => users.pushRules.evaluator(recipient.userId)),
   }
-  for (let start = 0; start < rows.length; start += ROOMS_AT_A_TIME) {
-    const batch = rows.slice(start, start + ROOMS_AT_A_TIME)
-    await Promise.all(
-      batch.map(async (row) => {
-        const part = await partOf(deps.rooms, recipient.userId, row, span, filter)
-        if (part !== undefined) await addRoom(deps, round, part, await newsOf(part), sections)
-      }),
-    )
-  }
+  const news = { receipts, accountData, typing: new Set(deps.typing.changedSince(from.typing)) }
+  const sections = await roomSections(deps, round, rows, news)
   const token = { position: to, typing, toDevice: Math.min(toDevice.position, to) }
   const global = accountDataEvents(
     accountData.filter(({ roomId }) => roomId === undefined),
@@ -82,7 +68,7 @@ export async function assemble(
     toDevice.events.length === 0 &&
     global.length === 0 &&
     lists.changed.length + lists.left.length === 0 &&
-    !(keys.position > span.from)
+    keys.position <= span.from
   const body: JsonObject = {
     next_batch: formatSyncToken(token),
     rooms: sections,
@@ -94,6 +80,55 @@ export async function assemble(
     device_unused_fallback_key_types: keys.unusedFallbackTypes,
   }
   return { body, token, empty }
+}
+
+/** What is new beside the events, of all rooms. */
+type News = {
+  readonly receipts: readonly Receipt[]
+  readonly accountData: readonly AccountDataEntry[]
+  readonly typing: ReadonlySet<RoomId>
+}
+
+async function roomSections(
+  deps: SectionDeps,
+  round: Round,
+  rows: readonly MembershipRecord[],
+  news: News,
+): Promise<Sections> {
+  const { recipient, filter } = round.request
+  const sections: Sections = { join: {}, invite: {}, knock: {}, leave: {} }
+  for (let start = 0; start < rows.length; start += ROOMS_AT_A_TIME) {
+    await Promise.all(
+      rows.slice(start, start + ROOMS_AT_A_TIME).map(async (row) => {
+        const part = await partOf(deps.rooms, recipient.userId, row, round.span, filter)
+        if (part === undefined) return
+        await addRoom(deps, round, part, await newsOf(deps, round, part, news), sections)
+      }),
+    )
+  }
+  return sections
+}
+
+async function newsOf(deps: SectionDeps, round: Round, part: RoomPart, news: News): Promise<RoomNews> {
+  const { roomId } = part.row
+  if (part.kind === 'join' && part.fresh) {
+    return {
+      receipts: await deps.receipts.ofRoom(roomId),
+      typingChanged: false,
+      accountData: await deps.users.accountData.ofRoom(round.request.recipient.userId, roomId),
+    }
+  }
+  return {
+    receipts: news.receipts.filter((one) => one.roomId === roomId),
+    typingChanged: news.typing.has(roomId),
+    accountData: news.accountData.filter((one) => one.roomId === roomId),
+  }
+}
+
+/** The same promise at each call. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => (made ??= make())
 }
 
 type Sections = Readonly<Record<RoomPart['kind'], Record<RoomId, JsonObject>>>
@@ -112,7 +147,7 @@ async function addRoom(
     if (section !== undefined) sections.join[row.roomId] = section
   } else if (part.kind === 'leave') {
     sections.leave[row.roomId] = await leftSection(deps, round, part, news.accountData)
-  } else if (part.kind === 'knock' || !round.ignored.has(row.sender)) {
+  } else if (part.kind === 'knock' || !(await round.ignored()).has(row.sender)) {
     const name = part.kind === 'knock' ? 'knock_state' : 'invite_state'
     sections[part.kind][row.roomId] = { [name]: { events: await strippedState(deps.rooms, userId, row) } }
   }

@@ -33,8 +33,8 @@ export type Round = {
   readonly request: SyncRequest
   readonly span: Span
   readonly lazy: LazyAnswer
-  readonly ignored: ReadonlySet<string>
-  readonly evaluate: PushEvaluator
+  readonly ignored: () => Promise<ReadonlySet<string>>
+  readonly evaluator: () => Promise<PushEvaluator>
 }
 
 /** What is new about one room beside its events. */
@@ -68,7 +68,7 @@ export async function joinedSection(
     upTo: span.to,
     limit: timelineLimit(request),
     filter: request.filter.timeline,
-    ignored: round.ignored,
+    ignored: await round.ignored(),
   })
   const deltas = whole ? undefined : await deps.rooms.stateDeltas(roomId, span.from, span.to)
   const summary = whole || changesMembers(deltas) ? await deps.members.summary(snapshot, userId) : undefined
@@ -84,7 +84,7 @@ export async function joinedSection(
   })
   if (!whole && quiet && timeline.seen.length === 0 && state.length === 0 && summary === undefined)
     return undefined
-  const counts = await deps.unread.counts(snapshot, userId, round.evaluate)
+  const counts = await deps.unread.counts(snapshot, userId, await round.evaluator())
   return {
     summary: summary === undefined ? {} : summaryJson(summary),
     ...stateJson(request, await deps.clientEvents.state(request.recipient, state, FORMAT)),
@@ -122,7 +122,7 @@ export async function leftSection(
     maxOrder: left.order,
     limit: timelineLimit(request),
     filter: request.filter.timeline,
-    ignored: round.ignored,
+    ignored: await round.ignored(),
   })
   const end = (await deps.rooms.stateAfter(left.id)) ?? new Map()
   const state = await loadState(deps.rooms, {
