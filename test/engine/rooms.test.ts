@@ -234,6 +234,24 @@ describe('rooms', () => {
         },
       }),
     ).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
+    // Nobody hears of an invite that does not stand.
+    expect(await bob.rooms.membership(bob.user, roomId)).toBeUndefined()
+    expect(alice.calls).not.toContain(`invite ${bob.name}`)
+  })
+
+  it('tells nobody of an invite that its sender may not make', async () => {
+    await alice.rooms.send(roomId, {
+      type: 'm.room.power_levels',
+      stateKey: '',
+      sender: alice.user,
+      content: { users: {}, invite: 50 },
+    })
+    await bringIn(bob)
+    await expect(bob.rooms.invite(bob.user, roomId, carol.user)).rejects.toMatchObject({
+      errcode: 'M_FORBIDDEN',
+    })
+    expect(await carol.rooms.membership(carol.user, roomId)).toBeUndefined()
+    expect(bob.calls).not.toContain(`invite ${carol.name}`)
   })
 
   it('counts deliveries by the nodes of the other members', async () => {

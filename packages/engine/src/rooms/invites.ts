@@ -170,10 +170,13 @@ async function inviteUser(
     )
   }
   // The invitee's server signs before the room learns of it, outside of the room's queue: the network is slow.
-  const { event, strippedState } = await room.run(async (turn) => ({
-    event: await buildOwn(deps, copyOf(turn), template),
-    strippedState: await strippedStateOf(deps, copyOf(turn)),
-  }))
+  const { event, strippedState } = await room.run(async (turn) => {
+    const built = await buildOwn(deps, copyOf(turn), template)
+    // Nobody is to hear of an invite that does not stand.
+    const why = await turn.check(built)
+    if (why !== undefined) throw new RoomError('M_FORBIDDEN', why)
+    return { event: built, strippedState: await strippedStateOf(deps, copyOf(turn)) }
+  })
   const answer = await deps.federation.invite(serverOf(target), room.roomId, event.id, {
     roomVersion: room.version.id,
     event: event.pdu,
