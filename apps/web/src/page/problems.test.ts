@@ -17,7 +17,9 @@ describe('problems', () => {
   })
 
   it('tell a link that is spent from people who are away', () => {
-    expect(linkProblem(refusal('M_FORBIDDEN')).title).toBe('This link is no longer valid')
+    for (const errcode of ['M_FORBIDDEN', 'M_NOT_FOUND']) {
+      expect(linkProblem(refusal(errcode)).title).toBe('This link is no longer valid')
+    }
     expect(linkProblem(new CarrierError('unreachable', 'x')).title).toBe(
       'The person who invited you is not reachable',
     )

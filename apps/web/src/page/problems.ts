@@ -45,7 +45,7 @@ export function linkProblem(error: unknown): Problem {
       detail: describe(error),
     }
   }
-  if (errcode === 'M_FORBIDDEN') {
+  if (errcode === 'M_FORBIDDEN' || errcode === 'M_NOT_FOUND') {
     return {
       title: 'This link is no longer valid',
       advice: 'It was used, taken back, or is older than 7 days. Ask for a new one.',

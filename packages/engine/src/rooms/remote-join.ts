@@ -79,7 +79,8 @@ export function asRoomError(error: unknown, what: string): Error {
   if (error instanceof RoomError) return error
   if (error instanceof FederationError) {
     const { errcode, error: message } = error.remote
-    return new RoomError(errcode === 'M_FORBIDDEN' ? 'M_FORBIDDEN' : 'M_UNKNOWN', `${what}: ${message}`)
+    const isFinal = errcode === 'M_FORBIDDEN' || errcode === 'M_NOT_FOUND'
+    return new RoomError(isFinal ? errcode : 'M_UNKNOWN', `${what}: ${message}`)
   }
   const reason = error instanceof Error ? error.message : String(error)
   return new RoomError('M_UNKNOWN', `${what}: nobody there could be reached (${reason})`)
