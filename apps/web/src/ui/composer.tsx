@@ -37,21 +37,30 @@ export function Composer({ room, replyTo, onReplyDone }: ComposerProps): JSX.Ele
     if (matchMedia('(pointer: fine)').matches) area.current?.focus()
   }, [])
 
-  const change = (value: string): void => {
+  const keep = (value: string): void => {
     setText(value)
     if (value === '') drafts.delete(room.roomId)
     else drafts.set(room.roomId, value)
+  }
+  const change = (value: string): void => {
+    keep(value)
     typing(value !== '')
   }
   const submit = (): void => {
     const body = text.trim()
     if (body === '') return
     setError(undefined)
-    change('')
+    keep('')
     onReplyDone()
     area.current?.focus()
     // A failure to send stands at the message itself; this is for what never became one.
-    room.sendText(body, replyTo?.eventId).catch((fault: unknown) => setError(wordsOf(fault)))
+    room
+      .sendText(body, replyTo?.eventId)
+      .catch((fault: unknown) => setError(wordsOf(fault)))
+      // The message goes first; that one stopped typing can wait. Who goes on typing has not stopped.
+      .finally(() => {
+        if (area.current?.value === '') typing(false)
+      })
   }
   const attach = (files: Iterable<File>): void => {
     setError(undefined)
