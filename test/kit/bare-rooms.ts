@@ -3,7 +3,8 @@ import { webcrypto } from 'node:crypto'
 import type { EventId, Pdu, RoomId, RoomVersion, ServerName, UserId } from '@plexus/core'
 import { eventIdOf, roomVersion } from '@plexus/core'
 import type { EduHandler } from '@plexus/engine'
-import { CarrierError } from '@plexus/engine/ports'
+import { RoomError } from '@plexus/engine'
+import { CarrierError, FederationError } from '@plexus/engine/ports'
 import type { Clock, Federation, Log, Signer, Store } from '@plexus/engine/ports'
 import {
   createCommitter,
@@ -74,7 +75,8 @@ function createManualClock(): ManualClock {
       return () => timers.delete(timer)
     },
     fire(until) {
-      const [first] = [...timers].sort((a, b) => a.at - b.at)
+      let first: { at: number; run: () => void } | undefined
+      for (const timer of timers) if (first === undefined || timer.at < first.at) first = timer
       if (first === undefined || first.at > until) {
         now = Math.max(now, until)
         return false
@@ -159,6 +161,20 @@ export function createBareNetwork(): BareNetwork {
   }
 }
 
+/** What the other side throws arrives as an error answer. */
+function refusal(error: unknown): never {
+  if (error instanceof CarrierError) throw error
+  const errcode = error instanceof RoomError ? error.errcode : 'M_UNKNOWN'
+  const statuses: Readonly<Record<string, number>> = {
+    M_FORBIDDEN: 403,
+    M_NOT_FOUND: 404,
+    M_LIMIT_EXCEEDED: 429,
+    M_UNKNOWN: 500,
+  }
+  const message = error instanceof Error ? error.message : String(error)
+  throw new FederationError({ status: statuses[errcode] ?? 400, errcode, error: message })
+}
+
 type Wires = Pick<BareNetwork, 'nodes' | 'offline' | 'cheats'> & { readonly calls: string[] }
 
 function directFederation(own: ServerName, wires: Wires): Federation {
@@ -166,7 +182,10 @@ function directFederation(own: ServerName, wires: Wires): Federation {
   const cheating = (method: keyof Federation, args: readonly unknown[]): unknown => {
     const to = args[method === 'makeMembership' ? 1 : 0] as ServerName
     const cheat = wires.cheats.get(to)?.[method] as ((...given: readonly unknown[]) => unknown) | undefined
-    if (cheat === undefined) return (honest[method] as (...given: readonly unknown[]) => unknown)(...args)
+    if (cheat === undefined) {
+      const call = honest[method] as (...given: readonly unknown[]) => Promise<unknown>
+      return call(...args).catch(refusal)
+    }
     wires.calls.push(`${method} ${to}`)
     return cheat(...args)
   }

@@ -7,6 +7,7 @@ import type { Table } from './kernel/table.ts'
 import { table } from './kernel/table.ts'
 import type { EduHandler, Inbound } from './outbox-types.ts'
 import type { Log, Store } from './ports.ts'
+import { StoreError } from './ports.ts'
 import type { Staging } from './rooms/staging.ts'
 
 /** What is committed of the durable EDUs of one incarnation of a server. */
@@ -44,7 +45,9 @@ export function createInbound(deps: InboundDeps): Inbound {
     const { edu_type: type, content } = edu
     const handler = typeof type === 'string' ? deps.handlers.get(type) : undefined
     const effect =
-      handler === undefined || !isJsonObject(content) ? undefined : await handler(origin, content)
+      handler === undefined || !isJsonObject(content)
+        ? undefined
+        : await handler(origin, content).catch((error: unknown) => skip(origin, String(type), error))
     if (effect === undefined && record === undefined) return
     await deps.committer.submit({
       writes: (position) => [
@@ -53,6 +56,12 @@ export function createInbound(deps: InboundDeps): Inbound {
       ],
       ...(effect?.publish === undefined ? {} : { publish: effect.publish }),
     })
+  }
+
+  /** A fault with one EDU must not keep all that follow it from being applied, now or in any later transaction. */
+  const skip = (origin: ServerName, type: string, error: unknown): undefined => {
+    if (error instanceof StoreError) throw error
+    deps.log.log('error', 'an EDU could not be applied', { origin, type, error: String(error) })
   }
 
   return {

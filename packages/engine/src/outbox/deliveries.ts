@@ -64,9 +64,14 @@ export function createDeliveries(deps: {
       let count = 0
       for (const [roomId, top] of memory.newest) {
         const receivers = memory.destinationsOf(roomId).flatMap(({ rooms }) => rooms.get(roomId) ?? [])
-        const furthest = Math.max(...receivers.map(({ cursor }) => cursor))
-        if (receivers.length === 0 || top <= furthest) continue
-        count += (await sent.range(store, [roomId], furthest + 1, top + 1, { limit: MAX_COUNTED })).length
+        const behind = receivers.filter(({ cursor, until = top }) => cursor < Math.min(top, until))
+        if (behind.length === 0) continue
+        const lowest = Math.min(...behind.map(({ cursor }) => cursor))
+        const rows = await sent.range(store, [roomId], lowest + 1, top + 1, { limit: MAX_COUNTED })
+        for (const [[, position], id] of rows) {
+          const { delivered, members } = deliveryOf(roomId, id, position)
+          if (members > 0 && delivered === 0) count += 1
+        }
       }
       return count
     },

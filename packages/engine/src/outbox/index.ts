@@ -9,18 +9,20 @@
  *    deleted with the counter's rise, so a sequence never names two EDUs.
  */
 import type { ServerName } from '@plexus/core'
+import { checkCanonical, encodeBase64Url } from '@plexus/core'
 import type { Committer } from '../kernel/committer.ts'
 import type { Outbox } from '../outbox-types.ts'
 import type { Clock, Federation, Log, Random, Store } from '../ports.ts'
 import type { DestinationTracker } from '../rooms/room.ts'
 import { createAfterCommit } from './after-commit.ts'
+import { createCursors } from './cursors.ts'
 import { createDeliveries } from './deliveries.ts'
-import { edus, loadOutboxMemory } from './memory.ts'
+import { edus, loadOutboxMemory, MAX_COALESCED_EDUS } from './memory.ts'
 import { createSender } from './sender.ts'
 import { createTracker } from './tracker.ts'
 
-/** Receipts that wait for one destination; the oldest goes first. */
-export const MAX_COALESCED_EDUS = 500
+/** Chance in the transaction ids of one process. */
+const TRANSACTION_ID_BYTES = 9
 /** Typing notices that wait for the next transaction. */
 export const MAX_VOLATILE_EDUS = 20
 
@@ -47,12 +49,13 @@ export interface OutboxOwner {
 export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
   const memory = await loadOutboxMemory(deps.store)
   const afterCommit = createAfterCommit(deps.committer)
+  const cursors = createCursors({ memory, afterCommit, committer: deps.committer })
   const deliveries = createDeliveries({ store: deps.store, ownName: deps.ownName, memory })
   // Unique across restarts, since a stock server answers a repeated transaction id from its cache.
-  const prefix = deps.clock.now().toString(36)
+  const prefix = encodeBase64Url(deps.random.bytes(TRANSACTION_ID_BYTES))
   let transactions = 0
   const transactionId = (): string => `${prefix}-${(transactions += 1)}`
-  const sender = createSender({ ...deps, memory, deliveries, transactionId })
+  const sender = createSender({ ...deps, memory, cursors, deliveries, transactionId })
 
   const outbox: Outbox = {
     queueDurable(name, edu) {
@@ -62,7 +65,11 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
         target.lastEdu = Math.max(target.lastEdu, key)
         sender.kick([name])
       })
-      return [edus.put([name, key], edu)]
+      // What cannot be signed would be tried for ever, and keep all that follows.
+      const why = checkCanonical(edu)
+      if (why !== undefined)
+        deps.log.log('error', 'an EDU is not canonical JSON', { type: edu.edu_type, why })
+      return [edus.put([name, key], why === undefined ? edu : { edu_type: edu.edu_type, content: {} })]
     },
     sendCoalesced(name, key, edu) {
       const { coalesced } = memory.destination(name)
@@ -86,7 +93,13 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
 
   return {
     outbox,
-    destinations: createTracker({ memory, afterCommit, deliveries, kick: (names) => sender.kick(names) }),
+    destinations: createTracker({
+      memory,
+      afterCommit,
+      cursors,
+      deliveries,
+      kick: (names) => sender.kick(names),
+    }),
     resume: () => sender.kick([...memory.destinations.keys()]),
     idle: () => sender.idle(),
     close: () => sender.close(),

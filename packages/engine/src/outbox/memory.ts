@@ -7,6 +7,11 @@ import type { Store } from '../ports.ts'
 import { cursors, sent } from '../rooms/records.ts'
 import type { CursorRecord } from '../rooms/records.ts'
 
+/** spec: server-server-api.md PUT /send: at most 50 PDUs and 100 EDUs */
+export const MAX_TRANSACTION_PDUS = 50
+/** Receipts that wait for one destination; the oldest goes first. */
+export const MAX_COALESCED_EDUS = 500
+
 /** Durable EDUs by destination, in commit order. */
 export const edus: Table<readonly [ServerName, number], Edu> = table('edu', ['s', 'n'])
 /** The sequence that a destination has acknowledged. */
@@ -28,6 +33,10 @@ export type Destination = {
   /** Attempts that failed since the last success. */
   failures: number
   cancelRetry: (() => void) | undefined
+  /** Events and durable EDUs of the next transaction: fewer after one that the destination could not take. */
+  batch: number
+  /** How often a transaction of one event or EDU was refused. */
+  refusals: number
 }
 
 export interface OutboxMemory {
@@ -88,5 +97,7 @@ function newDestination(name: ServerName): Destination {
     again: false,
     failures: 0,
     cancelRetry: undefined,
+    batch: MAX_TRANSACTION_PDUS,
+    refusals: 0,
   }
 }

@@ -1,24 +1,28 @@
 /** Which servers get the own events of a room: rows that are committed with the events that change them. */
 import type { EventId, RoomId, ServerName } from '@plexus/core'
 import type { Write } from '../ports.ts'
-import { cursors, sent } from '../rooms/records.ts'
-import type { CursorRecord } from '../rooms/records.ts'
+import { sent } from '../rooms/records.ts'
 import type { DestinationTracker } from '../rooms/room.ts'
 import type { AfterCommit } from './after-commit.ts'
+import type { Cursors } from './cursors.ts'
 import type { Deliveries } from './deliveries.ts'
 import type { OutboxMemory } from './memory.ts'
 
 export function createTracker(deps: {
   memory: OutboxMemory
   afterCommit: AfterCommit
+  cursors: Cursors
   deliveries: Deliveries
   kick: (names: readonly ServerName[]) => void
 }): DestinationTracker {
-  const { memory, afterCommit } = deps
+  const { memory, afterCommit, cursors } = deps
 
-  const setCursor = (name: ServerName, roomId: RoomId, position: number, record: CursorRecord): Write => {
-    afterCommit.run(position, () => memory.destination(name).rooms.set(roomId, record))
-    return cursors.put([name, roomId], record)
+  /** Nothing after `position` is for this destination any more. */
+  const end = (name: ServerName, roomId: RoomId, position: number, until: number): readonly Write[] => {
+    const record = cursors.get(name, roomId)
+    return record === undefined || record.until !== undefined
+      ? []
+      : [cursors.set(name, roomId, position, { ...record, until })]
   }
 
   const noteSent = (roomId: RoomId, position: number, id: EventId): Write => {
@@ -32,22 +36,22 @@ export function createTracker(deps: {
 
   return {
     changed(roomId, position, { joined, left, distributed }) {
-      const writes = joined.map((name) =>
-        setCursor(name, roomId, position, { start: position, cursor: position }),
-      )
-      for (const name of left) {
-        const record = memory.destinations.get(name)?.rooms.get(roomId)
-        if (record !== undefined)
-          writes.push(setCursor(name, roomId, position, { ...record, until: position }))
-      }
-      if (distributed !== undefined) writes.push(noteSent(roomId, position, distributed))
-      return writes
+      const start = { start: position, cursor: position }
+      return [
+        ...joined.map((name) => cursors.set(name, roomId, position, start)),
+        ...left.flatMap((name) => end(name, roomId, position, position)),
+        ...(distributed === undefined ? [] : [noteSent(roomId, position, distributed)]),
+      ]
     },
     joinedRoom(roomId, position, { resident, others, join }) {
       const before = position - 1
+      const present = new Set([resident, ...others])
+      const gone = memory.destinationsOf(roomId).filter(({ name }) => !present.has(name))
       return [
-        setCursor(resident, roomId, position, { start: position, cursor: position }),
-        ...others.map((name) => setCursor(name, roomId, position, { start: before, cursor: before })),
+        // Of an earlier stay: they left while this node was away.
+        ...gone.flatMap(({ name }) => end(name, roomId, position, before)),
+        cursors.set(resident, roomId, position, { start: position, cursor: position }),
+        ...others.map((name) => cursors.set(name, roomId, position, { start: before, cursor: before })),
         noteSent(roomId, position, join),
       ]
     },

@@ -3,16 +3,17 @@ import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
 import type { Committer } from '../kernel/committer.ts'
 import type { Edu } from '../outbox-types.ts'
 import type { Federation, Log, Store, Write } from '../ports.ts'
-import { cursors, events, sent } from '../rooms/records.ts'
+import { FederationError } from '../ports.ts'
+import { events, sent } from '../rooms/records.ts'
+import type { Cursors } from './cursors.ts'
 import type { Deliveries, Moved } from './deliveries.ts'
 import type { Destination, OutboxMemory } from './memory.ts'
-import { acknowledged, edus } from './memory.ts'
+import { acknowledged, edus, MAX_COALESCED_EDUS, MAX_TRANSACTION_PDUS } from './memory.ts'
 
-/** spec: server-server-api.md PUT /send: at most 50 PDUs and 100 EDUs */
-export const MAX_TRANSACTION_PDUS = 50
+/** spec: server-server-api.md PUT /send. Half of them are left to receipts and typing. */
 export const MAX_TRANSACTION_EDUS = 100
-/** The rest of a transaction's EDUs is left to receipts and typing. */
-const MAX_DURABLE_EDUS = 50
+/** Refusals after which one event or EDU is left out. */
+export const MAX_REFUSALS = 3
 export const TRANSACTION_TIMEOUT_MS = 30_000
 
 export type TransactionDeps = {
@@ -21,63 +22,123 @@ export type TransactionDeps = {
   readonly federation: Federation
   readonly log: Log
   readonly memory: OutboxMemory
+  readonly cursors: Cursors
   readonly deliveries: Deliveries
   readonly transactionId: () => string
 }
 
 type DurableRow = readonly [key: readonly [ServerName, number], edu: Edu]
 
+type Gathered = {
+  readonly pdus: readonly JsonObject[]
+  /** How far the destination has got when it took the events. */
+  readonly reached: ReadonlyMap<RoomId, number>
+  readonly durable: readonly DurableRow[]
+}
+
 /** False when nothing waits. @throws when the destination did not take it. */
 export async function sendTransaction(deps: TransactionDeps, target: Destination): Promise<boolean> {
-  const { pdus, reached } = await collectPdus(deps, target)
-  const durable =
-    target.lastEdu === 0 ? [] : await edus.list(deps.store, [target.name], { limit: MAX_DURABLE_EDUS })
-  const loose = takeLoose(target, MAX_TRANSACTION_EDUS - durable.length)
+  const gathered = await gather(deps, target)
+  const { pdus, durable } = gathered
+  // While what cannot be taken is being looked for, nothing else is in the way.
+  const isSearching = target.batch < MAX_TRANSACTION_PDUS && pdus.length + durable.length > 0
+  const loose = takeLoose(target, isSearching ? 0 : MAX_TRANSACTION_EDUS - durable.length)
   if (pdus.length === 0 && durable.length === 0 && loose.edus.length === 0) return false
-  const answer = await deps.federation
-    .sendTransaction(
-      target.name,
-      {
-        txnId: deps.transactionId(),
-        pdus,
-        edus: [...durable.map(([, edu]) => edu), ...loose.edus],
-        ...(durable.length === 0
-          ? {}
-          : { sequence: target.acknowledged + durable.length, acknowledged: target.acknowledged }),
-      },
-      { timeoutMs: TRANSACTION_TIMEOUT_MS },
-    )
-    .catch((error: unknown) => {
+  const transaction = {
+    txnId: deps.transactionId(),
+    pdus,
+    edus: [...durable.map(([, edu]) => edu), ...loose.edus],
+    ...(durable.length === 0
+      ? {}
+      : { sequence: target.acknowledged + durable.length, acknowledged: target.acknowledged }),
+  }
+  try {
+    const answer = await deps.federation.sendTransaction(target.name, transaction, {
+      timeoutMs: TRANSACTION_TIMEOUT_MS,
+    })
+    noteRefusedEvents(deps, target, answer.pdus)
+    await noteAnswer(deps, target, gathered, answer.committed)
+    target.refusals = 0
+    target.batch = Math.min(target.batch * 2, MAX_TRANSACTION_PDUS)
+  } catch (error) {
+    if (!isAboutContent(error)) {
       loose.restore()
       throw error
-    })
-  for (const [eventId, { error }] of Object.entries(answer.pdus)) {
-    if (error === undefined) continue
-    deps.log.log('warn', 'a destination refused an event', { destination: target.name, eventId, error })
+    }
+    await giveLess(deps, target, gathered, error)
   }
-  await noteAnswer(deps, target, reached, durable, answer.committed)
   return true
+}
+
+function noteRefusedEvents(
+  { log }: TransactionDeps,
+  { name }: Destination,
+  answers: Readonly<Record<string, { error?: string }>>,
+): void {
+  for (const [eventId, { error }] of Object.entries(answers)) {
+    if (error !== undefined)
+      log.log('warn', 'a destination refused an event', { destination: name, eventId, error })
+  }
+}
+
+async function gather(deps: TransactionDeps, target: Destination): Promise<Gathered> {
+  const events = await collectPdus(deps, target)
+  // Of the smallest batch the event alone, since either can be what the destination cannot take.
+  const limit = target.batch === 1 && events.pdus.length > 0 ? 0 : target.batch
+  const durable =
+    target.lastEdu === 0 || limit === 0 ? [] : await edus.list(deps.store, [target.name], { limit })
+  return { ...events, durable }
+}
+
+/** True for an answer that the same transaction would get again. */
+function isAboutContent(error: unknown): boolean {
+  return error instanceof FederationError && (error.remote.status === 400 || error.remote.status === 413)
+}
+
+/**
+ * One thing that a destination cannot take must not keep all others from it for ever: it is found by halving, and left
+ * out when it was refused several times, with pauses. @throws for a pause.
+ */
+async function giveLess(
+  deps: TransactionDeps,
+  target: Destination,
+  gathered: Gathered,
+  error: unknown,
+): Promise<void> {
+  const { pdus, durable } = gathered
+  if (pdus.length + durable.length > 1) {
+    target.batch = Math.max(1, Math.floor(Math.max(pdus.length, durable.length) / 2))
+    return
+  }
+  target.refusals += 1
+  if (target.refusals < MAX_REFUSALS || pdus.length + durable.length === 0) throw error
+  deps.log.log('error', 'a destination cannot take an event or EDU', {
+    destination: target.name,
+    error: String(error),
+  })
+  target.refusals = 0
+  await noteAnswer(deps, target, gathered, undefined)
 }
 
 /** The oldest own events that the destination lacks, and how far it has got with them. */
 async function collectPdus(
   { store, memory }: TransactionDeps,
   target: Destination,
-): Promise<{ pdus: readonly JsonObject[]; reached: ReadonlyMap<RoomId, number> }> {
+): Promise<Pick<Gathered, 'pdus' | 'reached'>> {
   const found: { roomId: RoomId; top: number; rows: readonly (readonly [number, EventId])[] }[] = []
   for (const [roomId, record] of target.rooms) {
     const top = Math.min(memory.newest.get(roomId) ?? 0, record.until ?? Number.MAX_SAFE_INTEGER)
     if (top <= record.cursor) continue
-    const limit = MAX_TRANSACTION_PDUS
+    const limit = target.batch
     const rows = await sent.range(store, [roomId], record.cursor + 1, top + 1, { limit })
     found.push({ roomId, top, rows: rows.map(([[, position], id]) => [position, id] as const) })
   }
   const waiting = found.flatMap(({ rows }) => rows).sort(([a], [b]) => a - b)
-  const chosen = waiting.slice(0, MAX_TRANSACTION_PDUS)
+  const chosen = waiting.slice(0, target.batch)
   const last = chosen.at(-1)?.[0] ?? 0
   const reached = new Map<RoomId, number>()
   for (const { roomId, top, rows } of found) {
-    const whole = rows.length < MAX_TRANSACTION_PDUS && rows.every(([position]) => position <= last)
+    const whole = rows.length < target.batch && rows.every(([position]) => position <= last)
     const position = whole ? top : rows.findLast(([at]) => at <= last)?.[0]
     if (position !== undefined) reached.set(roomId, position)
   }
@@ -97,7 +158,10 @@ function takeLoose(target: Destination, limit: number): { edus: readonly Edu[]; 
   return {
     edus: [...receipts.map(([, edu]) => edu), ...typing],
     restore: () => {
-      for (const [key, edu] of receipts) if (!target.coalesced.has(key)) target.coalesced.set(key, edu)
+      for (const [key, edu] of receipts) {
+        const { coalesced } = target
+        if (!coalesced.has(key) && coalesced.size < MAX_COALESCED_EDUS) coalesced.set(key, edu)
+      }
     },
   }
 }
@@ -106,8 +170,7 @@ function takeLoose(target: Destination, limit: number): { edus: readonly Edu[]; 
 async function noteAnswer(
   deps: TransactionDeps,
   target: Destination,
-  reached: ReadonlyMap<RoomId, number>,
-  durable: readonly DurableRow[],
+  { reached, durable }: Gathered,
   committed: number | undefined,
 ): Promise<void> {
   // A server that keeps no sequence (not a Plexus node) has what it answered 200 to.
@@ -117,10 +180,10 @@ async function noteAnswer(
   const moved: Moved[] = []
   await deps.committer.submit({
     // A room may have been joined or left meanwhile: the rows are made of what is true at the commit.
-    writes: () => [
+    writes: (at) => [
       ...rows.map(([key]) => edus.delete(key)),
       ...(rows.length === 0 ? [] : [acknowledged.put([target.name], sequence)]),
-      ...[...reached].flatMap(([roomId, position]) => advance(target, roomId, position, moved)),
+      ...[...reached].flatMap(([roomId, position]) => advance(deps, target, at, { roomId, position, moved })),
     ],
   })
   target.acknowledged = sequence
@@ -130,11 +193,14 @@ async function noteAnswer(
   if (rows.length < durable.length) throw new Error('the destination did not take all durable EDUs')
 }
 
-function advance(target: Destination, roomId: RoomId, position: number, moved: Moved[]): Write[] {
-  const record = target.rooms.get(roomId)
+function advance(
+  { cursors }: TransactionDeps,
+  { name }: Destination,
+  at: number,
+  { roomId, position, moved }: { roomId: RoomId; position: number; moved: Moved[] },
+): Write[] {
+  const record = cursors.get(name, roomId)
   if (record === undefined || record.cursor >= position) return []
-  const next = { ...record, cursor: position }
   moved.push({ roomId, from: record.cursor, to: position })
-  target.rooms.set(roomId, next)
-  return [cursors.put([target.name, roomId], next)]
+  return [cursors.set(name, roomId, at, { ...record, cursor: position })]
 }
