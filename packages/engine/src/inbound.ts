@@ -43,11 +43,12 @@ export function createInbound(deps: InboundDeps): Inbound {
     record: readonly OriginRecord[] | undefined,
   ): Promise<void> => {
     const { edu_type: type, content } = edu
-    const handler = typeof type === 'string' ? deps.handlers.get(type) : undefined
+    const name = typeof type === 'string' ? type : ''
+    const handler = deps.handlers.get(name)
     const effect =
       handler === undefined || !isJsonObject(content)
         ? undefined
-        : await handler(origin, content).catch((error: unknown) => skip(origin, String(type), error))
+        : await handler(origin, content).catch((error: unknown) => skip(origin, name, error))
     if (effect === undefined && record === undefined) return
     await deps.committer.submit({
       writes: (position) => [
