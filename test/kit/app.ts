@@ -44,7 +44,7 @@ export async function openApp(
 /** Resolves when the page has come past starting. */
 export async function started(page: Page): Promise<void> {
   const usable = page.getByRole('button', { name: 'New room' })
-  const asks = page.getByRole('button', { name: /^(?:Create account|Use here|Reload)$/ })
+  const asks = page.getByRole('button', { name: /^(?:Create account|Use here|Reload|Go on without it)$/ })
   await usable.or(asks).first().waitFor({ timeout: START_MS })
 }
 
