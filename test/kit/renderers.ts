@@ -14,7 +14,7 @@ async function processes(context: BrowserContext): Promise<readonly Process[]> {
 const BUSY_MS = 400
 
 /** The process that runs the page: the browser does not say, so it is the one that is busy when the page is. */
-async function rendererOf(page: Page): Promise<number> {
+export async function rendererOf(page: Page): Promise<number> {
   const context = page.context()
   const before = new Map((await processes(context)).map(({ id, cpuTime }) => [id, cpuTime]))
   await page.evaluate((ms) => {

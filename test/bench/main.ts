@@ -1,0 +1,66 @@
+/**
+ * `npm run bench`: how fast and how large Plexus is on this machine. Prints a table and writes bench-results.json.
+ *
+ *   npm run bench
+ *   npm run bench -- --quick             few repetitions
+ *   npm run bench -- --only delivery     one section; may be given several times
+ */
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { findChromium, howToGetChromium } from '../../scripts/chromium.ts'
+import { delivery } from './delivery.ts'
+import type { Figure } from './figures.ts'
+import { inboundIdb } from './inbound-idb.ts'
+import { inboundSqlite } from './inbound-sqlite.ts'
+import { loadBytes } from './load-bytes.ts'
+import { loadNow, loadWords, thisMachine } from './machine.ts'
+import { memory } from './memory.ts'
+import { printTable, writeResults } from './report.ts'
+import type { Section } from './section.ts'
+import { signUpSection } from './sign-up.ts'
+
+const RESULTS = join(fileURLToPath(new URL('../..', import.meta.url)), 'bench-results.json')
+
+const SECTIONS: readonly Section[] = [loadBytes, signUpSection, delivery, inboundSqlite, inboundIdb, memory]
+
+async function measure(section: Section, quick: boolean): Promise<readonly Figure[]> {
+  const start = performance.now()
+  const note = (words: string): void => console.error(`${section.name}: ${words}`)
+  note('…')
+  const figures = await section.run({ quick, note })
+  note(`done in ${((performance.now() - start) / 1_000).toFixed(1)} s`)
+  return figures
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string', multiple: true, default: SECTIONS.map(({ name }) => name) },
+    },
+  })
+  const { quick, only } = values
+  const unknown = only.filter((name) => !SECTIONS.some((section) => section.name === name))
+  if (unknown.length > 0) {
+    const names = SECTIONS.map(({ name }) => name).join(', ')
+    throw new Error(`no section ${unknown.join(', ')}; there are ${names}`)
+  }
+  if (findChromium() === undefined) throw new Error(howToGetChromium())
+  const machine = thisMachine()
+  const before = loadNow()
+  console.error(loadWords(before, machine))
+  const figures: Figure[] = []
+  for (const section of SECTIONS.filter(({ name }) => only.includes(name)))
+    figures.push(...(await measure(section, quick)))
+  console.log('')
+  printTable(figures)
+  console.log(
+    `\n${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB; ${loadWords(before, machine)}`,
+  )
+  const load = { before, after: loadNow() }
+  writeResults(RESULTS, { when: new Date().toISOString(), quick, machine, load, figures })
+  console.log(`written to ${RESULTS}`)
+}
+
+await main()
