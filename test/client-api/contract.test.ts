@@ -1,5 +1,5 @@
 /** Every operation of the rooms endpoints, in success and in failure; each answer is checked against its definition. */
-import type { JsonObject } from '@plexus/core'
+import type { JsonObject, JsonValue } from '@plexus/core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   at,
@@ -485,6 +485,90 @@ describe('reading', () => {
   })
 })
 
+describe('aggregations and threads', () => {
+  const relate = async (
+    client: ApiClient,
+    id: string,
+    relation: JsonObject,
+    content: JsonObject = {},
+  ): Promise<string> => {
+    const path = at`v3/rooms/${id}/send/m.room.message/${transaction()}`
+    const body = { msgtype: 'm.text', body: 'related', ...content, 'm.relates_to': relation }
+    return text(await client.ok('PUT', path, { body }), 'event_id')
+  }
+  const relationsOf = async (id: string, eventId: string): Promise<JsonValue | undefined> =>
+    pick(await alice.ok('GET', at`v3/rooms/${id}/event/${eventId}`), 'unsigned', 'm.relations')
+
+  it('bundle the newest valid edit', async () => {
+    const original = await say(alice, roomId, 'tpyo')
+    await network.settle()
+    const edit = { rel_type: 'm.replace', event_id: original }
+    await relate(alice, roomId, edit, { 'm.new_content': { body: 'first' } })
+    await network.clock.advance(1)
+    const last = await relate(alice, roomId, edit, { 'm.new_content': { body: 'typo' } })
+    await relate(alice, roomId, edit)
+    await relate(bob, roomId, edit, { 'm.new_content': { body: 'of somebody else' } })
+    await network.settle()
+    expect(pick(await relationsOf(roomId, original), 'm.replace', 'event_id')).toBe(last)
+    await alice.ok('PUT', at`v3/rooms/${roomId}/redact/${last}/${transaction()}`, { body: {} })
+    expect(pick(await relationsOf(roomId, original), 'm.replace', 'content', 'm.new_content', 'body')).toBe(
+      'first',
+    )
+    expect(await relationsOf(roomId, last)).toBeUndefined()
+  })
+
+  it('bundle references and threads, in pages and contexts too', async () => {
+    const root = await say(alice, roomId, 'root')
+    await network.settle()
+    const reference = await relate(alice, roomId, { rel_type: 'm.reference', event_id: root })
+    await relate(bob, roomId, { rel_type: 'm.thread', event_id: root })
+    await network.settle()
+    const latest = await relate(alice, roomId, { rel_type: 'm.thread', event_id: root })
+    await network.settle()
+    const bundle = await relationsOf(roomId, root)
+    expect(bundle).toMatchObject({
+      'm.reference': { chunk: [{ event_id: reference }] },
+      'm.thread': {
+        count: 2,
+        current_user_participated: true,
+        latest_event: { event_id: latest, room_id: roomId },
+      },
+    })
+    const page = await alice.ok('GET', at`v3/rooms/${roomId}/messages`, { query: { dir: 'b', limit: '50' } })
+    const paged = list(page, 'chunk').find((event) => event['event_id'] === root)
+    expect(pick(paged, 'unsigned', 'm.relations', 'm.thread', 'count')).toBe(2)
+    const context = await bob.ok('GET', at`v3/rooms/${roomId}/context/${latest}`, { query: { limit: '20' } })
+    const before = list(context, 'events_before').find((event) => event['event_id'] === root)
+    expect(pick(before, 'unsigned', 'm.relations', 'm.thread', 'count')).toBe(2)
+  })
+
+  it('GET threads, those with the latest answer first, page by page', async () => {
+    const id = await sharedRoom(network, alice, bob, { name: 'Threads' })
+    const [one, two, three] = [
+      await say(alice, id, '1'),
+      await say(alice, id, '2'),
+      await say(alice, id, '3'),
+    ]
+    await network.settle()
+    for (const root of [one, two, one]) await relate(alice, id, { rel_type: 'm.thread', event_id: root })
+    await network.settle()
+    await relate(bob, id, { rel_type: 'm.thread', event_id: three })
+    await network.settle()
+    const idsOf = (answer: JsonObject): unknown[] => list(answer, 'chunk').map((event) => event['event_id'])
+    const path = at`v1/rooms/${id}/threads`
+    const all = await bob.ok('GET', path)
+    expect(idsOf(all)).toEqual([three, one, two])
+    expect(pick(list(all, 'chunk')[1], 'unsigned', 'm.relations', 'm.thread', 'count')).toBe(2)
+    const first = await bob.ok('GET', path, { query: { limit: '2' } })
+    expect(idsOf(first)).toEqual([three, one])
+    const second = await bob.ok('GET', path, { query: { limit: '2', from: text(first, 'next_batch') } })
+    expect(idsOf(second)).toEqual([two])
+    expect(idsOf(await bob.ok('GET', path, { query: { include: 'participated' } }))).toEqual([three])
+    expect(await bob.fails('GET', path, { query: { from: 'x' } })).toEqual([400, 'M_INVALID_PARAM'])
+    expect(await carol.fails('GET', path)).toEqual([403, 'M_FORBIDDEN'])
+  })
+})
+
 describe('receipts, markers, typing', () => {
   it('POST receipt and read_markers', async () => {
     await bob.ok('POST', at`v3/rooms/${roomId}/receipt/m.read/${messageId}`, { body: {} })
@@ -588,6 +672,128 @@ describe('directory', () => {
     const id = await ownRoom({ preset: 'public_chat', room_alias_name: 'door' })
     expect(await carol.ok('POST', at`v3/join/${aliasOf('door')}`, { body: {} })).toEqual({ room_id: id })
     await joinFrom(network, carol, alice, id)
+  })
+})
+
+describe('summaries', () => {
+  it('GET room_summary of what one may know of', async () => {
+    const open = await ownRoom({
+      preset: 'public_chat',
+      name: 'Open',
+      initial_state: [{ type: 'm.room.encryption', content: { algorithm: 'm.megolm.v1.aes-sha2' } }],
+    })
+    expect(await alice.ok('GET', at`v1/room_summary/${open}`)).toMatchObject({
+      room_id: open,
+      name: 'Open',
+      membership: 'join',
+      encryption: 'm.megolm.v1.aes-sha2',
+      room_version: '12',
+    })
+    expect((await nobody.ok('GET', at`v1/room_summary/${open}`))['membership']).toBeUndefined()
+    expect(await nobody.fails('GET', at`v1/room_summary/${roomId}`)).toEqual([404, 'M_NOT_FOUND'])
+    expect(await carol.fails('GET', at`v1/room_summary/${UNKNOWN_ROOM}`)).toEqual([404, 'M_NOT_FOUND'])
+    expect(await carol.fails('GET', 'v1/room_summary/nonsense')).toEqual([400, 'M_INVALID_PARAM'])
+  })
+
+  it('GET hierarchy of a space, depth first and in order', async () => {
+    const space = await ownRoom({ name: 'Space', creation_content: { type: 'm.space' } })
+    const inner = await ownRoom({ name: 'Inner', creation_content: { type: 'm.space' } })
+    const [a, b] = [await ownRoom({ name: 'A' }), await ownRoom({ name: 'B' })]
+    const put = async (parent: string, child: string, content: JsonObject): Promise<void> => {
+      await network.clock.advance(1)
+      await alice.ok('PUT', at`v3/rooms/${parent}/state/m.space.child/${child}`, {
+        body: { via: ['x.y'], ...content },
+      })
+    }
+    await put(space, a, {})
+    await put(space, inner, { order: 'a', suggested: true })
+    await put(inner, b, {})
+    // A loop, a room that nobody knows, and one that was removed.
+    await put(inner, space, {})
+    await put(space, UNKNOWN_ROOM, {})
+    await alice.ok('PUT', at`v3/rooms/${space}/state/m.space.child/${roomId}`, { body: {} })
+    const namesOf = (answer: JsonObject): unknown[] => list(answer, 'rooms').map(({ name }) => name)
+    const path = at`v1/rooms/${space}/hierarchy`
+    const all = await alice.ok('GET', path)
+    expect(namesOf(all)).toEqual(['Space', 'Inner', 'B', 'A'])
+    expect(list(all, 'rooms', 0, 'children_state').map((child) => child['state_key'])).toEqual([
+      inner,
+      a,
+      UNKNOWN_ROOM,
+    ])
+    expect(namesOf(await alice.ok('GET', path, { query: { max_depth: '1' } }))).toEqual([
+      'Space',
+      'Inner',
+      'A',
+    ])
+    expect(namesOf(await alice.ok('GET', path, { query: { suggested_only: 'true' } }))).toEqual([
+      'Space',
+      'Inner',
+    ])
+    const first = await alice.ok('GET', path, { query: { limit: '3' } })
+    const from = text(first, 'next_batch')
+    expect(namesOf(await alice.ok('GET', path, { query: { limit: '3', from } }))).toEqual(['A'])
+    expect(await alice.fails('GET', path, { query: { from, max_depth: '1' } })).toEqual([
+      400,
+      'M_INVALID_PARAM',
+    ])
+    expect(await carol.fails('GET', path)).toEqual([403, 'M_FORBIDDEN'])
+  })
+
+  it('GET mutual_rooms', async () => {
+    const mutual = await alice.ok('GET', 'v1/mutual_rooms', { query: { user_id: bob.userId } })
+    expect(mutual['joined']).toContain(roomId)
+    expect(await alice.ok('GET', 'v1/mutual_rooms', { query: { user_id: '@no:one' } })).toEqual({
+      joined: [],
+      count: 0,
+    })
+    expect(await alice.fails('GET', 'v1/mutual_rooms', { query: { user_id: alice.userId } })).toEqual([
+      400,
+      'M_INVALID_PARAM',
+    ])
+  })
+})
+
+describe('POST upgrade', () => {
+  it('makes a room like the old one, leads there, and closes the old one', async () => {
+    const server = alice.userId.slice(alice.userId.indexOf(':') + 1)
+    const old = await sharedRoom(network, alice, bob, {
+      name: 'Old',
+      room_alias_name: 'upgraded',
+      visibility: 'public',
+      power_level_content_override: { users: { [bob.userId]: 60 } },
+    })
+    await network.clock.advance(1)
+    const body = { new_version: '12', additional_creators: [bob.userId] }
+    expect(await bob.fails('POST', at`v3/rooms/${old}/upgrade`, { body })).toEqual([403, 'M_FORBIDDEN'])
+    expect(await carol.fails('POST', at`v3/rooms/${old}/upgrade`, { body })).toEqual([403, 'M_FORBIDDEN'])
+    expect(await alice.fails('POST', at`v3/rooms/${old}/upgrade`, { body: { new_version: '9' } })).toEqual([
+      400,
+      'M_UNSUPPORTED_ROOM_VERSION',
+    ])
+    const replacement = text(
+      await alice.ok('POST', at`v3/rooms/${old}/upgrade`, { body }),
+      'replacement_room',
+    )
+    expect(await alice.ok('GET', at`v3/rooms/${replacement}/state/m.room.create`)).toMatchObject({
+      predecessor: { room_id: old },
+      additional_creators: [bob.userId],
+    })
+    expect(await alice.ok('GET', at`v3/rooms/${replacement}/state/m.room.name`)).toEqual({ name: 'Old' })
+    expect(await alice.ok('GET', at`v3/rooms/${replacement}/state/m.room.power_levels`)).toMatchObject({
+      users: {},
+    })
+    expect(await alice.ok('GET', at`v3/rooms/${old}/state/m.room.tombstone`)).toMatchObject({
+      replacement_room: replacement,
+    })
+    expect(await alice.ok('GET', at`v3/rooms/${old}/state/m.room.power_levels`)).toMatchObject({
+      events_default: 50,
+      invite: 50,
+    })
+    expect(await alice.ok('GET', at`v3/directory/room/${`#upgraded:${server}`}`)).toMatchObject({
+      room_id: replacement,
+    })
+    expect(await alice.ok('GET', at`v3/directory/list/room/${replacement}`)).toEqual({ visibility: 'public' })
   })
 })
 

@@ -83,7 +83,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const outboxOwner = await createOutbox({ ...base, ownName: serverName })
   const { outbox } = outboxOwner
 
-  const { rooms, staging, invites } = createRooms({
+  const { rooms, staging, links } = createRooms({
     ...base,
     destinations: outboxOwner.destinations,
     onJoined: (snapshot, joined) => {
@@ -101,7 +101,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const typing = createTyping({ rooms: () => rooms, outbox, clock, serverName })
   const readMarkers = createReadMarkers({ rooms: () => rooms, accountData: users.accountData })
   const sync = createSync({ committer, clock, rooms, receipts, typing, users })
-  const reader = createRoomReader({ rooms, clock })
+  const reader = createRoomReader({ rooms, clock, accountData: users.accountData })
   const roomDirectory = createRoomDirectory({ store, committer, rooms, federation, serverName })
   const handlers = new Map<string, EduHandler>([
     ...Object.entries(users.edus),
@@ -120,7 +120,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
 
   let stopExpiry: (() => void) | undefined
   const expireLinks = (): void => {
-    invites
+    links
       .expireLinks()
       .catch((error: unknown) => log.log('error', 'invite links were not expired', { error: String(error) }))
     stopExpiry = clock.after(LINK_EXPIRY_INTERVAL_MS, expireLinks)

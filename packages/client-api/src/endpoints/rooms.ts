@@ -15,7 +15,10 @@ import { context, event, messages, relations, timestampToEvent } from './rooms/e
 import { ban, forget, invite, join, joinById, kick, knock, leave, unban } from './rooms/membership.ts'
 import { redact, send } from './rooms/send.ts'
 import { allState, joinedMembers, joinedRooms, members, oneState, putState } from './rooms/state.ts'
+import { hierarchy, mutualRooms, roomSummary } from './rooms/summary.ts'
 import { sync } from './rooms/sync.ts'
+import { threads } from './rooms/threads.ts'
+import { upgrade } from './rooms/upgrade.ts'
 import { versions, wellKnown } from './rooms/versions.ts'
 
 /** Endpoints about sync and rooms. */
@@ -57,4 +60,9 @@ export const roomEndpoints: readonly Endpoint[] = [
   putVisibility,
   publicRooms,
   searchPublicRooms,
+  roomSummary,
+  hierarchy,
+  mutualRooms,
+  threads,
+  upgrade,
 ]

@@ -9,7 +9,8 @@ import { table } from '../kernel/table.ts'
 import type { Federation, Store } from '../ports.ts'
 import type { Rooms } from '../rooms/types.ts'
 import { RoomError } from '../rooms/types.ts'
-import { publishedRoom } from './published-room.ts'
+import { describeRoom, publishedRoom } from './published-room.ts'
+import { spaceChildren } from './space-children.ts'
 import type { ResolvedAlias, RoomDirectory } from './types.ts'
 
 /** Aliases that one user may hold. */
@@ -46,6 +47,8 @@ export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
   }
 
   return {
+    describe: (roomId, userId) => describeRoom(rooms, roomId, userId),
+    childrenOf: (roomId) => spaceChildren(rooms, roomId),
     resolveLocal,
     async resolve(alias, signal) {
       const server = serverOf(alias)

@@ -1,5 +1,5 @@
 /** Aliases of this server's rooms and the list of rooms that it publishes. */
-import type { RoomAlias, RoomId, ServerName, UserId } from '@plexus/core'
+import type { JsonObject, RoomAlias, RoomId, ServerName, UserId } from '@plexus/core'
 
 export type ResolvedAlias = { readonly roomId: RoomId; readonly servers: readonly ServerName[] }
 
@@ -16,7 +16,26 @@ export type PublishedRoom = {
   readonly guestCanJoin: boolean
 }
 
+/** spec: data/api/client-server/definitions/room_summary.yaml */
+export type RoomDescription = PublishedRoom & {
+  readonly version: string
+  readonly encryption?: string
+  /** The rooms whose members may join a restricted room. */
+  readonly allowedRooms: readonly string[]
+}
+
+/** A room of a space. spec: client-server-api/modules/spaces.md "m.space.child" */
+export type SpaceChild = {
+  readonly roomId: RoomId
+  readonly suggested: boolean
+  readonly event: { readonly sender: UserId; readonly content: JsonObject; readonly sentAt: number }
+}
+
 export interface RoomDirectory {
+  /** A room as somebody who is not in it may see it: `undefined` when they may not, or it is not known here. */
+  describe(roomId: RoomId, userId: UserId | undefined): Promise<RoomDescription | undefined>
+  /** The children of a space in their order; empty for what is no space. */
+  childrenOf(roomId: RoomId): Promise<readonly SpaceChild[]>
   /** A local alias, or another server's by its own word. @throws RoomError M_NOT_FOUND */
   resolve(alias: RoomAlias, signal?: AbortSignal): Promise<ResolvedAlias>
   /** For the federation's `/query/directory`: local aliases only. */

@@ -6,15 +6,8 @@ import type { Write } from '../ports.ts'
 import type { RoomCopy, StateChange } from './copy.ts'
 import { joinedAfter, memberOf, membershipOf, stateChanges, toRecord } from './copy.ts'
 import type { LoadingView } from './event-store.ts'
-import {
-  clientTransactions,
-  deltas,
-  events,
-  memberships,
-  rooms,
-  timelines,
-  waitingRedactions,
-} from './records.ts'
+import { clientTransactions, deltas, events, memberships, rooms, waitingRedactions } from './records.ts'
+import { placeWrites } from './relation.ts'
 import type { WaitingRedaction } from './records.ts'
 import type { EventInput, Outcome, RoomDeps } from './room.ts'
 import type { StateGroup } from './state-groups.ts'
@@ -323,7 +316,7 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
       const by = redaction.by === undefined ? {} : { redactedBy: redaction.by }
       const writes: Write[] = [
         finish({ ...draft, pdu, ...by, position, order: position }),
-        timelines.put([copy.roomId, position], event.id),
+        ...placeWrites(copy.roomId, position, event.id, pdu),
         rooms.put([copy.roomId], toRecord(copy, position)),
         ...facts.stateWrites,
         ...membershipWrites(deps, copy.roomId, position, changes, facts.find),

@@ -3,7 +3,8 @@ import type { EventId, JsonValue, ServerName } from '@plexus/core'
 import { stateKeyOf } from '@plexus/core'
 import type { Write } from '../ports.ts'
 import { inRoomOrder, judgeOutliers } from './outliers.ts'
-import { events, rooms, timelines } from './records.ts'
+import { events, rooms } from './records.ts'
+import { placeWrites } from './relation.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { Room } from './room.ts'
 import { toRecord } from './copy.ts'
@@ -78,7 +79,7 @@ async function keepHistory(
         done: turn.submit({
           writes: (position) => {
             placed = shown.map((record, index) => ({ ...record, position, order: next.lowestOrder + index }))
-            return [...placed.flatMap(placeWrites), rooms.put([room.roomId], toRecord(next, position))]
+            return [...placed.flatMap(recordWrites), rooms.put([room.roomId], toRecord(next, position))]
           },
           publish: (position) => {
             for (const record of placed) deps.events.adopt(record)
@@ -145,7 +146,7 @@ async function unknownOf(deps: RemoteDeps, ids: readonly EventId[]): Promise<rea
   return ids.filter((_, index) => records[index] === undefined).sort()
 }
 
-function placeWrites(record: EventRecord): Write[] {
-  const place = record.order === undefined ? [] : [timelines.put([record.roomId, record.order], record.id)]
-  return [events.put([record.id], record), ...place]
+function recordWrites(record: EventRecord): Write[] {
+  const { roomId, order, id, pdu } = record
+  return [events.put([id], record), ...(order === undefined ? [] : placeWrites(roomId, order, id, pdu))]
 }

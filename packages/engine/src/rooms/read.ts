@@ -1,12 +1,12 @@
 /** What others may read of the rooms: committed events, states and timelines. */
 import type { EventId, ServerName, StateKey, StateMap, UserId } from '@plexus/core'
 import { serverOf, stateKeyOf } from '@plexus/core'
-import type { Store } from '../ports.ts'
+import type { RangeOptions, Store } from '../ports.ts'
 import type { EventStore } from './event-store.ts'
-import { deltas, memberships, timelines } from './records.ts'
+import { deltas, memberships, relations, timelines } from './records.ts'
 import type { RoomRegistry } from './registry.ts'
 import type { StateGroups } from './state-groups.ts'
-import type { EventRecord, RoomSnapshot, Rooms } from './types.ts'
+import type { EventRecord, RoomSnapshot, Rooms, TimelinePage } from './types.ts'
 
 /** Below every order that history can get. */
 export const LOWEST_ORDER: number = -(2 ** 51)
@@ -22,11 +22,15 @@ type Reader = Pick<
   | 'stateBefore'
   | 'stateEvents'
   | 'timeline'
+  | 'relations'
   | 'stateDeltas'
   | 'memberships'
   | 'membership'
   | 'localMembers'
 >
+
+/** An event id under a key that ends in its order. */
+type Placed = readonly [key: readonly (string | number)[], id: EventId]
 
 export type ReadDeps = {
   readonly store: Store
@@ -44,6 +48,21 @@ export function createReader(deps: ReadDeps): Reader {
     return group === undefined ? undefined : (await groups.load(group)).state
   }
 
+  const pageOf = async (
+    { from, to, direction, limit }: Parameters<Rooms['timeline']>[1],
+    read: (from: number, to: number, options: RangeOptions) => Promise<readonly Placed[]>,
+  ): Promise<TimelinePage> => {
+    const size = Math.min(limit, MAX_TIMELINE_PAGE)
+    const reverse = direction === 'b'
+    const entries = await read(from + 1, to + 1, { limit: size + 1, reverse })
+    const page = entries.slice(0, size)
+    const records = present(await events.getMany(page.map(([, id]) => id)))
+    const last = page.at(-1)?.[0].at(-1)
+    return entries.length > size && typeof last === 'number'
+      ? { events: records, next: reverse ? last - 1 : last }
+      : { events: records }
+  }
+
   return {
     async snapshot(roomId) {
       return (await registry.get(roomId))?.snapshot
@@ -56,16 +75,11 @@ export function createReader(deps: ReadDeps): Reader {
       const ids = keys === undefined ? [...state.values()] : keys.flatMap((key) => state.get(key) ?? [])
       return present(await events.getMany(ids))
     },
-    async timeline(roomId, { from, to, direction, limit }) {
-      const size = Math.min(limit, MAX_TIMELINE_PAGE)
-      const reverse = direction === 'b'
-      const entries = await timelines.range(store, [roomId], from + 1, to + 1, { limit: size + 1, reverse })
-      const page = entries.slice(0, size)
-      const records = present(await events.getMany(page.map(([, id]) => id)))
-      const last = page.at(-1)?.[0][1]
-      return entries.length > size && last !== undefined
-        ? { events: records, next: reverse ? last - 1 : last }
-        : { events: records }
+    async timeline(roomId, range) {
+      return pageOf(range, (from, to, options) => timelines.range(store, [roomId], from, to, options))
+    },
+    async relations(roomId, parent, range) {
+      return pageOf(range, (from, to, options) => relations.range(store, [roomId, parent], from, to, options))
     },
     async stateDeltas(roomId, from, to) {
       const entries = await deltas.range(store, [roomId], from + 1, to + 1)

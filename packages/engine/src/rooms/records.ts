@@ -61,6 +61,12 @@ export const rooms: Table<Key<readonly [RoomId]>, RoomRecord> = table('room', ['
 export const events: Table<Key<readonly [EventId]>, EventRecord> = table('event', ['s'])
 /** By order. */
 export const timelines: Table<Key<readonly [RoomId, number]>, EventId> = table('timeline', ['s', 'n'])
+/** Events that relate to another, by its id and their order. A redacted one still stands here. */
+export const relations: Table<Key<readonly [RoomId, EventId, number]>, EventId> = table('relation', [
+  's',
+  's',
+  'n',
+])
 /** By position. */
 export const deltas: Table<Key<readonly [RoomId, number]>, StateDelta['changes']> = table('delta', ['s', 'n'])
 export const groups: Table<Key<readonly [string]>, StateGroupRecord> = table('group', ['s'])

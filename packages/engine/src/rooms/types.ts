@@ -159,6 +159,17 @@ export interface Rooms {
       readonly limit: number
     },
   ): Promise<TimelinePage>
+  /** The events in the timeline that relate to `parent`, redacted ones included, as `timeline` gives them. */
+  relations(
+    roomId: RoomId,
+    parent: EventId,
+    range: {
+      readonly from: number
+      readonly to: number
+      readonly direction: 'f' | 'b'
+      readonly limit: number
+    },
+  ): Promise<TimelinePage>
   /** Changes of the current state with `from < position <= to`, ascending. */
   stateDeltas(roomId: RoomId, from: StreamPosition, to: StreamPosition): Promise<readonly StateDelta[]>
   memberships(userId: UserId): Promise<readonly MembershipRecord[]>

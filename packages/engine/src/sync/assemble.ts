@@ -1,9 +1,9 @@
 /** One answer to `/sync`, from a token to a committed position. */
-import { isJsonObject, ownValue } from '@plexus/core'
 import type { JsonObject, RoomId, UserId } from '@plexus/core'
 import type { Receipt } from '../rooms-ephemeral/types.ts'
 import type { MembershipRecord } from '../rooms/types.ts'
 import type { AccountDataEntry } from '../users/types.ts'
+import { ignoredUsers } from './ignored.ts'
 import { strippedState } from './invites.ts'
 import type { LazyAnswer } from './lazy-members.ts'
 import type { RoomPart } from './room-parts.ts'
@@ -53,7 +53,7 @@ export async function assemble(
     request,
     span,
     lazy,
-    ignored: once(() => ignoredUsers(deps, recipient.userId)),
+    ignored: once(() => ignoredUsers(users.accountData, recipient.userId)),
     evaluator: once(() => users.pushRules.evaluator(recipient.userId)),
   }
   const news = { receipts, accountData, typing: new Set(deps.typing.changedSince(from.typing)) }
@@ -151,11 +151,4 @@ async function addRoom(
     const name = part.kind === 'knock' ? 'knock_state' : 'invite_state'
     sections[part.kind][row.roomId] = { [name]: { events: await strippedState(deps.rooms, userId, row) } }
   }
-}
-
-/** spec: client-server-api/modules/ignore_users.md */
-async function ignoredUsers({ users }: SectionDeps, userId: UserId): Promise<ReadonlySet<string>> {
-  const content = await users.accountData.get(userId, undefined, 'm.ignored_user_list')
-  const ignored = content === undefined ? undefined : ownValue(content, 'ignored_users')
-  return new Set(isJsonObject(ignored) ? Object.keys(ignored) : [])
 }

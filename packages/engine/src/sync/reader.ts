@@ -1,15 +1,21 @@
 /** What a user may read of a room outside of `/sync`: single events, pages of the timeline, states. */
 import { memberKey, splitStateKey } from '@plexus/core'
-import type { EventId, JsonObject, RoomId, StateKey } from '@plexus/core'
+import type { EventId, JsonObject, RoomId, StateKey, UserId } from '@plexus/core'
 import type { Clock } from '../ports.ts'
+import { relationOf } from '../rooms/relation.ts'
 import type { EventRecord, Rooms } from '../rooms/types.ts'
+import type { AccountData } from '../users/types.ts'
+import { withAggregations } from './aggregations.ts'
 import type { Recipient } from './client-event.ts'
 import { createClientEvents } from './client-event.ts'
 import type { EventFilter } from './filter.ts'
 import { allows } from './filter.ts'
+import { ignoredUsers } from './ignored.ts'
 import type { Access, ReaderParts } from './room-access.ts'
 import { accessTo, noSuchEvent, notAllowed, orderOf, stateAt, stateFor, visibleEvent } from './room-access.ts'
-import { relationOf, threadOf } from './threads.ts'
+import { readThreads } from './thread-list.ts'
+import type { ThreadsRequest } from './thread-list.ts'
+import { threadOf } from './threads.ts'
 import { MAX_ORDER, MIN_ORDER, formatTimelineToken } from './tokens.ts'
 import type { Seen } from './visibility.ts'
 import { createVisibility } from './visibility.ts'
@@ -70,6 +76,11 @@ export interface RoomReader {
     recipient: Recipient,
     request: RelationsRequest,
   ): Promise<{ chunk: readonly JsonObject[]; next?: string }>
+  /** The roots of the room's threads. */
+  threads(
+    recipient: Recipient,
+    request: ThreadsRequest,
+  ): Promise<{ chunk: readonly JsonObject[]; next?: string }>
   /** The state as the reader may see it: of this moment for a member, of their leave for a former one. */
   state(recipient: Recipient, roomId: RoomId, keys?: readonly StateKey[]): Promise<readonly JsonObject[]>
   /** Member events, of the state at a token of `/sync` or a page if there is one. */
@@ -80,22 +91,23 @@ export interface RoomReader {
   atTime(recipient: Recipient, roomId: RoomId, ts: number, direction: Direction): Promise<EventRecord>
 }
 
-type ReaderDeps = { readonly rooms: Rooms; readonly clock: Clock }
+type ReaderDeps = {
+  readonly rooms: Rooms
+  readonly clock: Clock
+  readonly accountData: Pick<AccountData, 'get'>
+}
 
 export function createRoomReader(deps: ReaderDeps): RoomReader {
   const { rooms, clock } = deps
   const visibility = createVisibility(rooms)
   const clientEvents = createClientEvents({ rooms, clock, visibility })
-  const inner: ReaderParts = { rooms, visibility, clientEvents }
+  const ignored = (userId: UserId): Promise<ReadonlySet<string>> => ignoredUsers(deps.accountData, userId)
+  const inner: ReaderParts = { rooms, visibility, clientEvents, ignored }
   return {
     async event(recipient, roomId, eventId) {
       const access = await accessTo(inner, recipient.userId, roomId)
-      const [event] = await inner.clientEvents.timeline(
-        recipient,
-        access.viewer,
-        [await visibleEvent(inner, access, roomId, eventId)],
-        FORMAT,
-      )
+      const seen = await visibleEvent(inner, access, roomId, eventId)
+      const [event] = await withAggregations(inner, recipient, access.viewer, [seen])
       if (event === undefined) throw noSuchEvent()
       return event
     },
@@ -103,6 +115,7 @@ export function createRoomReader(deps: ReaderDeps): RoomReader {
     context: (recipient, roomId, eventId, limit, filter) =>
       readContext(inner, recipient, roomId, eventId, limit, filter),
     relations: (recipient, request) => readRelations(inner, recipient, request),
+    threads: (recipient, request) => readThreads(inner, recipient, request),
     async state(recipient, roomId, keys) {
       const state = await stateFor(inner, recipient.userId, roomId)
       return clientEvents.state(recipient, await rooms.stateEvents(state, keys), FORMAT)
@@ -125,7 +138,7 @@ export function createRoomReader(deps: ReaderDeps): RoomReader {
 
 const FORMAT = { roomId: true } as const
 async function readPage(inner: ReaderParts, recipient: Recipient, request: PageRequest): Promise<Page> {
-  const { rooms, clientEvents } = inner
+  const { rooms } = inner
   const { roomId, direction, filter } = request
   const access = await accessTo(inner, recipient.userId, roomId)
   const { viewer } = access
@@ -139,7 +152,7 @@ async function readPage(inner: ReaderParts, recipient: Recipient, request: PageR
   const stop =
     request.to === undefined ? (backwards ? MIN_ORDER : MAX_ORDER) : await orderOf(rooms, roomId, request.to)
   const { found, next } = await walk(inner, {
-    roomId,
+    read: (range) => rooms.timeline(roomId, range),
     viewer,
     direction,
     from: backwards ? stop : start,
@@ -151,7 +164,7 @@ async function readPage(inner: ReaderParts, recipient: Recipient, request: PageR
       : {}),
   })
   return {
-    chunk: await clientEvents.timeline(recipient, viewer, found, FORMAT),
+    chunk: await withAggregations(inner, recipient, viewer, found),
     start: request.from ?? formatTimelineToken(start),
     ...(next === undefined ? {} : { end: formatTimelineToken(next) }),
     state: await memberState(inner, recipient, access, found, filter),
@@ -192,7 +205,14 @@ async function readContext(
     const range = direction === 'b' ? { from: MIN_ORDER, to: order - 1 } : { from: order, to: MAX_ORDER }
     const accepts = (record: EventRecord): boolean => allows(filter, record.pdu)
     if (count === 0) return Promise.resolve({ found: [], next: direction === 'b' ? order - 1 : order })
-    return walk(inner, { roomId, viewer, direction, ...range, limit: count, accepts })
+    return walk(inner, {
+      read: (range) => rooms.timeline(roomId, range),
+      viewer,
+      direction,
+      ...range,
+      limit: count,
+      accepts,
+    })
   }
   const [before, after] = await Promise.all([
     side('b', Math.ceil(limit / 2)),
@@ -208,37 +228,35 @@ async function readContext(
     (key) => !filter.lazyLoadMembers || splitStateKey(key)[0] !== 'm.room.member' || senders.has(key),
   )
   const records = (await rooms.stateEvents(state, keys)).filter(({ pdu }) => allows(filter, pdu))
-  const [event] = await clientEvents.timeline(recipient, viewer, [seen], FORMAT)
+  const [event] = await withAggregations(inner, recipient, viewer, [seen])
   if (event === undefined) throw noSuchEvent()
   return {
     event,
-    before: await clientEvents.timeline(recipient, viewer, before.found, FORMAT),
-    after: await clientEvents.timeline(recipient, viewer, after.found, FORMAT),
+    before: await withAggregations(inner, recipient, viewer, before.found),
+    after: await withAggregations(inner, recipient, viewer, after.found),
     state: await clientEvents.state(recipient, records, FORMAT),
     start: formatTimelineToken(before.next ?? (first.record.order ?? order) - 1),
     end: formatTimelineToken(after.next ?? last.record.order ?? order),
   }
 }
 
-/** Looks through the timeline after the parent, since nothing relates to what comes later. */
 async function readRelations(
   inner: ReaderParts,
   recipient: Recipient,
   { roomId, parent, relType, eventType, direction, from, to, limit }: RelationsRequest,
 ): Promise<{ chunk: readonly JsonObject[]; next?: string }> {
-  const { rooms, clientEvents } = inner
+  const { rooms } = inner
   const access = await accessTo(inner, recipient.userId, roomId)
-  const seen = await visibleEvent(inner, access, roomId, parent)
-  const first = seen.record.order ?? MIN_ORDER
+  await visibleEvent(inner, access, roomId, parent)
   const start = from === undefined ? undefined : await orderOf(rooms, roomId, from)
   const stop = to === undefined ? undefined : await orderOf(rooms, roomId, to)
   const low = direction === 'b' ? stop : start
   const high = direction === 'b' ? start : stop
   const { found, next } = await walk(inner, {
-    roomId,
+    read: (range) => rooms.relations(roomId, parent, range),
     viewer: access.viewer,
     direction,
-    from: Math.max(first, low ?? MIN_ORDER),
+    from: low ?? MIN_ORDER,
     to: high ?? MAX_ORDER,
     limit,
     accepts: ({ pdu }) => {
@@ -247,7 +265,7 @@ async function readRelations(
       return eventType === undefined || pdu.type === eventType
     },
   })
-  const chunk = await clientEvents.timeline(recipient, access.viewer, found, FORMAT)
+  const chunk = await withAggregations(inner, recipient, access.viewer, found)
   return { chunk, ...(next === undefined ? {} : { next: formatTimelineToken(next) }) }
 }
 
@@ -271,7 +289,7 @@ async function eventAtTime(
       if (direction === 'f' && sent >= ts) best = record
       if (direction === 'f' && sent < ts && best !== undefined) return best
     }
-    scanned += page.events.length
+    scanned += Math.max(1, page.events.length)
     if (page.next === undefined) break
     at = page.next
   }

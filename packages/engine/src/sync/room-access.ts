@@ -12,6 +12,8 @@ export type ReaderParts = {
   readonly rooms: Rooms
   readonly visibility: Visibility
   readonly clientEvents: ClientEvents
+  /** Whose messages the user does not want to see. */
+  readonly ignored: (userId: UserId) => Promise<ReadonlySet<string>>
 }
 
 export type Access = {

@@ -169,7 +169,7 @@ async function listRooms(
 }
 
 /** spec: data/api/client-server/definitions/public_rooms_chunk.yaml */
-function chunkOf(room: PublishedRoom): JsonObject {
+export function chunkOf(room: PublishedRoom): JsonObject {
   return {
     room_id: room.roomId,
     num_joined_members: room.joinedMembers,

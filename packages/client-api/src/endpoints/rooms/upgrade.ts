@@ -1,0 +1,184 @@
+/**
+ * POST /_matrix/client/v3/rooms/{roomId}/upgrade
+ * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidupgrade
+ */
+import {
+  POWER_LEVELS_KEY,
+  ROOM_VERSIONS,
+  isJsonObject,
+  ownValue,
+  requiredEventLevel,
+  stateKey,
+  userPowerLevel,
+} from '@plexus/core'
+import type { JsonObject, RoomId, UserId } from '@plexus/core'
+import { RoomError } from '@plexus/engine'
+import type { CreateRoom, RoomSnapshot } from '@plexus/engine'
+import * as v from 'valibot'
+import { endpoint } from '../../endpoint.ts'
+import type { Endpoint } from '../../endpoint.ts'
+import { MatrixError, forbidden } from '../../matrix-error.ts'
+import { userId } from '../../schemas.ts'
+import type { ApiEngine, Requester } from '../../services.ts'
+import { inRoom } from './common.ts'
+
+/** People who become creators of the new room besides the one who upgrades. */
+export const MAX_ADDITIONAL_CREATORS = 50
+
+/** spec: client-server-api/modules/room_upgrades.md "Server behaviour", item 3 */
+const TRANSFERRED: readonly string[] = [
+  'm.room.power_levels',
+  'm.room.join_rules',
+  'm.room.history_visibility',
+  'm.room.guest_access',
+  'm.room.server_acl',
+  'm.room.encryption',
+  'm.room.name',
+  'm.room.avatar',
+  'm.room.topic',
+]
+
+export const upgrade: Endpoint = endpoint({
+  method: 'POST',
+  path: '/_matrix/client/v3/rooms/{roomId}/upgrade',
+  auth: 'user',
+  rateLimit: 'message',
+  pathSchema: inRoom,
+  bodySchema: v.object({
+    new_version: v.string(),
+    additional_creators: v.optional(
+      v.pipe(v.array(userId), v.maxLength(MAX_ADDITIONAL_CREATORS, `at most ${MAX_ADDITIONAL_CREATORS}`)),
+      [],
+    ),
+  }),
+  handler: async ({ engine, requester, path, body }) => {
+    const { new_version: version, additional_creators: creators } = body
+    if (!ROOM_VERSIONS.includes(version)) {
+      throw new MatrixError(400, 'M_UNSUPPORTED_ROOM_VERSION', 'this node does not know that room version')
+    }
+    const old = await requireTombstoneRight(engine, requester, path.roomId)
+    const replacement = await replace(engine, requester, old, version, creators)
+    await moveAliases(engine, requester, path.roomId, replacement)
+    await engine.rooms.send(path.roomId, {
+      type: 'm.room.tombstone',
+      sender: requester.userId,
+      stateKey: '',
+      content: { body: 'This room has been replaced', replacement_room: replacement },
+    })
+    await quieten(engine, requester, path.roomId)
+    return { replacement_room: replacement }
+  },
+})
+
+async function requireTombstoneRight(
+  engine: ApiEngine,
+  { userId }: Requester,
+  roomId: RoomId,
+): Promise<RoomSnapshot> {
+  const [row, snapshot] = await Promise.all([
+    engine.rooms.membership(userId, roomId),
+    engine.rooms.snapshot(roomId),
+  ])
+  if (row?.membership !== 'join' || snapshot === undefined)
+    throw forbidden('you are not a member of this room')
+  const [levels] = await engine.rooms.stateEvents(snapshot.state, [POWER_LEVELS_KEY])
+  const auth = {
+    create: snapshot.create,
+    get: (key: string) => (key === POWER_LEVELS_KEY ? levels?.pdu : undefined),
+  }
+  if (userPowerLevel(snapshot.version, auth, userId) < requiredEventLevel(auth, 'm.room.tombstone', true)) {
+    throw forbidden('your power level does not allow to upgrade this room')
+  }
+  return snapshot
+}
+
+async function replace(
+  engine: ApiEngine,
+  { userId }: Requester,
+  old: RoomSnapshot,
+  version: string,
+  creators: readonly UserId[],
+): Promise<RoomId> {
+  const profile = await engine.users.profiles.memberContent(userId)
+  const keys = TRANSFERRED.map((type) => stateKey(type, ''))
+  const records = await engine.rooms.stateEvents(old.state, keys)
+  const contents = new Map(records.map(({ pdu }) => [pdu.type, pdu.content]))
+  const copied: CreateRoom['initialState'][number][] = TRANSFERRED.flatMap((type) => {
+    const content = contents.get(type)
+    if (content === undefined) return []
+    const kept = type === 'm.room.power_levels' ? withoutCreators(content, [userId, ...creators]) : content
+    return [{ type, stateKey: '', content: kept }]
+  })
+  const roomType = ownValue(old.create.content, 'type')
+  return engine.rooms.create({
+    creator: userId,
+    version,
+    creationContent: {
+      predecessor: { room_id: old.roomId },
+      ...(typeof roomType === 'string' ? { type: roomType } : {}),
+      ...(creators.length === 0 ? {} : { additional_creators: creators }),
+    },
+    initialState: [
+      { type: 'm.room.member', stateKey: userId, content: { ...profile, membership: 'join' } },
+      ...copied,
+    ],
+  })
+}
+
+/** Creators stand above all levels and must not be listed. spec: rooms/v12.md */
+function withoutCreators(levels: JsonObject, creators: readonly UserId[]): JsonObject {
+  const users = ownValue(levels, 'users')
+  if (!isJsonObject(users)) return levels
+  const kept = Object.entries(users).filter(([user]) => !creators.some((creator) => creator === user))
+  return { ...levels, users: Object.fromEntries(kept) }
+}
+
+/** The aliases that the user may move, and the place in the directory. */
+async function moveAliases(
+  engine: ApiEngine,
+  { userId }: Requester,
+  from: RoomId,
+  to: RoomId,
+): Promise<void> {
+  for (const alias of await engine.roomDirectory.aliasesOf(from)) {
+    try {
+      await engine.roomDirectory.remove(alias, userId)
+      await engine.roomDirectory.create(alias, to, userId)
+    } catch (error) {
+      if (!(error instanceof RoomError)) throw error
+      engine.log.log('info', 'an alias stays with the old room', { roomId: from, errcode: error.errcode })
+    }
+  }
+  if (!(await engine.roomDirectory.isPublished(from))) return
+  await engine.roomDirectory.setPublished(from, false)
+  await engine.roomDirectory.setPublished(to, true)
+}
+
+/** Nobody shall go on in the old room by accident; that this cannot be set does not undo the upgrade. */
+async function quieten(engine: ApiEngine, { userId }: Requester, roomId: RoomId): Promise<void> {
+  const snapshot = await engine.rooms.snapshot(roomId)
+  const [levels] =
+    snapshot === undefined ? [] : await engine.rooms.stateEvents(snapshot.state, [POWER_LEVELS_KEY])
+  const content = levels?.pdu.content ?? {}
+  const number = (key: string, otherwise: number): number => {
+    const value = ownValue(content, key)
+    return typeof value === 'number' ? value : otherwise
+  }
+  const needed = Math.max(50, number('users_default', 0) + 1)
+  const restricted = {
+    ...content,
+    events_default: Math.max(needed, number('events_default', 0)),
+    invite: Math.max(needed, number('invite', 0)),
+  }
+  try {
+    await engine.rooms.send(roomId, {
+      type: 'm.room.power_levels',
+      sender: userId,
+      stateKey: '',
+      content: restricted,
+    })
+  } catch (error) {
+    if (!(error instanceof RoomError)) throw error
+    engine.log.log('info', 'the old room stays open', { roomId, errcode: error.errcode })
+  }
+}
