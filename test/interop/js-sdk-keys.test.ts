@@ -6,93 +6,23 @@ import type { EventId } from '@plexus/core'
 import type { CryptoCallbacks } from 'matrix-js-sdk/lib/crypto-api/index.js'
 import { CryptoEvent } from 'matrix-js-sdk/lib/crypto-api/index.js'
 import type { MatrixClient } from 'matrix-js-sdk'
-import {
-  ClientEvent,
-  MatrixEventEvent,
-  MsgType,
-  Preset,
-  RoomEvent,
-  RoomStateEvent,
-  createClient,
-} from 'matrix-js-sdk'
-import type { Logger } from 'matrix-js-sdk/lib/logger.js'
+import { ClientEvent, MatrixEventEvent, MsgType, Preset, RoomEvent, RoomStateEvent } from 'matrix-js-sdk'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { createLoopback } from '../kit/loopback.ts'
-import type { Loopback } from '../kit/loopback.ts'
-import { createTestNode } from '../kit/node.ts'
 import type { TestNode } from '../kit/node.ts'
-import { realClock } from '../kit/real-clock.ts'
+import type { ClientPair } from '../kit/stock-client.ts'
+import { createClientPair } from '../kit/stock-client.ts'
 
-const PASSWORD = 'correct horse battery staple'
 const TIMEOUT = 60_000
 
-const silent: Logger = {
-  trace: () => undefined,
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-  getChild: () => silent,
-}
-
-let loopback: Loopback
+let pair: ClientPair
 let first: TestNode
 let second: TestNode
-let clients: MatrixClient[] = []
 
 beforeEach(async () => {
-  loopback = createLoopback({ clock: realClock })
-  first = await createTestNode({ loopback, clock: realClock, seed: 1 })
-  second = await createTestNode({ loopback, clock: realClock, seed: 2 })
+  pair = await createClientPair()
+  ;({ first, second } = pair)
 })
-afterEach(async () => {
-  for (const client of clients) client.stopClient()
-  clients = []
-  await first.close()
-  await second.close()
-})
-
-/** Registers, or logs in to an account that is there; synced and with crypto. */
-async function start(
-  { clientApi }: TestNode,
-  localpart: string,
-  kind: 'register' | 'login',
-  cryptoCallbacks: CryptoCallbacks = {},
-): Promise<MatrixClient> {
-  const fetchFn = (input: RequestInfo | URL, init?: RequestInit): Promise<Response> =>
-    clientApi(new Request(input, init))
-  const base = { baseUrl: 'http://node.invalid', fetchFn, logger: silent }
-  const guest = createClient(base)
-  const account =
-    kind === 'login'
-      ? await guest.loginRequest({
-          type: 'm.login.password',
-          identifier: { type: 'm.id.user', user: localpart },
-          password: PASSWORD,
-        })
-      : await guest.registerRequest({
-          username: localpart,
-          password: PASSWORD,
-          auth: { type: 'm.login.dummy' },
-        })
-  const client = createClient({
-    ...base,
-    cryptoCallbacks,
-    userId: account.user_id,
-    deviceId: account.device_id ?? '',
-    accessToken: account.access_token ?? '',
-  })
-  await client.initRustCrypto({ useIndexedDB: false })
-  const ready = new Promise<void>((resolve) => {
-    client.on(ClientEvent.Sync, (state) => {
-      if (state === 'PREPARED') resolve()
-    })
-  })
-  await client.startClient({ lazyLoadMembers: true, initialSyncLimit: 20 })
-  await ready
-  clients.push(client)
-  return client
-}
+afterEach(() => pair.close())
 
 function cryptoOf(client: MatrixClient) {
   const crypto = client.getCrypto()
@@ -123,8 +53,8 @@ it('sets up and uses cross-signing, secret storage and key backup', { timeout: T
       return Promise.resolve(keyId === undefined || key === undefined ? null : [keyId, key])
     },
   }
-  const alice = await start(first, 'alice', 'register', callbacks)
-  const bob = await start(second, 'bob', 'register')
+  const alice = await pair.start(first, 'alice', 'register', callbacks)
+  const bob = await pair.start(second, 'bob', 'register')
   const { room_id: roomId } = await alice.createRoom({
     preset: Preset.PrivateChat,
     initial_state: [
@@ -175,7 +105,7 @@ it('sets up and uses cross-signing, secret storage and key backup', { timeout: T
   expect(backup.count).toBeGreaterThan(0)
 
   // A second device of Alice gets the secrets from storage and the key from the backup.
-  const later = await start(first, 'alice', 'login', callbacks)
+  const later = await pair.start(first, 'alice', 'login', callbacks)
   const laterKeys = cryptoOf(later)
   await laterKeys.bootstrapCrossSigning({})
   await laterKeys.loadSessionBackupPrivateKeyFromSecretStorage()
@@ -192,8 +122,8 @@ it('sets up and uses cross-signing, secret storage and key backup', { timeout: T
 })
 
 it('keeps media that a client uploads', { timeout: TIMEOUT }, async () => {
-  const alice = await start(first, 'alice', 'register')
-  const bob = await start(second, 'bob', 'register')
+  const alice = await pair.start(first, 'alice', 'register')
+  const bob = await pair.start(second, 'bob', 'register')
   const bytes = new Uint8Array(100_000).map((_, index) => index % 251)
   const { content_uri: uri } = await alice.uploadContent(new Blob([bytes]), {
     type: 'image/png',
