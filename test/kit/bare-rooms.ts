@@ -13,7 +13,7 @@ import {
   createRooms,
   createVerifier,
 } from '@plexus/engine/testing'
-import type { Committer, Inbound, Invites, OutboxOwner, Rooms, Staging } from '@plexus/engine/testing'
+import type { Committer, Inbound, LinkInvites, OutboxOwner, Rooms, Staging } from '@plexus/engine/testing'
 import { createMemoryStore } from '@plexus/store/memory'
 import { testSigner } from './keys.ts'
 
@@ -23,7 +23,7 @@ export type BareNode = {
   readonly name: ServerName
   readonly user: UserId
   readonly rooms: Rooms
-  readonly invites: Invites
+  readonly links: LinkInvites
   readonly staging: Staging
   readonly inbound: Inbound
   readonly outbox: OutboxOwner

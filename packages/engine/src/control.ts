@@ -17,7 +17,7 @@ import type {
   Signer,
   Store,
 } from './ports.ts'
-import { exchangeRequest } from './rooms/invites.ts'
+import { exchangeRequest } from './rooms/link-invites.ts'
 import { asRoomError } from './rooms/remote-join.ts'
 import type { Staging } from './rooms/staging.ts'
 import type { Rooms } from './rooms/types.ts'

@@ -6,8 +6,11 @@ import { createKeyedMutex } from '../kernel/mutex.ts'
 import type { Clock, Federation, Log, Random, Signer, Store, Verifier } from '../ports.ts'
 import { createEventStore } from './event-store.ts'
 import { backfillRoom } from './history.ts'
-import type { InviteDeps, Invites } from './invites.ts'
-import { createInvites } from './invites.ts'
+import { createAcceptInvite } from './accept-invite.ts'
+import type { InviteDeps } from './invites.ts'
+import { inviteUser, memberRoom } from './invites.ts'
+import type { LinkInvites } from './link-invites.ts'
+import { createLinkInvites } from './link-invites.ts'
 import { createLocalEvents } from './local.ts'
 import { createReader, LOWEST_ORDER } from './read.ts'
 import { memberships } from './records.ts'
@@ -38,7 +41,7 @@ export type RoomsDeps = {
   readonly onJoined: RoomDeps['onJoined']
 }
 
-export type RoomsParts = { readonly rooms: Rooms; readonly staging: Staging; readonly invites: Invites }
+export type RoomsParts = { readonly rooms: Rooms; readonly staging: Staging; readonly links: LinkInvites }
 
 export function createRooms(deps: RoomsDeps): RoomsParts {
   const ownName = deps.signer.name
@@ -50,7 +53,7 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
   const joins = createKeyedMutex()
   const reader = createReader(inner)
   const local = createLocalEvents(inner)
-  const invites = createInvites(inner)
+  const links = createLinkInvites(inner)
   const serving = createServing(inner)
   const staging = createStaging({ ...inner, joining: (roomId) => joins.run(roomId, () => Promise.resolve()) })
 
@@ -97,10 +100,12 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
     send: (roomId, event) => local.send(roomId, event),
     join,
     leave,
-    invite: (sender, roomId, target, content) =>
-      invites.invite(sender, roomId, target, content).catch((error: unknown) => {
+    async invite(sender, roomId, target, content = {}) {
+      const room = await memberRoom(inner, roomId)
+      await inviteUser(inner, room, { sender, target, content }).catch((error: unknown) => {
         throw asRoomError(error, 'the invite was not delivered')
-      }),
+      })
+    },
     async forget(userId, roomId) {
       const record = await memberships.get(deps.store, [userId, roomId])
       if (record === undefined) throw new RoomError('M_NOT_FOUND', 'the user was never in the room')
@@ -125,12 +130,12 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       }
     },
     receive: (origin, pdus) => staging.receive(origin, pdus),
-    acceptInvite: (origin, roomId, eventId, invite) => invites.accept(origin, roomId, eventId, invite),
-    exchangeThirdPartyInvite: (origin, roomId, event) => invites.exchange(origin, roomId, event),
-    createLinkInvite: (roomId, as) => invites.createLink(roomId, as),
-    revokeLinkInvite: (roomId, token, as) => invites.revokeLink(roomId, token, as),
+    acceptInvite: createAcceptInvite(inner),
+    exchangeThirdPartyInvite: (origin, roomId, event) => links.exchange(origin, roomId, event),
+    createLinkInvite: (roomId, as) => links.createLink(roomId, as),
+    revokeLinkInvite: (roomId, token, as) => links.revokeLink(roomId, token, as),
   }
-  return { rooms, staging, invites }
+  return { rooms, staging, links }
 }
 
 /** True when this node has a joined member, so that its state of the room is current. */

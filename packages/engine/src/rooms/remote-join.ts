@@ -21,7 +21,7 @@ import {
   stateKeyOf,
 } from '@plexus/core'
 import type { Federation, Verifier, Write } from '../ports.ts'
-import { FederationError } from '../ports.ts'
+import { CarrierError, FederationError } from '../ports.ts'
 import type { RoomCopy } from './copy.ts'
 import { membershipOf, toRecord } from './copy.ts'
 import type { LocalDeps } from './local.ts'
@@ -82,8 +82,9 @@ export function asRoomError(error: unknown, what: string): Error {
     const isFinal = errcode === 'M_FORBIDDEN' || errcode === 'M_NOT_FOUND'
     return new RoomError(isFinal ? errcode : 'M_UNKNOWN', `${what}: ${message}`)
   }
-  const reason = error instanceof Error ? error.message : String(error)
-  return new RoomError('M_UNKNOWN', `${what}: nobody there could be reached (${reason})`)
+  if (error instanceof CarrierError)
+    return new RoomError('M_UNKNOWN', `${what}: nobody there could be reached (${error.message})`)
+  return error instanceof Error ? error : new Error(String(error))
 }
 
 async function joinThrough(deps: RemoteDeps, server: ServerName, request: JoinRequest): Promise<void> {

@@ -68,7 +68,7 @@ function planSignatures(
   const message = signingBytes(version, pdu)
   const signers = requiredSigners(version, pdu).map((server) => {
     const from = checks.length
-    checks.push(...signatureChecks(pdu.signatures[server], server, message))
+    for (const { check } of signatureChecks(pdu.signatures[server], server, message)) checks.push(check)
     return { server, from, to: checks.length }
   })
   return { event: { id: eventId, pdu, contentHashOk }, signers }
@@ -79,14 +79,14 @@ export function signatureChecks(
   signatures: Readonly<Record<string, string>> | JsonObject | undefined,
   server: ServerName,
   message: Uint8Array,
-): SignatureCheck[] {
+): { readonly keyId: string; readonly check: SignatureCheck }[] {
   const publicKey = keyOfName(server)
   if (publicKey === undefined || signatures === undefined) return []
-  const checks: SignatureCheck[] = []
+  const checks: { keyId: string; check: SignatureCheck }[] = []
   for (const [keyId, text] of Object.entries(signatures).slice(0, MAX_SIGNATURES_TRIED)) {
     if (!keyId.startsWith('ed25519:') || typeof text !== 'string') continue
     const signature = decodeBase64(text)
-    if (signature?.length === 64) checks.push({ publicKey, message, signature })
+    if (signature?.length === 64) checks.push({ keyId, check: { publicKey, message, signature } })
   }
   return checks
 }

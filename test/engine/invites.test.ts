@@ -1,0 +1,410 @@
+/** Invites, by name and by link, and what a cheating server can make of them. */
+import {
+  buildEvent,
+  contentHash,
+  encodeBase64,
+  eventIdOf,
+  memberKey,
+  roomVersion,
+  signingBytes,
+  stateKey,
+  withSignature,
+} from '@plexus/core'
+import type {
+  EventId,
+  EventTemplate,
+  JsonObject,
+  KeyId,
+  Pdu,
+  RoomId,
+  RoomVersion,
+  UserId,
+} from '@plexus/core'
+import { exchangeRequest } from '@plexus/engine/testing'
+import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
+import { bodies, bringIn, createRoom, say, timeline } from './rooms-kit.ts'
+
+const version = roomVersion('12') as RoomVersion
+const DAY_MS = 86_400_000
+
+let network: BareNetwork
+let alice: BareNode
+let bob: BareNode
+let carol: BareNode
+let roomId: RoomId
+
+beforeEach(async () => {
+  network = createBareNetwork()
+  alice = await network.add('alice')
+  bob = await network.add('bob')
+  carol = await network.add('carol')
+  roomId = await createRoom(alice)
+})
+
+async function membershipAt(node: BareNode, user: UserId): Promise<unknown> {
+  const id = (await node.rooms.snapshot(roomId))?.state.get(memberKey(user))
+  return id === undefined ? undefined : (await node.rooms.event(id))?.pdu.content['membership']
+}
+
+describe('an invite by name', () => {
+  it('is shown to nobody when its sender may not invite', async () => {
+    await bringIn(network, alice, bob, roomId)
+    const content = { users: {}, invite: 50 }
+    await alice.rooms.send(roomId, { type: 'm.room.power_levels', stateKey: '', sender: alice.user, content })
+    await network.settle()
+    await expect(bob.rooms.invite(bob.user, roomId, carol.user)).rejects.toMatchObject({
+      errcode: 'M_FORBIDDEN',
+    })
+    expect(bob.calls).not.toContain(`invite ${carol.name}`)
+    expect(await carol.rooms.memberships(carol.user)).toEqual([])
+  })
+
+  it('follows a member out of the room and in again', async () => {
+    const memberships = async (): Promise<unknown> =>
+      (await bob.rooms.membership(bob.user, roomId))?.membership
+    await alice.rooms.invite(alice.user, roomId, bob.user)
+    expect(await memberships()).toBe('invite')
+    await bob.rooms.join(bob.user, roomId, { via: [alice.name] })
+    await network.settle()
+    await say(alice, roomId, 'first stay')
+    await network.settle()
+    const kick = {
+      type: 'm.room.member',
+      sender: alice.user,
+      stateKey: bob.user,
+      content: { membership: 'leave' },
+    }
+    await alice.rooms.send(roomId, kick)
+    await network.settle()
+    expect(await bob.rooms.membership(bob.user, roomId)).toMatchObject({
+      membership: 'leave',
+      previous: 'join',
+    })
+    await say(alice, roomId, 'while away')
+    await network.settle()
+    await alice.rooms.invite(alice.user, roomId, bob.user)
+    expect(await bob.rooms.membership(bob.user, roomId)).toMatchObject({
+      membership: 'invite',
+      previous: 'leave',
+    })
+    await bob.rooms.join(bob.user, roomId, { via: [alice.name] })
+    await network.settle()
+    expect(await memberships()).toBe('join')
+    await say(alice, roomId, 'second stay')
+    await network.settle()
+    await say(bob, roomId, 'back')
+    await network.settle()
+    expect(await bodies(alice, roomId)).toEqual(['first stay', 'while away', 'second stay', 'back'])
+    expect((await bodies(bob, roomId)).filter((body) => body !== 'while away')).toEqual([
+      'first stay',
+      'second stay',
+      'back',
+    ])
+    expect(await membershipAt(bob, bob.user)).toBe('join')
+  })
+
+  it('is not made when the invited server signs something else', async () => {
+    for (const signatures of [
+      {},
+      { [bob.name]: {} },
+      { [bob.name]: { 'ed25519:1': 'AAAA' } },
+      { [bob.name]: 7 },
+    ]) {
+      network.cheats.set(bob.name, {
+        invite: async (_to, _room, _id, { event }) => ({ event: { ...event, signatures } }),
+      })
+      await expect(alice.rooms.invite(alice.user, roomId, bob.user)).rejects.toThrow('did not sign')
+    }
+    expect(await membershipAt(alice, bob.user)).toBeUndefined()
+  })
+
+  it('takes nothing but one signature from the answer', async () => {
+    network.cheats.set(bob.name, {
+      invite: async (_to, room, id, invite) => {
+        const { event } = await bob.rooms.acceptInvite(alice.name, room, id, invite)
+        const signatures = event['signatures'] as JsonObject
+        const more = { 'ed25519:junk': 'x'.repeat(60_000), ...(signatures[bob.name] as JsonObject) }
+        return {
+          event: {
+            ...event,
+            content: { membership: 'join' },
+            signatures: { ...signatures, [bob.name]: more, other: {} },
+          },
+        }
+      },
+    })
+    await alice.rooms.invite(alice.user, roomId, bob.user)
+    const event = (await timeline(alice, roomId)).at(-1)
+    expect(event?.pdu.content).toEqual({ membership: 'invite' })
+    expect(Object.keys(event?.pdu.signatures ?? {})).toEqual([alice.name, bob.name])
+    expect(Object.keys(event?.pdu.signatures[bob.name] ?? {})).toEqual(['ed25519:1'])
+  })
+})
+
+/** An event of `by`'s server, signed by it. */
+async function signed(
+  by: BareNode,
+  template: EventTemplate,
+  more: JsonObject = {},
+): Promise<{ id: EventId; pdu: Pdu }> {
+  const snapshot = await alice.rooms.snapshot(roomId)
+  const built = {
+    ...buildEvent(version, {
+      template,
+      roomId,
+      prevEvents: (snapshot?.heads ?? []).map((id) => ({ id, depth: 5 })),
+      authEvents: [
+        stateKey('m.room.power_levels', ''),
+        memberKey(by.user),
+        stateKey('m.room.join_rules', ''),
+      ].flatMap((key) => snapshot?.state.get(key) ?? []),
+      now: 1_700_000_000_000,
+    }),
+    ...more,
+  } as Pdu
+  const bare = { ...built, hashes: { sha256: contentHash(built) } }
+  const signature = encodeBase64(await by.signer.sign(signingBytes(version, bare)))
+  const pdu = withSignature(bare, by.name, by.signer.keyId as KeyId, signature)
+  return { id: eventIdOf(version, pdu), pdu }
+}
+
+describe('the co-signature of an invite', () => {
+  const invite = (
+    sender: UserId,
+    stateKey: string,
+    content: JsonObject = { membership: 'invite' },
+  ): EventTemplate => ({
+    type: 'm.room.member',
+    sender,
+    stateKey,
+    content,
+  })
+  const accept = async (
+    made: { id: EventId; pdu: Pdu },
+    more: { origin?: BareNode; roomVersion?: string; room?: RoomId } = {},
+  ) =>
+    bob.rooms.acceptInvite((more.origin ?? carol).name, more.room ?? roomId, made.id, {
+      roomVersion: more.roomVersion ?? '12',
+      event: made.pdu,
+      inviteRoomState: [],
+    })
+
+  it('is given to an honest invite', async () => {
+    const { event } = await accept(await signed(carol, invite(carol.user, bob.user)))
+    expect(event['signatures']).toHaveProperty([bob.name])
+  })
+
+  it.each<[string, () => Promise<unknown>]>([
+    ['a join', async () => accept(await signed(carol, invite(carol.user, bob.user, { membership: 'join' })))],
+    [
+      'a message',
+      async () => accept(await signed(carol, { ...invite(carol.user, bob.user), type: 'm.room.message' })),
+    ],
+    [
+      'power levels',
+      async () =>
+        accept(await signed(carol, { ...invite(carol.user, bob.user), type: 'm.room.power_levels' })),
+    ],
+    [
+      'an invite of a user of another server',
+      async () => accept(await signed(carol, invite(carol.user, alice.user))),
+    ],
+    ['an invite of nobody', async () => accept(await signed(carol, invite(carol.user, 'nobody')))],
+    [
+      'an invite by a user of another server',
+      async () => accept(await signed(carol, invite(alice.user, bob.user))),
+    ],
+    [
+      'an invite by an own user',
+      async () => accept(await signed(bob, invite(bob.user, bob.user)), { origin: bob }),
+    ],
+    ['an own event sent back by another', async () => accept(await signed(bob, invite(bob.user, bob.user)))],
+    [
+      'another room',
+      async () =>
+        accept(await signed(carol, invite(carol.user, bob.user)), { room: await createRoom(alice) }),
+    ],
+    [
+      'an unknown room version',
+      async () => accept(await signed(carol, invite(carol.user, bob.user)), { roomVersion: '3' }),
+    ],
+    [
+      'another event id',
+      async () =>
+        accept({
+          ...(await signed(carol, invite(carol.user, bob.user))),
+          id: `$${'A'.repeat(43)}` as EventId,
+        }),
+    ],
+    [
+      'content that does not match its hash',
+      async () => {
+        const made = await signed(carol, invite(carol.user, bob.user))
+        return accept({ ...made, pdu: { ...made.pdu, content: { membership: 'invite', more: 1 } } })
+      },
+    ],
+    [
+      'the signature of another event',
+      async () => {
+        const made = await signed(carol, invite(carol.user, bob.user))
+        const other = await signed(carol, invite(carol.user, bob.user, { membership: 'invite', other: 1 }))
+        return accept({ ...made, pdu: { ...made.pdu, signatures: other.pdu.signatures } })
+      },
+    ],
+  ])('is not given to %s', async (_, attempt) => {
+    await expect(attempt()).rejects.toMatchObject({ name: 'RoomError' })
+    expect(await bob.rooms.memberships(bob.user)).toEqual([])
+  })
+
+  it('covers nothing that redaction removes', async () => {
+    const made = await signed(carol, invite(carol.user, bob.user), { extra: 'not agreed to' })
+    const { event } = await accept(made)
+    const signature = (event['signatures'] as Record<string, Record<string, string>>)[bob.name]
+    const plain = await bob.signer.sign(signingBytes(version, made.pdu))
+    expect(signature?.[bob.signer.keyId]).toBe(encodeBase64(plain))
+    const { extra: _, ...without } = made.pdu as Pdu & { extra: string }
+    expect(Buffer.from(signingBytes(version, without as Pdu))).toEqual(
+      Buffer.from(signingBytes(version, made.pdu)),
+    )
+  })
+
+  it('costs a bounded number of rows, and bytes', async () => {
+    const wanted = async (index: number, state: readonly JsonObject[] = []): Promise<unknown> => {
+      const made = await signed(carol, invite(carol.user, `@user${index}:${bob.name}`))
+      const inviteRoomState = state
+      return bob.rooms.acceptInvite(carol.name, roomId, made.id, {
+        roomVersion: '12',
+        event: made.pdu,
+        inviteRoomState,
+      })
+    }
+    const big = Array.from({ length: 60 }, (_, index) => ({
+      type: `m.${index}`,
+      sender: carol.user,
+      state_key: '',
+      content: { text: 'x'.repeat(60_000) },
+    }))
+    await wanted(0, big)
+    const row = await bob.rooms.membership(`@user0:${bob.name}` as UserId, roomId)
+    expect(JSON.stringify(row).length).toBeLessThan(140_000)
+    expect(row?.strippedState?.at(-1)).toMatchObject({ state_key: `@user0:${bob.name}` })
+    for (let index = 1; index < 50; index += 1) await wanted(index)
+    await expect(wanted(50)).rejects.toMatchObject({ errcode: 'M_LIMIT_EXCEEDED' })
+    // Another server is not kept out, and an answer makes room.
+    await alice.rooms.invite(alice.user, roomId, bob.user)
+    network.cheats.set(carol.name, { makeMembership: () => Promise.reject(new Error('away')) })
+    await bob.rooms.leave(`@user1:${bob.name}` as UserId, roomId)
+    await wanted(50)
+  })
+})
+
+describe('an invite link', () => {
+  const open = async (opener: BareNode, link: { token: string; secret: string }): Promise<void> => {
+    const secret = new Uint8Array(Buffer.from(link.secret, 'base64url'))
+    const request = exchangeRequest({ token: link.token, secret, inviter: alice.user, roomId }, opener.user)
+    await alice.rooms.exchangeThirdPartyInvite(opener.name, roomId, request)
+  }
+  const linkContent = async (token: string): Promise<unknown> => {
+    const id = (await alice.rooms.snapshot(roomId))?.state.get(stateKey('m.room.third_party_invite', token))
+    return id === undefined ? undefined : (await alice.rooms.event(id))?.pdu.content
+  }
+
+  it('is good for one of two that open it at once, and again for the one whose answer was lost', async () => {
+    const link = await alice.rooms.createLinkInvite(roomId, alice.user)
+    const results = await Promise.allSettled([open(bob, link), open(carol, link)])
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
+    expect([await membershipAt(alice, bob.user), await membershipAt(alice, carol.user)]).toEqual([
+      'invite',
+      undefined,
+    ])
+    expect(await linkContent(link.token)).toEqual({})
+    const before = (await alice.rooms.snapshot(roomId))?.lastPosition
+    await open(bob, link)
+    expect((await alice.rooms.snapshot(roomId))?.lastPosition).toBe(before)
+    await bob.rooms.join(bob.user, roomId, { via: [alice.name] })
+    expect(await membershipAt(alice, bob.user)).toBe('join')
+    await expect(open(carol, link)).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
+  })
+
+  it('is used up in the very commit that holds the invite', async () => {
+    const commits: string[][] = []
+    const disk = createMemoryDisk({
+      fault: ({ writes }) => {
+        commits.push(writes.map(({ map, key }) => `${map} ${key}`))
+        return 'none'
+      },
+    })
+    alice = await network.add('alice', { store: await openMemoryStore(disk), seed: 20 })
+    roomId = await createRoom(alice)
+    const link = await alice.rooms.createLinkInvite(roomId, alice.user)
+    commits.length = 0
+    await open(bob, link)
+    expect(commits.filter((writes) => writes.some((write) => write.startsWith('event ')))).toHaveLength(1)
+    expect(commits[0]?.some((write) => write.startsWith('link-invite '))).toBe(true)
+  })
+
+  it('is good for nobody when it is revoked or a week old, also by who may not empty it', async () => {
+    const revoked = await alice.rooms.createLinkInvite(roomId, alice.user)
+    await alice.rooms.revokeLinkInvite(roomId, revoked.token, alice.user)
+    await expect(open(bob, revoked)).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
+    await expect(alice.rooms.revokeLinkInvite(roomId, 'nonsense', alice.user)).rejects.toMatchObject({
+      errcode: 'M_NOT_FOUND',
+    })
+    const old = await alice.rooms.createLinkInvite(roomId, alice.user)
+    network.clock.fire(network.clock.now() + 7 * DAY_MS + 1)
+    await expect(open(bob, old)).rejects.toThrow('expired')
+    await alice.links.expireLinks()
+    expect(await linkContent(old.token)).toEqual({})
+    const orphan = await alice.rooms.createLinkInvite(roomId, alice.user)
+    await alice.rooms.leave(alice.user, roomId)
+    network.clock.fire(network.clock.now() + 7 * DAY_MS + 1)
+    await alice.links.expireLinks()
+    expect(await alice.store.range('link-invite', '', '\u00ff')).toEqual([])
+    await expect(open(bob, orphan)).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
+  })
+
+  it('are open in a bounded number', async () => {
+    for (let index = 0; index < 100; index += 1) await alice.rooms.createLinkInvite(roomId, alice.user)
+    await expect(alice.rooms.createLinkInvite(roomId, alice.user)).rejects.toMatchObject({
+      errcode: 'M_LIMIT_EXCEEDED',
+    })
+  })
+
+  it('brings nothing under the name key but what the link says', async () => {
+    const { token, secret } = await alice.rooms.createLinkInvite(roomId, alice.user)
+    const key = new Uint8Array(Buffer.from(secret, 'base64url'))
+    const honest = exchangeRequest({ token, secret: key, inviter: alice.user, roomId }, bob.user)
+    const third = (honest['content'] as JsonObject)['third_party_invite'] as JsonObject
+    const signedPart = third['signed'] as JsonObject
+    const attempt = (part: JsonObject): Promise<void> =>
+      alice.rooms.exchangeThirdPartyInvite(bob.name, roomId, {
+        ...honest,
+        content: { membership: 'invite', third_party_invite: { signed: part } },
+      })
+    const [[server, byKey]] = Object.entries(signedPart['signatures'] as JsonObject) as [[string, JsonObject]]
+    const bad: JsonObject[] = [
+      { ...signedPart, sender: bob.user },
+      { ...signedPart, sender: { x: 1 } },
+      { ...signedPart, mxid: carol.user },
+      { ...signedPart, token: 7 },
+      { ...signedPart, signatures: {} },
+      { ...signedPart, signatures: { [server]: byKey, more: { x: 'y' } } },
+      { ...signedPart, signatures: { [server]: { ...byKey, 'ed25519:more': 'x' } } },
+      { ...signedPart, signatures: { [server]: { 'ed25519:0': { deep: 1 } } } },
+      { ...signedPart, signatures: { [server]: { 'ed25519:0': 'A'.repeat(86) } } },
+    ]
+    const calls = alice.calls.length
+    for (const part of bad) await expect(attempt(part)).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
+    expect(alice.calls.length).toBe(calls)
+    expect(await membershipAt(alice, bob.user)).toBeUndefined()
+    await attempt({ ...signedPart, unknown: 'field' })
+    const event = (await timeline(alice, roomId)).find(({ pdu }) => pdu.state_key === bob.user)
+    const held = event?.pdu.content ?? {}
+    expect(Object.keys(held).toSorted()).toEqual(['membership', 'third_party_invite'])
+    expect(
+      Object.keys((held['third_party_invite'] as JsonObject)['signed'] as JsonObject).toSorted(),
+    ).toEqual(['mxid', 'sender', 'signatures', 'token'])
+  })
+})
