@@ -3,9 +3,9 @@
  * later in the same timeline. spec: client-server-api/_index.md "Aggregations of child events"
  */
 import { isJsonObject, ownValue } from '@plexus/core'
-import type { EventId, JsonObject } from '@plexus/core'
+import type { EventId, JsonObject, RoomId } from '@plexus/core'
 import { relationOf } from '../rooms/relation.ts'
-import type { EventRecord } from '../rooms/types.ts'
+import type { EventRecord, NewEvent, Rooms } from '../rooms/types.ts'
 import type { Recipient } from './client-event.ts'
 import type { ReaderParts } from './room-access.ts'
 import { MAX_ORDER, MIN_ORDER } from './tokens.ts'
@@ -114,4 +114,22 @@ function compareIds(a: EventId, b: EventId): number {
 function withRelations(event: JsonObject, bundle: JsonObject): JsonObject {
   const unsigned = ownValue(event, 'unsigned')
   return { ...event, unsigned: { ...(isJsonObject(unsigned) ? unsigned : {}), 'm.relations': bundle } }
+}
+
+/** spec: client-server-api/modules/event_annotations.md "Avoiding duplicate annotations" */
+export async function hasAnnotated(
+  rooms: Rooms,
+  roomId: RoomId,
+  { sender, type, transaction }: NewEvent,
+  parent: EventId,
+  key: string,
+): Promise<boolean> {
+  const range = { from: MIN_ORDER, to: MAX_ORDER, direction: 'b', limit: MAX_AGGREGATED } as const
+  const { events } = await rooms.relations(roomId, parent, range)
+  return events.some(({ pdu, sentBy }) => {
+    if (pdu.sender !== sender || pdu.type !== type || relationOf(pdu)?.type !== 'm.annotation') return false
+    if (sentBy?.deviceId === transaction?.deviceId && sentBy?.transactionId === transaction?.id) return false
+    const relation = ownValue(pdu.content, 'm.relates_to')
+    return isJsonObject(relation) && ownValue(relation, 'key') === key
+  })
 }

@@ -3,9 +3,9 @@ import { memberKey, splitStateKey } from '@plexus/core'
 import type { EventId, JsonObject, RoomId, StateKey, UserId } from '@plexus/core'
 import type { Clock } from '../ports.ts'
 import { relationOf } from '../rooms/relation.ts'
-import type { EventRecord, Rooms } from '../rooms/types.ts'
+import type { EventRecord, NewEvent, Rooms } from '../rooms/types.ts'
 import type { AccountData } from '../users/types.ts'
-import { withAggregations } from './aggregations.ts'
+import { hasAnnotated, withAggregations } from './aggregations.ts'
 import type { Recipient } from './client-event.ts'
 import { createClientEvents } from './client-event.ts'
 import type { EventFilter } from './filter.ts'
@@ -87,6 +87,13 @@ export interface RoomReader {
   members(recipient: Recipient, roomId: RoomId, at?: string): Promise<readonly JsonObject[]>
   /** Whether a receipt for the event may name the thread: the one it is in, or the one it is the root of. */
   isInThread(eventId: EventId, thread: string): Promise<boolean>
+  /** Whether the event is known here and has a parent: no thread can begin at it. */
+  relatesToAnother(eventId: EventId): Promise<boolean>
+  /**
+   * Whether the sender of an event that is to be sent has one of its type with this key on `parent` already, which is
+   * not redacted and not the same request.
+   */
+  hasAnnotated(roomId: RoomId, event: NewEvent, parent: EventId, key: string): Promise<boolean>
   /** The event nearest to the time. */
   atTime(recipient: Recipient, roomId: RoomId, ts: number, direction: Direction): Promise<EventRecord>
 }
@@ -132,6 +139,11 @@ export function createRoomReader(deps: ReaderDeps): RoomReader {
       if (record === undefined || thread === eventId) return thread === eventId
       return (await threadOf(rooms, record.pdu)) === thread
     },
+    async relatesToAnother(eventId) {
+      const record = await rooms.event(eventId)
+      return record !== undefined && relationOf(record.pdu) !== undefined
+    },
+    hasAnnotated: (roomId, event, parent, key) => hasAnnotated(rooms, roomId, event, parent, key),
     atTime: (recipient, roomId, ts, direction) => eventAtTime(inner, recipient, roomId, ts, direction),
   }
 }
