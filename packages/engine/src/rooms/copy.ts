@@ -1,6 +1,6 @@
 /** The working copy of a room: immutable, one per decision; the newest committed one is what others see. */
 import type { EventId, Pdu, RoomId, RoomVersion, StateKey, StateMap, UserId } from '@plexus/core'
-import { serverOf, splitStateKey } from '@plexus/core'
+import { serverOf, splitStateKey, stateDifference, stateKeyOf } from '@plexus/core'
 import type { RoomRecord } from './records.ts'
 import type { StateGroup } from './state-groups.ts'
 import type { EventRecord, Membership, RoomSnapshot, StateDelta } from './types.ts'
@@ -18,16 +18,19 @@ export type RoomCopy = {
 
 export type StateChange = StateDelta['changes'][number]
 
-/** The changes between two states, sorted by key; their cost follows the smaller difference only when it is known. */
+/** The changes between two states, sorted by key. Cheap where one was made from the other. */
 export function stateChanges(before: StateMap, after: StateMap): readonly StateChange[] {
-  if (before === after) return []
-  const changes: StateChange[] = []
-  for (const [key, id] of after) {
-    const old = before.get(key)
-    if (old !== id) changes.push({ key, before: old, after: id })
-  }
-  for (const [key, id] of before) if (!after.has(key)) changes.push({ key, before: id, after: undefined })
-  return changes.sort((a, b) => (a.key < b.key ? -1 : 1))
+  return stateDifference(before, after).map(({ key, from, to }) => ({ key, before: from, after: to }))
+}
+
+/** The state before an event, from that after it. */
+export function stateBefore({ id, pdu, replaced }: EventRecord, after: StateMap): StateMap {
+  const key = stateKeyOf(pdu)
+  if (key === undefined || after.get(key) !== id) return after
+  const before = new Map(after)
+  if (replaced === undefined) before.delete(key)
+  else before.set(key, replaced)
+  return before
 }
 
 /** The membership that an event of type `m.room.member` states, `leave` for anything else. */

@@ -1,7 +1,7 @@
 /** Fetching what lies between the known part of a room and a new event, from members who have it. */
 import type { EventId, JsonValue } from '@plexus/core'
 import { claimedState, fetchAuthEvents } from './claims.ts'
-import { hasPlace, isHistory } from './decide-event.ts'
+import { hasPlace, isHistory } from './case.ts'
 import { checkTime, MAX_GAP_MS, type Gap, type GapDeps, type OpenGap } from './gap.ts'
 import { inRoomOrder } from './outliers.ts'
 import type { StateGroup } from './state-groups.ts'
@@ -24,20 +24,44 @@ export type FilledGap = {
   readonly claims: ReadonlyMap<EventId, StateGroup>
 }
 
+type FetchedGap = {
+  /** Events to decide before the one that the gap was found at, each after its previous events. */
+  readonly events: readonly CheckedEvent[]
+  /** False when some of these, or the event itself, follow events that nobody gave. */
+  readonly isComplete: boolean
+}
+
 /**
  * What is new lies between the heads and the event and is no ancestor of this node's join; what is, is history, which
  * is left to `backfill`. @throws FederationError or CarrierError when the server does not help.
  */
+export async function fetchGap(deps: GapDeps, given: Gap): Promise<FetchedGap> {
+  const { found, lowest } = await fetchEvents(deps, openGap(deps, given))
+  return { events: inRoomOrder(found), isComplete: lowest.length === 0 }
+}
+
+/** As `fetchGap`, with the state before each of the lowest events as the server tells it. */
 export async function fillGap(deps: GapDeps, given: Gap): Promise<FilledGap> {
-  const gap = { ...given, deadline: deps.clock.now() + MAX_GAP_MS }
+  const gap = openGap(deps, given)
+  const { found, lowest } = await fetchEvents(deps, gap)
+  const claims = new Map<EventId, StateGroup>()
+  for (const { id } of lowest.slice(0, MAX_GAP_CLAIMS)) claims.set(id, await claimedState(deps, gap, id))
+  return { events: inRoomOrder(found), claims }
+}
+
+function openGap({ clock }: GapDeps, gap: Gap): OpenGap {
+  return { ...gap, deadline: clock.now() + MAX_GAP_MS }
+}
+
+async function fetchEvents(
+  deps: GapDeps,
+  gap: OpenGap,
+): Promise<{ found: ReadonlyMap<EventId, CheckedEvent>; lowest: readonly CheckedEvent[] }> {
   const found = await findEvents(deps, gap)
   const events = [...found.values(), gap.event]
   await fetchAuthEvents(deps, gap, events)
   const unplaced = new Set((await unplacedParents(deps, gap, found)).map(([id]) => id))
-  const lowest = events.filter(({ pdu }) => pdu.prev_events.some((id) => unplaced.has(id)))
-  const claims = new Map<EventId, StateGroup>()
-  for (const { id } of lowest.slice(0, MAX_GAP_CLAIMS)) claims.set(id, await claimedState(deps, gap, id))
-  return { events: inRoomOrder(found), claims }
+  return { found, lowest: events.filter(({ pdu }) => pdu.prev_events.some((id) => unplaced.has(id))) }
 }
 
 async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Map<EventId, CheckedEvent>> {

@@ -1,5 +1,14 @@
 /** Events that this node builds: built from its own state, signed, decided like any other, committed. */
-import type { EventId, EventTemplate, KeyId, Pdu, RoomId, RoomVersion, StateKey } from '@plexus/core'
+import type {
+  EventId,
+  EventTemplate,
+  KeyId,
+  Pdu,
+  RoomId,
+  RoomVersion,
+  ServerName,
+  StateKey,
+} from '@plexus/core'
 import {
   authStateKeys,
   buildEvent,
@@ -8,6 +17,7 @@ import {
   MAX_PREV_EVENTS,
   roomIdOf,
   roomVersion,
+  serverOf,
   signingBytes,
   withSignature,
 } from '@plexus/core'
@@ -46,32 +56,58 @@ export async function signOwn(
 
 /** An event of the room's present: on its forward extremities, authorised by its current state. */
 export async function buildOwn(
-  deps: { readonly signer: Signer; readonly clock: Clock; readonly events: RoomDeps['events'] },
+  deps: LocalParts & { readonly signer: Signer },
   copy: RoomCopy,
   template: EventTemplate,
 ): Promise<EventInput> {
-  const heads = await deps.events.working(copy.heads)
-  const known = heads.filter((record): record is EventRecord => record !== undefined)
-  // The deepest first: the others are joined by the events that follow.
-  const parents = known.sort((a, b) => b.pdu.depth - a.pdu.depth).slice(0, MAX_PREV_EVENTS)
-  return signOwn(
-    deps,
-    copy.version,
-    buildEvent(copy.version, {
-      template,
-      roomId: copy.roomId,
-      prevEvents: parents.map(({ id, pdu }) => ({ id, depth: pdu.depth })),
-      authEvents: selectAuthEvents(copy, template),
-      now: ownTimestamp(
-        deps.clock.now(),
-        parents.map(({ pdu }) => pdu.origin_server_ts),
-      ),
-    }),
-  )
+  return signOwn(deps, copy.version, await buildNext(deps, copy, template))
+}
+
+type LocalParts = {
+  readonly clock: Clock
+  readonly events: RoomDeps['events']
+  readonly ownName: ServerName
+}
+
+/** The event without signature: also what a server that joins is told to build. */
+export async function buildNext(deps: LocalParts, copy: RoomCopy, template: EventTemplate): Promise<Pdu> {
+  const parents = await chooseParents(deps, copy)
+  return buildEvent(copy.version, {
+    template,
+    roomId: copy.roomId,
+    prevEvents: parents.map(({ id, pdu }) => ({ id, depth: pdu.depth })),
+    authEvents: selectAuthEvents(copy, template),
+    now: ownTimestamp(
+      deps.clock.now(),
+      parents.map(({ pdu }) => pdu.origin_server_ts),
+    ),
+  })
+}
+
+/**
+ * The forward extremities, or with too many of them some of every server, ours first; the others are joined by the
+ * events that follow. Their own depths and times do not decide, since those are what their servers say.
+ */
+async function chooseParents(deps: LocalParts, copy: RoomCopy): Promise<readonly EventRecord[]> {
+  const records = await deps.events.working(copy.heads)
+  const heads = records.filter((record) => record !== undefined)
+  if (heads.length < records.length) throw new Error('a forward extremity is missing')
+  if (heads.length <= MAX_PREV_EVENTS) return heads
+  const ofServer = new Map<ServerName, number>()
+  const ranked = heads.map((record) => {
+    const server = serverOf(record.pdu.sender)
+    const before = ofServer.get(server) ?? 0
+    ofServer.set(server, before + 1)
+    return { record, rank: server === deps.ownName ? -1 : before }
+  })
+  return ranked
+    .sort((a, b) => a.rank - b.rank)
+    .slice(0, MAX_PREV_EVENTS)
+    .map(({ record }) => record)
 }
 
 /** spec: server-server-api.md "Auth events selection" */
-export function selectAuthEvents(copy: RoomCopy, template: EventTemplate): readonly EventId[] {
+function selectAuthEvents(copy: RoomCopy, template: EventTemplate): readonly EventId[] {
   const { stateKey, ...rest } = template
   const keys: readonly StateKey[] = authStateKeys(copy.version, {
     ...rest,
@@ -80,7 +116,7 @@ export function selectAuthEvents(copy: RoomCopy, template: EventTemplate): reado
   return keys.flatMap((key) => copy.current.state.get(key) ?? [])
 }
 
-export function ownTimestamp(now: number, parents: readonly number[]): number {
+function ownTimestamp(now: number, parents: readonly number[]): number {
   const latest = Math.max(now, ...parents)
   return latest <= now + MAX_TIMESTAMP_LEAD_MS ? latest : now
 }

@@ -1,7 +1,8 @@
 /** What others may read of the rooms: committed events, states and timelines. */
 import type { EventId, ServerName, StateKey, StateMap, UserId } from '@plexus/core'
-import { serverOf, stateKeyOf } from '@plexus/core'
+import { serverOf } from '@plexus/core'
 import type { RangeOptions, Store } from '../ports.ts'
+import { stateBefore } from './copy.ts'
 import type { EventStore } from './event-store.ts'
 import { deltas, memberships, relations, timelines } from './records.ts'
 import type { RoomRegistry } from './registry.ts'
@@ -70,7 +71,11 @@ export function createReader(deps: ReadDeps): Reader {
     event: (id) => events.get(id),
     events: (ids) => events.getMany(ids),
     stateAfter,
-    stateBefore: (id) => stateBefore(deps, id, stateAfter),
+    async stateBefore(id) {
+      const record = await events.get(id)
+      const after = record === undefined ? undefined : await stateAfter(id)
+      return record === undefined || after === undefined ? undefined : stateBefore(record, after)
+    },
     async stateEvents(state: StateMap, keys?: readonly StateKey[]) {
       const ids = keys === undefined ? [...state.values()] : keys.flatMap((key) => state.get(key) ?? [])
       return present(await events.getMany(ids))
@@ -92,23 +97,6 @@ export function createReader(deps: ReadDeps): Reader {
     localMembers: (snapshot: RoomSnapshot): readonly UserId[] =>
       snapshot.joinedMembers.filter((user) => serverOf(user) === ownName),
   }
-}
-
-/** The state before an event: that after it with the event's own entry put back, or that of its only parent. */
-async function stateBefore(
-  deps: ReadDeps,
-  id: EventId,
-  stateAfter: (id: EventId) => Promise<StateMap | undefined>,
-): Promise<StateMap | undefined> {
-  const record = await deps.events.get(id)
-  const after = record === undefined ? undefined : await stateAfter(id)
-  if (record === undefined || after === undefined) return undefined
-  const key = stateKeyOf(record.pdu)
-  if (key === undefined || record.verdict === 'rejected' || after.get(key) !== id) return after
-  const before = new Map(after)
-  before.delete(key)
-  if (record.replaced !== undefined) before.set(key, record.replaced)
-  return before
 }
 
 function present(records: readonly (EventRecord | undefined)[]): EventRecord[] {

@@ -3,36 +3,31 @@ import type {
   EventId,
   EventTemplate,
   JsonObject,
-  Pdu,
   RoomId,
   RoomVersion,
   ServerName,
-  StateKey,
   UserId,
 } from '@plexus/core'
 import {
   buildEvent,
-  createIdOf,
   isJsonObject,
   parseEventId,
+  parseUserId,
   ROOM_VERSIONS,
   roomVersion,
   serverOf,
-  stateKeyOf,
 } from '@plexus/core'
-import type { Federation, Verifier, Write } from '../ports.ts'
+import { isKeyName } from '@plexus/core/names'
+import type { Change } from '../kernel/committer.ts'
+import { combineChanges } from '../kernel/committer.ts'
+import type { Federation, Verifier } from '../ports.ts'
 import { CarrierError, FederationError } from '../ports.ts'
-import type { RoomCopy } from './copy.ts'
-import { membershipOf, toRecord } from './copy.ts'
+import { enterRoom } from './enter-room.ts'
+import { fetchGap } from './gap-fill.ts'
 import type { LocalDeps } from './local.ts'
 import { MAX_TIMESTAMP_LEAD_MS, signOwn } from './local.ts'
-import { judgeOutliers, outlierWrites } from './outliers.ts'
-import { events, memberships, rooms, timelines } from './records.ts'
-import type { DestinationTracker, EventInput } from './room.ts'
-import type { EventRecord } from './types.ts'
+import type { DestinationTracker, EventInput, Room } from './room.ts'
 import { RoomError } from './types.ts'
-import type { CheckedEvent } from './verify.ts'
-import { checkEvents } from './verify.ts'
 
 export type RemoteDeps = LocalDeps & {
   readonly federation: Federation
@@ -112,22 +107,80 @@ async function joinThrough(deps: RemoteDeps, server: ServerName, request: JoinRe
     stateKey: userId,
     content,
   })
-  const answer = await deps.federation.sendJoin(server, roomId, join.id, join.pdu, options)
+  const told = await deps.federation.sendJoin(server, roomId, join.id, join.pdu, options)
+  if (mixesNetworks(deps.ownName, told.state)) {
+    await leaveAgain(deps, server, request)
+    throw new RoomError('M_FORBIDDEN', MIXED_ROOM)
+  }
   const room = await deps.registry.ensure(roomId, version)
-  const committed = await room.run(async (turn) => {
-    const joined = await adoptRoom(deps, { version, roomId, server, join, previous: turn.copy, ...answer })
-    const publish = turn.replace(joined.copy)
-    return {
-      done: turn.submit({
-        writes: joined.writes,
-        publish: (position) => {
-          joined.publish()
-          publish(position)
-        },
-      }),
-    }
+  try {
+    if (!(await rejoin(deps, room, server, join))) await enterRoom(deps, room, { server, join, ...told })
+  } catch (error) {
+    deps.registry.discard(room)
+    throw error
+  }
+}
+
+/**
+ * A member that comes back takes its join as any event, after what it missed, so that the timeline goes on without a
+ * hole. False when too much was missed, or the resident server does not tell it.
+ */
+async function rejoin(deps: RemoteDeps, room: Room, server: ServerName, join: EventInput): Promise<boolean> {
+  const { roomId, version } = room
+  const copy = await room.run((turn) => Promise.resolve(turn.copy))
+  if (copy === undefined) return false
+  try {
+    const { heads, backward } = copy
+    const missed = await fetchGap(deps, { roomId, version, heads, backward, event: join, server })
+    if (!missed.isComplete) return false
+    const { done } = await room.run(async (turn) => {
+      const changes: Change[] = []
+      for (const event of [...missed.events, join]) {
+        const { change } = await turn.decide(event)
+        if (change !== undefined) changes.push(change)
+      }
+      const isJoined = turn.copy?.joined.has(join.pdu.sender) === true
+      return { done: isJoined ? turn.submit(combineChanges(changes)) : undefined }
+    })
+    await done
+    return done !== undefined
+  } catch (error) {
+    if (room.void) throw error
+    deps.log.log('info', 'what was missed is not told', { roomId, server, error: String(error) })
+    return false
+  }
+}
+
+const MIXED_ROOM =
+  'this room has members on ordinary homeservers, which cannot exchange events with a node without a DNS name'
+
+/**
+ * True for a room that a node without a DNS name must keep out of, as far as the state tells: its members on ordinary
+ * homeservers could not check this node's events. Their own events cannot be checked here either, so the raw state
+ * counts. DESIGN section 2
+ */
+function mixesNetworks(ownName: ServerName, state: readonly JsonObject[]): boolean {
+  if (ownName.includes('.')) return false
+  return state.some(({ type, state_key: key, content }) => {
+    const membership = isJsonObject(content) ? content['membership'] : undefined
+    if (type !== 'm.room.member' || (membership !== 'join' && membership !== 'invite')) return false
+    const userId = typeof key === 'string' ? parseUserId(key) : undefined
+    return userId !== undefined && !isKeyName(serverOf(userId))
   })
-  await committed.done
+}
+
+async function leaveAgain(
+  deps: RemoteDeps,
+  server: ServerName,
+  { userId, roomId }: JoinRequest,
+): Promise<void> {
+  await leaveRemotely(deps, server, userId, roomId, {}).catch((error: unknown) =>
+    deps.log.log('warn', 'a room that was joined in vain could not be left', {
+      roomId,
+      server,
+      error: String(error),
+    }),
+  )
 }
 
 /**
@@ -168,159 +221,6 @@ function eventIds(value: unknown): readonly EventId[] {
     if (id === undefined) throw new RoomError('M_BAD_JSON', 'the template of the other server is malformed')
     return id
   })
-}
-
-type Answer = {
-  readonly version: RoomVersion
-  readonly roomId: RoomId
-  readonly server: ServerName
-  readonly join: EventInput
-  /** The copy from an earlier stay in the room. */
-  readonly previous: RoomCopy | undefined
-  readonly state: readonly JsonObject[]
-  readonly authChain: readonly JsonObject[]
-  readonly event?: JsonObject
-}
-
-type Adopted = {
-  readonly copy: RoomCopy
-  readonly writes: (position: number) => Write[]
-  readonly publish: () => void
-}
-
-/** Checks every event that the resident server told and makes the room of them, as one change. */
-async function adoptRoom(deps: RemoteDeps, answer: Answer): Promise<Adopted> {
-  const { version, roomId, join } = answer
-  const { stateIds, records } = await judgeAnswer(deps, answer)
-  const byId = new Map(records.map((record) => [record.id, record]))
-  const known = await deps.events.working([...stateIds].filter((id) => !byId.has(id)))
-  for (const record of known) if (record?.roomId === roomId) byId.set(record.id, record)
-
-  const before = new Map<StateKey, EventId>()
-  for (const id of stateIds) {
-    const record = byId.get(id)
-    const key = record === undefined || record.verdict === 'rejected' ? undefined : stateKeyOf(record.pdu)
-    if (key !== undefined) before.set(key, id)
-  }
-  const createId = createIdOf(version, join.pdu)
-  const create = createId === undefined ? undefined : byId.get(createId)
-  if (create === undefined || createId === undefined)
-    throw new RoomError('M_BAD_STATE', 'no create event was given')
-  const final = withCosignature(join, answer.event)
-  const joinKey = stateKeyOf(final.pdu)
-  if (joinKey === undefined) throw new Error('a join is a state event')
-  const replaced = before.get(joinKey)
-  const after = new Map(before).set(joinKey, join.id)
-  const { group, writes } = deps.groups.create(`after ${join.id}`, after, undefined)
-  const joined = new Set<UserId>([final.pdu.sender])
-  for (const id of before.values()) {
-    const pdu = byId.get(id)?.pdu
-    if (id !== replaced && membershipOf(pdu) === 'join') joined.add(pdu?.state_key as UserId)
-  }
-  const copy: RoomCopy = {
-    roomId,
-    version,
-    create: { id: createId, pdu: create.pdu },
-    heads: [join.id],
-    current: group,
-    joined,
-    lowestOrder: answer.previous?.lowestOrder ?? 0,
-    backward: final.pdu.prev_events,
-  }
-  const record: EventRecord = {
-    id: join.id,
-    roomId,
-    pdu: final.pdu,
-    verdict: 'accepted',
-    basis: 'partial',
-    stateGroup: group.id,
-    ...(replaced === undefined ? {} : { replaced }),
-    position: 0,
-    receivedAt: deps.clock.now(),
-  }
-  return { copy, ...joinChange(deps, answer, copy, record, records, writes) }
-}
-
-function joinChange(
-  deps: RemoteDeps,
-  answer: Answer,
-  copy: RoomCopy,
-  join: EventRecord,
-  outliers: readonly EventRecord[],
-  groupWrites: readonly Write[],
-): Omit<Adopted, 'copy'> {
-  const { roomId, server } = answer
-  const servers = new Set([...copy.joined].map(serverOf))
-  servers.delete(deps.ownName)
-  const others = [...servers].filter((name) => name !== server)
-  let final = join
-  return {
-    writes: (position) => {
-      final = { ...join, position, order: position }
-      return [
-        ...outlierWrites(deps.events, outliers, position),
-        ...groupWrites,
-        events.put([join.id], final),
-        timelines.put([roomId, position], join.id),
-        rooms.put([roomId], toRecord(copy, position)),
-        memberships.put([join.pdu.sender, roomId], {
-          roomId,
-          membership: 'join',
-          eventId: join.id,
-          sender: join.pdu.sender,
-          position,
-        }),
-        ...deps.destinations.joinedRoom(roomId, position, { resident: server, others, join: join.id }),
-      ]
-    },
-    publish: () => deps.events.adopt(final),
-  }
-}
-
-/** The resident server may add its signature (restricted joins); it may change nothing else. */
-function withCosignature(join: EventInput, event: JsonObject | undefined): EventInput {
-  const theirs = event?.['signatures']
-  if (!isJsonObject(theirs)) return join
-  return {
-    ...join,
-    pdu: { ...join.pdu, signatures: { ...(theirs as Pdu['signatures']), ...join.pdu.signatures } },
-  }
-}
-
-async function judgeAnswer(
-  deps: RemoteDeps,
-  answer: Answer,
-): Promise<{ stateIds: ReadonlySet<EventId>; records: readonly EventRecord[] }> {
-  const { version, roomId } = answer
-  const results = await checkEvents(deps.verifier, version, roomId, [...answer.authChain, ...answer.state])
-  const checked = new Map<EventId, CheckedEvent>()
-  const stateIds = new Set<EventId>()
-  results.forEach((result, index) => {
-    if (result.kind === 'drop') {
-      deps.log.log('warn', 'an event of a join was dropped', {
-        roomId,
-        server: answer.server,
-        why: result.why,
-      })
-      return
-    }
-    checked.set(result.event.id, result.event)
-    if (index >= answer.authChain.length) stateIds.add(result.event.id)
-  })
-  const records = await judgeOutliers(
-    deps.events,
-    { version, roomId, receivedAt: deps.clock.now(), basis: 'partial' },
-    [...checked.values(), answer.join],
-  )
-  // A room in which our own join does not stand is none that this node could act in.
-  const join = records.find(({ id }) => id === answer.join.id)
-  if (join?.verdict !== 'accepted') {
-    throw new RoomError(
-      'M_BAD_STATE',
-      `the state that ${answer.server} told does not allow the join: ${join?.why ?? 'incomplete'}`,
-    )
-  }
-  return { stateIds, records: records.filter((record) => record !== join) }
 }
 
 /** Rejects an invite, or leaves a room of which this node holds no state, through a server that does. */

@@ -1,7 +1,6 @@
 /** What this node tells other servers about its rooms, and what it takes from them on behalf of their users. */
 import type { EventId, JsonObject, Pdu, RoomId, ServerName, StateMap, UserId } from '@plexus/core'
 import {
-  buildEvent,
   createEventIdOf,
   isServerAllowed,
   memberKey,
@@ -12,12 +11,13 @@ import {
   stateKey,
 } from '@plexus/core'
 import type { RoomCopy } from './copy.ts'
-import { membershipOf } from './copy.ts'
-import { MAX_TIMESTAMP_LEAD_MS, ownTimestamp, selectAuthEvents } from './local.ts'
+import { membershipOf, stateBefore } from './copy.ts'
+import { buildNext } from './local.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { Room } from './room.ts'
 import type { EventRecord, RoomSnapshot, Rooms } from './types.ts'
 import { RoomError } from './types.ts'
+import { MAX_DATED_AHEAD_MS } from './staged-room.ts'
 import { checkEvents } from './verify.ts'
 
 /** Events of one answer. spec: server-server-api.md "Backfilling and retrieving missing events" */
@@ -113,18 +113,9 @@ export function createServing(deps: RemoteDeps): Serving {
       if (record?.roomId !== roomId || record.stateGroup === undefined) {
         throw new RoomError('M_NOT_FOUND', 'the state at that event is not known here')
       }
-      return stateWithChain(deps, beforeEvent(record, (await deps.groups.load(record.stateGroup)).state))
+      return stateWithChain(deps, stateBefore(record, (await deps.groups.load(record.stateGroup)).state))
     },
   }
-}
-
-function beforeEvent(record: EventRecord, after: StateMap): StateMap {
-  const key = record.pdu.state_key === undefined ? undefined : stateKey(record.pdu.type, record.pdu.state_key)
-  if (key === undefined || after.get(key) !== record.id) return after
-  const before = new Map(after)
-  if (record.replaced === undefined) before.delete(key)
-  else before.set(key, record.replaced)
-  return before
 }
 
 async function checkAcl(deps: RemoteDeps, origin: ServerName, snapshot: RoomSnapshot): Promise<void> {
@@ -142,17 +133,7 @@ async function membershipTemplate(
   userId: UserId,
 ): Promise<JsonObject> {
   const template = { type: 'm.room.member', sender: userId, stateKey: userId, content: { membership: kind } }
-  const heads = (await deps.events.working(copy.heads)).flatMap((record) => record ?? [])
-  const built = buildEvent(copy.version, {
-    template,
-    roomId: copy.roomId,
-    prevEvents: heads.map(({ id, pdu }) => ({ id, depth: pdu.depth })),
-    authEvents: selectAuthEvents(copy, template),
-    now: ownTimestamp(
-      deps.clock.now(),
-      heads.map(({ pdu }) => pdu.origin_server_ts),
-    ),
-  })
+  const built = await buildNext(deps, copy, template)
   if (kind === 'join') await refuseHopelessJoin(deps, copy, userId)
   // Hashes and signatures are the joining server's to make.
   const { hashes: _hashes, signatures: _signatures, ...event } = built
@@ -193,8 +174,8 @@ async function acceptMembership(
   if (userId === undefined || userId !== pdu.sender || serverOf(userId) !== origin) {
     throw new RoomError('M_FORBIDDEN', 'the event is not of a user of the server that asks')
   }
-  if (pdu.origin_server_ts > deps.clock.now() + MAX_TIMESTAMP_LEAD_MS) {
-    deps.log.log('warn', 'a membership event is dated ahead', { roomId: room.roomId, origin })
+  if (pdu.origin_server_ts > deps.clock.now() + MAX_DATED_AHEAD_MS) {
+    throw new RoomError('M_FORBIDDEN', 'the event is dated more than a week ahead: is a clock wrong?')
   }
   const { done } = await room.run(async (turn) => {
     const outcome = await turn.decide({ ...checked.event, distribute: true })
@@ -210,7 +191,7 @@ async function acceptMembership(
   if (record.stateGroup === undefined) throw new Error('an accepted event has no state')
   const told = await stateWithChain(
     deps,
-    beforeEvent(record, (await deps.groups.load(record.stateGroup)).state),
+    stateBefore(record, (await deps.groups.load(record.stateGroup)).state),
   )
   return { event: record.pdu, ...told }
 }
@@ -249,19 +230,20 @@ async function walkBack(
 ): Promise<readonly EventRecord[]> {
   const found = new Map<EventId, EventRecord>()
   const frontier = new Map<EventId, EventRecord>()
+  const seen = new Set<EventId>()
   const add = async (ids: readonly EventId[]): Promise<void> => {
-    for (const record of await deps.events.getMany(ids)) {
-      const usable =
-        record?.roomId === roomId && record.verdict !== 'rejected' && record.hashMismatch !== true
-      if (record !== undefined && usable && !found.has(record.id) && !stops(record))
-        frontier.set(record.id, record)
+    for (const record of await deps.events.getMany(ids.filter((id) => !seen.has(id)))) {
+      if (record?.roomId !== roomId || stops(record)) continue
+      seen.add(record.id)
+      frontier.set(record.id, record)
     }
   }
   await add(from.slice(0, MAX_SERVED_EVENTS))
   for (let walked = 0; frontier.size > 0 && found.size < limit && walked < MAX_WALKED_EVENTS; walked += 1) {
     const next = [...frontier.values()].reduce((a, b) => (b.pdu.depth > a.pdu.depth ? b : a))
     frontier.delete(next.id)
-    found.set(next.id, next)
+    // What is not passed on does not hide what lies behind it.
+    if (next.verdict !== 'rejected' && next.hashMismatch !== true) found.set(next.id, next)
     await add(next.pdu.prev_events)
   }
   return [...found.values()].sort((a, b) => b.pdu.depth - a.pdu.depth)
@@ -279,7 +261,6 @@ async function visible(
 ): Promise<readonly Pdu[]> {
   const pdus: Pdu[] = []
   for (const record of records) {
-    if (record.hashMismatch === true) continue
     pdus.push((await isVisible(deps, room, origin, record)) ? record.pdu : redact(room.version, record.pdu))
   }
   return pdus
@@ -310,5 +291,5 @@ async function isVisible(
 
 function isMemberOf(key: Parameters<typeof splitStateKey>[0], server: ServerName): boolean {
   const [type, user] = splitStateKey(key)
-  return type === 'm.room.member' && user.endsWith(`:${server}`)
+  return type === 'm.room.member' && serverOf(user as UserId) === server
 }

@@ -8,7 +8,7 @@
  *    for as long as it takes.
  */
 import type { EventId, RoomId, ServerName } from '@plexus/core'
-import { hasPlace } from './decide-event.ts'
+import { hasPlace } from './case.ts'
 import { decideStaged, unblock, type StagedDeps, type StagedEntry } from './decide-staged.ts'
 import { createGapTurns, FIRST_RETRY_MS, LAST_RETRY_MS } from './gap-turns.ts'
 import type { RoomRegistry } from './registry.ts'

@@ -3,6 +3,7 @@
  * Invariant: a group never changes once written; its id derives from the event that made it.
  */
 import type { EventId, StateKey, StateMap } from '@plexus/core'
+import { stateDifference } from '@plexus/core'
 import { createLru } from '../kernel/lru.ts'
 import type { Store, Write } from '../ports.ts'
 import type { StateGroupRecord } from './records.ts'
@@ -82,9 +83,6 @@ function applyChanges(state: Map<StateKey, EventId>, changes: StateGroupRecord['
 }
 
 /** What turns `from` into `to`. */
-export function changesBetween(from: StateMap, to: StateMap): Record<string, EventId | null> {
-  const changes: Record<string, EventId | null> = {}
-  for (const [key, id] of to) if (from.get(key) !== id) changes[key] = id
-  for (const key of from.keys()) if (!to.has(key)) changes[key] = null
-  return changes
+function changesBetween(from: StateMap, to: StateMap): Record<string, EventId | null> {
+  return Object.fromEntries(stateDifference(from, to).map(({ key, to: id }) => [key, id ?? null]))
 }

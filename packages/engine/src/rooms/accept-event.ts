@@ -1,0 +1,211 @@
+/** The next copy of the room after an accepted event, and the change that commits both. */
+import type { EventId, RoomId, ServerName, UserId } from '@plexus/core'
+import { redact, resolve, serverOf } from '@plexus/core'
+import type { Change } from '../kernel/committer.ts'
+import type { Write } from '../ports.ts'
+import { draftRecord, groupOf, isHistory, loadStates, MAX_DECIDE_ROUNDS, parentGroups } from './case.ts'
+import type { AcceptedDecision, Case, Grouped } from './case.ts'
+import type { RoomCopy, StateChange } from './copy.ts'
+import { joinedAfter, memberOf, membershipOf, stateChanges, toRecord } from './copy.ts'
+import { clientTransactions, deltas, events, memberships, rooms, waitingRedactions } from './records.ts'
+import { prepareRedaction, type Redaction } from './redaction.ts'
+import { placeWrites } from './relation.ts'
+import type { RoomDeps } from './room.ts'
+import type { EventRecord } from './types.ts'
+
+/** Events that are remembered as the lower ends of what is known of a room. */
+export const MAX_BACKWARD = 100
+/** Forward extremities that one server's events can be: each costs every later event its part of a resolution. */
+export const MAX_HEADS_PER_SERVER = 5
+
+export async function acceptEvent(
+  current: Case,
+  decision: AcceptedDecision,
+): Promise<{ change: Change; next: RoomCopy }> {
+  const { version, roomId, copy, event, view, states } = current
+  const bases = [...(copy === undefined ? [] : [copy.current]), ...parentGroups(current)]
+  const after = groupOf(current, `after ${event.id}`, decision.stateAfter, bases)
+  const draft = draftRecord(current, after.group.id, decision.stateBefore)
+  current.hold(draft)
+  states.set(event.id, after.group)
+
+  const heads = await headsAfter(current)
+  const resolved =
+    heads.length === 1 ? { group: after.group, writes: [] } : await resolveHeads(current, heads)
+  const changes = stateChanges(copy?.current.state ?? new Map(), resolved.group.state)
+  await view.load(
+    changes.flatMap(({ key, before, after: id }) =>
+      memberOf(key) === undefined ? [] : [before, id].filter((entry) => entry !== undefined),
+    ),
+    false,
+  )
+  const find = (id: EventId): EventRecord | undefined => (id === event.id ? draft : view.record(id))
+  const next: RoomCopy = {
+    roomId,
+    version,
+    create: copy?.create ?? { id: event.id, pdu: event.pdu },
+    heads,
+    current: resolved.group,
+    joined: joinedAfter(copy?.joined ?? new Set(), changes, find),
+    lowestOrder: copy?.lowestOrder ?? 0,
+    backward: backwardAfter(current),
+  }
+  const change = acceptedChange(current, next, draft, {
+    stateWrites: [...after.writes, ...resolved.writes],
+    changes,
+    find,
+    redaction: await prepareRedaction(current, decision),
+  })
+  return { change, next }
+}
+
+/**
+ * The forward extremities with the event. Of a server that makes forks without end only the newest count here, as if
+ * the others had not come yet; an event that follows them brings them back.
+ */
+async function headsAfter({ copy, event, view }: Case): Promise<readonly EventId[]> {
+  const previous = new Set(event.pdu.prev_events)
+  const heads = [...(copy?.heads ?? []).filter((id) => !previous.has(id)), event.id].sort()
+  if (heads.length <= MAX_HEADS_PER_SERVER) return heads
+  await view.load(heads, false)
+  const server = serverOf(event.pdu.sender)
+  const ofServer = heads.flatMap((id) => {
+    const record = view.record(id)
+    return record !== undefined && serverOf(record.pdu.sender) === server ? [record] : []
+  })
+  // What is decided but not committed yet has no order, and is newer than all that has.
+  const age = ({ id, order = Infinity }: EventRecord): number => (id === event.id ? Infinity : order)
+  const dropped = ofServer
+    .sort((a, b) => (age(a) < age(b) ? -1 : 1))
+    .slice(0, -MAX_HEADS_PER_SERVER)
+    .map(({ id }) => id)
+  return heads.filter((id) => !dropped.includes(id))
+}
+
+/** Previous events that nobody gave are where the history below the event is to be fetched from. */
+function backwardAfter({ deps, copy, claimed }: Case): readonly EventId[] {
+  const backward = copy?.backward ?? []
+  const open = [...claimed].filter((id) => !isHistory(deps.events.peek(id)) && !backward.includes(id))
+  return open.length === 0 ? backward : [...backward, ...open].slice(-MAX_BACKWARD)
+}
+
+/** The state of several heads together. */
+async function resolveHeads(current: Case, heads: readonly EventId[]): Promise<Grouped> {
+  const { version, event, view, states } = current
+  await loadStates(
+    current,
+    heads.filter((id) => !states.has(id)),
+  )
+  const bases = heads.flatMap((id) => states.get(id) ?? [])
+  const sets = bases.map(({ state }) => state)
+  await view.load([event.id], false)
+  for (let round = 0; round < MAX_DECIDE_ROUNDS; round += 1) {
+    const result = resolve(version, sets, view)
+    if (result.kind === 'resolved') return groupOf(current, `current ${event.id}`, result.state, bases)
+    const missing = await view.load(result.events, true)
+    if (missing.length > 0) {
+      throw new Error(`state of a head refers to unknown events ${missing.slice(0, 5).join(' ')}`)
+    }
+  }
+  throw new Error(`the resolution at ${event.id} did not settle in ${MAX_DECIDE_ROUNDS} rounds`)
+}
+
+type Accepted = {
+  readonly stateWrites: readonly Write[]
+  readonly changes: readonly StateChange[]
+  readonly find: (id: EventId) => EventRecord | undefined
+  readonly redaction: Redaction
+}
+
+function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts: Accepted): Change {
+  const { deps, event } = current
+  const publish = current.publisherOf(copy)
+  const serversBefore = serversOf(current.copy?.joined ?? new Set())
+  const finals: EventRecord[] = []
+  const finish = (record: EventRecord): Write => {
+    finals.push(record)
+    deps.events.stage(record)
+    return events.put([record.id], record)
+  }
+  return {
+    writes: (position) => {
+      const { redaction, changes } = facts
+      const pdu = redaction.by === undefined ? draft.pdu : redact(copy.version, draft.pdu)
+      const by = redaction.by === undefined ? {} : { redactedBy: redaction.by }
+      const writes: Write[] = [
+        finish({ ...draft, pdu, ...by, position, order: position }),
+        ...placeWrites(copy.roomId, position, event.id, pdu),
+        rooms.put([copy.roomId], toRecord(copy, position)),
+        ...facts.stateWrites,
+        ...membershipWrites(deps, copy.roomId, position, changes, facts.find),
+        ...deps.destinations.changed(copy.roomId, position, {
+          ...serverChanges(deps, copy, serversBefore),
+          ...(event.distribute === true ? { distributed: event.id } : {}),
+        }),
+        ...(event.writes ?? []),
+      ]
+      if (changes.length > 0) writes.push(deltas.put([copy.roomId, position], changes))
+      if (event.sentBy !== undefined) {
+        const { userId, deviceId, transactionId } = event.sentBy
+        writes.push(clientTransactions.put([userId, deviceId, copy.roomId, transactionId], event.id))
+      }
+      if (redaction.target !== undefined) {
+        const target = deps.events.peek(redaction.target.id) ?? redaction.target
+        writes.push(finish({ ...target, pdu: redact(copy.version, target.pdu), redactedBy: event.id }))
+      }
+      if (redaction.by !== undefined) writes.push(waitingRedactions.delete([event.id]))
+      if (redaction.waits !== undefined)
+        writes.push(waitingRedactions.put([redaction.waits[0]], redaction.waits[1]))
+      return writes
+    },
+    publish: (position) => {
+      for (const record of finals) deps.events.adopt(record)
+      publish(position)
+    },
+  }
+}
+
+function serversOf(users: ReadonlySet<UserId>): ReadonlySet<ServerName> {
+  return new Set([...users].map(serverOf))
+}
+
+function serverChanges(
+  deps: RoomDeps,
+  copy: RoomCopy,
+  before: ReadonlySet<ServerName>,
+): { joined: readonly ServerName[]; left: readonly ServerName[] } {
+  const after = serversOf(copy.joined)
+  return {
+    joined: [...after].filter((server) => !before.has(server) && server !== deps.ownName),
+    left: [...before].filter((server) => !after.has(server) && server !== deps.ownName),
+  }
+}
+
+/** Rows of the local users whose membership in the current state changed. */
+function membershipWrites(
+  deps: RoomDeps,
+  roomId: RoomId,
+  position: number,
+  changes: readonly StateChange[],
+  find: (id: EventId) => EventRecord | undefined,
+): Write[] {
+  const writes: Write[] = []
+  for (const { key, before, after } of changes) {
+    const userId = memberOf(key)
+    // A membership that a resolution took out of the state is over.
+    const event = find(after ?? before ?? ('' as EventId))
+    if (userId === undefined || event === undefined || serverOf(userId) !== deps.ownName) continue
+    const previous = before === undefined ? undefined : membershipOf(find(before)?.pdu)
+    writes.push(
+      memberships.put([userId, roomId], {
+        roomId,
+        membership: after === undefined ? 'leave' : membershipOf(event.pdu),
+        eventId: event.id,
+        sender: event.pdu.sender,
+        position,
+        ...(previous === undefined ? {} : { previous }),
+      }),
+    )
+  }
+  return writes
+}

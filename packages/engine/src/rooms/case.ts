@@ -1,0 +1,103 @@
+/** One decision under way, and what its parts share. */
+import type { Decision, EventId, RoomId, RoomVersion, StateMap } from '@plexus/core'
+import { stateKeyOf } from '@plexus/core'
+import type { Write } from '../ports.ts'
+import type { RoomCopy } from './copy.ts'
+import type { LoadingView } from './event-store.ts'
+import type { EventInput, RoomDeps } from './room.ts'
+import type { StateGroup } from './state-groups.ts'
+import type { EventRecord } from './types.ts'
+
+/** Rounds of "load what is missing, decide again" for one event. DESIGN section 5 */
+export const MAX_DECIDE_ROUNDS = 8
+
+/** What is decided, on what, and what was loaded for it so far. */
+export type Case = {
+  readonly deps: RoomDeps
+  readonly version: RoomVersion
+  readonly roomId: RoomId
+  readonly copy: RoomCopy | undefined
+  readonly event: EventInput
+  readonly view: LoadingView
+  /** States after previous events and heads. */
+  readonly states: Map<EventId, StateGroup>
+  /** Previous events for which the claim about the state stands. */
+  readonly claimed: Set<EventId>
+  /** Publishes a copy once the change that made it is committed. */
+  readonly publisherOf: (copy: RoomCopy) => (position: number) => void
+  /** Holds a decided event until its change is committed, or the turn ends without it. */
+  readonly hold: (record: EventRecord) => void
+}
+
+export type CaseInit = Omit<Case, 'view' | 'states' | 'claimed'>
+export type Settled = Exclude<Decision, { kind: 'need' }>
+export type AcceptedDecision = Extract<Settled, { kind: 'accept' }>
+export type RefusedDecision = Extract<Settled, { kind: 'reject' | 'softFail' }>
+export type Grouped = { readonly group: StateGroup; readonly writes: readonly Write[] }
+
+export function openCase(start: CaseInit): Case {
+  return { ...start, view: start.deps.events.view(), states: new Map(), claimed: new Set() }
+}
+
+/** True for an event that later ones can follow: the state after it is known. */
+export function hasPlace(record: EventRecord | undefined): boolean {
+  return record?.stateGroup !== undefined
+}
+
+/** True for an event from before this node's join that was fetched for reading: the state after it is not known. */
+export function isHistory(record: EventRecord | undefined): boolean {
+  return record?.order !== undefined && record.order < 0
+}
+
+/** Loads the states after these events of the room; answers with the events that have none. */
+export async function loadStates(
+  { deps, roomId, states }: Case,
+  ids: readonly EventId[],
+): Promise<readonly EventId[]> {
+  const missing: EventId[] = []
+  const records = await deps.events.working(ids)
+  for (const [index, id] of ids.entries()) {
+    const record = records[index]
+    if (record?.stateGroup === undefined || record.roomId !== roomId) missing.push(id)
+    else states.set(id, await deps.groups.load(record.stateGroup))
+  }
+  return missing
+}
+
+/** The group of a state: that of a base where it is the same map, else a new one of the given name. */
+export function groupOf(
+  { deps }: Case,
+  name: string,
+  state: StateMap,
+  bases: readonly StateGroup[],
+): Grouped {
+  const same = bases.find((base) => base.state === state)
+  if (same !== undefined) return { group: same, writes: [] }
+  return deps.groups.create(name, state, bases[0])
+}
+
+export function parentGroups({ event, states }: Case): readonly StateGroup[] {
+  return event.pdu.prev_events.flatMap((id) => states.get(id) ?? [])
+}
+
+export function draftRecord(
+  { deps, roomId, event, claimed }: Case,
+  stateGroup: string,
+  before: StateMap,
+): EventRecord {
+  const key = stateKeyOf(event.pdu)
+  const replaced = key === undefined ? undefined : before.get(key)
+  return {
+    id: event.id,
+    roomId,
+    pdu: event.pdu,
+    verdict: 'accepted',
+    basis: claimed.size === 0 ? 'full' : 'partial',
+    stateGroup,
+    ...(replaced === undefined ? {} : { replaced }),
+    position: 0,
+    ...(event.contentHashOk ? {} : { hashMismatch: true as const }),
+    ...(event.sentBy === undefined ? {} : { sentBy: event.sentBy }),
+    receivedAt: deps.clock.now(),
+  }
+}

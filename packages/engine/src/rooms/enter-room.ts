@@ -1,0 +1,238 @@
+/** Making a room of what a resident server tells of it. spec: server-server-api.md "Joining Rooms" */
+import type {
+  EventId,
+  JsonObject,
+  RoomId,
+  RoomVersion,
+  ServerName,
+  StateKey,
+  StateMap,
+  UserId,
+} from '@plexus/core'
+import { createIdOf, decide, memberKey, serverOf, stateKeyOf } from '@plexus/core'
+import type { Write } from '../ports.ts'
+import { MAX_BACKWARD } from './accept-event.ts'
+import { MAX_STATE_EVENTS } from './claims.ts'
+import type { RoomCopy } from './copy.ts'
+import { memberOf, membershipOf, toRecord } from './copy.ts'
+import { judgeOutliers, outlierWrites } from './outliers.ts'
+import { events, memberships, rooms, timelines } from './records.ts'
+import type { RemoteDeps } from './remote-join.ts'
+import type { EventInput, Room } from './room.ts'
+import type { EventRecord } from './types.ts'
+import { RoomError } from './types.ts'
+import type { CheckedEvent } from './verify.ts'
+import { checkEvents } from './verify.ts'
+
+/** What a resident server answers to a join. */
+export type Told = {
+  readonly server: ServerName
+  readonly join: EventInput
+  readonly state: readonly JsonObject[]
+  readonly authChain: readonly JsonObject[]
+}
+
+/** Makes the room of what the resident server told. */
+export async function enterRoom(deps: RemoteDeps, room: Room, told: Told): Promise<void> {
+  const { roomId, version } = room
+  const { done } = await room.run(async (turn) => {
+    const joined = await adoptRoom(deps, { version, roomId, previous: turn.copy, ...told })
+    const publish = turn.replace(joined.copy)
+    return {
+      done: turn.submit({
+        writes: joined.writes,
+        publish: (position) => {
+          joined.publish()
+          publish(position)
+        },
+      }),
+    }
+  })
+  await done
+}
+
+type Answer = Told & {
+  readonly version: RoomVersion
+  readonly roomId: RoomId
+  /** The copy from an earlier stay in the room. */
+  readonly previous: RoomCopy | undefined
+}
+
+type Adopted = {
+  readonly copy: RoomCopy
+  readonly writes: (position: number) => Write[]
+  readonly publish: () => void
+}
+
+/** Checks every event that the resident server told and makes the room of them, as one change. */
+async function adoptRoom(deps: RemoteDeps, answer: Answer): Promise<Adopted> {
+  const { version, roomId, join, previous } = answer
+  const { stateIds, records } = await judgeAnswer(deps, answer)
+  const byId = new Map(records.map((record) => [record.id, record]))
+  const known = await deps.events.working([...stateIds].filter((id) => !byId.has(id)))
+  for (const record of known) if (record?.roomId === roomId) byId.set(record.id, record)
+
+  const before = new Map<StateKey, EventId>()
+  for (const id of stateIds) {
+    const record = byId.get(id)
+    const key = record === undefined || record.verdict === 'rejected' ? undefined : stateKeyOf(record.pdu)
+    if (key !== undefined) before.set(key, id)
+  }
+  const createId = createIdOf(version, join.pdu)
+  const create = createId === undefined ? undefined : byId.get(createId)
+  if (create === undefined) throw new RoomError('M_BAD_STATE', 'no create event was given')
+  checkJoin(answer, before, byId)
+  const joinKey = memberKey(join.pdu.sender)
+  const replaced = before.get(joinKey)
+  const after = new Map(before).set(joinKey, join.id)
+  const { group, writes } = deps.groups.create(`after ${join.id}`, after, undefined)
+  const joined = new Set<UserId>([join.pdu.sender])
+  for (const id of before.values()) {
+    const pdu = byId.get(id)?.pdu
+    if (id !== replaced && membershipOf(pdu) === 'join') joined.add(pdu?.state_key as UserId)
+  }
+  const lower = await unplaced(deps, [...join.pdu.prev_events, ...(previous?.backward ?? [])])
+  const copy: RoomCopy = {
+    roomId,
+    version,
+    create: { id: create.id, pdu: create.pdu },
+    heads: [join.id],
+    current: group,
+    joined,
+    lowestOrder: previous?.lowestOrder ?? 0,
+    backward: lower.slice(0, MAX_BACKWARD),
+  }
+  const record: EventRecord = {
+    id: join.id,
+    roomId,
+    pdu: join.pdu,
+    verdict: 'accepted',
+    basis: 'partial',
+    stateGroup: group.id,
+    ...(replaced === undefined ? {} : { replaced }),
+    position: 0,
+    receivedAt: deps.clock.now(),
+  }
+  const localMembers = [...before].flatMap(([key, id]) => {
+    const user = memberOf(key)
+    const isOther = user !== undefined && user !== join.pdu.sender && serverOf(user) === deps.ownName
+    const isChanged = isOther && previous?.current.state.get(key) !== id
+    return isChanged ? (byId.get(id) ?? []) : []
+  })
+  const facts = { outliers: records, groupWrites: writes, localMembers }
+  return { copy, ...joinChange(deps, answer, copy, record, facts) }
+}
+
+/** The join must be allowed by the state that is told, or others would not see it so. */
+function checkJoin(
+  { version, roomId, join, server }: Answer,
+  before: StateMap,
+  known: ReadonlyMap<EventId, EventRecord>,
+): void {
+  const decision = decide({
+    version,
+    roomId,
+    event: join,
+    view: {
+      get: (id) => {
+        const record = known.get(id)
+        const verdict = record?.verdict === 'rejected' ? 'rejected' : 'accepted'
+        return record === undefined ? undefined : { id, pdu: record.pdu, verdict }
+      },
+    },
+    stateAfter: () => before,
+    currentState: undefined,
+  })
+  if (decision.kind === 'accept') return
+  const why = 'why' in decision ? decision.why.reason : 'the state is incomplete'
+  throw new RoomError('M_BAD_STATE', `the state that ${server} told does not allow the join: ${why}`)
+}
+
+/** Those of the events that have no place in the timeline here. */
+async function unplaced(deps: RemoteDeps, ids: readonly EventId[]): Promise<readonly EventId[]> {
+  const unique = [...new Set(ids)]
+  const records = await deps.events.working(unique)
+  return unique.filter((_, index) => records[index]?.order === undefined)
+}
+
+function joinChange(
+  deps: RemoteDeps,
+  answer: Answer,
+  copy: RoomCopy,
+  join: EventRecord,
+  facts: {
+    readonly outliers: readonly EventRecord[]
+    readonly groupWrites: readonly Write[]
+    /** Memberships of other users of this node, as far as they changed since an earlier stay. */
+    readonly localMembers: readonly EventRecord[]
+  },
+): Omit<Adopted, 'copy'> {
+  const { roomId, server } = answer
+  const servers = new Set([...copy.joined].map(serverOf))
+  servers.delete(deps.ownName)
+  const others = [...servers].filter((name) => name !== server)
+  let final = join
+  return {
+    writes: (position) => {
+      final = { ...join, position, order: position }
+      return [
+        ...outlierWrites(deps.events, facts.outliers, position),
+        ...facts.groupWrites,
+        events.put([join.id], final),
+        timelines.put([roomId, position], join.id),
+        rooms.put([roomId], toRecord(copy, position)),
+        ...[...facts.localMembers, join].map(({ pdu, id }) =>
+          memberships.put([pdu.state_key as UserId, roomId], {
+            roomId,
+            membership: membershipOf(pdu),
+            eventId: id,
+            sender: pdu.sender,
+            position,
+          }),
+        ),
+        ...deps.destinations.joinedRoom(roomId, position, { resident: server, others, join: join.id }),
+      ]
+    },
+    publish: () => deps.events.adopt(final),
+  }
+}
+
+async function judgeAnswer(
+  deps: RemoteDeps,
+  answer: Answer,
+): Promise<{ stateIds: ReadonlySet<EventId>; records: readonly EventRecord[] }> {
+  const { version, roomId } = answer
+  const chain = answer.authChain.slice(0, MAX_STATE_EVENTS)
+  const state = answer.state.slice(0, MAX_STATE_EVENTS)
+  const results = await checkEvents(deps.verifier, version, roomId, [...chain, ...state])
+  const checked = new Map<EventId, CheckedEvent>()
+  const stateIds = new Set<EventId>()
+  const dropped: string[] = []
+  results.forEach((result, index) => {
+    if (result.kind === 'drop') {
+      dropped.push(result.why)
+      return
+    }
+    checked.set(result.event.id, result.event)
+    if (index >= chain.length) stateIds.add(result.event.id)
+  })
+  if (dropped.length > 0) {
+    const [why = ''] = dropped
+    const fields = { roomId, server: answer.server, count: dropped.length, why }
+    deps.log.log('warn', 'events of a join were dropped', fields)
+  }
+  const records = await judgeOutliers(
+    deps.events,
+    { version, roomId, receivedAt: deps.clock.now(), basis: 'partial' },
+    [...checked.values(), answer.join],
+  )
+  // A room in which our own join does not stand is none that this node could act in.
+  const join = records.find(({ id }) => id === answer.join.id)
+  if (join?.verdict !== 'accepted') {
+    throw new RoomError(
+      'M_BAD_STATE',
+      `the state that ${answer.server} told does not allow the join: ${join?.why ?? 'incomplete'}`,
+    )
+  }
+  return { stateIds, records: records.filter((record) => record !== join) }
+}

@@ -1,0 +1,484 @@
+/** Joining through others who may cheat, leaving and coming back, and rooms that many write to at once. */
+import {
+  buildEvent,
+  encodeBase64,
+  eventIdOf,
+  memberKey,
+  roomVersion,
+  signingBytes,
+  stateKey,
+  without,
+  withSignature,
+} from '@plexus/core'
+import type { EventId, JsonObject, KeyId, Pdu, RoomId, RoomVersion, UserId } from '@plexus/core'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
+import {
+  bodies,
+  bringIn,
+  createRoom,
+  expectAncestorsFirst,
+  FROM_START,
+  say,
+  setTopic,
+  stateText,
+  timeline,
+  TO_END,
+} from './rooms-kit.ts'
+
+const version = roomVersion('12') as RoomVersion
+
+let network: BareNetwork
+let alice: BareNode
+let bob: BareNode
+let carol: BareNode
+let roomId: RoomId
+
+beforeEach(async () => {
+  network = createBareNetwork()
+  alice = await network.add('alice')
+  bob = await network.add('bob')
+  carol = await network.add('carol')
+  roomId = await createRoom(alice, 'public')
+})
+
+const join = (node: BareNode, through: BareNode): Promise<void> =>
+  node.rooms.join(node.user, roomId, { via: [through.name] })
+
+/** A message of `node`'s user that follows `previous`. */
+async function message(node: BareNode, previous: readonly EventId[], body: string, depth = 5): Promise<Pdu> {
+  const state = (await alice.rooms.snapshot(roomId))?.state
+  const bare = buildEvent(version, {
+    template: { type: 'm.room.message', sender: node.user, content: { body } },
+    roomId,
+    prevEvents: previous.map((id) => ({ id, depth })),
+    authEvents: [stateKey('m.room.power_levels', ''), memberKey(node.user)].flatMap(
+      (key) => state?.get(key) ?? [],
+    ),
+    now: 1_700_000_000_000,
+  })
+  const signature = encodeBase64(await node.signer.sign(signingBytes(version, bare)))
+  return withSignature(bare, node.name, node.signer.keyId as KeyId, signature)
+}
+
+describe('forward extremities', { timeout: 30_000 }, () => {
+  it('of one server that makes forks without end are few, and its newest', async () => {
+    await join(bob, alice)
+    await network.settle()
+    const base = (await alice.rooms.snapshot(roomId))?.heads ?? []
+    const own = await say(alice, roomId, 'mine')
+    const forks = await Promise.all(
+      Array.from({ length: 40 }, (_, index) => message(bob, base, `fork ${index}`)),
+    )
+    await alice.rooms.receive(bob.name, forks)
+    await network.settle()
+    const ids = forks.map((pdu) => eventIdOf(version, pdu))
+    const heads = (await alice.rooms.snapshot(roomId))?.heads ?? []
+    expect(heads).toHaveLength(6)
+    expect(heads).toContain(own)
+    expect(heads.filter((id) => ids.slice(-5).includes(id))).toHaveLength(5)
+    expect(await bodies(alice, roomId)).toHaveLength(41)
+  })
+
+  it('are joined twenty at a time, own ones first, whatever depth others claim', async () => {
+    const others: BareNode[] = []
+    for (let index = 0; index < 24; index += 1) {
+      const node = await network.add(`n${index}`)
+      others.push(node)
+      await join(node, alice)
+    }
+    await network.settle()
+    const base = (await alice.rooms.snapshot(roomId))?.heads ?? []
+    const own = await say(alice, roomId, 'mine')
+    for (const node of others)
+      await alice.rooms.receive(node.name, [await message(node, base, node.user, 1_000_000)])
+    await network.settle()
+    expect((await alice.rooms.snapshot(roomId))?.heads).toHaveLength(25)
+    // Who joins gets a template that it can use.
+    await join(bob, alice)
+    const next = await alice.rooms.event((await alice.rooms.snapshot(roomId))?.heads[0] as EventId)
+    expect(next?.pdu.prev_events.length).toBeLessThanOrEqual(20)
+    await say(alice, roomId, 'next')
+    await say(alice, roomId, 'and next')
+    expect((await alice.rooms.snapshot(roomId))?.heads).toHaveLength(1)
+    const mine = (await timeline(alice, roomId)).find(({ pdu }) => pdu.prev_events.includes(own))
+    expect(mine?.pdu.type).toBe('m.room.member')
+  })
+})
+
+describe('a template of another server', () => {
+  const template = async (change: (event: JsonObject) => JsonObject, roomVersion = '12'): Promise<void> => {
+    network.cheats.set(alice.name, {
+      makeMembership: async () => {
+        const honest = await alice.rooms.makeMembership('join', bob.name, roomId, bob.user, ['12'])
+        return { roomVersion, event: change(honest.event) }
+      },
+    })
+    await join(bob, alice)
+  }
+
+  it('gives previous events, auth events and depth, and nothing else, to what is signed', async () => {
+    await template((event) => ({
+      ...event,
+      type: 'm.room.power_levels',
+      sender: alice.user,
+      state_key: '',
+      room_id: '!other',
+      content: { membership: 'ban', users: { [carol.user]: 100 } },
+      unknown: 'field',
+      origin_server_ts: 7,
+    }))
+    const record = (await timeline(bob, roomId))[0]
+    expect(record?.pdu).toMatchObject({
+      type: 'm.room.member',
+      sender: bob.user,
+      state_key: bob.user,
+      room_id: roomId,
+      content: { membership: 'join' },
+    })
+    expect(record?.pdu).not.toHaveProperty('unknown')
+    expect(record?.pdu.origin_server_ts).toBeGreaterThan(7)
+  })
+
+  it.each<[string, (event: JsonObject) => JsonObject]>([
+    ['no previous events', (event) => without(event, 'prev_events')],
+    ['previous events that are no list', (event) => ({ ...event, prev_events: 'x' })],
+    ['previous events that are no ids', (event) => ({ ...event, prev_events: [7, 'x'] })],
+    [
+      'too many previous events',
+      (event) => ({ ...event, prev_events: Array.from({ length: 21 }, () => `$${'A'.repeat(43)}`) }),
+    ],
+    [
+      'too many auth events',
+      (event) => ({ ...event, auth_events: Array.from({ length: 21 }, () => `$${'A'.repeat(43)}`) }),
+    ],
+  ])('is refused with %s', async (_, change) => {
+    await expect(template(change)).rejects.toMatchObject({ errcode: 'M_BAD_JSON' })
+    expect(bob.calls.some((call) => call.startsWith('send_join'))).toBe(false)
+  })
+
+  it('may claim any depth', async () => {
+    for (const depth of [-1, 0.5, 'x', Number.MAX_SAFE_INTEGER, null]) {
+      network = createBareNetwork()
+      alice = await network.add('alice')
+      bob = await network.add('bob')
+      roomId = await createRoom(alice, 'public')
+      await template((event) => ({ ...event, depth }))
+      await say(bob, roomId, 'still works')
+      await network.settle()
+      expect(await bodies(alice, roomId)).toEqual(['still works'])
+    }
+  })
+
+  it('of a room version that is not supported is refused', async () => {
+    await expect(template((event) => event, '11')).rejects.toMatchObject({
+      errcode: 'M_INCOMPATIBLE_ROOM_VERSION',
+    })
+  })
+})
+
+describe('the answer to a join', { timeout: 30_000 }, () => {
+  type Told = { state: readonly JsonObject[]; authChain: readonly JsonObject[]; event?: JsonObject }
+
+  const answer = (change: (told: Told) => Told | Promise<Told>): void => {
+    network.cheats.set(alice.name, {
+      sendJoin: async (_to, room, id, event) =>
+        change(
+          structuredClone(await alice.rooms.acceptMembership('join', bob.name, room, id, event)) as Told,
+        ),
+    })
+  }
+  const isOf =
+    (type: string, key = '') =>
+    (pdu: JsonObject): boolean =>
+      pdu['type'] === type && (pdu['state_key'] ?? '') === key
+
+  it.each<[string, (told: Told) => Told | Promise<Told>]>([
+    ['nothing', () => ({ state: [], authChain: [] })],
+    [
+      'no create event',
+      ({ state, authChain }) => ({
+        state: state.filter((pdu) => !isOf('m.room.create')(pdu)),
+        authChain: authChain.filter((pdu) => !isOf('m.room.create')(pdu)),
+      }),
+    ],
+    [
+      'the create event of another room',
+      async ({ state, authChain }) => {
+        const other = await createRoom(alice)
+        const create = (await alice.rooms.snapshot(other))?.create as JsonObject
+        const swap = (pdu: JsonObject): JsonObject => (isOf('m.room.create')(pdu) ? create : pdu)
+        return { state: state.map(swap), authChain: authChain.map(swap) }
+      },
+    ],
+    [
+      'no join rules',
+      ({ state, authChain }) => ({
+        state: state.filter((pdu) => !isOf('m.room.join_rules')(pdu)),
+        authChain,
+      }),
+    ],
+    [
+      'unsigned events',
+      ({ state, authChain }) => ({
+        state: state.map((pdu) => ({ ...pdu, signatures: {} })),
+        authChain: authChain.map((pdu) => ({ ...pdu, signatures: {} })),
+      }),
+    ],
+    ['nonsense', () => ({ state: [{}, { type: 7 }], authChain: [{ room_id: roomId }] })],
+  ])('with %s makes no room, and the next server does', async (_, change) => {
+    await join(carol, alice)
+    answer(change)
+    await expect(join(bob, alice)).rejects.toMatchObject({ errcode: 'M_BAD_STATE' })
+    expect(await bob.rooms.snapshot(roomId)).toBeUndefined()
+    expect(await bob.rooms.membership(bob.user, roomId)).toBeUndefined()
+    await bob.rooms.join(bob.user, roomId, { via: [alice.name, carol.name] })
+    await network.settle()
+    await say(bob, roomId, 'here')
+    await network.settle()
+    expect(await bodies(carol, roomId)).toEqual(['here'])
+  })
+
+  it('leaves out of the state what is not allowed', async () => {
+    await join(carol, alice)
+    await network.settle()
+    const state = (await alice.rooms.snapshot(roomId))?.state
+    const bare = buildEvent(version, {
+      template: { type: 'm.room.topic', sender: carol.user, stateKey: '', content: { topic: 'forged' } },
+      roomId,
+      prevEvents: ((await alice.rooms.snapshot(roomId))?.heads ?? []).map((id) => ({ id, depth: 9 })),
+      authEvents: [stateKey('m.room.power_levels', ''), memberKey(carol.user)].flatMap(
+        (key) => state?.get(key) ?? [],
+      ),
+      now: 1_700_000_000_000,
+    })
+    const signature = encodeBase64(await carol.signer.sign(signingBytes(version, bare)))
+    const topic = withSignature(bare, carol.name, carol.signer.keyId as KeyId, signature)
+    answer((told) => ({ ...told, state: [...told.state, topic] }))
+    await join(bob, alice)
+    expect((await bob.rooms.snapshot(roomId))?.state.has(stateKey('m.room.topic', ''))).toBe(false)
+  })
+
+  it('brings no foreign signatures into the own join', async () => {
+    answer(({ state, authChain }) => ({
+      state,
+      authChain,
+      event: {
+        signatures: { other: { 'ed25519:1': 'x'.repeat(60_000) }, [alice.name]: { 'ed25519:1': 'y' } },
+      },
+    }))
+    await join(bob, alice)
+    expect(Object.keys((await timeline(bob, roomId))[0]?.pdu.signatures ?? {})).toEqual([bob.name])
+  })
+
+  it('with thousands of bad events costs one line of the log', async () => {
+    answer((told) => ({
+      ...told,
+      state: [...told.state, ...Array.from({ length: 5_000 }, () => ({ type: 'x' }))],
+    }))
+    await join(bob, alice)
+    expect(network.complaints.filter((line) => line.includes('of a join were dropped'))).toHaveLength(1)
+    await say(bob, roomId, 'here')
+    await network.settle()
+    expect(await bodies(alice, roomId)).toEqual(['here'])
+  })
+
+  it('with a member on an ordinary homeserver is refused, and the room left again', async () => {
+    const member = {
+      type: 'm.room.member',
+      state_key: '@dan:example.org',
+      sender: '@dan:example.org',
+      content: { membership: 'join' },
+    }
+    answer((told) => ({ ...told, state: [...told.state, member] }))
+    await expect(join(bob, alice)).rejects.toThrow('ordinary homeservers')
+    expect(await bob.rooms.snapshot(roomId)).toBeUndefined()
+    const own = (await alice.rooms.snapshot(roomId))?.state.get(memberKey(bob.user)) as EventId
+    expect((await alice.rooms.event(own))?.pdu.content['membership']).toBe('leave')
+    // Who has left is no member.
+    answer((told) => ({ ...told, state: [...told.state, { ...member, content: { membership: 'leave' } }] }))
+    await join(bob, alice)
+    expect((await bob.rooms.membership(bob.user, roomId))?.membership).toBe('join')
+  })
+})
+
+describe('a member that comes back', { timeout: 30_000 }, () => {
+  const historyOf = async (node: BareNode): Promise<unknown[]> => {
+    for (let page = 0; page < 10; page += 1) await node.rooms.backfill(roomId, TO_END, 1_000)
+    return bodies(node, roomId)
+  }
+
+  it('has what it missed in its place', async () => {
+    await say(alice, roomId, 'before')
+    await join(bob, alice)
+    await network.settle()
+    await say(alice, roomId, 'first stay')
+    await network.settle()
+    await bob.rooms.leave(bob.user, roomId)
+    await network.settle()
+    for (let index = 0; index < 5; index += 1) await say(alice, roomId, `missed ${index}`)
+    await setTopic(alice, roomId, 'new topic')
+    await join(carol, alice)
+    await network.settle()
+    await say(carol, roomId, 'missed too')
+    await network.settle()
+    await join(bob, alice)
+    await network.settle()
+    await say(carol, roomId, 'second stay')
+    await network.settle()
+    const missed = ['missed 0', 'missed 1', 'missed 2', 'missed 3', 'missed 4', 'missed too']
+    expect(await bodies(bob, roomId)).toEqual(['first stay', ...missed, 'second stay'])
+    expect(await historyOf(bob)).toEqual(['before', 'first stay', ...missed, 'second stay'])
+    await expectAncestorsFirst(bob, roomId)
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+    expect((await bob.rooms.snapshot(roomId))?.joinedServers).toEqual(
+      [alice.name, bob.name, carol.name].toSorted(),
+    )
+    await say(bob, roomId, 'to all')
+    await network.settle()
+    for (const node of [alice, carol]) expect((await bodies(node, roomId)).at(-1)).toBe('to all')
+  })
+
+  it('goes on after a hole when that is not told, and can read what is in it', async () => {
+    await say(alice, roomId, 'before')
+    await join(bob, alice)
+    await say(alice, roomId, 'first stay')
+    await network.settle()
+    await bob.rooms.leave(bob.user, roomId)
+    await network.settle()
+    for (let index = 0; index < 5; index += 1) await say(alice, roomId, `missed ${index}`)
+    network.cheats.set(alice.name, { getMissingEvents: () => Promise.reject(new Error('no')) })
+    await join(bob, alice)
+    network.cheats.clear()
+    await say(alice, roomId, 'second stay')
+    await network.settle()
+    expect(await bodies(bob, roomId)).toEqual(['first stay', 'second stay'])
+    const all = await historyOf(bob)
+    expect(all.map(String).toSorted()).toEqual(
+      [
+        'before',
+        'first stay',
+        'missed 0',
+        'missed 1',
+        'missed 2',
+        'missed 3',
+        'missed 4',
+        'second stay',
+      ].toSorted(),
+    )
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+  })
+
+  it('knows what became of the other users of its node', async () => {
+    const friend = `@friend:${bob.name}` as UserId
+    await join(bob, alice)
+    await bob.rooms.join(friend, roomId, { via: [] })
+    await network.settle()
+    await bob.rooms.leave(bob.user, roomId)
+    await bob.rooms.leave(friend, roomId)
+    await network.settle()
+    const ban = {
+      type: 'm.room.member',
+      sender: alice.user,
+      stateKey: friend,
+      content: { membership: 'ban' },
+    }
+    await alice.rooms.send(roomId, ban)
+    network.cheats.set(alice.name, { getMissingEvents: () => Promise.reject(new Error('no')) })
+    await join(bob, alice)
+    expect((await bob.rooms.membership(friend, roomId))?.membership).toBe('ban')
+  })
+})
+
+describe('what a server is told', () => {
+  const backfill = async (from: EventId): Promise<readonly Pdu[]> =>
+    alice.rooms.backfillFor(bob.name, roomId, [from], 100)
+
+  it('is blank where history was not for it', async () => {
+    const visibility = { type: 'm.room.history_visibility', stateKey: '', sender: alice.user }
+    await alice.rooms.send(roomId, { ...visibility, content: { history_visibility: 'joined' } })
+    const secret = await say(alice, roomId, 'secret')
+    await join(bob, alice)
+    await network.settle()
+    const open = await say(alice, roomId, 'open')
+    const told = new Map((await backfill(open)).map((pdu) => [eventIdOf(version, pdu), pdu]))
+    expect(told.get(open)?.content).toMatchObject({ body: 'open' })
+    expect(told.get(secret)?.content).toEqual({})
+    expect((await alice.rooms.eventFor(bob.name, secret)).content).toEqual({})
+    await network.settle()
+    await bob.rooms.backfill(roomId, TO_END, 100)
+    expect(await bodies(bob, roomId)).toEqual([undefined, 'open'])
+  })
+
+  it('is bounded', async () => {
+    await join(bob, alice)
+    for (let index = 0; index < 150; index += 1) await say(alice, roomId, String(index))
+    const [head] = (await alice.rooms.snapshot(roomId))?.heads ?? []
+    expect(await alice.rooms.backfillFor(bob.name, roomId, [head as EventId], 5_000)).toHaveLength(100)
+    const query = { earliest: [], latest: [head as EventId], limit: 5_000, minDepth: 0 }
+    const missing = await alice.rooms.missingEvents(bob.name, roomId, query)
+    expect(missing).toHaveLength(100)
+    expect(missing.map(({ depth }) => depth)).toEqual(
+      missing.map(({ depth }) => depth).toSorted((a, b) => a - b),
+    )
+  })
+
+  it('is nothing of a room that it is not in, by whatever event it asks', async () => {
+    const other = await createRoom(alice)
+    const foreign = await say(alice, other, 'elsewhere')
+    await join(bob, alice)
+    expect(await alice.rooms.backfillFor(bob.name, roomId, [foreign], 10)).toEqual([])
+    const query = { earliest: [], latest: [foreign], limit: 10, minDepth: 0 }
+    expect(await alice.rooms.missingEvents(bob.name, roomId, query)).toEqual([])
+    await expect(alice.rooms.eventFor(bob.name, foreign)).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
+    await expect(alice.rooms.stateFor(bob.name, roomId, foreign)).rejects.toMatchObject({
+      errcode: 'M_NOT_FOUND',
+    })
+    await expect(alice.rooms.stateFor(bob.name, other, foreign)).rejects.toMatchObject({
+      errcode: 'M_FORBIDDEN',
+    })
+  })
+
+  it('walks past an event that is not passed on', async () => {
+    await join(bob, alice)
+    await network.settle()
+    await say(alice, roomId, 'first')
+    const base = (await alice.rooms.snapshot(roomId))?.heads ?? []
+    const pdu = await message(bob, base, 'whole', 50)
+    await alice.rooms.receive(bob.name, [{ ...pdu, content: { body: 'forged' } }])
+    await network.settle()
+    const last = await say(alice, roomId, 'last')
+    const told = (await backfill(last)).map(({ content }) => content['body'])
+    expect(told.filter((body) => body !== undefined)).toEqual(['last', 'first'])
+  })
+})
+
+describe('a join that is dated more than a week ahead', () => {
+  it('is refused with a hint at the clock', async () => {
+    network.cheats.set(alice.name, {
+      sendJoin: async (_to, room, _id, event) => {
+        const { signatures: _, hashes: __, ...rest } = event
+        const bare = buildEvent(version, {
+          template: {
+            type: 'm.room.member',
+            sender: bob.user,
+            stateKey: bob.user,
+            content: { membership: 'join' },
+          },
+          roomId: room,
+          prevEvents: (rest['prev_events'] as EventId[]).map((id) => ({ id, depth: 5 })),
+          authEvents: rest['auth_events'] as EventId[],
+          now: network.clock.now() + 700_000_000,
+        })
+        const signature = encodeBase64(await bob.signer.sign(signingBytes(version, bare)))
+        const pdu = withSignature(bare, bob.name, bob.signer.keyId as KeyId, signature)
+        return alice.rooms.acceptMembership('join', bob.name, room, eventIdOf(version, pdu), pdu)
+      },
+    })
+    await expect(join(bob, alice)).rejects.toThrow('clock')
+    network.cheats.clear()
+    const range = { from: FROM_START, to: TO_END, direction: 'b', limit: 1 } as const
+    expect((await alice.rooms.timeline(roomId, range)).events[0]?.pdu.sender).toBe(alice.user)
+    expect(await bringIn(network, alice, carol, roomId)).toBeUndefined()
+  })
+})
