@@ -64,7 +64,7 @@ export async function loadTimeline(
       if (found.length >= limit) return result(true)
       found.push(one)
     }
-    scanned += page.events.length
+    scanned += Math.max(1, page.events.length)
     to = page.next ?? (page.events.at(-1)?.order ?? to) - 1
     if (ended) return result(false)
     if (scanned >= MAX_TIMELINE_SCAN) return result(true)

@@ -9,6 +9,9 @@ import { MAX_ORDER, MIN_ORDER, formatTimelineToken } from './tokens.ts'
 import type { Seen, Viewer } from './visibility.ts'
 import { walk } from './walk.ts'
 
+/** Threads that one request looks at in search of those that it may show. */
+export const MAX_THREADS_LOOKED_AT = 200
+
 export type ThreadsRequest = {
   readonly roomId: RoomId
   /** Only threads in which the reader takes part. */
@@ -29,7 +32,7 @@ export async function readThreads(
   const roots: Seen[] = []
   const done = new Set<EventId>()
   let next: number | undefined = start
-  while (next !== undefined && roots.length < limit) {
+  while (next !== undefined && roots.length < limit && done.size < MAX_THREADS_LOOKED_AT) {
     const page: Awaited<ReturnType<typeof walk>> = await walk(parts, {
       read: (range) => parts.rooms.timeline(roomId, range),
       viewer,
