@@ -6,7 +6,10 @@
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 
-/** Versions of the specification whose endpoints a client can rely on here. */
+/**
+ * Versions from which a client may infer what is here. Of what they have, third-party ids, single sign-on, search, URL
+ * previews, reports and application services are not: those endpoints answer M_UNRECOGNIZED.
+ */
 export const SPEC_VERSIONS: readonly string[] = Array.from({ length: 19 }, (_, index) => `v1.${index + 1}`)
 
 export const versions: Endpoint = endpoint({
