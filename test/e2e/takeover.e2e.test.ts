@@ -4,23 +4,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BrowserContext, Page } from 'playwright'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import {
-  makeRoom,
-  messageBox,
-  openApp,
-  openBrowser,
-  openRoom,
-  send,
-  shown,
-  signUp,
-  timeline,
-} from '../kit/app.ts'
+import { makeRoom, openApp, openBrowser, openRoom, send, shown, signUp, timeline } from '../kit/app.ts'
 import { type RelayProcess, startRelay } from '../kit/relay-process.ts'
-import { freeze } from '../kit/renderers.ts'
+import { rendererOf } from '../kit/renderers.ts'
 import { storedEvents } from '../kit/stored.ts'
+import { askOnceLetGo, letGo, noteWorker } from '../kit/worker-calls.ts'
 
 const ROOM = 'Notes'
 const ELSEWHERE = 'Plexus is open in another tab'
+const LATE_TYPE = 'org.example.late'
+const LATE_EVENTS = 20
 
 let folder = ''
 let relay: RelayProcess
@@ -33,6 +26,7 @@ beforeEach(async () => {
   relay = await startRelay({ data: join(folder, 'relay') })
   // A service worker lives in the process of some tab, and would be frozen with the first one; a real one is not.
   context = await openBrowser({ profile: join(folder, 'profile'), serviceWorker: false })
+  await noteWorker(context)
   ;({ page: first } = await openApp(context, relay.address))
   await signUp(first, 'ada')
   roomId = await makeRoom(first, ROOM)
@@ -91,21 +85,18 @@ describe('two tabs of one browser', () => {
 
   it('let a tab that was frozen during the takeover write nothing when it thaws', async () => {
     const second = await takeOver()
-    await messageBox(first).fill('from a frozen tab')
-    const thaw = await freeze(first, [second])
-    // Reaches the page only once it runs again, before anything told it that it was replaced.
-    const late = first.evaluate(() => {
-      document.querySelector<HTMLButtonElement>('button[aria-label=Send]')?.click()
-      return document.querySelector('h1')?.textContent ?? ''
-    })
+    const renderer = await rendererOf(first, [second])
+    const late = await askOnceLetGo(first, roomId, LATE_TYPE, LATE_EVENTS)
+    process.kill(renderer, 'SIGSTOP')
     try {
       await useHere(second)
       await send(second, 'from the second tab')
       await acknowledged(second, 'from the second tab')
+      await letGo(second)
     } finally {
-      thaw()
+      process.kill(renderer, 'SIGCONT')
     }
-    expect(await late).toContain(ROOM)
+    expect(await late.made).toBe(LATE_EVENTS)
     await first.getByRole('heading', { name: ELSEWHERE }).waitFor()
     await send(second, 'after the thaw')
     await acknowledged(second, 'after the thaw')
@@ -113,5 +104,7 @@ describe('two tabs of one browser', () => {
       texts: ['from the first tab', 'from the second tab', 'after the thaw'],
       stored: 3,
     })
+    const stored = await storedEvents(second, roomId)
+    expect(stored.filter(({ pdu }) => pdu.type === LATE_TYPE)).toEqual([])
   })
 })

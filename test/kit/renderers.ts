@@ -13,8 +13,19 @@ async function processes(context: BrowserContext): Promise<readonly Process[]> {
 
 const BUSY_MS = 400
 
-/** The process that runs the page: the browser does not say, so it is the one that is busy when the page is. */
-export async function rendererOf(page: Page): Promise<number> {
+/**
+ * The process that runs the page and its workers: the browser does not say, so it is the one that is busy when the
+ * page is. @throws when it runs one of the others too
+ */
+export async function rendererOf(page: Page, others: readonly Page[]): Promise<number> {
+  const pid = await busiest(page)
+  for (const other of others) {
+    if ((await busiest(other)) === pid) throw new Error('the browser runs both tabs in one process')
+  }
+  return pid
+}
+
+async function busiest(page: Page): Promise<number> {
   const context = page.context()
   const before = new Map((await processes(context)).map(({ id, cpuTime }) => [id, cpuTime]))
   await page.evaluate((ms) => {
@@ -23,19 +34,9 @@ export async function rendererOf(page: Page): Promise<number> {
   }, BUSY_MS)
   const renderers = (await processes(context)).filter(({ type }) => type === 'renderer')
   const spent = ({ id, cpuTime }: Process): number => cpuTime - (before.get(id) ?? 0)
-  const [busiest] = renderers.toSorted((a, b) => spent(b) - spent(a))
-  if (busiest === undefined) throw new Error('the browser has no renderer')
-  return busiest.id
-}
-
-/** Stops the page's process as it stands, with its worker; the answer lets it go on. */
-export async function freeze(page: Page, others: readonly Page[]): Promise<() => void> {
-  const pid = await rendererOf(page)
-  for (const other of others) {
-    if ((await rendererOf(other)) === pid) throw new Error('the browser runs both tabs in one process')
-  }
-  process.kill(pid, 'SIGSTOP')
-  return () => process.kill(pid, 'SIGCONT')
+  const [first] = renderers.toSorted((a, b) => spent(b) - spent(a))
+  if (first === undefined) throw new Error('the browser has no renderer')
+  return first.id
 }
 
 /** Kills the whole browser as a power cut or the system's memory killer would; resolves when it is gone. */
