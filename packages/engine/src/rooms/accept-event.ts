@@ -12,6 +12,7 @@ import { prepareRedaction, type Redaction } from './redaction.ts'
 import { placeWrites } from './relation.ts'
 import type { RoomDeps } from './room.ts'
 import type { EventRecord } from './types.ts'
+import { reachOf } from './waiting-redactions.ts'
 
 /** Events that are remembered as the lower ends of what is known of a room. */
 export const MAX_BACKWARD = 100
@@ -153,9 +154,10 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
         const target = deps.events.peek(redaction.target.id) ?? redaction.target
         writes.push(finish({ ...target, pdu: redact(copy.version, target.pdu), redactedBy: event.id }))
       }
-      if (redaction.by !== undefined) writes.push(waitingRedactions.delete([event.id]))
       if (redaction.waits !== undefined)
-        writes.push(waitingRedactions.put([redaction.waits[0]], redaction.waits[1]))
+        writes.push(
+          waitingRedactions.put([redaction.waits[0], reachOf(redaction.waits[1])], redaction.waits[1]),
+        )
       return writes
     },
     publish: (position) => {

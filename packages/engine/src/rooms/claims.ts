@@ -4,7 +4,7 @@ import { stateKeyOf } from '@plexus/core'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { FederationError } from '../ports.ts'
-import { checkTime, type GapDeps, type OpenGap } from './gap.ts'
+import { checkTime, type GapDeps, type Inquiry } from './gap.ts'
 import { judgeOutliers, outlierWrites } from './outliers.ts'
 import type { StateGroup } from './state-groups.ts'
 import type { CheckedEvent } from './verify.ts'
@@ -20,7 +20,7 @@ export const MAX_STATE_EVENTS = 100_000
 /** Fetches the auth events that nobody sent, and theirs, and keeps them as outliers. */
 export async function fetchAuthEvents(
   deps: GapDeps,
-  gap: OpenGap,
+  gap: Inquiry,
   events: readonly CheckedEvent[],
 ): Promise<void> {
   const fetched = new Map<EventId, CheckedEvent>()
@@ -48,7 +48,7 @@ async function unknownOf(deps: GapDeps, ids: readonly EventId[]): Promise<readon
 }
 
 /** `undefined` where the server does not have it, or gives another. */
-async function fetchEvent(deps: GapDeps, gap: OpenGap, id: EventId): Promise<CheckedEvent | undefined> {
+async function fetchEvent(deps: GapDeps, gap: Inquiry, id: EventId): Promise<CheckedEvent | undefined> {
   checkTime(deps, gap)
   try {
     const { pdus } = await deps.federation.event(gap.server, id)
@@ -60,7 +60,7 @@ async function fetchEvent(deps: GapDeps, gap: OpenGap, id: EventId): Promise<Che
   }
 }
 
-async function keepOutliers(deps: GapDeps, gap: OpenGap, checked: readonly CheckedEvent[]): Promise<void> {
+async function keepOutliers(deps: GapDeps, gap: Inquiry, checked: readonly CheckedEvent[]): Promise<void> {
   const { version, roomId } = gap
   const input = { version, roomId, receivedAt: deps.clock.now(), basis: 'partial' as const }
   const records = await judgeOutliers(deps.events, input, checked)
@@ -72,7 +72,7 @@ async function keepOutliers(deps: GapDeps, gap: OpenGap, checked: readonly Check
  * The state before an event as `gap.server` tells it. A previous event alone would not do: whether it was rejected
  * there is nothing that the server tells. spec: server-server-api.md "Retrieving a room's state", DESIGN section 4
  */
-export async function claimedState(deps: GapDeps, gap: OpenGap, id: EventId): Promise<StateGroup> {
+export async function claimedState(deps: GapDeps, gap: Inquiry, id: EventId): Promise<StateGroup> {
   checkTime(deps, gap)
   const told = await deps.federation.stateIds(gap.server, gap.roomId, id)
   const unknown = await unknownOf(deps, [...told.authChainIds, ...told.pduIds].slice(0, MAX_STATE_EVENTS))
@@ -97,7 +97,7 @@ function nameOf(state: ReadonlyMap<StateKey, EventId>): string {
   return `claimed ${bytesToHex(sha256(utf8ToBytes(lines.join('\n'))))}`
 }
 
-async function fetchSingly(deps: GapDeps, gap: OpenGap, ids: readonly EventId[]): Promise<void> {
+async function fetchSingly(deps: GapDeps, gap: Inquiry, ids: readonly EventId[]): Promise<void> {
   const events: CheckedEvent[] = []
   for (const id of ids) {
     const event = await fetchEvent(deps, gap, id)
@@ -106,8 +106,8 @@ async function fetchSingly(deps: GapDeps, gap: OpenGap, ids: readonly EventId[])
   await keepOutliers(deps, gap, events)
 }
 
-/** Answers with the ids of the state's events. */
-async function fetchWhole(deps: GapDeps, gap: OpenGap, id: EventId): Promise<readonly EventId[]> {
+/** Fetches the state before an event and its auth chain; answers with the ids of the state's events. */
+export async function fetchWhole(deps: GapDeps, gap: Inquiry, id: EventId): Promise<readonly EventId[]> {
   const { pdus, authChain } = await deps.federation.state(gap.server, gap.roomId, id)
   const state = pdus.slice(0, MAX_STATE_EVENTS)
   const chain = authChain.slice(0, MAX_STATE_EVENTS)

@@ -6,7 +6,7 @@ import type { EventStore } from './event-store.ts'
 import type { StateGroups } from './state-groups.ts'
 import type { CheckedEvent } from './verify.ts'
 
-/** How long one server may take over one gap. */
+/** How long one server may take over one gap, or one page of history. */
 export const MAX_GAP_MS = 120_000
 
 export type GapDeps = {
@@ -18,20 +18,24 @@ export type GapDeps = {
   readonly clock: Clock
 }
 
-export type Gap = {
+/** Who is asked about which room, and until when. */
+export type Inquiry = {
   readonly roomId: RoomId
   readonly version: RoomVersion
+  readonly server: ServerName
+  readonly deadline: number
+}
+
+export type Gap = Omit<Inquiry, 'deadline'> & {
   readonly heads: readonly EventId[]
   /** Events just before the known history that this node does not hold: the join of this node follows them. */
   readonly backward: readonly EventId[]
   readonly event: CheckedEvent
-  readonly server: ServerName
 }
 
-/** A gap that is being filled, and until when. */
-export type OpenGap = Gap & { readonly deadline: number }
+export type OpenGap = Gap & Inquiry
 
 /** Before each request. @throws Error when the time is over. */
-export function checkTime({ clock }: Pick<GapDeps, 'clock'>, { deadline, server }: OpenGap): void {
-  if (clock.now() > deadline) throw new Error(`${server} takes too long to fill a gap`)
+export function checkTime({ clock }: Pick<GapDeps, 'clock'>, { deadline, server }: Inquiry): void {
+  if (clock.now() > deadline) throw new Error(`${server} takes too long to answer`)
 }

@@ -1,9 +1,13 @@
 /** Fetching history from before this node was in the room. */
 import type { EventId, JsonValue, ServerName } from '@plexus/core'
-import { stateKeyOf } from '@plexus/core'
+import { redact, serverOf } from '@plexus/core'
 import type { Write } from '../ports.ts'
+import { MAX_BACKWARD } from './accept-event.ts'
+import { fetchAuthEvents, fetchWhole, MAX_FETCHED_STATE_EVENTS } from './claims.ts'
+import { MAX_GAP_MS } from './gap.ts'
 import { inRoomOrder, judgeOutliers } from './outliers.ts'
 import { events, rooms } from './records.ts'
+import { redactionOf } from './redaction.ts'
 import { placeWrites } from './relation.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { Room } from './room.ts'
@@ -20,9 +24,8 @@ export const MAX_BACKFILL_SERVERS = 4
 /** Fetches a page of history before the known part. True when there was something new. */
 export async function backfillRoom(deps: RemoteDeps, room: Room, signal?: AbortSignal): Promise<boolean> {
   const from = await room.run((turn) => Promise.resolve(turn.copy?.backward ?? []))
-  const servers = (room.snapshot?.joinedServers ?? []).filter((server) => server !== deps.ownName)
   if (from.length === 0) return false
-  for (const server of servers.slice(0, MAX_BACKFILL_SERVERS)) {
+  for (const server of serversFor(deps, room)) {
     try {
       const options = signal === undefined ? {} : { signal }
       const { pdus } = await deps.federation.backfill(server, room.roomId, from, BACKFILL_BATCH, options)
@@ -35,6 +38,13 @@ export async function backfillRoom(deps: RemoteDeps, room: Room, signal?: AbortS
   return false
 }
 
+/** Some of the other members, others each time, since any may be away. */
+function serversFor(deps: RemoteDeps, room: Room): readonly ServerName[] {
+  const all = (room.snapshot?.joinedServers ?? []).filter((server) => server !== deps.ownName)
+  const start = all.length === 0 ? 0 : deps.clock.now() % all.length
+  return [...all.slice(start), ...all.slice(0, start)].slice(0, MAX_BACKFILL_SERVERS)
+}
+
 async function keepHistory(
   deps: RemoteDeps,
   room: Room,
@@ -45,52 +55,62 @@ async function keepHistory(
   const results = await checkEvents(deps.verifier, room.version, room.roomId, raw)
   const checked = new Map<EventId, CheckedEvent>()
   for (const result of results) if (result.kind === 'ok') checked.set(result.event.id, result.event)
-  const fresh = await reachable(deps, from, checked)
-  await fetchMissingAuth(deps, room, server, [...fresh.values()])
-  const input = {
-    version: room.version,
-    roomId: room.roomId,
-    receivedAt: deps.clock.now(),
-    basis: 'partial' as const,
-  }
-  const records = await judgeOutliers(deps.events, input, [...fresh.values()])
-  const judged = new Map(records.map((record) => [record.id, record]))
-  // An event that was known as state already is judged already.
-  for (const record of await deps.events.working([...fresh.keys()])) {
-    if (record !== undefined) judged.set(record.id, record)
-  }
-  const shown = inRoomOrder(fresh).flatMap(({ id }) => {
-    const record = judged.get(id)
-    return record === undefined || record.verdict === 'rejected' || record.order !== undefined ? [] : [record]
-  })
-  if (fresh.size === 0) return false
-  const { done } = await room.run((turn) => {
+  const found = await reachable(deps, from, checked)
+  if (found.size === 0) return false
+  await fetchMissingAuth(deps, room, server, [...found.values()])
+  const { done } = await room.run(async (turn) => {
     const { copy } = turn
     if (copy === undefined) throw new Error('a room without state has no history')
-    const parents = [...fresh.values()].flatMap(({ pdu }) => pdu.prev_events)
-    const left = [...new Set([...copy.backward.filter((id) => !fresh.has(id)), ...parents])].filter(
-      (id) => !fresh.has(id),
-    )
-    return unknownOf(deps, left).then((backward) => {
-      const next = { ...copy, lowestOrder: copy.lowestOrder - shown.length, backward }
-      const publish = turn.replace(next)
-      let placed: EventRecord[] = []
-      return {
-        done: turn.submit({
-          writes: (position) => {
-            placed = shown.map((record, index) => ({ ...record, position, order: next.lowestOrder + index }))
-            return [...placed.flatMap(recordWrites), rooms.put([room.roomId], toRecord(next, position))]
-          },
-          publish: (position) => {
-            for (const record of placed) deps.events.adopt(record)
-            publish(position)
-          },
-        }),
-      }
-    })
+    const shown = await recordsOf(deps, room, found)
+    const parents = [...found.values()].flatMap(({ pdu }) => pdu.prev_events)
+    const left = [...new Set([...copy.backward, ...parents])].filter((id) => !found.has(id))
+    const backward = (await unplacedOf(deps, left)).slice(0, MAX_BACKWARD)
+    const next = { ...copy, lowestOrder: copy.lowestOrder - shown.length, backward }
+    const publish = turn.replace(next)
+    let placed: EventRecord[] = []
+    const change = {
+      writes: (position: number) => {
+        placed = shown.map((record, index) => ({ ...record, position, order: next.lowestOrder + index }))
+        return [...placed.flatMap(recordWrites), rooms.put([room.roomId], toRecord(next, position))]
+      },
+      publish: (position: number) => {
+        for (const record of placed) deps.events.adopt(record)
+        publish(position)
+      },
+    }
+    return { done: turn.submit(change) }
   })
   await done
   return true
+}
+
+/** The records to place, oldest first: of what is accepted and has no place, which may have changed since it was asked for. */
+async function recordsOf(
+  deps: RemoteDeps,
+  room: Room,
+  found: ReadonlyMap<EventId, CheckedEvent>,
+): Promise<readonly EventRecord[]> {
+  const { version, roomId } = room
+  const input = { version, roomId, receivedAt: deps.clock.now(), basis: 'partial' as const }
+  const judged = await judgeOutliers(deps.events, input, [...found.values()])
+  const records = new Map(judged.map((record) => [record.id, record]))
+  // An event that was known as state already is judged already.
+  for (const record of await deps.events.working([...found.keys()])) {
+    if (record !== undefined) records.set(record.id, record)
+  }
+  const shown: EventRecord[] = []
+  for (const { id, pdu } of inRoomOrder(found)) {
+    const record = records.get(id)
+    if (record === undefined || record.verdict === 'rejected' || isPlaced(record)) continue
+    const by = await redactionOf(deps, roomId, id, serverOf(pdu.sender))
+    const isToRedact = by !== undefined && record.redactedBy === undefined
+    shown.push(isToRedact ? { ...record, pdu: redact(version, record.pdu), redactedBy: by } : record)
+  }
+  return shown
+}
+
+function isPlaced(record: EventRecord | undefined): boolean {
+  return record?.order !== undefined || record?.stateGroup !== undefined
 }
 
 /** Only what hangs together with the known part of the room: a member cannot slip in what nobody refers to. */
@@ -108,42 +128,36 @@ async function reachable(
     queue.push(...event.pdu.prev_events)
   }
   const known = await deps.events.working([...found.keys()])
-  for (const record of known) if (record?.order !== undefined) found.delete(record.id)
+  for (const record of known) if (record !== undefined && isPlaced(record)) found.delete(record.id)
   return found
 }
 
 async function fetchMissingAuth(
   deps: RemoteDeps,
-  room: Room,
+  { roomId, version }: Room,
   server: ServerName,
-  fresh: readonly CheckedEvent[],
+  found: readonly CheckedEvent[],
 ): Promise<void> {
-  const given = new Set(fresh.map(({ id }) => id))
-  const wanted = [...new Set(fresh.flatMap(({ pdu }) => pdu.auth_events))].filter((id) => !given.has(id))
+  const given = new Set(found.map(({ id }) => id))
+  const wanted = [...new Set(found.flatMap(({ pdu }) => pdu.auth_events))].filter((id) => !given.has(id))
   const missing = await unknownOf(deps, wanted)
-  const oldest = fresh.at(-1)
+  const oldest = found.at(-1)
   if (missing.length === 0 || oldest === undefined) return
+  const inquiry = { roomId, version, server, deadline: deps.clock.now() + MAX_GAP_MS }
+  if (missing.length <= MAX_FETCHED_STATE_EVENTS) await fetchAuthEvents(deps, inquiry, found)
   // The state before the oldest event, with its auth chain, authorises the whole page.
-  const { pdus, authChain } = await deps.federation.state(server, room.roomId, oldest.id)
-  const results = await checkEvents(deps.verifier, room.version, room.roomId, [...authChain, ...pdus])
-  const checked = results.flatMap((result) =>
-    result.kind === 'ok' && stateKeyOf(result.event.pdu) !== undefined ? [result.event] : [],
-  )
-  const input = {
-    version: room.version,
-    roomId: room.roomId,
-    receivedAt: deps.clock.now(),
-    basis: 'partial' as const,
-  }
-  const records = await judgeOutliers(deps.events, input, checked)
-  await deps.committer.submit({
-    writes: (position) => records.map((record) => events.put([record.id], { ...record, position })),
-  })
+  else await fetchWhole(deps, inquiry, oldest.id)
 }
 
 async function unknownOf(deps: RemoteDeps, ids: readonly EventId[]): Promise<readonly EventId[]> {
   const records = await deps.events.working(ids)
-  return ids.filter((_, index) => records[index] === undefined).sort()
+  return ids.filter((_, index) => records[index] === undefined)
+}
+
+/** Those without a place in the timeline, be they known as state or not. */
+async function unplacedOf(deps: RemoteDeps, ids: readonly EventId[]): Promise<readonly EventId[]> {
+  const records = await deps.events.working(ids)
+  return ids.filter((_, index) => !isPlaced(records[index])).sort()
 }
 
 function recordWrites(record: EventRecord): Write[] {

@@ -81,8 +81,11 @@ export const clientTransactions: Table<Key<readonly [UserId, string, RoomId, str
   'txn',
   ['s', 's', 's', 's'],
 )
-/** By the id of the event to redact. */
-export const waitingRedactions: Table<Key<readonly [EventId]>, WaitingRedaction> = table('redaction', ['s'])
+/** By the id of the event to redact, and whose events the redaction may redact. */
+export const waitingRedactions: Table<Key<readonly [EventId, string]>, WaitingRedaction> = table(
+  'redaction',
+  ['s', 's'],
+)
 /** Own events by position. */
 export const sent: Table<Key<readonly [RoomId, number]>, EventId> = table('sent', ['s', 'n'])
 export const cursors: Table<Key<readonly [ServerName, RoomId]>, CursorRecord> = table('cursor', ['s', 's'])
