@@ -74,7 +74,7 @@ async function measure(pages: readonly Page[], what: string): Promise<readonly F
     if (heaps.length < 2) throw new Error('the page has no worker')
     heap.push(megabytes(heaps.map(({ usedSize }) => usedSize)))
     buffers.push(megabytes(heaps.map(({ backingStorageSize }) => backingStorageSize)))
-    const memory = memoryOf(await rendererOf(page))
+    const memory = memoryOf(await rendererOf(page, []))
     resident.push(memory.resident / 1e6)
     if (memory.own !== undefined) own.push(memory.own / 1e6)
   }
