@@ -137,7 +137,7 @@ export function createBareNetwork(): BareNetwork {
       const verifier = createVerifier(webcrypto.subtle)
       const random = { bytes: (length: number) => webcrypto.getRandomValues(new Uint8Array(length)) }
       const base = { store, committer, federation, clock, random, log, signer, verifier, ownName: name }
-      const outbox = await createOutbox(base)
+      const outbox = await createOutbox({ ...base, rooms: () => parts.rooms })
       const parts = createRooms({ ...base, destinations: outbox.destinations, onJoined: () => undefined })
       const inbound = createInbound({
         ...base,

@@ -80,7 +80,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const incarnation = await loadIncarnation(store, committer, random)
   const federation = deps.federation(incarnation)
   const base = { store, committer, clock, random, log, signer, federation, verifier: deps.verifier }
-  const outboxOwner = await createOutbox({ ...base, ownName: serverName })
+  const outboxOwner = await createOutbox({ ...base, ownName: serverName, rooms: () => rooms })
   const { outbox } = outboxOwner
 
   const { rooms, staging, links } = createRooms({

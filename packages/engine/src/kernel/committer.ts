@@ -41,6 +41,8 @@ export function combineChanges(changes: readonly Change[]): Change {
   }
 }
 
+export type CommitListener = (position: StreamPosition, maps: ReadonlySet<string>) => void
+
 export interface Committer {
   /** Resolves with the first position when the change is committed and published. @throws StoreError when it failed. */
   submit(change: Change): Promise<StreamPosition>
@@ -48,8 +50,8 @@ export interface Committer {
   readonly committed: StreamPosition
   /** Commits that failed. What was decided when it was lower may rest on what is not there. */
   readonly failures: number
-  /** Calls back after each commit was published. */
-  onCommit(listener: (position: StreamPosition) => void): () => void
+  /** Calls back after each commit was published, with the names of the maps that it wrote to. */
+  onCommit(listener: CommitListener): () => void
   /** Calls back when a commit failed, before the changes of it are rejected. */
   onFailure(listener: (error: StoreError) => void): () => void
   /** Waits for all that was submitted. */
@@ -73,7 +75,7 @@ export async function createCommitter(store: Store): Promise<Committer> {
   let running: Promise<void> | undefined
   let final: StoreError | undefined
   let failures = 0
-  const listeners = new Set<(position: StreamPosition) => void>()
+  const listeners = new Set<CommitListener>()
   const failureListeners = new Set<(error: StoreError) => void>()
 
   const takeBatch = (): {
@@ -108,7 +110,7 @@ export async function createCommitter(store: Store): Promise<Committer> {
     for (const { reject } of lost) reject(error)
   }
 
-  const publish = (batch: readonly Pending[], last: StreamPosition): void => {
+  const publish = (batch: readonly Pending[], writes: readonly Write[], last: StreamPosition): void => {
     let next = committed + 1
     committed = last
     for (const { change, resolve } of batch) {
@@ -116,7 +118,8 @@ export async function createCommitter(store: Store): Promise<Committer> {
       resolve(next)
       next += change.positions ?? 1
     }
-    for (const listener of listeners) listener(committed)
+    const maps = new Set(writes.map(({ map }) => map))
+    for (const listener of listeners) listener(committed, maps)
   }
 
   const commitNext = async (): Promise<void> => {
@@ -125,7 +128,7 @@ export async function createCommitter(store: Store): Promise<Committer> {
       const { batch, writes, durability, last } = takeBatch()
       lost = batch
       await store.commit(writes, durability)
-      publish(batch, last)
+      publish(batch, writes, last)
     } catch (cause) {
       // A change that throws is a fault, after which no copy can be trusted: it counts as a failed commit.
       fail([...new Set([...lost, ...pending])], cause)

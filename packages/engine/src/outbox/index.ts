@@ -14,6 +14,7 @@ import type { Committer } from '../kernel/committer.ts'
 import type { Outbox } from '../outbox-types.ts'
 import type { Clock, Federation, Log, Random, Store } from '../ports.ts'
 import type { DestinationTracker } from '../rooms/room.ts'
+import type { Rooms } from '../rooms/types.ts'
 import { createAfterCommit } from './after-commit.ts'
 import { createCursors } from './cursors.ts'
 import { createDeliveries } from './deliveries.ts'
@@ -34,6 +35,8 @@ export type OutboxDeps = {
   readonly random: Random
   readonly log: Log
   readonly ownName: ServerName
+  /** Asked at each use: rooms need the outbox as much as it needs them. */
+  readonly rooms: () => Pick<Rooms, 'events'>
 }
 
 export interface OutboxOwner {
@@ -55,7 +58,14 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
   const prefix = encodeBase64Url(deps.random.bytes(TRANSACTION_ID_BYTES))
   let transactions = 0
   const transactionId = (): string => `${prefix}-${(transactions += 1)}`
-  const sender = createSender({ ...deps, memory, cursors, deliveries, transactionId })
+  const sender = createSender({
+    ...deps,
+    memory,
+    cursors,
+    deliveries,
+    transactionId,
+    loadEvents: (ids) => deps.rooms().events(ids),
+  })
 
   const outbox: Outbox = {
     queueDurable(name, edu) {

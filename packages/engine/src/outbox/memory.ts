@@ -1,5 +1,5 @@
 /** What the outbox keeps in memory of its tables: which destinations there are and how far each has got. */
-import type { RoomId, ServerName } from '@plexus/core'
+import type { EventId, RoomId, ServerName } from '@plexus/core'
 import type { Table } from '../kernel/table.ts'
 import { table } from '../kernel/table.ts'
 import type { Edu } from '../outbox-types.ts'
@@ -39,10 +39,22 @@ export type Destination = {
   refusals: number
 }
 
+export type SentRow = readonly [position: number, id: EventId]
+
+/** Own events of a room that are kept in memory: a destination that is here needs no more. */
+export const MAX_RECENT_EVENTS = 64
+
+/** `rows` are all own events after `since`. */
+type Recent = { since: number; rows: readonly SentRow[] }
+
 export interface OutboxMemory {
   readonly destinations: ReadonlyMap<ServerName, Destination>
   /** The position of the newest own event of each room. */
   readonly newest: Map<RoomId, number>
+  /** An own event was committed. */
+  noteSent(roomId: RoomId, position: number, id: EventId): void
+  /** Own events with `from < position <= to`, oldest first, from memory where they are recent. */
+  sentBetween(roomId: RoomId, from: number, to: number, limit: number): Promise<readonly SentRow[]>
   /** The destination, made when it is new. */
   destination(name: ServerName): Destination
   destinationsOf(roomId: RoomId): readonly Destination[]
@@ -52,7 +64,31 @@ export interface OutboxMemory {
 export async function loadOutboxMemory(store: Store): Promise<OutboxMemory> {
   const destinations = new Map<ServerName, Destination>()
   const newest = new Map<RoomId, number>()
+  const recent = new Map<RoomId, Recent>()
   let nextEdu = 1
+
+  const noteSent = (roomId: RoomId, position: number, id: EventId): void => {
+    const { since, rows } = recent.get(roomId) ?? { since: newest.get(roomId) ?? 0, rows: [] }
+    const all = [...rows, [position, id] as const]
+    const [oldest] = all
+    const full = all.length > MAX_RECENT_EVENTS && oldest !== undefined
+    recent.set(roomId, full ? { since: oldest[0], rows: all.slice(1) } : { since, rows: all })
+    newest.set(roomId, position)
+  }
+
+  const sentBetween = async (
+    roomId: RoomId,
+    from: number,
+    to: number,
+    limit: number,
+  ): Promise<readonly SentRow[]> => {
+    const known = recent.get(roomId)
+    if (known !== undefined && from >= known.since) {
+      return known.rows.filter(([position]) => position > from && position <= to).slice(0, limit)
+    }
+    const rows = await sent.range(store, [roomId], from + 1, to + 1, { limit })
+    return rows.map(([[, position], id]) => [position, id])
+  }
 
   const destination = (name: ServerName): Destination => {
     let found = destinations.get(name)
@@ -79,6 +115,8 @@ export async function loadOutboxMemory(store: Store): Promise<OutboxMemory> {
   return {
     destinations,
     newest,
+    noteSent,
+    sentBetween,
     destination,
     destinationsOf: (roomId) => [...destinations.values()].filter(({ rooms }) => rooms.has(roomId)),
     nextEduKey: () => nextEdu++,

@@ -27,7 +27,7 @@ export function createTracker(deps: {
 
   const noteSent = (roomId: RoomId, position: number, id: EventId): Write => {
     afterCommit.run(position, () => {
-      memory.newest.set(roomId, position)
+      memory.noteSent(roomId, position, id)
       deps.deliveries.announce(roomId, id, position)
       deps.kick(memory.destinationsOf(roomId).map(({ name }) => name))
     })

@@ -4,10 +4,10 @@ import type { Committer } from '../kernel/committer.ts'
 import type { Edu } from '../outbox-types.ts'
 import type { Federation, Log, Store, Write } from '../ports.ts'
 import { FederationError } from '../ports.ts'
-import { events, sent } from '../rooms/records.ts'
+import type { EventRecord } from '../rooms/types.ts'
 import type { Cursors } from './cursors.ts'
 import type { Deliveries, Moved } from './deliveries.ts'
-import type { Destination, OutboxMemory } from './memory.ts'
+import type { Destination, OutboxMemory, SentRow } from './memory.ts'
 import { acknowledged, edus, MAX_COALESCED_EDUS, MAX_TRANSACTION_PDUS } from './memory.ts'
 
 /** spec: server-server-api.md PUT /send. Half of them are left to receipts and typing. */
@@ -22,6 +22,8 @@ export type TransactionDeps = {
   readonly federation: Federation
   readonly log: Log
   readonly memory: OutboxMemory
+  /** Committed events, from memory where they are recent. */
+  readonly loadEvents: (ids: readonly EventId[]) => Promise<readonly (EventRecord | undefined)[]>
   readonly cursors: Cursors
   readonly deliveries: Deliveries
   readonly transactionId: () => string
@@ -122,16 +124,14 @@ async function giveLess(
 
 /** The oldest own events that the destination lacks, and how far it has got with them. */
 async function collectPdus(
-  { store, memory }: TransactionDeps,
+  { memory, loadEvents }: TransactionDeps,
   target: Destination,
 ): Promise<Pick<Gathered, 'pdus' | 'reached'>> {
-  const found: { roomId: RoomId; top: number; rows: readonly (readonly [number, EventId])[] }[] = []
+  const found: { roomId: RoomId; top: number; rows: readonly SentRow[] }[] = []
   for (const [roomId, record] of target.rooms) {
     const top = Math.min(memory.newest.get(roomId) ?? 0, record.until ?? Number.MAX_SAFE_INTEGER)
     if (top <= record.cursor) continue
-    const limit = target.batch
-    const rows = await sent.range(store, [roomId], record.cursor + 1, top + 1, { limit })
-    found.push({ roomId, top, rows: rows.map(([[, position], id]) => [position, id] as const) })
+    found.push({ roomId, top, rows: await memory.sentBetween(roomId, record.cursor, top, target.batch) })
   }
   const waiting = found.flatMap(({ rows }) => rows).sort(([a], [b]) => a - b)
   const chosen = waiting.slice(0, target.batch)
@@ -142,8 +142,7 @@ async function collectPdus(
     const position = whole ? top : rows.findLast(([at]) => at <= last)?.[0]
     if (position !== undefined) reached.set(roomId, position)
   }
-  const ids = chosen.map(([, id]) => [id] as const)
-  const pdus = (await events.getMany(store, ids)).flatMap((record): JsonObject[] =>
+  const pdus = (await loadEvents(chosen.map(([, id]) => id))).flatMap((record): JsonObject[] =>
     record === undefined ? [] : [record.pdu],
   )
   return { pdus, reached }

@@ -1,16 +1,20 @@
 /** What others may read of the rooms: committed events, states and timelines. */
 import type { EventId, ServerName, StateKey, StateMap, UserId } from '@plexus/core'
 import { serverOf } from '@plexus/core'
+import type { Committer } from '../kernel/committer.ts'
+import { createReadCache } from '../kernel/read-cache.ts'
 import type { RangeOptions, Store } from '../ports.ts'
 import { stateBefore } from './copy.ts'
 import type { EventStore } from './event-store.ts'
 import { deltas, memberships, relations, timelines } from './records.ts'
 import type { RoomRegistry } from './registry.ts'
 import type { StateGroups } from './state-groups.ts'
-import type { EventRecord, RoomSnapshot, Rooms, TimelinePage } from './types.ts'
+import type { EventRecord, MembershipRecord, RoomSnapshot, Rooms, TimelinePage } from './types.ts'
 
 /** Below every order that history can get. */
 export const LOWEST_ORDER: number = -(2 ** 51)
+/** Local users whose memberships are kept in memory. */
+export const MAX_CACHED_MEMBERS = 256
 /** Largest page of a timeline. */
 export const MAX_TIMELINE_PAGE = 1_000
 
@@ -39,10 +43,16 @@ export type ReadDeps = {
   readonly groups: StateGroups
   readonly registry: RoomRegistry
   readonly ownName: ServerName
+  readonly committer: Committer
 }
 
 export function createReader(deps: ReadDeps): Reader {
   const { store, events, groups, registry, ownName } = deps
+  // Asked for with every `/sync`.
+  const known = createReadCache<readonly MembershipRecord[]>(MAX_CACHED_MEMBERS)
+  deps.committer.onCommit((_, maps) => {
+    if (maps.has(memberships.map)) known.clear()
+  })
 
   const stateAfter = async (id: EventId): Promise<StateMap | undefined> => {
     const group = (await events.get(id))?.stateGroup
@@ -90,9 +100,8 @@ export function createReader(deps: ReadDeps): Reader {
       const entries = await deltas.range(store, [roomId], from + 1, to + 1)
       return entries.map(([[, position], changes]) => ({ position, changes }))
     },
-    async memberships(userId) {
-      return (await memberships.list(store, [userId])).map(([, record]) => record)
-    },
+    memberships: (userId) =>
+      known.get(userId, async () => (await memberships.list(store, [userId])).map(([, record]) => record)),
     membership: (userId, roomId) => memberships.get(store, [userId, roomId]),
     localMembers: (snapshot: RoomSnapshot): readonly UserId[] =>
       snapshot.joinedMembers.filter((user) => serverOf(user) === ownName),

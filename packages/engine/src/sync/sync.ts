@@ -6,7 +6,9 @@
  */
 import type { Committer } from '../kernel/committer.ts'
 import type { Clock } from '../ports.ts'
+import { acknowledged, edus } from '../outbox/memory.ts'
 import type { Typing } from '../rooms-ephemeral/types.ts'
+import { clientTransactions, cursors, groups, sent, staged } from '../rooms/records.ts'
 import { START, assemble } from './assemble.ts'
 import { createClientEvents } from './client-event.ts'
 import { createLazyMembers } from './lazy-members.ts'
@@ -22,6 +24,12 @@ import { createVisibility } from './visibility.ts'
 export const MAX_SYNC_TIMEOUT_MS = 120_000
 /** Requests that wait at a time; further ones are answered at once. */
 export const MAX_WAITING = 500
+
+/** What a node keeps for itself: a commit to nothing else changes no answer. */
+const UNSEEN_MAPS: ReadonlySet<string> = new Set([
+  'stream',
+  ...[staged, cursors, sent, clientTransactions, groups, edus, acknowledged].map(({ map }) => map),
+])
 
 export function createSync(deps: SyncDeps): Sync {
   const { rooms, clock, committer, users } = deps
@@ -108,7 +116,9 @@ function createWake(
   let resolve: () => void = () => undefined
   const wakeUp = (): void => resolve()
   const stops = [
-    committer.onCommit(wakeUp),
+    committer.onCommit((_, maps) => {
+      if (![...maps].every((map) => UNSEEN_MAPS.has(map))) wakeUp()
+    }),
     typing.onChange(wakeUp),
     clock.after(Math.min(timeoutMs, MAX_SYNC_TIMEOUT_MS), () => {
       expired = true

@@ -1,11 +1,13 @@
 /** What was read from the store, until a commit changes it. */
-import { createLru } from '../kernel/lru.ts'
+import { createLru } from './lru.ts'
 
 export interface ReadCache<Value> {
   /** The value of `key`, from `read` when it is not known. */
   get(key: string, read: () => Promise<Value>): Promise<Value>
   /** To be called when a commit that changed the value is published. */
   drop(key: string): void
+  /** As `drop`, of all keys. */
+  clear(): void
 }
 
 export function createReadCache<Value>(capacity: number): ReadCache<Value> {
@@ -24,6 +26,10 @@ export function createReadCache<Value>(capacity: number): ReadCache<Value> {
     drop(key) {
       changes += 1
       values.delete(key)
+    },
+    clear() {
+      changes += 1
+      values.clear()
     },
   }
 }
