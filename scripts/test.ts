@@ -48,12 +48,12 @@ const vitest = (name: string, budget: number, browser: boolean): Group => ({
 /** The budgets add up to twelve minutes. */
 const GROUPS: readonly Group[] = [
   check('format', 5, 'oxfmt', '--check'),
-  check('lint', 35, 'oxlint', '--type-aware', '--deny-warnings'),
-  check('types', 35, 'tsc', '-b'),
+  check('lint', 30, 'oxlint', '--type-aware', '--deny-warnings'),
+  check('types', 30, 'tsc', '-b'),
   check('unused', 15, 'knip', '--no-config-hints'),
-  vitest('node', 215, false),
+  vitest('node', 205, false),
   vitest('browser', 40, true),
-  check('web', 30, 'node', 'scripts/build-web.ts'),
+  check('web', 50, 'node', 'scripts/build-web.ts'),
   vitest('e2e', 345, true),
 ]
 const STATIC: readonly string[] = ['format', 'lint', 'types', 'unused']
