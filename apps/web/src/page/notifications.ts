@@ -16,7 +16,8 @@ export async function askNotifications(): Promise<NotificationPermission | 'unsu
 }
 
 export function notifyAbout(event: MatrixEvent, room: Room, me: string): void {
-  if (notificationState() !== 'granted' || document.visibilityState === 'visible') return
+  // In this order: the browser answers for the permission from another process, while the message waits to be drawn.
+  if (document.visibilityState === 'visible' || notificationState() !== 'granted') return
   const item = itemOf(event, {
     me,
     nameOf: (userId) => nameIn(room, userId),
