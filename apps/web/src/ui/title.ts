@@ -1,4 +1,4 @@
-import { effect } from '@preact/signals'
+import { computed, effect } from '@preact/signals'
 import type { SessionModel } from './model.ts'
 
 const NAME = 'Plexus'
@@ -8,11 +8,13 @@ export function titleFor(unread: number): string {
 }
 
 /** Keeps the number of unread messages and invites in the page's title until the answer is called. */
-export function followTitle(session: SessionModel): () => void {
+export function followTitle(session: Pick<SessionModel, 'rooms' | 'invites'>): () => void {
+  // The rooms change with every message, and to set a title costs milliseconds even when it stays the same.
+  const title = computed(() =>
+    titleFor(session.rooms.value.reduce((sum, room) => sum + room.unread, 0) + session.invites.value.length),
+  )
   const stop = effect(() => {
-    const unread =
-      session.rooms.value.reduce((sum, room) => sum + room.unread, 0) + session.invites.value.length
-    document.title = titleFor(unread)
+    document.title = title.value
   })
   return () => {
     stop()
