@@ -11,6 +11,7 @@ import {
 } from './sdk.ts'
 import type { Session } from '@plexus/engine/ports'
 import { NODE_URL } from './node-fetch.ts'
+import { isSyncCrypto, skipEmptyChanges } from './quiet-crypto.ts'
 
 /** Events of each room in the first sync. */
 const INITIAL_EVENTS = 30
@@ -47,6 +48,8 @@ export async function openClient(session: Session, nodeFetch: typeof fetch): Pro
     disableVoip: true,
   })
   await client.initRustCrypto()
+  const crypto = client.getCrypto()
+  if (isSyncCrypto(crypto)) skipEmptyChanges(crypto)
   return client
 }
 
