@@ -207,11 +207,11 @@ function useTyping(room: RoomModel): (typing: boolean) => void {
   return say
 }
 
-/** Lets the box grow with its text; CSS holds the most. */
+/** Lets the box grow with its text where CSS cannot (`field-sizing`), which costs a layout per key; CSS holds the most. */
 function useGrowing(area: { readonly current: HTMLTextAreaElement | null }, text: string): void {
   useEffect(() => {
     const element = area.current
-    if (element === null) return
+    if (element === null || CSS.supports('field-sizing', 'content')) return
     element.style.height = 'auto'
     element.style.height = `${element.scrollHeight}px`
   }, [text])
