@@ -46,6 +46,7 @@ export function table<Key extends readonly KeyPart[], Value>(
       return text === undefined ? undefined : parse(text)
     },
     async getMany(store, keys) {
+      if (keys.length === 0) return []
       const texts = await store.getMany(map, keys.map(encodeKey))
       return texts.map((text) => (text === undefined ? undefined : parse(text)))
     },

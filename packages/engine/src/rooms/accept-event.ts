@@ -66,21 +66,16 @@ export async function acceptEvent(
  */
 async function headsAfter({ copy, event, view }: Case): Promise<readonly EventId[]> {
   const previous = new Set(event.pdu.prev_events)
-  const heads = [...(copy?.heads ?? []).filter((id) => !previous.has(id)), event.id].sort()
+  const heads = [...(copy?.heads ?? []).filter((id) => !previous.has(id)), event.id]
   if (heads.length <= MAX_HEADS_PER_SERVER) return heads
   await view.load(heads, false)
   const server = serverOf(event.pdu.sender)
-  const ofServer = heads.flatMap((id) => {
+  const ofServer = heads.filter((id) => {
     const record = view.record(id)
-    return record !== undefined && serverOf(record.pdu.sender) === server ? [record] : []
+    return record !== undefined && serverOf(record.pdu.sender) === server
   })
-  // What is decided but not committed yet has no order, and is newer than all that has.
-  const age = ({ id, order = Infinity }: EventRecord): number => (id === event.id ? Infinity : order)
-  const dropped = ofServer
-    .sort((a, b) => (age(a) < age(b) ? -1 : 1))
-    .slice(0, -MAX_HEADS_PER_SERVER)
-    .map(({ id }) => id)
-  return heads.filter((id) => !dropped.includes(id))
+  const dropped = new Set(ofServer.slice(0, -MAX_HEADS_PER_SERVER))
+  return heads.filter((id) => !dropped.has(id))
 }
 
 /** Previous events that nobody gave are where the history below the event is to be fetched from. */

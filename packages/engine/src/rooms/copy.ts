@@ -9,6 +9,7 @@ export type RoomCopy = {
   readonly roomId: RoomId
   readonly version: RoomVersion
   readonly create: { readonly id: EventId; readonly pdu: Pdu }
+  /** Forward extremities, in the order in which they were accepted. */
   readonly heads: readonly EventId[]
   readonly current: StateGroup
   readonly joined: ReadonlySet<UserId>
@@ -90,7 +91,7 @@ export function toSnapshot(copy: RoomCopy, lastPosition: number): RoomSnapshot {
     roomId: copy.roomId,
     version: copy.version,
     create: copy.create.pdu,
-    heads: copy.heads,
+    heads: [...copy.heads].sort(),
     state: copy.current.state,
     stateGroup: copy.current.id,
     lastPosition,

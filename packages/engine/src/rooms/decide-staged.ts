@@ -1,12 +1,14 @@
-/** Deciding one staged event, and fetching and deciding what lies before it. */
-import type { EventId, ServerName } from '@plexus/core'
+/** Deciding staged events, and fetching and deciding what lies before it. */
+import type { EventId, RoomId, ServerName } from '@plexus/core'
 import { serverOf } from '@plexus/core'
+import type { Change } from '../kernel/committer.ts'
+import { combineChanges } from '../kernel/committer.ts'
 import type { Lru } from '../kernel/lru.ts'
 import type { Log } from '../ports.ts'
 import { fillGap } from './gap-fill.ts'
 import type { GapDeps } from './gap.ts'
 import { staged } from './records.ts'
-import type { EventInput, Outcome, Room } from './room.ts'
+import type { EventInput, Outcome, Room, Turn } from './room.ts'
 import type { StateGroup } from './state-groups.ts'
 import type { CheckedEvent } from './verify.ts'
 
@@ -39,17 +41,68 @@ export type StagedDeps = GapDeps & {
 
 type Claim = { readonly state: StateGroup; readonly by: ServerName }
 
-/** Decides an entry, which leaves staging in the same commit. Answers with what it misses, nothing when decided. */
+/** What became of an entry: what it misses, nothing when it is decided, or a fault. */
+export type StagedOutcome = readonly EventId[] | Error
+
+/** Decides entries in order, as one commit, in which those that are decided leave staging. */
 export async function decideStaged(
   deps: StagedDeps,
   room: Room,
+  entries: readonly StagedEntry[],
+): Promise<ReadonlyMap<StagedEntry, StagedOutcome>> {
+  const outcomes = new Map<StagedEntry, StagedOutcome>()
+  await room.run(async (turn) => {
+    const changes: Change[] = []
+    for (const entry of entries) {
+      try {
+        const { outcome, change } = await decideEntry(turn, room.roomId, entry, undefined)
+        outcomes.set(entry, missingOf(deps, entry, outcome))
+        if (change !== undefined) changes.push(change)
+      } catch (error) {
+        if (room.void) throw error
+        outcomes.set(entry, error instanceof Error ? error : new Error(String(error)))
+      }
+    }
+    if (changes.length > 0) submit(deps, turn, combineChanges(changes))
+  })
+  return outcomes
+}
+
+/** Decides an entry by what another member tells of the state before it. */
+async function decideByClaim(
+  deps: StagedDeps,
+  room: Room,
   entry: StagedEntry,
-  claim?: Claim,
+  claim: Claim | undefined,
 ): Promise<readonly EventId[]> {
-  const { event, isNew, origin } = entry
-  const unstage = staged.delete([room.roomId, entry.seq])
-  const outcome = await decideOne(deps, room, { ...event, isNew, writes: [unstage] }, claim)
-  if (outcome === 'doubtful') return [...entry.missing]
+  return room.run(async (turn) => {
+    const { outcome, change } = await decideEntry(turn, room.roomId, entry, claim)
+    if (isInDoubt(deps, entry.event, outcome, claim)) return [...entry.missing]
+    if (change !== undefined) submit(deps, turn, change)
+    return missingOf(deps, entry, outcome)
+  })
+}
+
+/** With a change for everything but what misses something: an entry that was decided before leaves staging too. */
+async function decideEntry(
+  turn: Turn,
+  roomId: RoomId,
+  { event, isNew, seq }: StagedEntry,
+  claim: Claim | undefined,
+): Promise<{ outcome: Outcome; change: Change | undefined }> {
+  const unstage = staged.delete([roomId, seq])
+  const outcome = await decideIn(turn, { ...event, isNew, writes: [unstage] }, claim)
+  const change = outcome.kind === 'missing' ? undefined : (outcome.change ?? { writes: () => [unstage] })
+  return { outcome, change }
+}
+
+async function decideIn(turn: Turn, event: EventInput, claim: Claim | undefined): Promise<Outcome> {
+  // What others follow already is history: it comes when somebody reads back to it.
+  if (turn.copy?.backward.includes(event.id) === true) return { kind: 'known', change: undefined }
+  return turn.decide({ ...event, ...(claim === undefined ? {} : { claim: claim.state }) })
+}
+
+function missingOf(deps: StagedDeps, { event, origin }: StagedEntry, outcome: Outcome): readonly EventId[] {
   if (outcome.kind === 'missing') return outcome.events
   if (outcome.kind !== 'accept' && outcome.kind !== 'known') {
     const { kind, why } = outcome
@@ -58,32 +111,37 @@ export async function decideStaged(
   return []
 }
 
-async function decideOne(
+/** A failed commit is told to the committer's failure listeners, which start over from staging. */
+function submit(deps: StagedDeps, turn: Turn, change: Change): void {
+  turn
+    .submit(change)
+    .catch((error: unknown) =>
+      deps.log.log('error', 'a decided event was not committed', { error: String(error) }),
+    )
+}
+
+/** Decides an event that was fetched. True when that is new. */
+async function decideFetched(
   deps: StagedDeps,
   room: Room,
-  event: EventInput,
+  event: CheckedEvent,
   claim: Claim | undefined,
-): Promise<Outcome | 'doubtful'> {
+): Promise<boolean> {
   return room.run(async (turn) => {
-    // What others follow already is history: it comes when somebody reads back to it.
-    const isBehind = turn.copy?.backward.includes(event.id) === true
-    const outcome: Outcome = isBehind
-      ? { kind: 'known', change: undefined }
-      : await turn.decide({ ...event, ...(claim === undefined ? {} : { claim: claim.state }) })
-    if (outcome.kind === 'missing') return outcome
-    if (outcome.kind === 'reject' && outcome.doubtful === true && !isConfirmed(deps, event, claim))
-      return 'doubtful'
-    const { writes = [] } = event
-    if (outcome.change !== undefined || writes.length > 0) {
-      // A failed commit is told to the committer's failure listeners, which start over from staging.
-      turn
-        .submit(outcome.change ?? { writes: () => writes })
-        .catch((error: unknown) =>
-          deps.log.log('error', 'a decided event was not committed', { error: String(error) }),
-        )
-    }
-    return outcome
+    const outcome = await decideIn(turn, event, claim)
+    if (outcome.change === undefined || isInDoubt(deps, event, outcome, claim)) return false
+    submit(deps, turn, outcome.change)
+    return true
   })
+}
+
+function isInDoubt(
+  deps: StagedDeps,
+  event: CheckedEvent,
+  outcome: Outcome,
+  claim: Claim | undefined,
+): boolean {
+  return outcome.kind === 'reject' && outcome.doubtful === true && !isConfirmed(deps, event, claim)
 }
 
 /** A rejection lasts, and one member's claim may be a lie: the event's own server or two members must agree. */
@@ -115,10 +173,9 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
         return state === undefined ? undefined : { state, by: server }
       }
       for (const fetched of filled.events) {
-        const outcome = await decideOne(deps, room, fetched, claimOf(fetched.id))
-        progress ||= outcome !== 'doubtful' && outcome.change !== undefined
+        if (await decideFetched(deps, room, fetched, claimOf(fetched.id))) progress = true
       }
-      missing = await decideStaged(deps, room, entry, claimOf(entry.event.id))
+      missing = await decideByClaim(deps, room, entry, claimOf(event.id))
       if (missing.length === 0) return { missing, progress: true }
     } catch (error) {
       if (room.void) throw error

@@ -3,12 +3,13 @@
  * Invariant: readers outside the rooms see committed events only.
  */
 import type { EventId, EventView, KnownEvent } from '@plexus/core'
-import { createLru } from '../kernel/lru.ts'
+import { createGenerations } from '../kernel/generations.ts'
 import type { Store } from '../ports.ts'
 import { events } from './records.ts'
 import type { EventRecord } from './types.ts'
 
-export const MAX_CACHED_EVENTS = 8_192
+/** Events used last that are kept in memory, and at most as many again. */
+export const MAX_CACHED_EVENTS = 4_096
 /** Most events that one look-up of auth chains reads: bounds the work that one hostile event can cause. */
 export const MAX_CLOSURE_EVENTS = 100_000
 /** Keys of one read of the store. */
@@ -41,7 +42,7 @@ export interface LoadingView extends EventView {
 }
 
 export function createEventStore(store: Store): EventStore {
-  const cache = createLru<EventId, EventRecord>(MAX_CACHED_EVENTS)
+  const cache = createGenerations<EventId, EventRecord>(MAX_CACHED_EVENTS)
   const uncommitted = new Map<EventId, EventRecord>()
 
   const read = async (

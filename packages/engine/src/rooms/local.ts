@@ -94,7 +94,8 @@ async function chooseParents(deps: LocalParts, copy: RoomCopy): Promise<readonly
   if (heads.length < records.length) throw new Error('a forward extremity is missing')
   if (heads.length <= MAX_PREV_EVENTS) return heads
   const ofServer = new Map<ServerName, number>()
-  const ranked = heads.map((record) => {
+  // The newest of each server first.
+  const ranked = heads.toReversed().map((record) => {
     const server = serverOf(record.pdu.sender)
     const before = ofServer.get(server) ?? 0
     ofServer.set(server, before + 1)

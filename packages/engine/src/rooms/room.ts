@@ -107,6 +107,7 @@ export interface Room {
 /** What a holder of the queue may do. */
 export interface Turn {
   readonly copy: RoomCopy | undefined
+  /** @throws a fault, after which nothing of the event is held and the turn can go on. */
   decide(event: EventInput): Promise<Outcome>
   /** The rule by which an event would be refused, `undefined` if it would be accepted. Changes nothing. */
   check(event: EventInput): Promise<string | undefined>
@@ -166,9 +167,15 @@ export function createRoom(deps: RoomDeps, init: RoomInit): Room {
       return copy
     },
     async decide(event) {
-      const { outcome, next } = await decideEvent({ deps, version, roomId, copy, event, publisherOf, hold })
-      if (next !== undefined) copy = next
-      return outcome
+      const before = unsubmitted.length
+      try {
+        const { outcome, next } = await decideEvent({ deps, version, roomId, copy, event, publisherOf, hold })
+        if (next !== undefined) copy = next
+        return outcome
+      } catch (error) {
+        for (const record of unsubmitted.splice(before)) deps.events.unstage(record)
+        throw error
+      }
     },
     check: (event) => checkEvent({ deps, version, roomId, copy, event, publisherOf, hold }),
     replace(next) {

@@ -18,6 +18,9 @@ import type { EventRecord } from './types.ts'
 /** Events dated later than this wait: a stock server would drop them. DESIGN section 5 "Time" */
 export const MAX_DATED_AHEAD_MS = 604_800_000
 
+/** Events decided in one turn of the room, and committed together. */
+export const MAX_DECIDED_TOGETHER = 50
+
 export type StagedRoomDeps = StagedDeps & { readonly registry: RoomRegistry }
 
 export interface StagedRoom {
@@ -121,32 +124,40 @@ export function createStagedRoom(deps: StagedRoomDeps, roomId: RoomId, onEmpty: 
 
   const decideReady = async (): Promise<void> => {
     const room = await deps.registry.get(roomId)
-    // What is made ready meanwhile has its turn at the end.
-    for (const entry of ready) {
-      if (closed) return
-      ready.delete(entry)
-      if (room === undefined) parked.set(entry, deps.clock.now() + LAST_RETRY_MS)
-      else await decideNext(room, entry)
+    while (ready.size > 0 && !closed) {
+      const batch = takeReady()
+      if (room === undefined) for (const entry of batch) park(entry)
+      else await decideBatch(room, batch)
     }
   }
 
-  const decideNext = async (room: Room, entry: StagedEntry): Promise<void> => {
-    const due = entry.event.pdu.origin_server_ts - MAX_DATED_AHEAD_MS
-    if (due > deps.clock.now()) {
-      parked.set(entry, due)
-      return
+  /** In order; without those whose time has not come. */
+  const takeReady = (): readonly StagedEntry[] => {
+    const batch: StagedEntry[] = []
+    for (const entry of ready) {
+      if (batch.length === MAX_DECIDED_TOGETHER) break
+      ready.delete(entry)
+      const due = entry.event.pdu.origin_server_ts - MAX_DATED_AHEAD_MS
+      if (due > deps.clock.now()) parked.set(entry, due)
+      else batch.push(entry)
     }
-    try {
-      settle(entry, await decideStaged(deps, room, entry))
-    } catch (error) {
-      if (room.void) throw error
+    return batch
+  }
+
+  const park = (entry: StagedEntry): void => {
+    if (entries.get(entry.event.id) === entry) parked.set(entry, deps.clock.now() + LAST_RETRY_MS)
+  }
+
+  const decideBatch = async (room: Room, batch: readonly StagedEntry[]): Promise<void> => {
+    for (const [entry, outcome] of await decideStaged(deps, room, batch)) {
+      if (!(outcome instanceof Error)) {
+        settle(entry, outcome)
+        continue
+      }
       // A fault with one event keeps no other from being decided.
-      deps.log.log('error', 'a staged event could not be decided', {
-        roomId,
-        eventId: entry.event.id,
-        error: String(error),
-      })
-      if (entries.get(entry.event.id) === entry) parked.set(entry, deps.clock.now() + LAST_RETRY_MS)
+      const fields = { roomId, eventId: entry.event.id, error: String(outcome) }
+      deps.log.log('error', 'a staged event could not be decided', fields)
+      park(entry)
     }
   }
 

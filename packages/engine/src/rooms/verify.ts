@@ -39,10 +39,11 @@ export async function checkEvents(
 ): Promise<readonly CheckResult[]> {
   const formats = raw.map((value) => checkFormat(version, value))
   const checks: SignatureCheck[] = []
+  const keyOf = rememberKeys()
   const plans = formats.map((format): Plan | string => {
     if (format.kind === 'drop') return describe(format.why)
     if (format.roomId !== roomId) return 'event of another room'
-    return planSignatures(version, format, checks)
+    return planSignatures(version, format, checks, keyOf)
   })
   const valid = await verifier.verify(checks)
   return plans.map((plan): CheckResult => {
@@ -63,15 +64,26 @@ function planSignatures(
   version: RoomVersion,
   format: { readonly pdu: Pdu; readonly eventId: EventId; readonly contentHashOk: boolean },
   checks: SignatureCheck[],
+  keyOf: typeof keyOfName,
 ): Plan {
   const { pdu, eventId, contentHashOk } = format
   const message = signingBytes(version, pdu)
   const signers = requiredSigners(version, pdu).map((server) => {
     const from = checks.length
-    for (const { check } of signatureChecks(pdu.signatures[server], server, message)) checks.push(check)
+    for (const { check } of signatureChecks(pdu.signatures[server], server, message, keyOf))
+      checks.push(check)
     return { server, from, to: checks.length }
   })
   return { event: { id: eventId, pdu, contentHashOk }, signers }
+}
+
+/** The events of a batch are of few servers, and reading the key in a name is dear. */
+function rememberKeys(): typeof keyOfName {
+  const known = new Map<ServerName, Uint8Array | undefined>()
+  return (server) => {
+    if (!known.has(server)) known.set(server, keyOfName(server))
+    return known.get(server)
+  }
 }
 
 /** The checks that could prove that `server`, whose name is its key, signed `message`. */
@@ -79,8 +91,9 @@ export function signatureChecks(
   signatures: Readonly<Record<string, string>> | JsonObject | undefined,
   server: ServerName,
   message: Uint8Array,
+  keyOf: typeof keyOfName = keyOfName,
 ): { readonly keyId: string; readonly check: SignatureCheck }[] {
-  const publicKey = keyOfName(server)
+  const publicKey = keyOf(server)
   if (publicKey === undefined || signatures === undefined) return []
   const checks: { keyId: string; check: SignatureCheck }[] = []
   for (const [keyId, text] of Object.entries(signatures).slice(0, MAX_SIGNATURES_TRIED)) {
