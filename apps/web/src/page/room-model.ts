@@ -16,7 +16,8 @@ import type { BackfillState, MemberView, RoomModel, RoomSummary, TimelineItem, U
 import { wordsOf } from '../ui/use-action.ts'
 import type { Deliveries } from './deliveries.ts'
 import type { InviteMaker } from './invite-maker.ts'
-import { itemOf, keyOf, type ItemContext } from './items.ts'
+import { createItemMemo } from './item-memo.ts'
+import { keyOf, type ItemContext } from './items.ts'
 import { fetchMedia, type MediaAccess } from './media.ts'
 import { memberName, nameIn } from './names.ts'
 import { summaryOf } from './summary.ts'
@@ -53,23 +54,15 @@ export function createRoomModel(deps: RoomDeps): LiveRoom {
   const backfill = signal<BackfillState>('more')
   const uploads = signal<readonly Upload[]>([])
   const canInvite = signal(false)
-  const memo = new Map<string, { readonly text: string; readonly item: TimelineItem }>()
-  const context = itemContext(client, room, deliveries, me)
-
-  /** The item as it was while nothing of it changed, so that the screen draws only what did. */
-  const stable = (item: TimelineItem): TimelineItem => {
-    const text = JSON.stringify(item)
-    const known = memo.get(item.key)
-    if (known?.text === text) return known.item
-    memo.set(item.key, { text, item })
-    return item
-  }
+  const shown = createItemMemo(itemContext(client, room, deliveries, me))
 
   const refresh = (): void => {
-    const shown = eventsOf(room).flatMap((event) => itemOf(event, context) ?? [])
     batch(() => {
       setIfChanged(summary, summaryOf(room, me))
-      setIfSame(items, shown.map(stable))
+      setIfSame(
+        items,
+        eventsOf(room).flatMap((event) => shown(event) ?? []),
+      )
       setIfChanged(members, memberViews(room, me))
       setIfChanged(typing, typingNames(room, me))
       canInvite.value = room.canInvite(me)
