@@ -1,8 +1,10 @@
 /** Commits that fail and processes that die in the middle of things: nothing acknowledged is lost or doubled. */
 import type { RoomId } from '@plexus/core'
+import type { EduHandler } from '@plexus/engine'
 import { createMemoryDisk, openMemoryStore, type Fault, type MemoryDisk } from '@plexus/store/memory'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
+import { createSeededRandom } from '../kit/seeded-random.ts'
 import { bodies, bringIn, createRoom, expectAncestorsFirst, say, stateText, timeline } from './rooms-kit.ts'
 
 describe('a room whose store fails', () => {
@@ -121,4 +123,98 @@ describe('two nodes whose stores fail at random', () => {
     expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
     expect(network.clock.waiting).toBe(0)
   })
+})
+
+describe('two nodes that die at random', { timeout: 60_000 }, () => {
+  it.each(Array.from({ length: 8 }, (_, index) => index + 1))(
+    'lose nothing acknowledged (seed %i)',
+    async (seed) => {
+      const random = createSeededRandom(seed)
+      const network = createBareNetwork()
+      let crashing = false
+      let crashes = 0
+      const inbox: string[] = []
+      const handler: EduHandler = async (_, content) => ({
+        writes: (position) => [
+          { map: 'inbox', key: String(position).padStart(9, '0'), value: JSON.stringify(content['id']) },
+        ],
+      })
+      const handlers = new Map([['m.direct_to_device', handler]])
+      const disks = [1, 2].map(() =>
+        createMemoryDisk({
+          losesPower: false,
+          fault: () => {
+            if (!crashing || !random.chance(0.06)) return 'none'
+            crashes += 1
+            return random.chance(0.5) ? 'crash-before' : 'crash-after'
+          },
+        }),
+      ) as [MemoryDisk, MemoryDisk]
+      const nodes: BareNode[] = []
+      const start = async (index: number): Promise<void> => {
+        const store = await openMemoryStore(disks[index] as MemoryDisk)
+        const node = await network.add(index === 0 ? 'alice' : 'bob', { store, seed: index + 1, handlers })
+        nodes[index] = node
+        await node.staging.resume()
+        node.outbox.resume()
+      }
+      await start(0)
+      await start(1)
+      const roomId = await createRoom(nodes[0] as BareNode)
+      await bringIn(network, nodes[0] as BareNode, nodes[1] as BareNode, roomId)
+      crashing = true
+      const acknowledged: string[] = []
+      const tried = new Set<string>()
+      const queued: number[] = []
+      for (let round = 0; round < 60; round += 1) {
+        const index = random.below(2)
+        const node = nodes[index] as BareNode
+        const other = nodes[1 - index] as BareNode
+        const body = String(round)
+        tried.add(body)
+        const id = round + 1
+        const edu = { edu_type: 'm.direct_to_device', content: { id } }
+        try {
+          await say(node, roomId, body)
+          acknowledged.push(body)
+          if (index === 0) {
+            await node.committer.submit({ writes: () => node.outbox.outbox.queueDurable(other.name, edu) })
+            queued.push(id)
+          }
+          if (random.chance(0.3)) await network.pass(2_000)
+        } catch (error) {
+          expect(String(error)).toMatch(/fault|killed|closed|could not be stored/)
+        }
+        for (const which of [0, 1]) {
+          const dead = await (nodes[which] as BareNode).store.get('x', 'x').then(
+            () => false,
+            () => true,
+          )
+          if (dead) await start(which)
+        }
+      }
+      crashing = false
+      for (const which of [0, 1]) await start(which)
+      await network.pass(1_800_000)
+      await say(nodes[0] as BareNode, roomId, 'last')
+      await network.settle()
+      expect(crashes).toBeGreaterThan(2)
+      const [alice, bob] = nodes as [BareNode, BareNode]
+      for (const node of [alice, bob]) {
+        const said = (await bodies(node, roomId)).map(String)
+        expect(new Set(said).size).toBe(said.length)
+        for (const body of [...acknowledged, 'last']) expect(said).toContain(body)
+        for (const body of said) expect(body === 'last' || tried.has(body)).toBe(true)
+        await expectAncestorsFirst(node, roomId)
+      }
+      expect((await bodies(bob, roomId)).map(String).toSorted()).toEqual(
+        (await bodies(alice, roomId)).map(String).toSorted(),
+      )
+      expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+      for (const [, value] of await bob.store.range('inbox', '', '\u00ff')) inbox.push(value)
+      expect([...new Set(inbox)]).toEqual(inbox)
+      for (const id of queued) expect(inbox).toContain(String(id))
+      expect(inbox).toEqual(inbox.toSorted((a, b) => Number(a) - Number(b)))
+    },
+  )
 })
