@@ -18,9 +18,20 @@ const POLICY: readonly string[] = [
   'trusted-types plexus',
 ]
 
+const POLICY_HEADER: Readonly<Record<string, string>> = { 'Content-Security-Policy': POLICY.join('; ') }
+
+/** What never runs on its own and shows no document: half a kilobyte less for each. */
+const WITHOUT_POLICY = /\.(?:css|wasm|png|webmanifest|woff2)$/
+
+/**
+ * What is sent with a path, besides `SECURITY_HEADERS`. The policy acts where a document is shown or a worker starts;
+ * scripts have it, since any of them may be a worker's, and images of SVG, which open as documents.
+ */
+export const policyFor = (pathname: string): Readonly<Record<string, string>> =>
+  WITHOUT_POLICY.test(pathname) ? {} : POLICY_HEADER
+
 /** On every response, whatever its status. */
 export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
-  'Content-Security-Policy': POLICY.join('; '),
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Resource-Policy': 'same-origin',
   'Permissions-Policy': 'camera=(self), geolocation=(), microphone=(), payment=(), usb=()',

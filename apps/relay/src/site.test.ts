@@ -25,6 +25,7 @@ beforeAll(async () => {
   writeFileSync(join(dist, 'index.html'), '<!doctype html>')
   writeFileSync(join(dist, 'sw.js'), '// worker')
   writeFileSync(join(dist, 'assets', 'app-AbCd_123.js'), SCRIPT)
+  writeFileSync(join(dist, 'assets', 'app-AbCd_123.css'), 'body {}')
   writeFileSync(join(dist, 'assets', 'app-AbCd_123.js.br'), brotliCompressSync(SCRIPT))
   writeFileSync(join(dist, 'assets', 'app-AbCd_123.js.gz'), gzipSync(SCRIPT))
   const network = (reachedAt: string): NetworkConfig => ({ relays: [reachedAt], iceServers: [] })
@@ -107,8 +108,10 @@ describe('the site', () => {
       await ask('/none'),
       await ask('/', {}, 'PUT'),
       await ask('/', { Host: 'localhost' }),
+      await ask('/sw.js'),
+      await ask('/assets/app-AbCd_123.js'),
     ]
-    expect(answers.map(({ status }) => status)).toEqual([200, 404, 405, 307])
+    expect(answers.map(({ status }) => status)).toEqual([200, 404, 405, 307, 200, 200])
     for (const { headers } of answers) {
       const policy = String(headers['content-security-policy'])
       expect(policy).toContain("default-src 'none'; script-src 'self' 'wasm-unsafe-eval';")
@@ -121,6 +124,16 @@ describe('the site', () => {
         'cross-origin-resource-policy': 'same-origin',
       })
     }
+  })
+
+  it('leaves the policy off where nothing runs, and nothing else', async () => {
+    const { status, headers } = await ask('/assets/app-AbCd_123.css')
+    expect(status).toBe(200)
+    expect(headers).not.toHaveProperty('content-security-policy')
+    expect(headers).toMatchObject({
+      'x-content-type-options': 'nosniff',
+      'cross-origin-resource-policy': 'same-origin',
+    })
   })
 
   it.each([

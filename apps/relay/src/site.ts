@@ -1,6 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import Negotiator from 'negotiator'
-import { cacheControl, SECURITY_HEADERS } from './headers.ts'
+import { cacheControl, policyFor, SECURITY_HEADERS } from './headers.ts'
 import { type Asset, type Encoding, ENCODINGS } from './snapshot.ts'
 
 /** What a tab reads at its start: where to meet others. */
@@ -73,8 +73,10 @@ function sendAsset(request: IncomingMessage, response: ServerResponse, pathname:
 /** Serves the web app, `/plexus.json` and `/healthz`. Answers every request, also a malformed one. */
 export function createSite({ assets, network, redirectLocalhost }: SiteInit): RequestListener {
   return (request, response) => {
-    for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value)
     const url = request.url ?? ''
+    const [path = '/'] = url.split('?', 1)
+    for (const [name, value] of Object.entries({ ...SECURITY_HEADERS, ...policyFor(path) }))
+      response.setHeader(name, value)
     if (!url.startsWith('/')) return sendLine(response, 400, 'the request target must be a path')
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('Allow', 'GET, HEAD')
@@ -85,7 +87,6 @@ export function createSite({ assets, network, redirectLocalhost }: SiteInit): Re
       response.setHeader('Location', `http://127.0.0.1${local[1] ?? ''}${url}`)
       return sendLine(response, 307, 'this page lives at 127.0.0.1')
     }
-    const [path = '/'] = url.split('?', 1)
     if (path === '/healthz') return sendLine(response, 200, 'ok')
     if (path === '/plexus.json') return sendNetwork(response, network(reachedAt(request)))
     const pathname = path === '/' ? '/index.html' : path
