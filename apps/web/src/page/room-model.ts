@@ -22,6 +22,7 @@ import { fetchMedia, type MediaAccess } from './media.ts'
 import { memberName, nameIn } from './names.ts'
 import { summaryOf } from './summary.ts'
 import { sendFile } from './send-file.ts'
+import { createStillTyping, type StillTyping } from './still-typing.ts'
 
 /** Events fetched at a time when one reads back. */
 const PAGE = 40
@@ -56,7 +57,12 @@ export function createRoomModel(deps: RoomDeps): LiveRoom {
   const canInvite = signal(false)
   const shown = createItemMemo(itemContext(client, room, deliveries, me))
 
+  const stillTyping = createStillTyping(() => refresh())
+
   const refresh = (): void => {
+    const newest = room.getLiveTimeline().getEvents().at(-1)
+    const sender = newest?.getSender()
+    stillTyping.newest(newest?.getId(), sender === me ? undefined : sender)
     batch(() => {
       setIfChanged(summary, summaryOf(room, me))
       setIfSame(
@@ -64,7 +70,7 @@ export function createRoomModel(deps: RoomDeps): LiveRoom {
         eventsOf(room).flatMap((event) => shown(event) ?? []),
       )
       setIfChanged(members, memberViews(room, me))
-      setIfChanged(typing, typingNames(room, me))
+      setIfChanged(typing, typingNames(room, me, stillTyping))
       canInvite.value = room.canInvite(me)
       if (backfill.value !== 'loading' && backfill.value !== 'failed')
         backfill.value = hasMore(room) ? 'more' : 'start'
@@ -222,10 +228,10 @@ function memberViews(room: Room, me: string): readonly MemberView[] {
   return [...room.getJoinedMembers().map(view).toSorted(byName), ...invited.map(view).toSorted(byName)]
 }
 
-function typingNames(room: Room, me: string): readonly string[] {
+function typingNames(room: Room, me: string, stillTyping: StillTyping): readonly string[] {
   return room
     .getJoinedMembers()
-    .filter((member) => member.typing && member.userId !== me)
+    .filter((member) => member.typing && member.userId !== me && !stillTyping.isQuiet(member.userId))
     .map(memberName)
 }
 

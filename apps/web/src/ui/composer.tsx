@@ -12,6 +12,8 @@ const MAX_MESSAGE_LENGTH = 10_000
 /** The specification lets typing stand for a while; it is said again at most this often. */
 const TYPING_AGAIN_MS = 4_000
 const TYPING_STOPS_MS = 6_000
+/** After a message its reader is busy with it; that one stopped is said later, unless one goes on. */
+const TYPING_STOPS_AFTER_MESSAGE_MS = 1_000
 
 export type ComposerProps = {
   readonly room: RoomModel
@@ -44,7 +46,7 @@ export function Composer({ room, replyTo, onReplyDone }: ComposerProps): JSX.Ele
   }
   const change = (value: string): void => {
     keep(value)
-    typing(value !== '')
+    typing.say(value !== '')
   }
   const submit = (): void => {
     const body = text.trim()
@@ -54,13 +56,8 @@ export function Composer({ room, replyTo, onReplyDone }: ComposerProps): JSX.Ele
     onReplyDone()
     area.current?.focus()
     // A failure to send stands at the message itself; this is for what never became one.
-    room
-      .sendText(body, replyTo?.eventId)
-      .catch((fault: unknown) => setError(wordsOf(fault)))
-      // The message goes first; that one stopped typing can wait. Who goes on typing has not stopped.
-      .finally(() => {
-        if (area.current?.value === '') typing(false)
-      })
+    room.sendText(body, replyTo?.eventId).catch((fault: unknown) => setError(wordsOf(fault)))
+    typing.sent()
   }
   const attach = (files: Iterable<File>): void => {
     setError(undefined)
@@ -184,8 +181,10 @@ function Uploads({ uploads }: { uploads: readonly Upload[] }): JSX.Element | und
   )
 }
 
+type Typing = { readonly say: (typing: boolean) => void; readonly sent: () => void }
+
 /** Tells the room about typing: at once, again while it goes on, and when it stops. */
-function useTyping(room: RoomModel): (typing: boolean) => void {
+function useTyping(room: RoomModel): Typing {
   const state = useRef<{ said: number; stop: ReturnType<typeof setTimeout> | undefined }>({
     said: 0,
     stop: undefined,
@@ -203,8 +202,12 @@ function useTyping(room: RoomModel): (typing: boolean) => void {
     }
     state.current.stop = setTimeout(() => say(false), TYPING_STOPS_MS)
   }
+  const sent = (): void => {
+    clearTimeout(state.current.stop)
+    state.current.stop = setTimeout(() => say(false), TYPING_STOPS_AFTER_MESSAGE_MS)
+  }
   useEffect(() => () => say(false), [])
-  return say
+  return { say, sent }
 }
 
 /** Lets the box grow with its text where CSS cannot (`field-sizing`), which costs a layout per key; CSS holds the most. */
