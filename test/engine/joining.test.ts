@@ -13,6 +13,7 @@ import {
 import type { EventId, JsonObject, KeyId, Pdu, RoomId, RoomVersion, UserId } from '@plexus/core'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
+import { createSeededRandom } from '../kit/seeded-random.ts'
 import {
   bodies,
   bringIn,
@@ -104,6 +105,86 @@ describe('forward extremities', { timeout: 30_000 }, () => {
     const mine = (await timeline(alice, roomId)).find(({ pdu }) => pdu.prev_events.includes(own))
     expect(mine?.pdu.type).toBe('m.room.member')
   })
+})
+
+describe('who is in a room', { timeout: 60_000 }, () => {
+  /** What the state says of the members and their servers. */
+  const fromState = async (node: BareNode): Promise<{ members: string[]; servers: string[] }> => {
+    const snapshot = await node.rooms.snapshot(roomId)
+    const events = await node.rooms.stateEvents(snapshot?.state ?? new Map())
+    const members = events
+      .filter(({ pdu }) => pdu.type === 'm.room.member' && pdu.content['membership'] === 'join')
+      .map(({ pdu }) => pdu.state_key as string)
+      .toSorted()
+    return {
+      members,
+      servers: [...new Set(members.map((user) => user.slice(user.indexOf(':') + 1)))].toSorted(),
+    }
+  }
+
+  it.each([1, 2, 3, 4, 5, 6])(
+    'is what the resolved state says, whatever forks it went through (seed %i)',
+    async (seed) => {
+      const random = createSeededRandom(seed)
+      await join(bob, alice)
+      await network.settle()
+      const content = { users: { [bob.user]: 50 } }
+      await alice.rooms.send(roomId, {
+        type: 'm.room.power_levels',
+        stateKey: '',
+        sender: alice.user,
+        content,
+      })
+      const guests = [carol, await network.add('dave'), await network.add('erin')]
+      await network.settle()
+      const set = (by: BareNode, of: BareNode, membership: string): Promise<unknown> =>
+        by.rooms
+          .send(roomId, {
+            type: 'm.room.member',
+            sender: by.user,
+            stateKey: of.user,
+            content: { membership },
+          })
+          .catch(() => undefined)
+      let differed = 0
+      for (let round = 0; round < 4; round += 1) {
+        for (const guest of guests) if (random.chance(0.6)) await join(guest, alice).catch(() => undefined)
+        await network.settle()
+        network.offline.add(bob.name)
+        for (const guest of guests) {
+          if (random.chance(0.5)) await set(alice, guest, random.chance(0.5) ? 'ban' : 'leave')
+          if (random.chance(0.5)) await set(bob, guest, random.chance(0.5) ? 'leave' : 'ban')
+          if (random.chance(0.3)) await set(alice, guest, 'leave')
+        }
+        if ((await stateText(alice, roomId)) !== (await stateText(bob, roomId))) differed += 1
+        network.offline.delete(bob.name)
+        for (const node of [alice, bob]) node.outbox.outbox.kick([alice.name, bob.name], true)
+        await network.pass(3_000)
+        for (const guest of guests) await set(alice, guest, 'leave')
+        await network.settle()
+      }
+      await say(alice, roomId, 'last')
+      await network.settle()
+      expect(differed).toBeGreaterThan(0)
+      expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+      for (const node of [alice, bob]) {
+        const snapshot = await node.rooms.snapshot(roomId)
+        const { members, servers } = await fromState(node)
+        expect(snapshot?.joinedMembers).toEqual(members)
+        expect(snapshot?.joinedServers).toEqual(servers)
+      }
+      // Who is out is told nothing.
+      const inside = (await fromState(alice)).servers
+      const out = guests.filter(({ name }) => !inside.includes(name))
+      const before = out.map(({ name }) => alice.calls.filter((call) => call === `send ${name}`).length)
+      await say(alice, roomId, 'for members')
+      await network.settle()
+      expect(out.map(({ name }) => alice.calls.filter((call) => call === `send ${name}`).length)).toEqual(
+        before,
+      )
+      expect(out.length).toBeGreaterThan(0)
+    },
+  )
 })
 
 describe('a template of another server', () => {

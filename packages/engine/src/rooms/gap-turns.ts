@@ -45,6 +45,15 @@ export function createGapTurns<Entry extends { readonly origin: ServerName }>(
     return undefined
   }
 
+  /** The others that wait go first. */
+  const endTurn = (origin: ServerName): Turn<Entry> | undefined => {
+    const turn = turns.get(origin)
+    if (turn === undefined) return undefined
+    turns.delete(origin)
+    turns.set(origin, turn)
+    return turn
+  }
+
   return {
     add(entry) {
       const turn = turns.get(entry.origin) ?? {
@@ -63,17 +72,14 @@ export function createGapTurns<Entry extends { readonly origin: ServerName }>(
       if (turn?.entries.size === 0) turns.delete(entry.origin)
     },
     next(now) {
-      for (const [origin, turn] of turns) {
+      for (const turn of turns.values()) {
         const entry = turn.until > now ? undefined : untried(turn)
-        if (entry === undefined) continue
-        turns.delete(origin)
-        turns.set(origin, turn)
-        return entry
+        if (entry !== undefined) return entry
       }
       return undefined
     },
     failed(entry, now) {
-      const turn = turns.get(entry.origin)
+      const turn = endTurn(entry.origin)
       if (turn?.entries.delete(entry) !== true) return
       turn.entries.add(entry)
       turn.tried.add(entry)
@@ -83,7 +89,7 @@ export function createGapTurns<Entry extends { readonly origin: ServerName }>(
       turn.pauseMs = Math.min(turn.pauseMs * 2, LAST_RETRY_MS)
     },
     filled(entry) {
-      const turn = turns.get(entry.origin)
+      const turn = endTurn(entry.origin)
       if (turn === undefined) return
       turn.pauseMs = FIRST_RETRY_MS
       turn.tried.clear()
