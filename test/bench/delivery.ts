@@ -4,7 +4,7 @@ import { connectionWords, message, messageBox } from '../kit/app.ts'
 import { figure, type Figure } from './figures.ts'
 import { withoutWebRtc } from './probe.ts'
 import { channelRoundTrips } from './raw-channel.ts'
-import type { Section } from './section.ts'
+import { withLimit, type Section } from './section.ts'
 import { createStage, twoPeople, type Person } from './stage.ts'
 import { wireFigures } from './wire-bytes.ts'
 
@@ -14,6 +14,8 @@ const AIMS = [
 ] as const
 /** Of a figure of the delivery. */
 const MESSAGES = 100
+/** A message that takes longer does not come. */
+const ARRIVAL_LIMIT_MS = 30_000
 
 export const delivery: Section = {
   name: 'delivery',
@@ -69,7 +71,7 @@ async function deliveries(from: Person, to: Person, label: string, count: number
     // Answered after the one before: the other page is watching.
     await to.page.evaluate(() => 0)
     await messageBox(from.page).press('Enter')
-    const there = await seen
+    const there = await withLimit(seen, ARRIVAL_LIMIT_MS, text)
     const pressed = (await from.page.evaluate(() => window.plexusProbe.enter)) + ahead
     await read(from.page, text)
     if (index < 0) continue
@@ -80,7 +82,7 @@ async function deliveries(from: Person, to: Person, label: string, count: number
 }
 
 /** Resolves when the page says that the other side has read the message. */
-export async function read(page: Page, text: string): Promise<void> {
+async function read(page: Page, text: string): Promise<void> {
   await message(page, text).last().getByText('read by').waitFor()
 }
 

@@ -31,6 +31,8 @@ export type Results = {
   readonly machine: Machine
   /** Load averages over one minute, before and after. */
   readonly load: { readonly before: number; readonly after: number }
+  /** Sections that could not be measured. */
+  readonly failed: readonly string[]
   readonly figures: readonly Figure[]
 }
 
