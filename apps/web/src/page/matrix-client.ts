@@ -16,8 +16,8 @@ import { isSyncCrypto, skipEmptyChanges } from './quiet-crypto.ts'
 /** Events of each room in the first sync. */
 const INITIAL_EVENTS = 30
 /**
- * Events of each room in every later sync. Where there are more, matrix-js-sdk begins a new timeline or even leaves
- * events out, and the screen would miss some.
+ * Events of each room in every later sync. Where there are more, matrix-js-sdk begins a new timeline, which the screen
+ * has to fill again.
  */
 const LATER_EVENTS = 500
 const POLL_TIMEOUT_MS = 30_000

@@ -5,7 +5,6 @@ import {
   EventStatus,
   KnownMembership,
   MsgType,
-  RelationType,
   type MatrixClient,
   type MatrixEvent,
   type Room,
@@ -20,6 +19,7 @@ import { createItemMemo } from './item-memo.ts'
 import { keyOf, type ItemContext } from './items.ts'
 import { fetchMedia, type MediaAccess } from './media.ts'
 import { memberName, nameIn } from './names.ts'
+import { eventsOf } from './shown-events.ts'
 import { summaryOf } from './summary.ts'
 import { sendFile } from './send-file.ts'
 import { createStillTyping, type StillTyping } from './still-typing.ts'
@@ -180,12 +180,6 @@ async function sending(sent: Promise<unknown>, room: Room): Promise<void> {
 
 function replyRelation(replyTo: string | undefined): object {
   return replyTo === undefined ? {} : { 'm.relates_to': { 'm.in_reply_to': { event_id: replyTo } } }
-}
-
-/** In the order of the node, then what it has not taken yet. */
-function eventsOf(room: Room): readonly MatrixEvent[] {
-  const pending = room.getPendingEvents().filter((event) => !event.isRelation(RelationType.Replace))
-  return [...room.getLiveTimeline().getEvents(), ...pending]
 }
 
 function hasMore(room: Room): boolean {
