@@ -115,7 +115,7 @@ describe('rooms', () => {
     network.offline.delete(carol.name)
     for (const { outbox } of [alice, bob]) outbox.outbox.kick([carol.name], true)
     await network.settle()
-    carol.staging.kick()
+    carol.staging.kick(alice.name)
     await network.settle()
     const seen = await bodies(carol, roomId)
     expect(seen).toHaveLength(120)

@@ -267,6 +267,22 @@ describe('staging', { timeout: 30_000 }, () => {
     expect(await bodies(bob, roomId)).toEqual(['in time', 'ahead'])
   })
 
+  it('takes no event that is dated more than a week ahead for a gap either', async () => {
+    const [head] = (await alice.rooms.snapshot(roomId))?.heads ?? []
+    const ahead = await make(mallory, alice, roomId, {
+      prev: [head as EventId],
+      now: network.clock.now() + WEEK_MS + 60_000,
+    })
+    const { pdu } = await make(mallory, alice, roomId, { prev: [ahead.id], body: 'follows it' })
+    network.cheats.set(mallory.name, { getMissingEvents: async () => ({ events: [ahead.pdu] }) })
+    network.offline.add(alice.name)
+    await bob.rooms.receive(mallory.name, [pdu])
+    await network.settle()
+    expect(await bodies(bob, roomId)).toEqual([])
+    await network.pass(1_000_000)
+    expect(await bodies(bob, roomId)).toEqual(['made', 'follows it'])
+  })
+
   it('does not reject an honest event because one member lies about the state before it', async () => {
     network.offline.add(bob.name)
     await setTopic(alice, roomId, 'unknown to bob')
@@ -285,7 +301,7 @@ describe('staging', { timeout: 30_000 }, () => {
     await network.settle()
     expect((await bob.rooms.event(id))?.verdict).toBeUndefined()
     network.offline.delete(alice.name)
-    bob.staging.kick()
+    bob.staging.kick(alice.name)
     await network.pass(5_000)
     expect(await bodies(bob, roomId)).toEqual(['honest'])
     expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))

@@ -1,6 +1,6 @@
 /** What a user interface needs beyond the Client-Server API: the one account of the node, links, deliveries. */
 import type { JsonValue, RoomId, ServerName, UserId } from '@plexus/core'
-import { decodeBase64, encodeBase64, parseRoomId, parseUserId, serverOf } from '@plexus/core'
+import { decodeBase64, encodeBase64, parseRoomId, parseUserId, serverOf, stateKey } from '@plexus/core'
 import type { Certificate } from '@plexus/core/names'
 import { certificateBytes, isKeyName } from '@plexus/core/names'
 import type { Committer } from './kernel/committer.ts'
@@ -86,7 +86,7 @@ export function createNodeControl(deps: ControlDeps): NodeControl {
     },
     peerAppeared(name) {
       deps.outbox.kick([name], true)
-      deps.staging.kick()
+      deps.staging.kick(name)
     },
   }
 }
@@ -98,10 +98,9 @@ async function keepSession(deps: ControlDeps, session: Session): Promise<Session
 
 async function roomName(rooms: Rooms, roomId: RoomId): Promise<string | undefined> {
   const snapshot = await rooms.snapshot(roomId)
-  const events = snapshot === undefined ? [] : await rooms.stateEvents(snapshot.state)
-  const name: JsonValue | undefined = events.find(({ pdu }) => pdu.type === 'm.room.name')?.pdu.content[
-    'name'
-  ]
+  const key = stateKey('m.room.name', '')
+  const [event] = snapshot === undefined ? [] : await rooms.stateEvents(snapshot.state, [key])
+  const name: JsonValue | undefined = event?.pdu.content['name']
   return typeof name === 'string' && name !== '' ? name : undefined
 }
 

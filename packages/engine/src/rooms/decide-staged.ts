@@ -17,6 +17,9 @@ export const MAX_GAP_SERVERS = 3
 /** Members whose claims must agree that an event is to be rejected, unless its own server says so. */
 export const MIN_REJECTING_CLAIMS = 2
 
+/** Events dated later than this wait: a stock server would drop them. DESIGN section 5 "Time" */
+export const MAX_DATED_AHEAD_MS = 604_800_000
+
 export type StagedEntry = {
   /** The place in staging. */
   readonly seq: number
@@ -37,6 +40,10 @@ export type StagedDeps = GapDeps & {
   readonly log: Log
   /** Whose claims would have an event rejected. */
   readonly doubts: Lru<EventId, ReadonlySet<ServerName>>
+}
+
+function isDatedAhead({ clock }: StagedDeps, { pdu }: CheckedEvent): boolean {
+  return pdu.origin_server_ts > clock.now() + MAX_DATED_AHEAD_MS
 }
 
 type Claim = { readonly state: StateGroup; readonly by: ServerName }
@@ -173,6 +180,8 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
         return state === undefined ? undefined : { state, by: server }
       }
       for (const fetched of filled.events) {
+        // It waits as if it had been sent, and the entry with it.
+        if (isDatedAhead(deps, fetched)) throw new Error('an event of the gap is dated ahead')
         if (await decideFetched(deps, room, fetched, claimOf(fetched.id))) progress = true
       }
       missing = await decideByClaim(deps, room, entry, claimOf(event.id))

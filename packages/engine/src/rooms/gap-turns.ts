@@ -8,8 +8,8 @@ export const FIRST_RETRY_MS = 1_000
 export const LAST_RETRY_MS = 900_000
 /** Gaps of one server that are tried before it is left alone. */
 export const MAX_GAPS_IN_TURN = 5
-/** Who has just sent something is here: its pause ends within this. */
-export const MAX_PAUSE_AFTER_ARRIVAL_MS = 10_000
+/** The pause of a server that sent something, and of all when a server appears, ends within this. */
+export const MAX_PAUSE_AFTER_CONTACT_MS = 10_000
 
 type Turn<Entry> = {
   /** The one tried longest ago first. */
@@ -17,6 +17,8 @@ type Turn<Entry> = {
   readonly tried: Set<Entry>
   pauseMs: number
   until: number
+  /** When it was last left alone. */
+  ended: number
 }
 
 export interface GapTurns<Entry> {
@@ -26,9 +28,10 @@ export interface GapTurns<Entry> {
   next(now: number): Entry | undefined
   failed(entry: Entry, now: number): void
   filled(entry: Entry): void
-  arrived(origin: ServerName, now: number): void
-  /** Forgets all pauses. */
-  reset(): void
+  /** The server sent something: it can be asked. */
+  arrived(server: ServerName, now: number): void
+  /** The server is here: its pause is over, and those of all end soon, since it may know what others do not. */
+  appeared(server: ServerName, now: number): void
   /** When the next is due, `undefined` when none waits. */
   due(): number | undefined
 }
@@ -61,6 +64,7 @@ export function createGapTurns<Entry extends { readonly origin: ServerName }>(
         tried: new Set(),
         pauseMs: FIRST_RETRY_MS,
         until: 0,
+        ended: 0,
       }
       turn.entries.add(entry)
       turns.set(entry.origin, turn)
@@ -85,6 +89,7 @@ export function createGapTurns<Entry extends { readonly origin: ServerName }>(
       turn.tried.add(entry)
       if (turn.tried.size < MAX_GAPS_IN_TURN && untried(turn) !== undefined) return
       turn.tried.clear()
+      turn.ended = now
       turn.until = now + turn.pauseMs
       turn.pauseMs = Math.min(turn.pauseMs * 2, LAST_RETRY_MS)
     },
@@ -94,16 +99,17 @@ export function createGapTurns<Entry extends { readonly origin: ServerName }>(
       turn.pauseMs = FIRST_RETRY_MS
       turn.tried.clear()
     },
-    arrived(origin, now) {
-      const turn = turns.get(origin)
-      if (turn !== undefined) turn.until = Math.min(turn.until, now + MAX_PAUSE_AFTER_ARRIVAL_MS)
+    arrived(server, now) {
+      const turn = turns.get(server)
+      if (turn !== undefined) turn.until = Math.min(turn.until, now + MAX_PAUSE_AFTER_CONTACT_MS)
     },
-    reset() {
-      for (const turn of turns.values()) {
-        turn.tried.clear()
-        turn.pauseMs = FIRST_RETRY_MS
-        turn.until = 0
-      }
+    appeared(server, now) {
+      for (const turn of turns.values()) turn.until = Math.min(turn.until, now + MAX_PAUSE_AFTER_CONTACT_MS)
+      const own = turns.get(server)
+      if (own === undefined) return
+      own.pauseMs = FIRST_RETRY_MS
+      // Who comes and goes is not asked more often for it.
+      own.until = Math.min(own.until, Math.max(now, own.ended + FIRST_RETRY_MS))
     },
     due() {
       let due: number | undefined

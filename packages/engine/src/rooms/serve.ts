@@ -17,7 +17,7 @@ import type { RemoteDeps } from './remote-join.ts'
 import type { Room } from './room.ts'
 import type { EventRecord, RoomSnapshot, Rooms } from './types.ts'
 import { RoomError } from './types.ts'
-import { MAX_DATED_AHEAD_MS } from './staged-room.ts'
+import { MAX_DATED_AHEAD_MS } from './decide-staged.ts'
 import { checkEvents } from './verify.ts'
 
 /** Events of one answer. spec: server-server-api.md "Backfilling and retrieving missing events" */

@@ -9,14 +9,12 @@
  */
 import type { EventId, RoomId, ServerName } from '@plexus/core'
 import { hasPlace } from './case.ts'
-import { decideStaged, unblock, type StagedDeps, type StagedEntry } from './decide-staged.ts'
+import { decideStaged, MAX_DATED_AHEAD_MS, unblock } from './decide-staged.ts'
+import type { StagedDeps, StagedEntry } from './decide-staged.ts'
 import { createGapTurns, FIRST_RETRY_MS, LAST_RETRY_MS } from './gap-turns.ts'
 import type { RoomRegistry } from './registry.ts'
 import type { Room } from './room.ts'
 import type { EventRecord } from './types.ts'
-
-/** Events dated later than this wait: a stock server would drop them. DESIGN section 5 "Time" */
-export const MAX_DATED_AHEAD_MS = 604_800_000
 
 /** Events decided in one turn of the room, and committed together. */
 export const MAX_DECIDED_TOGETHER = 50
@@ -36,7 +34,7 @@ export interface StagedRoom {
   /** Forgets an entry that left staging undecided. */
   remove(entry: StagedEntry): void
   /** A peer is here: what waits for missing events is tried again. */
-  kick(): void
+  kick(server: ServerName): void
   /** Resolves when nothing is being processed (what waits for a peer may remain). */
   idle(): Promise<void>
   /** Stops; the events stay in staging. */
@@ -237,8 +235,8 @@ export function createStagedRoom(deps: StagedRoomDeps, roomId: RoomId, onEmpty: 
       pump()
     },
     remove,
-    kick() {
-      turns.reset()
+    kick(server) {
+      turns.appeared(server, deps.clock.now())
       pump()
     },
     async idle() {

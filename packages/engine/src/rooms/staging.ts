@@ -47,7 +47,7 @@ export interface Staging {
   /** Takes up what an earlier process left in staging. */
   resume(): Promise<void>
   /** A peer is here: what waits for missing events is tried again. */
-  kick(): void
+  kick(server: ServerName): void
   /** Resolves when nothing is being processed (what waits for a peer may remain). */
   idle(): Promise<void>
   close(): void
@@ -112,8 +112,8 @@ export function createStaging(deps: StagingDeps): Staging {
       }
       return verdicts
     },
-    kick() {
-      for (const room of waiting.values()) room.kick()
+    kick(server) {
+      for (const room of waiting.values()) room.kick(server)
     },
     async idle() {
       await Promise.all([...waiting.values()].map((room) => room.idle()))

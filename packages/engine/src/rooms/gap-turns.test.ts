@@ -1,0 +1,73 @@
+import type { ServerName } from '@plexus/core'
+import { describe, expect, it } from 'vitest'
+import { createGapTurns, LAST_RETRY_MS, MAX_GAPS_IN_TURN } from './gap-turns.ts'
+
+type Entry = { readonly origin: ServerName; readonly number: number }
+
+const A = 'a' as ServerName
+const B = 'b' as ServerName
+const entries = (origin: ServerName, count: number): readonly Entry[] =>
+  Array.from({ length: count }, (_, number) => ({ origin, number }))
+
+describe('turns of gaps', () => {
+  it('alternate between servers, and let each entry of one have its turn', () => {
+    const turns = createGapTurns<Entry>(() => true)
+    for (const entry of [...entries(A, 3), ...entries(B, 1)]) turns.add(entry)
+    const order: string[] = []
+    for (let step = 0; step < 4; step += 1) {
+      const entry = turns.next(0)
+      if (entry === undefined) break
+      order.push(entry.origin + String(entry.number))
+      turns.failed(entry, 0)
+    }
+    expect(order).toEqual(['a0', 'b0', 'a1', 'a2'])
+    expect(turns.next(0)).toBeUndefined()
+    expect(turns.next(1_000)).toMatchObject({ origin: B, number: 0 })
+  })
+
+  it('leave a server alone for growing pauses after some failures', () => {
+    const turns = createGapTurns<Entry>(() => true)
+    for (const entry of entries(A, 100)) turns.add(entry)
+    let now = 0
+    let tried = 0
+    const pauses: number[] = []
+    for (let round = 0; round < 15; round += 1) {
+      for (let entry = turns.next(now); entry !== undefined; entry = turns.next(now)) {
+        tried += 1
+        turns.failed(entry, now)
+      }
+      const due = turns.due() ?? 0
+      pauses.push(due - now)
+      now = due
+    }
+    expect(tried).toBe(15 * MAX_GAPS_IN_TURN)
+    expect(pauses.slice(0, 4)).toEqual([1_000, 2_000, 4_000, 8_000])
+    expect(pauses.at(-1)).toBe(LAST_RETRY_MS)
+    // It sends something, or another appears: soon.
+    turns.arrived(A, now)
+    turns.appeared(B, now)
+    expect(turns.due()).toBeLessThanOrEqual(now + 10_000)
+    // It appears itself: at once, and again a second after its last turn, however often it comes and goes.
+    for (let time = now; time < now + 10_000; time += 10) {
+      turns.appeared(A, time)
+      for (let entry = turns.next(time); entry !== undefined; entry = turns.next(time)) {
+        tried += 1
+        turns.failed(entry, time)
+      }
+    }
+    expect(tried).toBeLessThanOrEqual((15 + 11) * MAX_GAPS_IN_TURN)
+  })
+
+  it('pass over what waits for others that are here', () => {
+    const [one, two] = entries(A, 2) as [Entry, Entry]
+    const turns = createGapTurns<Entry>((entry) => entry === two)
+    turns.add(one)
+    expect(turns.due()).toBeUndefined()
+    turns.add(two)
+    expect(turns.next(0)).toBe(two)
+    turns.remove(two)
+    expect(turns.next(0)).toBeUndefined()
+    turns.remove(one)
+    expect(turns.due()).toBeUndefined()
+  })
+})
