@@ -1,4 +1,4 @@
-/** Invite links that somebody damaged, made up or used before: a clear word, nothing joined, and the app goes on. */
+/** Invite links that somebody damaged, made up, took back or used before: a clear word, nothing joined, and the app goes on. */
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -23,6 +23,7 @@ const ROOM = 'By invitation'
 const DAMAGED = 'This link does not work'
 /** How long a person may look at a spinner before a link that leads nowhere says so. */
 const NOWHERE_MS = 45_000
+const SETUP_MS = 120_000
 
 /** Room id, token, secret, inviter, addresses, room name: what a link holds. */
 type Parts = [string, string, string, string, string[], string]
@@ -71,7 +72,7 @@ beforeAll(async () => {
   await signUp(host, 'host')
   await signUp(guest, 'guest')
   await makeRoom(host, ROOM)
-})
+}, SETUP_MS)
 
 afterAll(async () => {
   await Promise.all(contexts.map((context) => context.close()))
@@ -122,6 +123,17 @@ describe('an invite link', () => {
       expect(await refusal(guest, forged)).toBe('This link is no longer valid')
     }
     expect(await guest.getByRole('region', { name: 'Invitations' }).count()).toBe(0)
+  })
+
+  it('that was taken back is refused', async () => {
+    await host.getByRole('button', { name: 'Invite', exact: true }).click()
+    const field = host.getByRole('textbox', { name: 'Invite link' })
+    await field.waitFor()
+    const link = await field.inputValue()
+    await host.getByRole('button', { name: 'Take back' }).click()
+    await host.getByText('The link was taken back').waitFor()
+    await host.keyboard.press('Escape')
+    expect(await refusal(guest, link)).toBe('This link is no longer valid')
   })
 
   it('works once', async () => {

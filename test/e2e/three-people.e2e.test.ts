@@ -24,6 +24,7 @@ const NAMES = ['ada', 'ben', 'cleo'] as const
 /** Messages that each sends at the same time as the others. */
 const BURST = 6
 const SPREAD_MS = 40_000
+const SETUP_MS = 120_000
 
 type Person = { readonly name: string; readonly context: BrowserContext; page: Page }
 
@@ -102,7 +103,7 @@ beforeAll(async () => {
     await signUp(person.page, person.name)
     await accept(person.page)
   }
-})
+}, SETUP_MS)
 
 afterAll(async () => {
   await Promise.all(people.map(({ context }) => context.close()))

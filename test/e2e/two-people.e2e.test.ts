@@ -28,6 +28,7 @@ import { connectedEnds, tamperWithFiles, wireText } from '../kit/wire.ts'
 const ROOM = 'Tea at four'
 /** Two nodes whose relay came back find each other within this. */
 const MEET_MS = 60_000
+const SETUP_MS = 120_000
 
 type Person = { readonly context: BrowserContext; readonly page: Page; readonly faults: readonly string[] }
 
@@ -69,7 +70,7 @@ beforeAll(async () => {
   const link = await inviteLink(a.page)
   await b.page.goto(link)
   await accept(b.page)
-})
+}, SETUP_MS)
 
 afterAll(async () => {
   await Promise.all([a?.context.close(), b?.context.close()])
