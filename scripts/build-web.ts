@@ -61,7 +61,7 @@ async function compressFile(path: string): Promise<void> {
   if (bytes.length < MIN_BYTES) return
   const name = createHash('sha256').update(bytes).digest('hex')
   for (const kind of ['br', 'gz'] as const) {
-    const cached = join(CACHE, `${name}.${kind}`)
+    const cached = join(CACHE, `${name}.${QUALITY}.${kind}`)
     if (!existsSync(cached)) {
       writeFileSync(`${cached}.${process.pid}`, await compressed(bytes, kind))
       renameSync(`${cached}.${process.pid}`, cached)
