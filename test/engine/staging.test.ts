@@ -220,6 +220,34 @@ describe('staging', { timeout: 30_000 }, () => {
     await expect(send(50, 3_000)).resolves.toBeUndefined()
   })
 
+  it('bounds the bytes that one server can have wait, in all rooms together', async () => {
+    network.cheats.set(mallory.name, { getMissingEvents: never })
+    const second = await createRoom(alice)
+    await bringIn(network, alice, bob, second)
+    await bringIn(network, alice, mallory, second)
+    const big = 'x'.repeat(50_000)
+    let taken = 0
+    const send = async (room: RoomId, from: number): Promise<void> => {
+      const made = await Promise.all(
+        Array.from({ length: 50 }, (_, index) =>
+          make(mallory, alice, room, { prev: [nowhere(from + index)], body: big }),
+        ),
+      )
+      await bob.rooms.receive(
+        mallory.name,
+        made.map(({ pdu }) => pdu),
+      )
+      taken += 50
+    }
+    const fill = async (): Promise<void> => {
+      for (let from = 0; from < 1_000; from += 50) await send(from % 100 === 0 ? roomId : second, from)
+    }
+    await expect(fill()).rejects.toMatchObject({ errcode: 'M_LIMIT_EXCEEDED' })
+    expect(taken).toBe(300)
+    await say(alice, roomId, 'honest')
+    await until(async () => (await bodies(bob, roomId)).length === 1)
+  })
+
   it('goes on after an event whose decision fails', async () => {
     const broken = await make(mallory, alice, roomId, { body: 'broken' })
     const getMany = bobStore.getMany.bind(bobStore)

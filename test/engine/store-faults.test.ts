@@ -218,3 +218,38 @@ describe('two nodes that die at random', { timeout: 60_000 }, () => {
     },
   )
 })
+
+describe('a power cut', () => {
+  it('loses no event and no durable EDU that was acknowledged', async () => {
+    const network = createBareNetwork()
+    const disk = createMemoryDisk({ losesPower: true })
+    const handler: EduHandler = async (_, content) => ({
+      writes: (position) => [
+        { map: 'inbox', key: String(position).padStart(9, '0'), value: JSON.stringify(content['id']) },
+      ],
+    })
+    const handlers = new Map([['m.direct_to_device', handler]])
+    const alice = await network.add('alice')
+    const bob = await network.add('bob', { store: await openMemoryStore(disk), handlers })
+    const roomId = await createRoom(alice)
+    await bringIn(network, alice, bob, roomId)
+    await bob.committer.submit({ durability: 'strict', writes: () => [] })
+    network.offline.add(bob.name)
+    const ids = [await say(alice, roomId, 'one'), await say(alice, roomId, 'two')]
+    const pdus = (await alice.rooms.events(ids)).map((record) => record?.pdu ?? {})
+    const edus = [1, 2, 3].map((id) => ({ edu_type: 'm.direct_to_device', content: { id } }))
+    const ordered = { incarnation: 'a', sequence: 3, acknowledged: 0 }
+    const answer = await bob.inbound.transaction({ origin: alice.name, pdus, edus, ordered })
+    expect(answer).toEqual({ pdus: { [ids[0] ?? '']: {}, [ids[1] ?? '']: {} }, committed: 3 })
+    disk.cutPower()
+    const again = await network.add('bob', { store: await openMemoryStore(disk), seed: 2, handlers })
+    await again.staging.resume()
+    await again.staging.idle()
+    expect(await bodies(again, roomId)).toEqual(['one', 'two'])
+    expect((await again.store.range('inbox', '', '\u00ff')).map(([, value]) => value)).toEqual([
+      '1',
+      '2',
+      '3',
+    ])
+  })
+})

@@ -6,7 +6,7 @@ import { createKeyedMutex } from './kernel/mutex.ts'
 import type { Table } from './kernel/table.ts'
 import { table } from './kernel/table.ts'
 import type { EduHandler, Inbound } from './outbox-types.ts'
-import type { Log, Store } from './ports.ts'
+import type { Durability, Log, Store } from './ports.ts'
 import { StoreError } from './ports.ts'
 import type { Staging } from './rooms/staging.ts'
 
@@ -41,6 +41,7 @@ export function createInbound(deps: InboundDeps): Inbound {
     origin: ServerName,
     edu: JsonObject,
     record: readonly OriginRecord[] | undefined,
+    durability: Durability = 'relaxed',
   ): Promise<void> => {
     const { edu_type: type, content } = edu
     const name = typeof type === 'string' ? type : ''
@@ -51,6 +52,7 @@ export function createInbound(deps: InboundDeps): Inbound {
         : await handler(origin, content).catch((error: unknown) => skip(origin, name, error))
     if (effect === undefined && record === undefined) return
     await deps.committer.submit({
+      durability,
       writes: (position) => [
         ...(effect?.writes(position) ?? []),
         ...(record === undefined ? [] : [origins.put([origin], record)]),
@@ -88,7 +90,12 @@ type Ordered = { readonly incarnation: string; readonly sequence: number; readon
 /** Applies what is new and next in sequence, each with the rise of the counter as one commit. */
 async function applyOrdered(
   deps: InboundDeps,
-  apply: (origin: ServerName, edu: JsonObject, record: readonly OriginRecord[]) => Promise<void>,
+  apply: (
+    origin: ServerName,
+    edu: JsonObject,
+    record: readonly OriginRecord[],
+    durability: Durability,
+  ) => Promise<void>,
   origin: ServerName,
   durable: readonly JsonObject[],
   { incarnation, sequence, acknowledged }: Ordered,
@@ -103,7 +110,9 @@ async function applyOrdered(
   for (const [index, edu] of durable.entries()) {
     const position = first + index
     if (position <= committed) continue
-    await apply(origin, edu, [{ incarnation, committed: position }, ...others])
+    // The sender forgets what is acknowledged: it must outlive a power cut, and the last commit takes all before along.
+    const durability = index === durable.length - 1 ? 'strict' : 'relaxed'
+    await apply(origin, edu, [{ incarnation, committed: position }, ...others], durability)
     committed = position
   }
   return committed

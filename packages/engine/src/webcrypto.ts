@@ -37,7 +37,7 @@ export function createSigner<Key>(
   }
 }
 
-/** Falls back to the pure verifier on a platform whose WebCrypto has no Ed25519; answers are the same. */
+/** Falls back to the pure verifier where WebCrypto has no Ed25519 or fails at it; answers are the same. */
 export function createVerifier<Key>(subtle: SubtleEd25519<Key>): Verifier {
   const imported = createLru<string, Promise<Key | undefined>>(MAX_IMPORTED_KEYS)
 
@@ -57,7 +57,9 @@ export function createVerifier<Key>(subtle: SubtleEd25519<Key>): Verifier {
     if (!precheckSignature(publicKey, signature)) return false
     const key = await keyOf(publicKey)
     if (key === undefined) return verifyEd25519(publicKey, message, signature)
-    return subtle.verify('Ed25519', key, new Uint8Array(signature), new Uint8Array(message))
+    return subtle
+      .verify('Ed25519', key, new Uint8Array(signature), new Uint8Array(message))
+      .catch(() => verifyEd25519(publicKey, message, signature))
   }
 
   return { verify: (checks) => Promise.all(checks.map(verifyOne)) }

@@ -27,6 +27,8 @@ export type StagedEntry = {
   /** When it was staged. */
   readonly at: number
   event: CheckedEvent
+  /** JSON text, in UTF-16 code units. */
+  readonly length: number
   /** Nothing was known of it when it came. */
   isNew: boolean
   /** What it waits for; empty while it can be decided. */

@@ -2,8 +2,8 @@
  * Events from other servers: checked, staged durably, answered, then processed per room in order.
  *
  * Invariants:
- * 1. An event is acknowledged only after its place in staging is committed, and leaves staging in the commit that
- *    decides it.
+ * 1. An event is acknowledged only after its place in staging is committed, power cuts included, and leaves staging in
+ *    the commit that decides it.
  * 2. What one server can put into staging is bounded, so it cannot keep another's events out. What is over the bound is
  *    refused; only what waited in vain for long makes room for it.
  */
@@ -25,6 +25,8 @@ import { checkEvents } from './verify.ts'
 
 /** Events of one server that may wait in one room. */
 export const MAX_STAGED_PER_SERVER = 1_000
+/** JSON text of one server's events that may wait, in all rooms, in UTF-16 code units. */
+export const MAX_STAGED_LENGTH: number = 16 * 1024 * 1024
 /** Events that may wait in one room, but for a few of each server. */
 export const MAX_STAGED_PER_ROOM = 10_000
 /** Events of one server that may wait in one room however full that is. */
@@ -68,6 +70,12 @@ export function createStaging(deps: StagingDeps): Staging {
     return room
   }
 
+  const waitingLength = (origin: ServerName): number => {
+    let length = 0
+    for (const room of waiting.values()) length += lengthOf(room.ofServer(origin))
+    return length
+  }
+
   const closeRooms = (): void => {
     for (const room of waiting.values()) room.close()
     waiting.clear()
@@ -108,7 +116,7 @@ export function createStaging(deps: StagingDeps): Staging {
         const room = await deps.registry.get(roomId)
         if (room?.snapshot === undefined) continue
         const admitted = await admit(deps, origin, room, room.snapshot, raw, verdicts)
-        await stage({ ...deps, stagedRoom }, origin, room, admitted)
+        await stage({ ...deps, stagedRoom, waitingLength }, origin, room, admitted)
       }
       return verdicts
     },
@@ -178,7 +186,11 @@ async function refuses(
   return isServerAllowed(acl, origin) ? undefined : 'the server ACL of the room denies the sending server'
 }
 
-type StageDeps = StagingDeps & { readonly stagedRoom: (roomId: RoomId) => StagedRoom }
+type StageDeps = StagingDeps & {
+  readonly stagedRoom: (roomId: RoomId) => StagedRoom
+  /** JSON text of the events of one server that wait in any room. */
+  readonly waitingLength: (origin: ServerName) => number
+}
 
 async function stage(
   deps: StageDeps,
@@ -205,13 +217,15 @@ async function stage(
   })
   for (const { event } of fresh) waiting.arriving.add(event.id)
   try {
-    const leaving = makeSpace(deps, waiting, origin, fresh.length)
+    if (fresh.length === 0 && better.length === 0) return
     const at = deps.clock.now()
     const recordOf = ({ id, pdu, contentHashOk }: CheckedEvent): StagedRecord => {
       return { id, pdu, contentHashOk, origin, at }
     }
-    if (fresh.length === 0 && better.length === 0) return
+    const added = fresh.map(({ event, isNew }) => ({ ...toEntry(0, recordOf(event)), isNew }))
+    const leaving = makeSpace(deps, waiting, origin, added)
     const first = await deps.committer.submit({
+      durability: 'strict',
       positions: Math.max(fresh.length, 1),
       writes: (position) => [
         ...leaving.map(({ seq }) => staged.delete([roomId, seq])),
@@ -224,12 +238,7 @@ async function stage(
     for (const entry of leaving) waiting.remove(entry)
     for (const [held, event] of better) held.event = event
     // A failed commit in between may have put another in the place of the room that the events were held in.
-    deps.stagedRoom(roomId).add(
-      fresh.map(({ event, isNew }, index) => ({
-        ...toEntry(first + index, recordOf(event)),
-        isNew,
-      })),
-    )
+    deps.stagedRoom(roomId).add(added.map((entry, index) => ({ ...entry, seq: first + index })))
     await replaceMismatched(
       deps,
       room,
@@ -241,21 +250,27 @@ async function stage(
   }
 }
 
-/** The entries that give way to `count` new ones. @throws RoomError when there is no room for these. */
+/** The entries that give way to new ones. @throws RoomError when there is no room for these. */
 function makeSpace(
   deps: StageDeps,
   waiting: StagedRoom,
   origin: ServerName,
-  count: number,
+  fresh: readonly StagedEntry[],
 ): readonly StagedEntry[] {
   const own = waiting.ofServer(origin)
   const limit = waiting.size > MAX_STAGED_PER_ROOM ? MIN_STAGED_PER_SERVER : MAX_STAGED_PER_SERVER
-  const over = own.length + count - limit
-  if (over <= 0 || count === 0) return []
+  const over = Math.max(0, own.length + fresh.length - limit)
+  const overLength = deps.waitingLength(origin) + lengthOf(fresh) - MAX_STAGED_LENGTH
+  if (fresh.length === 0 || (over === 0 && overLength <= 0)) return []
   const stale = own.filter(({ at, missing }) => missing.size > 0 && at < deps.clock.now() - STALE_STAGED_MS)
-  if (stale.length < over)
-    throw new RoomError('M_LIMIT_EXCEEDED', 'too many events of this room wait to be processed')
-  return stale.slice(0, over)
+  const leaving = overLength > 0 ? stale : stale.slice(0, over)
+  if (leaving.length < over || lengthOf(leaving) < overLength)
+    throw new RoomError('M_LIMIT_EXCEEDED', 'too many events of this server wait to be processed')
+  return leaving
+}
+
+function lengthOf(entries: readonly StagedEntry[]): number {
+  return entries.reduce((sum, { length }) => sum + length, 0)
 }
 
 /** Copies whose content matches its hash take the place of the redacted ones that did not. */
@@ -291,5 +306,6 @@ async function replaceMismatched(
 
 function toEntry(seq: number, { id, pdu, contentHashOk, origin, at = 0 }: StagedRecord): StagedEntry {
   const event = { id, pdu: pdu as CheckedEvent['pdu'], contentHashOk }
-  return { seq, origin, at, event, isNew: false, missing: new Set(), tries: 0 }
+  const { length } = JSON.stringify(pdu)
+  return { seq, origin, at, event, length, isNew: false, missing: new Set(), tries: 0 }
 }
