@@ -5,6 +5,7 @@
  *   npm run bench -- --quick             few repetitions
  *   npm run bench -- --only delivery     one section; may be given several times
  */
+import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -20,7 +21,8 @@ import { printTable, writeResults } from './report.ts'
 import type { Section } from './section.ts'
 import { signUpSection } from './sign-up.ts'
 
-const RESULTS = join(fileURLToPath(new URL('../..', import.meta.url)), 'bench-results.json')
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const RESULTS = join(ROOT, 'bench-results.json')
 
 const SECTIONS: readonly Section[] = [loadBytes, signUpSection, delivery, inboundSqlite, inboundIdb, memory]
 
@@ -47,6 +49,8 @@ async function main(): Promise<void> {
     throw new Error(`no section ${unknown.join(', ')}; there are ${names}`)
   }
   if (findChromium() === undefined) throw new Error(howToGetChromium())
+  // Here, so that no section waits for it.
+  execFileSync(process.execPath, [join(ROOT, 'scripts', 'build-web.ts')], { cwd: ROOT, stdio: 'inherit' })
   const machine = thisMachine()
   const before = loadNow()
   console.error(loadWords(before, machine))

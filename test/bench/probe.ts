@@ -12,6 +12,8 @@ export type Probe = {
   /** Bytes of all WebSocket messages, both ways. */
   readonly sockets: { sent: number; received: number }
   readonly peers: RTCPeerConnection[]
+  /** While true the page says nothing of typing and reading: its node never hears of it. */
+  discreet: boolean
 }
 
 declare global {
@@ -58,6 +60,7 @@ export function probe(): void {
     enter: Number.NaN,
     sockets,
     peers,
+    discreet: false,
     async shown(text) {
       const inserted = await appears(() => newest()?.querySelector('.text')?.textContent === text)
       return { inserted, painted: await painted() }
@@ -106,6 +109,25 @@ export function probe(): void {
     override send(data: string | BufferSource | Blob): void {
       sockets.sent += sizeOf(data)
       super.send(data)
+    }
+  }
+  // The app's calls to its worker, see apps/web/src/bridge.
+  type Call = { readonly kind: string; readonly id: number; readonly argument?: { readonly path?: unknown } }
+  const NativeWorker = Worker
+  window.Worker = class extends NativeWorker {
+    override postMessage(message: Call, options?: Transferable[] | StructuredSerializeOptions): void {
+      const path = message.kind === 'call' ? message.argument?.path : undefined
+      if (!marks.discreet || typeof path !== 'string' || !/\/(?:typing|receipt|read_markers)\b/.test(path)) {
+        super.postMessage(message, options as StructuredSerializeOptions)
+        return
+      }
+      const value = {
+        status: 200,
+        headers: [['content-type', 'application/json']],
+        body: new TextEncoder().encode('{}'),
+      }
+      const data = { kind: 'answer', id: message.id, value }
+      queueMicrotask(() => this.dispatchEvent(new MessageEvent('message', { data })))
     }
   }
   const NativePeer = window.RTCPeerConnection

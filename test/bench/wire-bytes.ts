@@ -1,15 +1,12 @@
-/**
- * What one text message costs on the wire. One cannot type without a typing notice, so those are measured by
- * themselves and taken off; a message that the other side does not look at has no read receipt.
- */
+/** What one text message costs on the wire. */
 import type { Page } from 'playwright'
-import { connectionWords, message, messageBox, send } from '../kit/app.ts'
+import { message, send } from '../kit/app.ts'
 import { figure, type Figure } from './figures.ts'
 
 export type Path = 'direct' | 'relayed'
 
-/** Nothing crosses for so long: what was to be sent has been. */
-const QUIET_MS = 150
+/** Nothing crosses for so long: what was to be sent has been. The end of typing is told a second after a message. */
+const QUIET_MS = 1_300
 /** Messages of one measurement. */
 const GROUP = 4
 
@@ -22,39 +19,30 @@ export async function wireFigures(
   quick: boolean,
 ): Promise<readonly Figure[]> {
   const groups = quick ? 2 : 5
-  const typing = await measure(path, from, groups, () => typeAndClear(from, to))
-  const read = await measure(path, from, groups, (text) => sendAndRead(from, text))
-  // On the screen of the connection nothing is read.
-  await connectionWords(to).click()
-  await to.getByRole('table').first().waitFor()
-  const unread = await measure(path, from, groups, (text) => sendAndDeliver(from, text))
-  await to.goBack()
-  await messageBox(to).waitFor()
-
-  const less = (one: readonly Bytes[], other: readonly Bytes[], kind: keyof Bytes): number[] => {
-    const off = other.reduce((sum, bytes) => sum + bytes[kind], 0) / other.length
-    return one.map((bytes) => Math.max(0, bytes[kind] - off))
-  }
+  await beDiscreet([from, to], true)
+  const alone = await measure(path, from, groups)
+  await beDiscreet([from, to], false)
+  const withNotices = await measure(path, from, groups)
   const counted = path === 'direct' ? 'in WebRTC data channels' : "in WebSocket messages of the sender's page"
   return [
     figure({
       name: `wire: one message and its acknowledgement, ${path}`,
       unit: 'B',
-      values: less(unread, typing, 'payload'),
+      values: alone.map(({ payload }) => payload),
       note: `both ways, ${counted}; the text has 20 letters`,
     }),
-    figure({ name: `wire: its read receipt, ${path}`, unit: 'B', values: less(read, unread, 'payload') }),
     figure({
-      name: `wire: typing begins and ends, ${path}`,
+      name: `wire: the same with typing notices and read receipt, ${path}`,
       unit: 'B',
-      values: typing.map(({ payload }) => payload),
+      values: withNotices.map(({ payload }) => payload),
+      note: `of ${GROUP} in a row, each`,
     }),
     ...(path === 'direct'
       ? [
           figure({
             name: 'wire: one message with DTLS and SCTP, direct',
             unit: 'B',
-            values: less(unread, typing, 'transport'),
+            values: alone.map(({ transport }) => transport),
             note: 'without headers of UDP and IP',
           }),
         ]
@@ -62,18 +50,21 @@ export async function wireFigures(
   ]
 }
 
-/** Bytes for each of `GROUP` doings, `groups` times. */
-async function measure(
-  path: Path,
-  page: Page,
-  groups: number,
-  act: (text: string) => Promise<void>,
-): Promise<readonly Bytes[]> {
+async function beDiscreet(pages: readonly Page[], discreet: boolean): Promise<void> {
+  for (const page of pages) await page.evaluate((on) => (window.plexusProbe.discreet = on), discreet)
+}
+
+/** Bytes for each message of `GROUP`, `groups` times. */
+async function measure(path: Path, from: Page, groups: number): Promise<readonly Bytes[]> {
   const measured: Bytes[] = []
-  let before = await quiet(path, page)
+  let before = await quiet(path, from)
   for (let group = 0; group < groups; group += 1) {
-    for (let index = 0; index < GROUP; index += 1) await act(`twenty letters ${newNumber()}`)
-    const after = await quiet(path, page)
+    for (let index = 0; index < GROUP; index += 1) {
+      const text = `twenty letters ${newNumber()}`
+      await send(from, text)
+      await message(from, text).and(from.locator('[data-delivery="delivered"]')).waitFor()
+    }
+    const after = await quiet(path, from)
     measured.push({
       payload: (after.payload - before.payload) / GROUP,
       transport: (after.transport - before.transport) / GROUP,
@@ -85,24 +76,6 @@ async function measure(
 
 let lastNumber = 10_000
 const newNumber = (): number => (lastNumber += 1)
-
-async function typeAndClear(from: Page, to: Page): Promise<void> {
-  const notice = to.getByText(/ is typing$/)
-  await messageBox(from).fill('twenty letters 00000')
-  await notice.waitFor()
-  await messageBox(from).fill('')
-  await notice.waitFor({ state: 'detached' })
-}
-
-async function sendAndRead(from: Page, text: string): Promise<void> {
-  await send(from, text)
-  await message(from, text).getByText('read by').waitFor()
-}
-
-async function sendAndDeliver(from: Page, text: string): Promise<void> {
-  await send(from, text)
-  await message(from, text).and(from.locator('[data-delivery="delivered"]')).waitFor()
-}
 
 /** What has crossed so far, when nothing does any more. */
 async function quiet(path: Path, page: Page): Promise<Bytes> {
