@@ -74,6 +74,34 @@ describe('history', () => {
     expect(record?.redactedBy).toBeDefined()
   })
 
+  it.each([
+    ['that nothing is known of', 0],
+    ['that the join follows', 2],
+  ])('is not shown as new when somebody sends an old event again, %s', async (_, which) => {
+    const pdu = (await alice.rooms.event(old[which] as EventId))?.pdu as Pdu
+    await bob.rooms.receive(alice.name, [pdu])
+    await network.pass(10_000)
+    await say(alice, roomId, 'new')
+    await network.settle()
+    expect(await bodies(bob, roomId)).toEqual(['new'])
+    expect((await bob.rooms.snapshot(roomId))?.heads).toHaveLength(1)
+    expect(await bob.store.range('staged', '', '\u00ff')).toEqual([])
+    await bob.rooms.backfill(roomId, TO_END, 1_000)
+    expect(await bodies(bob, roomId)).toEqual(['one', 'two', 'three', 'new'])
+    await expectAncestorsFirst(bob, roomId)
+  })
+
+  it('is not shown as new when its state events are sent again', async () => {
+    const rules = (await alice.rooms.snapshot(roomId))?.state.get(
+      stateKey('m.room.join_rules', ''),
+    ) as EventId
+    const before = (await bob.rooms.snapshot(roomId))?.lastPosition
+    await bob.rooms.receive(alice.name, [(await alice.rooms.event(rules))?.pdu as Pdu])
+    await network.pass(10_000)
+    expect((await bob.rooms.event(rules))?.order).toBeUndefined()
+    expect((await bob.rooms.snapshot(roomId))?.lastPosition).toBe(before)
+  })
+
   it('takes nothing that the known events do not follow', async () => {
     const state = (await alice.rooms.snapshot(roomId))?.state
     const bare = buildEvent(version, {

@@ -3,6 +3,7 @@ import type { JsonObject, RoomId, ServerName } from '@plexus/core'
 import type { EduHandler } from '@plexus/engine'
 import { FederationError } from '@plexus/engine/ports'
 import { createMemoryDisk, openMemoryStore, type Fault } from '@plexus/store/memory'
+import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
 import { testSigner } from '../kit/keys.ts'
@@ -224,6 +225,39 @@ describe('durable EDUs', () => {
     const ordered = { incarnation: 'second', sequence: 2, acknowledged: 0 }
     await bob.inbound.transaction({ origin: alice.name, pdus: [], edus: [edu('a'), edu('b')], ordered })
     expect(got).toEqual(['1', '2', '3', 'a', 'b'])
+  })
+
+  it('are applied once and in order, whatever their transactions suffer on the way', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ first: fc.nat(20), count: fc.integer({ min: 1, max: 8 }) }), {
+          minLength: 20,
+          maxLength: 60,
+        }),
+        async (transactions) => {
+          const network = createBareNetwork()
+          const { got, handlers } = inbox()
+          const bob = await network.add('bob', { handlers })
+          let acknowledged = 0
+          for (const { first, count } of transactions) {
+            // Lost, repeated and reordered: the sender sends from anywhere that it may believe to be next.
+            const from = Math.min(first, acknowledged)
+            const ids = Array.from({ length: count }, (_, index) => String(from + index + 1))
+            const ordered = { incarnation: 'i', sequence: from + count, acknowledged: from }
+            const answer = await bob.inbound.transaction({
+              origin: bob.name,
+              pdus: [],
+              edus: ids.map((id) => edu(id)),
+              ordered,
+            })
+            acknowledged = answer.committed ?? 0
+          }
+          expect(got).toEqual(Array.from({ length: acknowledged }, (_, index) => String(index + 1)))
+          expect(acknowledged).toBeGreaterThan(0)
+        },
+      ),
+      { numRuns: 20 },
+    )
   })
 
   it('are not held up by one whose handler fails', async () => {

@@ -177,6 +177,10 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
       const { roomId, version } = room
       const { event } = entry
       const filled = await fillGap(deps, { roomId, version, heads, backward, event, server })
+      if (filled === undefined) {
+        await leaveStaging(deps, room, entry)
+        return { missing: [], progress: false }
+      }
       const claimOf = (id: EventId): Claim | undefined => {
         const state = filled.claims.get(id)
         return state === undefined ? undefined : { state, by: server }
@@ -198,6 +202,11 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
     }
   }
   return { missing, progress }
+}
+
+/** An event that turned out to be history comes when somebody reads back to it. */
+async function leaveStaging(deps: StagedDeps, room: Room, { seq }: StagedEntry): Promise<void> {
+  await room.run(async (turn) => submit(deps, turn, { writes: () => [staged.delete([room.roomId, seq])] }))
 }
 
 /** Who sent the event and who made it know most; of the others each gets asked in time. */

@@ -36,14 +36,21 @@ type FetchedGap = {
  * is left to `backfill`. @throws FederationError or CarrierError when the server does not help.
  */
 export async function fetchGap(deps: GapDeps, given: Gap): Promise<FetchedGap> {
-  const { found, lowest } = await fetchEvents(deps, openGap(deps, given))
+  const fetched = await fetchEvents(deps, openGap(deps, given))
+  if (fetched === undefined) return { events: [], isComplete: false }
+  const { found, lowest } = fetched
   return { events: inRoomOrder(found), isComplete: lowest.length === 0 }
 }
 
-/** As `fetchGap`, with the state before each of the lowest events as the server tells it. */
-export async function fillGap(deps: GapDeps, given: Gap): Promise<FilledGap> {
+/**
+ * As `fetchGap`, with the state before each of the lowest events as the server tells it. `undefined` when the event is
+ * an ancestor of this node's join.
+ */
+export async function fillGap(deps: GapDeps, given: Gap): Promise<FilledGap | undefined> {
   const gap = openGap(deps, given)
-  const { found, lowest } = await fetchEvents(deps, gap)
+  const fetched = await fetchEvents(deps, gap)
+  if (fetched === undefined) return undefined
+  const { found, lowest } = fetched
   const claims = new Map<EventId, StateGroup>()
   for (const { id } of lowest.slice(0, MAX_GAP_CLAIMS)) claims.set(id, await claimedState(deps, gap, id))
   return { events: inRoomOrder(found), claims }
@@ -56,15 +63,17 @@ function openGap({ clock }: GapDeps, gap: Gap): OpenGap {
 async function fetchEvents(
   deps: GapDeps,
   gap: OpenGap,
-): Promise<{ found: ReadonlyMap<EventId, CheckedEvent>; lowest: readonly CheckedEvent[] }> {
+): Promise<{ found: ReadonlyMap<EventId, CheckedEvent>; lowest: readonly CheckedEvent[] } | undefined> {
   const found = await findEvents(deps, gap)
+  if (found === undefined) return undefined
   const events = [...found.values(), gap.event]
   await fetchAuthEvents(deps, gap, events)
   const unplaced = new Set((await unplacedParents(deps, gap, found)).map(([id]) => id))
   return { found, lowest: events.filter(({ pdu }) => pdu.prev_events.some((id) => unplaced.has(id))) }
 }
 
-async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Map<EventId, CheckedEvent>> {
+/** `undefined` when the event is history. */
+async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Map<EventId, CheckedEvent> | undefined> {
   const { federation } = deps
   const found = new Map<EventId, CheckedEvent>()
   const history = new Map<EventId, CheckedEvent>()
@@ -80,11 +89,11 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Map<EventId, Che
   while ((ends.length > 0 || below.length > 0) && found.size + history.size < MAX_GAP_EVENTS) {
     const before = found.size + history.size
     if (below.length > 0) await collect(deps, gap, history, () => backfill(below))
-    moveHistory(gap, found, history)
+    if (moveHistory(gap, found, history)) return undefined
     ends = await openEnds(deps, gap, found, history)
     if (ends.length === 0) break
     await collect(deps, gap, found, () => backfill(ends))
-    moveHistory(gap, found, history)
+    if (moveHistory(gap, found, history)) return undefined
     ends = await openEnds(deps, gap, found, history)
     below = await unknownAncestors(deps, gap, history)
     if (found.size + history.size === before) break
@@ -97,17 +106,26 @@ function reachesBeginning(found: ReadonlyMap<EventId, CheckedEvent>): boolean {
   return [...found.values()].some(({ pdu }) => pdu.prev_events.length === 0)
 }
 
-/** Moves the ancestors of this node's join, as far as they hang together with it. */
-function moveHistory(gap: Gap, found: Map<EventId, CheckedEvent>, history: Map<EventId, CheckedEvent>): void {
+/**
+ * Moves the ancestors of this node's join, as far as they hang together with it. True when the event itself is one.
+ */
+function moveHistory(
+  gap: Gap,
+  found: Map<EventId, CheckedEvent>,
+  history: Map<EventId, CheckedEvent>,
+): boolean {
+  let isBehind = false
   const seen = new Set<EventId>()
   const queue = [...gap.backward]
   for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
+    isBehind ||= id === gap.event.id
     const event = history.get(id) ?? found.get(id)
     if (event === undefined || seen.has(id)) continue
     seen.add(id)
     if (found.delete(id)) history.set(id, event)
     queue.push(...event.pdu.prev_events)
   }
+  return isBehind
 }
 
 async function unknownAncestors(
