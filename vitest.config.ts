@@ -47,7 +47,7 @@ export default defineConfig({
           maxWorkers: 1,
           // A limit against hanging: the longest kill a browser twenty times.
           testTimeout: 240_000,
-          hookTimeout: 60_000,
+          hookTimeout: 120_000,
           sequence: { groupOrder: 2 },
         },
       },
