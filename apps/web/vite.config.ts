@@ -45,10 +45,15 @@ function precache(): Plugin {
   }
 }
 
+/** Modules of matrix-js-sdk that only calls and sliding sync need, as its MatrixClient names them. */
+const UNUSED_OF_SDK =
+  /^\.\/(?:webrtc\/(?:call|callEventHandler|groupCall|groupCallEventHandler|mediaHandler)|matrixrtc\/MatrixRTCSessionManager|sliding-sync-sdk)\.js$/
+
 const config: UserConfig = defineConfig({
   root,
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   worker: { format: 'es' },
+  resolve: { alias: [{ find: UNUSED_OF_SDK, replacement: join(root, 'src/page/no-calls.ts') }] },
   plugins: [precache()],
   build: {
     outDir: 'dist',

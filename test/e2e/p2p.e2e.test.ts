@@ -110,10 +110,7 @@ describe('two pages in two browser contexts', () => {
     expect((await send(b, a, 'three')).answer).toBe('{"text":"three"}')
 
     await startRelay('one', Number(new URL(relay.url).port))
-    await Promise.all([
-      until(a, ({ state }) => state === 'online', 40_000),
-      until(b, isAtRelay, 40_000),
-    ])
+    await Promise.all([until(a, ({ state }) => state === 'online', 40_000), until(b, isAtRelay, 40_000)])
     expect((await send(b, a, 'four')).answer).toBe('{"text":"four"}')
     expect(await b.page.evaluate(() => window.p2p.received())).toEqual(['{"text":"one"}', '{"text":"two"}'])
   })
