@@ -66,7 +66,7 @@ function createStore(physical: Physical): Store {
       track(async () => {
         if (fenced !== undefined) throw fenced
         try {
-          await physical.commit(writes.map(physicalWrite), durability)
+          await physical.commit(lastOfEachKey(writes), durability)
         } catch (cause) {
           if (cause instanceof StoreError && cause.code === 'fenced') fenced = cause
           throw cause
@@ -77,6 +77,13 @@ function createStore(physical: Physical): Store {
       return closing
     },
   }
+}
+
+/** The record of a room is written with each event of it; in a commit of fifty only the last counts. */
+function lastOfEachKey(writes: readonly Write[]): readonly PhysicalWrite[] {
+  const last = new Map<string, PhysicalWrite>()
+  for (const write of writes.map(physicalWrite)) last.set(write.key, write)
+  return [...last.values()]
 }
 
 async function rangeOf(
