@@ -20,8 +20,11 @@ export const MIN_REJECTING_CLAIMS = 2
 /** Events dated later than this wait: a stock server would drop them. DESIGN section 5 "Time" */
 export const MAX_DATED_AHEAD_MS = 604_800_000
 
+/** An event is decided before it is answered only if those before it took no longer than this together. */
+export const MAX_DECIDING_BEFORE_ANSWER_MS = 50
+
 export type StagedEntry = {
-  /** The place in staging. */
+  /** The place in staging, 0 while it has none. */
   readonly seq: number
   readonly origin: ServerName
   /** When it was staged. */
@@ -59,22 +62,53 @@ export async function decideStaged(
   room: Room,
   entries: readonly StagedEntry[],
 ): Promise<ReadonlyMap<StagedEntry, StagedOutcome>> {
-  const outcomes = new Map<StagedEntry, StagedOutcome>()
-  await room.run(async (turn) => {
-    const changes: Change[] = []
-    for (const entry of entries) {
-      try {
-        const { outcome, change } = await decideEntry(turn, room.roomId, entry, undefined)
-        outcomes.set(entry, missingOf(deps, entry, outcome))
-        if (change !== undefined) changes.push(change)
-      } catch (error) {
-        if (room.void) throw error
-        outcomes.set(entry, error instanceof Error ? error : new Error(String(error)))
-      }
-    }
+  return room.run(async (turn) => {
+    const { outcomes, changes } = await decideAll(deps, room, turn, entries)
     if (changes.length > 0) submit(deps, turn, combineChanges(changes))
+    return outcomes
   })
-  return outcomes
+}
+
+/**
+ * Decides in order what has no place in staging yet; `left` are those that must get one, since they miss something or
+ * because the sender has waited for long enough.
+ */
+export async function decideArriving(
+  deps: StagedDeps,
+  room: Room,
+  turn: Turn,
+  entries: readonly StagedEntry[],
+): Promise<{ readonly left: readonly StagedEntry[]; readonly changes: readonly Change[] }> {
+  const due = entries.filter(({ event }) => !isDatedAhead(deps, event))
+  const until = deps.clock.now() + MAX_DECIDING_BEFORE_ANSWER_MS
+  const { outcomes, changes } = await decideAll(deps, room, turn, due, until)
+  const isDecided = (outcome: StagedOutcome | undefined): boolean =>
+    outcome !== undefined && !(outcome instanceof Error) && outcome.length === 0
+  return { left: entries.filter((entry) => !isDecided(outcomes.get(entry))), changes }
+}
+
+/** Those that it does not come to until then have no outcome. */
+async function decideAll(
+  deps: StagedDeps,
+  room: Room,
+  turn: Turn,
+  entries: readonly StagedEntry[],
+  until = Infinity,
+): Promise<{ readonly outcomes: Map<StagedEntry, StagedOutcome>; readonly changes: Change[] }> {
+  const outcomes = new Map<StagedEntry, StagedOutcome>()
+  const changes: Change[] = []
+  for (const entry of entries) {
+    if (deps.clock.now() > until) break
+    try {
+      const { outcome, change } = await decideEntry(turn, room.roomId, entry, undefined)
+      outcomes.set(entry, missingOf(deps, entry, outcome))
+      if (change !== undefined) changes.push(change)
+    } catch (error) {
+      if (room.void) throw error
+      outcomes.set(entry, error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+  return { outcomes, changes }
 }
 
 /** Decides an entry by what another member tells of the state before it. */
@@ -99,9 +133,9 @@ async function decideEntry(
   { event, isNew, seq }: StagedEntry,
   claim: Claim | undefined,
 ): Promise<{ outcome: Outcome; change: Change | undefined }> {
-  const unstage = staged.delete([roomId, seq])
-  const outcome = await decideIn(turn, { ...event, isNew, writes: [unstage] }, claim)
-  const change = outcome.kind === 'missing' ? undefined : (outcome.change ?? { writes: () => [unstage] })
+  const unstage = seq === 0 ? [] : [staged.delete([roomId, seq])]
+  const outcome = await decideIn(turn, { ...event, isNew, writes: unstage }, claim)
+  const change = outcome.kind === 'missing' ? undefined : (outcome.change ?? { writes: () => unstage })
   return { outcome, change }
 }
 

@@ -25,10 +25,17 @@ export interface StagedRoom {
   get(id: EventId): StagedEntry | undefined
   /** Events of one server that wait, oldest first. */
   ofServer(server: ServerName): readonly StagedEntry[]
-  /** Events that are being staged: they must not be staged twice. `settle` is to be called when that has ended. */
-  readonly arriving: Set<EventId>
+  /** Events that are being decided. */
+  readonly isBusy: boolean
+  /**
+   * Events that are being taken in, each by one transaction, whose end resolves the promise. `settle` is to be called
+   * then.
+   */
+  readonly arriving: Map<EventId, Promise<void>>
   settle(): void
   add(entries: readonly StagedEntry[]): void
+  /** A server sent events that are decided and committed: what waited for them can be. */
+  decided(origin: ServerName, ids: readonly EventId[]): void
   /** Forgets an entry that left staging undecided. */
   remove(entry: StagedEntry): void
   /** A peer is here: what waits for missing events is tried again. */
@@ -43,7 +50,7 @@ export interface StagedRoom {
 export function createStagedRoom(deps: StagedRoomDeps, roomId: RoomId, onEmpty: () => void): StagedRoom {
   const { clock } = deps
   const entries = createStagedEntries()
-  const arriving = new Set<EventId>()
+  const arriving = new Map<EventId, Promise<void>>()
   let deciding: Promise<void> | undefined
   let filling: Promise<void> | undefined
   let cancelTimer: (() => void) | undefined
@@ -88,6 +95,9 @@ export function createStagedRoom(deps: StagedRoomDeps, roomId: RoomId, onEmpty: 
     },
     get: (id) => entries.get(id),
     ofServer: (server) => entries.ofServer(server),
+    get isBusy() {
+      return deciding !== undefined
+    },
     arriving,
     settle: pump,
     add(added) {
@@ -95,6 +105,11 @@ export function createStagedRoom(deps: StagedRoomDeps, roomId: RoomId, onEmpty: 
         entries.add(entry)
         entries.gaps.arrived(entry.origin, clock.now())
       }
+      pump()
+    },
+    decided(origin, ids) {
+      for (const id of ids) entries.arrived(id, deps.events.peek(id))
+      entries.gaps.arrived(origin, clock.now())
       pump()
     },
     remove: (entry) => entries.remove(entry),
