@@ -23,7 +23,7 @@ describe('receipts', () => {
     }
     const { edu } = createReceipts({
       store: store as Store,
-      committer: {} as Committer,
+      committer: { onCommit: () => () => undefined } as Partial<Committer> as Committer,
       rooms: () => rooms as Rooms,
       outbox: { sendCoalesced: () => undefined },
       clock: { now: () => 0, after: () => () => undefined },

@@ -4,6 +4,7 @@ import type { EventId, JsonObject, JsonValue, RoomId, ServerName, UserId } from 
 import type { Committer, StreamPosition } from '../kernel/committer.ts'
 import type { KeyedMutex } from '../kernel/mutex.ts'
 import { createKeyedMutex } from '../kernel/mutex.ts'
+import { createReadCache } from '../kernel/read-cache.ts'
 import type { Table } from '../kernel/table.ts'
 import { table } from '../kernel/table.ts'
 import type { Outbox } from '../outbox-types.ts'
@@ -17,6 +18,8 @@ import type { NewReceipt, Receipt, Receipts, ReceiptType } from './types.ts'
 export const MAX_RECEIPTS_PER_EDU = 500
 /** Threads in which one user has a receipt in one room; a further one is dropped. */
 export const MAX_THREADS_PER_USER = 1_000
+/** Rooms and users whose receipts are kept in memory. */
+export const MAX_CACHED_USERS = 2_000
 /** Longest thread id, that of an event id. */
 const MAX_THREAD_LENGTH = 255
 
@@ -43,6 +46,11 @@ const keyOf = ({ roomId, userId, type, thread }: Candidate): Key => [roomId, use
 export function createReceipts(deps: ReceiptsDeps): Receipts {
   const { store, committer, clock } = deps
   const mutex: KeyedMutex = createKeyedMutex()
+  // Asked for with every event that `/sync` tells of.
+  const known = createReadCache<readonly Receipt[]>(MAX_CACHED_USERS)
+  committer.onCommit((_, maps) => {
+    if (maps.has(receipts.map)) known.clear()
+  })
   /** Of the newest receipt; not known before the first question. */
   let newest: StreamPosition | undefined
   const publish = (position: StreamPosition): void => {
@@ -76,9 +84,11 @@ export function createReceipts(deps: ReceiptsDeps): Receipts {
     async ofRoom(roomId) {
       return (await receipts.list(store, [roomId])).map(([, receipt]) => receipt)
     },
-    async ofUser(roomId, userId) {
-      return (await receipts.list(store, [roomId, userId])).map(([, receipt]) => receipt)
-    },
+    ofUser: (roomId, userId) =>
+      known.get(JSON.stringify([roomId, userId]), async () => {
+        const rows = await receipts.list(store, [roomId, userId])
+        return rows.map(([, receipt]) => receipt)
+      }),
     async edu(origin, content) {
       const candidates = await remoteCandidates(deps.rooms(), origin, content, clock.now())
       const changes: { candidate: Candidate; old: Receipt | undefined }[] = []

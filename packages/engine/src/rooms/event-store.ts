@@ -5,6 +5,7 @@
 import type { EventId, EventView, KnownEvent } from '@plexus/core'
 import { createGenerations } from '../kernel/generations.ts'
 import type { Store } from '../ports.ts'
+import { createNewestRows, type NewestRows } from './newest-rows.ts'
 import { events } from './records.ts'
 import type { EventRecord } from './types.ts'
 
@@ -31,6 +32,8 @@ export interface EventStore {
   adopt(record: EventRecord): void
   /** Forgets everything that is not committed, and the cache. */
   clear(): void
+  /** The newest places that events have in the timelines of rooms. */
+  readonly newestRows: Pick<NewestRows, 'range'>
   /** A growing synchronous view for one decision. */
   view(): LoadingView
 }
@@ -44,6 +47,7 @@ export interface LoadingView extends EventView {
 export function createEventStore(store: Store): EventStore {
   const cache = createGenerations<EventId, EventRecord>(MAX_CACHED_EVENTS)
   const uncommitted = new Map<EventId, EventRecord>()
+  const newestRows = createNewestRows()
 
   const read = async (
     ids: readonly EventId[],
@@ -89,11 +93,14 @@ export function createEventStore(store: Store): EventStore {
       // A later change of the same event may be staged on top of this one; that one stays.
       if (uncommitted.get(record.id) === record) uncommitted.delete(record.id)
       cache.set(record.id, record)
+      newestRows.add(record)
     },
     clear() {
       uncommitted.clear()
       cache.clear()
+      newestRows.clear()
     },
+    newestRows,
     view: () => createView(working),
   }
 }

@@ -50,8 +50,11 @@ export function createReader(deps: ReadDeps): Reader {
   const { store, events, groups, registry, ownName } = deps
   // Asked for with every `/sync`.
   const known = createReadCache<readonly MembershipRecord[]>(MAX_CACHED_MEMBERS)
-  deps.committer.onCommit((_, maps) => {
+  /** Of the newest change of a state, or the last that was made before this process. */
+  let newestDelta = deps.committer.committed
+  deps.committer.onCommit((position, maps) => {
     if (maps.has(memberships.map)) known.clear()
+    if (maps.has(deltas.map)) newestDelta = position
   })
 
   const stateAfter = async (id: EventId): Promise<StateMap | undefined> => {
@@ -91,12 +94,16 @@ export function createReader(deps: ReadDeps): Reader {
       return present(await events.getMany(ids))
     },
     async timeline(roomId, range) {
-      return pageOf(range, (from, to, options) => timelines.range(store, [roomId], from, to, options))
+      return pageOf(range, async (from, to, options) => {
+        const newest = events.newestRows.range(roomId, from, to, options)
+        return newest ?? timelines.range(store, [roomId], from, to, options)
+      })
     },
     async relations(roomId, parent, range) {
       return pageOf(range, (from, to, options) => relations.range(store, [roomId, parent], from, to, options))
     },
     async stateDeltas(roomId, from, to) {
+      if (from >= newestDelta) return []
       const entries = await deltas.range(store, [roomId], from + 1, to + 1)
       return entries.map(([[, position], changes]) => ({ position, changes }))
     },

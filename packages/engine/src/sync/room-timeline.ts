@@ -38,7 +38,8 @@ export async function loadTimeline(
   query: TimelineQuery,
 ): Promise<RoomTimeline> {
   const { roomId, viewer, after, limit } = query
-  const from = after === 0 ? MIN_ORDER : -1
+  // The order of an event that is not history is the position of its commit.
+  const from = after === 0 ? MIN_ORDER : after
   const found: Seen[] = []
   let to = query.maxOrder ?? MAX_ORDER
   let scanned = 0
