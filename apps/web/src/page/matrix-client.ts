@@ -6,12 +6,14 @@ import {
   MatrixScheduler,
   MemoryStore,
   PendingEventOrdering,
+  sdkLogger,
   SyncState,
   type Logger,
 } from './sdk.ts'
 import type { Session } from '@plexus/engine/ports'
+import { clock } from '../shared/platform.ts'
 import { NODE_URL } from './node-fetch.ts'
-import { isSyncCrypto, skipEmptyChanges } from './quiet-crypto.ts'
+import { isSdkCrypto, quieten } from './quiet-crypto.ts'
 
 /** Events of each room in the first sync. */
 const INITIAL_EVENTS = 30
@@ -34,8 +36,14 @@ const quiet: Logger = {
   getChild: () => quiet,
 }
 
+/** That of the parts of matrix-js-sdk which do not know of the client's. */
+function hasLevel(logger: object): logger is { setLevel(level: 'warn', persist: boolean): void } {
+  return 'setLevel' in logger && typeof logger.setLevel === 'function'
+}
+
 /** A client whose crypto is ready, not syncing yet. */
 export async function openClient(session: Session, nodeFetch: typeof fetch): Promise<MatrixClient> {
+  if (hasLevel(sdkLogger)) sdkLogger.setLevel('warn', false)
   const client = new MatrixClient({
     baseUrl: NODE_URL,
     userId: session.userId,
@@ -49,7 +57,7 @@ export async function openClient(session: Session, nodeFetch: typeof fetch): Pro
   })
   await client.initRustCrypto()
   const crypto = client.getCrypto()
-  if (isSyncCrypto(crypto)) skipEmptyChanges(crypto)
+  if (isSdkCrypto(crypto)) quieten(crypto, clock)
   return client
 }
 

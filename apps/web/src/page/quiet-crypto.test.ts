@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { skipEmptyChanges, type CryptoChanges, type SyncCrypto } from './quiet-crypto.ts'
+import { createVirtualClock, type VirtualClock } from '../../../../test/kit/virtual-clock.ts'
+import { quieten, type CryptoChanges, type SdkCrypto } from './quiet-crypto.ts'
 
 const QUIET: CryptoChanges = {
   toDeviceEvents: [],
@@ -7,10 +8,29 @@ const QUIET: CryptoChanges = {
   unusedFallbackKeys: ['signed_curve25519'],
 }
 
-function start(): { crypto: SyncCrypto; taken: CryptoChanges[]; fail: { next: boolean } } {
+type Person = { toString(): string; free(): void }
+
+type Started = {
+  readonly crypto: SdkCrypto
+  readonly clock: VirtualClock
+  readonly taken: CryptoChanges[]
+  readonly fail: { next: boolean }
+  /** For whom sessions were looked for. */
+  readonly searched: string[]
+  /** What the next searches find. */
+  readonly missing: unknown[]
+  readonly freed: string[]
+  readonly counts: { requests: number }
+}
+
+function start(): Started {
+  const clock = createVirtualClock()
   const taken: CryptoChanges[] = []
   const fail = { next: false }
-  const crypto: SyncCrypto = {
+  const [searched, freed]: [string[], string[]] = [[], []]
+  const missing: unknown[] = []
+  const counts = { requests: 0 }
+  const crypto: SdkCrypto = {
     async processSyncChanges(changes) {
       if (fail.next) {
         fail.next = false
@@ -19,9 +39,21 @@ function start(): { crypto: SyncCrypto; taken: CryptoChanges[]; fail: { next: bo
       taken.push(changes)
       return [...changes.toDeviceEvents]
     },
+    olmMachine: {
+      async getMissingSessions(people) {
+        searched.push(people.map(String).join(' '))
+        return missing.shift()
+      },
+      markRequestAsSent: async () => true,
+    },
+    outgoingRequestsManager: {
+      async doProcessOutgoingRequests() {
+        counts.requests += 1
+      },
+    },
   }
-  skipEmptyChanges(crypto)
-  return { crypto, taken, fail }
+  quieten(crypto, clock)
+  return { crypto, clock, taken, fail, searched, missing, freed, counts }
 }
 
 describe('the crypto of matrix-js-sdk', () => {
@@ -66,5 +98,63 @@ describe('the crypto of matrix-js-sdk', () => {
     await crypto.processSyncChanges(counted)
     await crypto.processSyncChanges(QUIET)
     expect(taken).toEqual([QUIET, counted, QUIET])
+  })
+})
+
+describe('the sessions of the crypto', () => {
+  const people = ({ freed }: Started, ...names: readonly string[]): Person[] =>
+    names.map((name) => ({ toString: () => name, free: () => freed.push(name) }))
+  const look = async (started: Started, ...names: readonly string[]): Promise<unknown> =>
+    started.crypto.olmMachine.getMissingSessions(people(started, ...names))
+
+  it('are looked for once, and nobody is left in its memory', async () => {
+    const started = start()
+    await look(started, 'a', 'b')
+    expect(await look(started, 'b', 'a')).toBe(undefined)
+    expect(started.searched).toEqual(['a b'])
+    expect(started.freed).toEqual(['b', 'a'])
+  })
+
+  it('are looked for again for others, after a while, and while some are missing', async () => {
+    const started = start()
+    await look(started, 'a')
+    started.missing.push('a claim')
+    expect(await look(started, 'a', 'b')).toBe('a claim')
+    await look(started, 'a', 'b')
+    await started.clock.advance(10_000)
+    await look(started, 'a', 'b')
+    expect(started.searched).toEqual(['a', 'a b', 'a b', 'a b'])
+  })
+
+  it('are looked for again once it heard something, even while it looked', async () => {
+    const started = start()
+    const { crypto, searched } = started
+    await look(started, 'a')
+    await crypto.processSyncChanges(QUIET)
+    await look(started, 'a')
+    await crypto.olmMachine.markRequestAsSent('id', 1, '{}')
+    const looking = look(started, 'a')
+    await crypto.olmMachine.markRequestAsSent('id', 1, '{}')
+    await looking
+    await look(started, 'a')
+    await look(started, 'a')
+    expect(searched).toEqual(['a', 'a', 'a', 'a'])
+  })
+})
+
+describe('the requests of the crypto', () => {
+  it('are made at once after it heard something, and later otherwise, once for many', async () => {
+    const { crypto, clock, counts } = start()
+    const make = async (): Promise<void> => crypto.outgoingRequestsManager.doProcessOutgoingRequests()
+    await make()
+    expect(counts.requests).toBe(1)
+    const both = Promise.all([make(), make()])
+    expect(counts.requests).toBe(1)
+    await clock.advance(250)
+    await both
+    expect(counts.requests).toBe(2)
+    await crypto.olmMachine.markRequestAsSent('id', 1, '{}')
+    await make()
+    expect(counts.requests).toBe(3)
   })
 })
