@@ -1,24 +1,33 @@
+export interface Batch {
+  /** Runs the work, not before `afterMs` from now; of several calls the one that is due first counts. */
+  touch(afterMs?: number): void
+  stop(): void
+}
+
 /** Runs `work` soon after `touch`, at once for the first and at most once per `gapMs` for many. */
-export function createBatch(work: () => void, gapMs: number): { touch(): void; stop(): void } {
+export function createBatch(work: () => void, gapMs: number): Batch {
   let last = -Infinity
-  let waiting = false
-  let stopped = false
+  let due = Infinity
+  let timer: ReturnType<typeof setTimeout> | undefined
   const run = (): void => {
-    waiting = false
-    if (stopped) return
+    if (!Number.isFinite(due)) return
+    due = Infinity
     last = performance.now()
     work()
   }
   return {
-    touch() {
-      if (waiting || stopped) return
-      waiting = true
-      const wait = last + gapMs - performance.now()
-      if (wait <= 0) queueMicrotask(run)
-      else setTimeout(run, wait)
+    touch(afterMs = 0) {
+      const now = performance.now()
+      const wanted = Math.max(now + afterMs, last + gapMs)
+      if (wanted >= due) return
+      due = wanted
+      clearTimeout(timer)
+      if (due <= now) queueMicrotask(run)
+      else timer = setTimeout(run, due - now)
     },
     stop() {
-      stopped = true
+      clearTimeout(timer)
+      due = -Infinity
     },
   }
 }

@@ -1,5 +1,5 @@
 /** One joined room on matrix-js-sdk, as the user interface sees it. */
-import { batch, signal, type Signal } from '@preact/signals'
+import { batch, signal } from '@preact/signals'
 import {
   Direction,
   EventStatus,
@@ -19,6 +19,7 @@ import { createItemMemo } from './item-memo.ts'
 import { keyOf, type ItemContext } from './items.ts'
 import { fetchMedia, type MediaAccess } from './media.ts'
 import { memberName, nameIn } from './names.ts'
+import { setIfChanged, setIfOthers } from './set-signal.ts'
 import { eventsOf } from './shown-events.ts'
 import { summaryOf } from './summary.ts'
 import { sendFile } from './send-file.ts'
@@ -65,7 +66,7 @@ export function createRoomModel(deps: RoomDeps): LiveRoom {
     stillTyping.newest(newest?.getId(), sender === me ? undefined : sender)
     batch(() => {
       setIfChanged(summary, summaryOf(room, me))
-      setIfSame(
+      setIfOthers(
         items,
         eventsOf(room).flatMap((event) => shown(event) ?? []),
       )
@@ -234,15 +235,4 @@ async function markRead(client: MatrixClient, room: Room, me: string): Promise<v
   const id = newest?.getId()
   if (newest === undefined || id === undefined || newest.getSender() === me) return
   if (room.getEventReadUpTo(me) !== id) await client.sendReadReceipt(newest)
-}
-
-function setIfChanged<T>(target: Signal<T>, value: T): void {
-  if (JSON.stringify(target.peek()) !== JSON.stringify(value)) target.value = value
-}
-
-/** For lists whose unchanged entries are the same objects. */
-function setIfSame(target: Signal<readonly TimelineItem[]>, value: readonly TimelineItem[]): void {
-  const before = target.peek()
-  const same = before.length === value.length && value.every((item, index) => item === before[index])
-  if (!same) target.value = value
 }

@@ -38,8 +38,11 @@ export function watchClient(client: MatrixClient, listener: ClientListener): () 
     _removed: boolean,
     data: IRoomTimelineData,
   ): void => {
+    const isNews = data.liveEvent === true && client.isInitialSyncComplete()
+    // Before the room is read again: the screen need not be drawn for what is not readable yet.
+    if (isNews) void client.decryptEventIfNeeded(event)
     ofRoom(room)
-    if (data.liveEvent !== true || room === undefined || !client.isInitialSyncComplete()) return
+    if (!isNews || room === undefined) return
     if (event.isEncrypted() && event.getClearContent() === null && !event.isDecryptionFailure()) {
       event.once(MatrixEventEvent.Decrypted, () => listener.arrived(event, room))
     } else listener.arrived(event, room)
@@ -50,7 +53,7 @@ export function watchClient(client: MatrixClient, listener: ClientListener): () 
   }
   const onReceipt = (_event: MatrixEvent, room: Room): void => ofRoom(room)
   const onRedaction = (_event: MatrixEvent, room: Room): void => ofRoom(room)
-  const onState = (state: RoomState): void => listener.touch(state.roomId)
+  const onState = (_event: MatrixEvent, state: RoomState): void => listener.touch(state.roomId)
   const onTyping = (_event: MatrixEvent, member: RoomMember): void => listener.touch(member.roomId)
 
   client.on(ClientEvent.Room, ofRoom)
@@ -61,7 +64,7 @@ export function watchClient(client: MatrixClient, listener: ClientListener): () 
   client.on(RoomEvent.LocalEchoUpdated, onEcho)
   client.on(RoomEvent.Redaction, onRedaction)
   client.on(RoomEvent.Receipt, onReceipt)
-  client.on(RoomStateEvent.Update, onState)
+  client.on(RoomStateEvent.Events, onState)
   client.on(RoomMemberEvent.Typing, onTyping)
   client.on(MatrixEventEvent.Decrypted, ofEvent)
   client.on(MatrixEventEvent.Replaced, ofEvent)
@@ -74,7 +77,7 @@ export function watchClient(client: MatrixClient, listener: ClientListener): () 
     client.off(RoomEvent.LocalEchoUpdated, onEcho)
     client.off(RoomEvent.Redaction, onRedaction)
     client.off(RoomEvent.Receipt, onReceipt)
-    client.off(RoomStateEvent.Update, onState)
+    client.off(RoomStateEvent.Events, onState)
     client.off(RoomMemberEvent.Typing, onTyping)
     client.off(MatrixEventEvent.Decrypted, ofEvent)
     client.off(MatrixEventEvent.Replaced, ofEvent)

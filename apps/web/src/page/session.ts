@@ -28,10 +28,14 @@ import { withPatience } from './patience.ts'
 import { askNotifications, notifyAbout, notificationState } from './notifications.ts'
 import { createRoomModel, type LiveRoom } from './room-model.ts'
 import { watchClient } from './session-events.ts'
+import { isOpening } from './shown-events.ts'
+import { isAlike, setIfChanged, setIfOthers } from './set-signal.ts'
 import { summaryOf } from './summary.ts'
 
 /** The screen follows the rooms at most this often. */
 const REFRESH_MS = 8
+/** How long the screen waits for the newest message to be decrypted. */
+const OPENING_MS = 50
 /** How long an ordinary invite may take to come once a link was exchanged. */
 const INVITE_WAIT_MS = 20_000
 const WAITING_MS = 150
@@ -73,6 +77,8 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
   })
   const synced = signal(false)
   const rooms = signal<readonly RoomSummary[]>([])
+  /** How often the rooms were read. */
+  const refreshes = signal(0)
   const allInvites = signal<readonly InviteSummary[]>([])
   const waiting = signal(0)
   const storage = signal<StorageView>({ persistent: undefined, usedBytes: undefined, quotaBytes: undefined })
@@ -86,19 +92,27 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
     const changed = [...dirty]
     dirty.clear()
     batch(() => {
+      refreshes.value += 1
       for (const roomId of changed) {
         models.get(roomId)?.refresh()
         const room = client.getRoom(roomId)
-        if (room?.getMyMembership() === KnownMembership.Join)
-          summaries.set(roomId, summaryOf(room, session.userId))
-        else summaries.delete(roomId)
-        if (room?.getMyMembership() !== KnownMembership.Join) models.delete(roomId)
+        if (room?.getMyMembership() === KnownMembership.Join) {
+          const summary = summaryOf(room, session.userId)
+          if (!isAlike(summaries.get(roomId), summary)) summaries.set(roomId, summary)
+        } else {
+          summaries.delete(roomId)
+          models.delete(roomId)
+        }
       }
-      rooms.value = [...summaries.values()].toSorted((a, b) => (b.last?.time ?? 0) - (a.last?.time ?? 0))
-      allInvites.value = client
-        .getRooms()
-        .filter(isInvite)
-        .map((room) => inviteOf(room, session.userId))
+      setIfOthers(
+        rooms,
+        [...summaries.values()].toSorted((a, b) => (b.last?.time ?? 0) - (a.last?.time ?? 0)),
+      )
+      const invites = client.getRooms().filter(isInvite)
+      setIfChanged(
+        allInvites,
+        invites.map((room) => inviteOf(room, session.userId)),
+      )
       const name = client.getUser(session.userId)?.displayName
       if (name !== undefined && name !== session.userId && name !== me.value.name)
         me.value = { ...me.value, name }
@@ -107,7 +121,9 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
 
   function touch(roomId: string): void {
     dirty.add(roomId)
-    refresh.touch()
+    // What it says is there in a moment, and tells.
+    const room = client.getRoom(roomId)
+    refresh.touch(room !== null && isOpening(room) ? OPENING_MS : 0)
   }
 
   const countWaiting = createBatch(() => {
@@ -192,7 +208,7 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
     network: computed(() => ({ status: networkStatus(network.status.value), waiting: waiting.value })),
     peers: computed(() => {
       // Names come from the rooms.
-      void rooms.value
+      void refreshes.value
       return peerViews(network.status.value, network.wanted.value, namesAt)
     }),
     storage,

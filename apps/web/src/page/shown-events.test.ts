@@ -41,4 +41,19 @@ describe('the events of a room', () => {
     expect(room.getPendingEvents()).toHaveLength(1)
     expect(ids()).toEqual(['$1'])
   })
+
+  it('wait at the end until they are decrypted, and nowhere else', async () => {
+    const opening = [event('$2'), event('$4'), event('$5')]
+    const read = new Set<MatrixEvent>()
+    for (const each of opening) each.isBeingDecrypted = () => !read.has(each)
+    const [second, fourth] = opening
+    const added = [event('$1'), ...opening.slice(0, 1), event('$3'), ...opening.slice(1)]
+    await room.addLiveEvents(added, { addToState: false })
+    expect(second?.isBeingDecrypted()).toBe(true)
+    expect(ids()).toEqual(['$1', '$2', '$3'])
+    if (fourth !== undefined) read.add(fourth)
+    expect(ids()).toEqual(['$1', '$2', '$3', '$4'])
+    for (const each of opening) read.add(each)
+    expect(ids()).toEqual(['$1', '$2', '$3', '$4', '$5'])
+  })
 })

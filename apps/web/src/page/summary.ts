@@ -3,6 +3,7 @@ import { spokenText } from '../ui/message-text.ts'
 import type { RoomSummary } from '../ui/model.ts'
 import { nameIn } from './names.ts'
 import { itemOf, type ItemContext } from './items.ts'
+import { readableEvents } from './shown-events.ts'
 
 /** Longest last message in the list, in characters. */
 const MAX_PREVIEW = 120
@@ -10,7 +11,7 @@ const MAX_PREVIEW = 120
 const MAX_LOOKED_AT = 200
 
 export function summaryOf(room: Room, me: string): RoomSummary {
-  const events = room.getLiveTimeline().getEvents()
+  const events = readableEvents(room)
   const context = previewContext(room, me)
   return {
     roomId: room.roomId,

@@ -10,6 +10,9 @@ import { Spinner } from './parts.tsx'
 import { timelineRows, type TimelineRow } from './timeline-rows.ts'
 import { useStickyScroll } from './use-sticky-scroll.ts'
 
+/** How long the newest message is on the screen before it counts as read: what comes at once is read at once. */
+const READ_AFTER_MS = 100
+
 export type TimelineProps = {
   readonly room: RoomModel
   readonly onReply: (item: MessageItem) => void
@@ -172,6 +175,8 @@ function useReadMark(room: RoomModel, items: readonly TimelineItem[], atEnd: boo
   }, [])
   const newest = items.at(-1)?.key
   useEffect(() => {
-    if (visible && atEnd && newest !== undefined) room.markRead()
+    if (!visible || !atEnd || newest === undefined) return undefined
+    const timer = setTimeout(() => room.markRead(), READ_AFTER_MS)
+    return () => clearTimeout(timer)
   }, [visible, atEnd, newest, room])
 }

@@ -1,9 +1,13 @@
 import { signal } from '@preact/signals'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { InviteSummary, RoomSummary } from './model.ts'
 import { followTitle } from './title.ts'
 
+beforeEach(() => {
+  vi.useFakeTimers()
+})
 afterEach(() => {
+  vi.useRealTimers()
   vi.unstubAllGlobals()
 })
 
@@ -17,7 +21,7 @@ const room = (unread: number, text: string): RoomSummary => ({
 })
 
 describe('the title', () => {
-  it('is set only when its text changes', () => {
+  it('is set when its text has changed for a while', () => {
     const titles: string[] = []
     vi.stubGlobal('document', {
       set title(text: string) {
@@ -27,11 +31,21 @@ describe('the title', () => {
     const rooms = signal<readonly RoomSummary[]>([room(0, 'a')])
     const invites = signal<readonly InviteSummary[]>([])
     const stop = followTitle({ rooms, invites })
+    vi.advanceTimersByTime(1_000)
     rooms.value = [room(0, 'b')]
-    rooms.value = [room(2, 'c')]
-    rooms.value = [room(2, 'd')]
+    rooms.value = [room(1, 'c')]
+    vi.advanceTimersByTime(100)
+    rooms.value = [room(0, 'c')]
+    vi.advanceTimersByTime(1_000)
+    rooms.value = [room(1, 'd')]
+    vi.advanceTimersByTime(100)
+    rooms.value = [room(2, 'e')]
+    vi.advanceTimersByTime(1_000)
+    rooms.value = [room(2, 'f')]
+    vi.advanceTimersByTime(1_000)
+    rooms.value = [room(3, 'g')]
     stop()
-    rooms.value = [room(3, 'e')]
+    vi.advanceTimersByTime(1_000)
     expect(titles).toEqual(['Plexus', '(2) Plexus', 'Plexus'])
   })
 })
