@@ -1,5 +1,5 @@
-import { describe, expect, it } from 'vitest'
-import { createVirtualClock, type VirtualClock } from '../../../../test/kit/virtual-clock.ts'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { clock } from '../shared/platform.ts'
 import { quieten, type CryptoChanges, type SdkCrypto } from './quiet-crypto.ts'
 
 const QUIET: CryptoChanges = {
@@ -12,7 +12,6 @@ type Person = { toString(): string; free(): void }
 
 type Started = {
   readonly crypto: SdkCrypto
-  readonly clock: VirtualClock
   readonly taken: CryptoChanges[]
   readonly fail: { next: boolean }
   /** For whom sessions were looked for. */
@@ -24,7 +23,6 @@ type Started = {
 }
 
 function start(): Started {
-  const clock = createVirtualClock()
   const taken: CryptoChanges[] = []
   const fail = { next: false }
   const [searched, freed]: [string[], string[]] = [[], []]
@@ -53,8 +51,11 @@ function start(): Started {
     },
   }
   quieten(crypto, clock)
-  return { crypto, clock, taken, fail, searched, missing, freed, counts }
+  return { crypto, taken, fail, searched, missing, freed, counts }
 }
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
 
 describe('the crypto of matrix-js-sdk', () => {
   it('is spared answers that say nothing new', async () => {
@@ -121,7 +122,7 @@ describe('the sessions of the crypto', () => {
     started.missing.push('a claim')
     expect(await look(started, 'a', 'b')).toBe('a claim')
     await look(started, 'a', 'b')
-    await started.clock.advance(10_000)
+    await vi.advanceTimersByTimeAsync(10_000)
     await look(started, 'a', 'b')
     expect(started.searched).toEqual(['a', 'a b', 'a b', 'a b'])
   })
@@ -144,13 +145,13 @@ describe('the sessions of the crypto', () => {
 
 describe('the requests of the crypto', () => {
   it('are made at once after it heard something, and later otherwise, once for many', async () => {
-    const { crypto, clock, counts } = start()
+    const { crypto, counts } = start()
     const make = async (): Promise<void> => crypto.outgoingRequestsManager.doProcessOutgoingRequests()
     await make()
     expect(counts.requests).toBe(1)
     const both = Promise.all([make(), make()])
     expect(counts.requests).toBe(1)
-    await clock.advance(250)
+    await vi.advanceTimersByTimeAsync(250)
     await both
     expect(counts.requests).toBe(2)
     await crypto.olmMachine.markRequestAsSent('id', 1, '{}')
