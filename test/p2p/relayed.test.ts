@@ -68,6 +68,16 @@ describe('two nodes that a relay connects', { timeout: 60_000 }, () => {
     expect(await a.node.directory.own()).toEqual([`${relay.addresses[0]}/p2p-circuit/p2p/${a.node.peerId}`])
   })
 
+  it('takes two addresses of a relay for one relay, and the one that leads there', async () => {
+    const relay = await newRelay()
+    const [address = ''] = relay.addresses
+    const dead = `/ip4/127.0.0.1/tcp/9/ws/p2p/${relay.relay.peerId}`
+    const a = await node(relay, { relays: [dead, address] })
+    await eventually(() => connected(a), 'at the relay')
+    expect(a.node.status.relays).toMatchObject([{ address, reserved: true }])
+    expect(await a.node.directory.own()).toEqual([`${address}/p2p-circuit/p2p/${a.node.peerId}`])
+  })
+
   it('reaches by a link a node whose relay is not its own', async () => {
     const [one, two] = [await newRelay(), await newRelay()]
     const [a, b] = [await node(one), await node(two)]

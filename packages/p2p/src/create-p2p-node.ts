@@ -21,8 +21,9 @@ import type { Hello, SignedCertificate } from './wire/hello.ts'
 import { MAX_HELLO_ADDRESSES } from './wire/limits.ts'
 import { RELAY_PROTOCOL } from './wire/relay.ts'
 
-/** Relays that a node keeps at most. */
+/** Relays that a node keeps at most, and addresses of one relay that it tries. */
 const MAX_RELAYS = 8
+const MAX_ADDRESSES_PER_RELAY = 4
 
 export type P2pNodeDeps = {
   readonly platform: Platform
@@ -37,7 +38,7 @@ export type P2pNodeDeps = {
 export type P2pNodeInit = {
   /** From `generateTransportKey`. */
   readonly transportKey: Uint8Array
-  /** Multiaddrs of the relays, peer ids included. */
+  /** Multiaddrs of the relays, peer ids included. Those of one relay are ways to the same one, best first. */
   readonly relays: readonly string[]
   /** Private, loopback and link-local addresses may be dialled. */
   readonly lan?: boolean
@@ -67,17 +68,14 @@ export interface P2pNode extends AsyncDisposable {
 /** @throws Error for a transport key or relay address that is none */
 export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promise<P2pNode> {
   const { clock, log, random, platform } = deps
-  for (const relay of init.relays) {
-    if (peerIdOf(relay) === undefined) throw new Error(`Not the address of a relay: ${relay}`)
-  }
-  const addresses = [...new Set(init.relays)].slice(0, MAX_RELAYS)
-  const gater = createGater({ relays: addresses, lan: init.lan === true })
+  const configured = byRelay(init.relays)
+  const gater = createGater({ relays: configured.flat(), lan: init.lan === true })
   const reservations = createReservations((peerId) => gater.isRelay(peerId))
   const wanted = (name: ServerName): boolean => supervisor.wants(name)
   const book = await createPeerBook({ clock, log, memory: deps.memory, wanted })
   const libp2p = await startLibp2p(platform, gater, reservations, {
     transportKey: init.transportKey,
-    relayCount: addresses.length,
+    relayCount: configured.length,
   })
   const ownPeerId = libp2p.peerId.toString()
   const session = hex(random.bytes(16))
@@ -128,7 +126,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
     appeared: (name) => emit({ kind: 'appeared', name }),
     changed: () => supervisor.touch(),
   })
-  const relays = addresses.map((address) =>
+  const relays = configured.map((addresses) =>
     createRelayKeeper(
       {
         clock,
@@ -139,7 +137,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
         appeared: (name) => supervisor.news(name),
         changed: () => supervisor.touch(),
       },
-      address,
+      addresses,
     ),
   )
   const dialer = createDialer({
@@ -214,6 +212,19 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
       listeners.clear()
     },
   }
+}
+
+/** The addresses of each relay, in the order given. @throws Error for one that names no peer */
+function byRelay(relays: readonly string[]): (readonly [string, ...string[]])[] {
+  const byPeer = new Map<string, [string, ...string[]]>()
+  for (const address of new Set(relays)) {
+    const peerId = peerIdOf(address)
+    if (peerId === undefined) throw new Error(`Not the address of a relay: ${address}`)
+    const others = byPeer.get(peerId)
+    if (others === undefined) byPeer.set(peerId, [address])
+    else if (others.length < MAX_ADDRESSES_PER_RELAY) others.push(address)
+  }
+  return [...byPeer.values()].slice(0, MAX_RELAYS)
 }
 
 function isListening(address: string): boolean {

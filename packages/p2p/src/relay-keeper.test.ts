@@ -32,6 +32,11 @@ beforeAll(async () => {
 function createFakeRelay() {
   const state = {
     up: true,
+    /** Addresses that lead nowhere. */
+    dead: new Set<string>(),
+    /** The relay speaks its protocol. */
+    opens: true,
+    hangUps: 0,
     reserves: true,
     here: [] as RelayEntry[],
     registered: 0,
@@ -60,15 +65,18 @@ function createFakeRelay() {
       stream?.abort(new Error('killed'))
     },
     network: {
-      dial() {
+      dial(address: string) {
         state.dials += 1
-        return state.up ? Promise.resolve(peerIdFromString(RELAY)) : Promise.reject(new Error('refused'))
+        return state.up && !state.dead.has(address)
+          ? Promise.resolve(peerIdFromString(RELAY))
+          : Promise.reject(new Error('refused'))
       },
       reserve() {
         state.reservations += 1
         return state.reserves ? Promise.resolve() : Promise.reject(new Error('full'))
       },
       open() {
+        if (!state.opens) return Promise.reject(new Error('no such protocol'))
         const [near, far] = createStreamPair()
         stream = far
         const reader = createFrameReader()
@@ -78,12 +86,12 @@ function createFakeRelay() {
         })
         return Promise.resolve(near)
       },
-      hangUp: () => undefined,
+      hangUp: () => void (state.hangUps += 1),
     },
   }
 }
 
-async function start(relay = createFakeRelay()) {
+async function start(relay = createFakeRelay(), ...others: string[]) {
   const clock = createVirtualClock(NOW)
   const appeared: ServerName[] = []
   const keeper: RelayKeeper = createRelayKeeper(
@@ -96,7 +104,7 @@ async function start(relay = createFakeRelay()) {
       appeared: (name) => appeared.push(name),
       changed: () => undefined,
     },
-    ADDRESS,
+    [ADDRESS, ...others],
   )
   await settle()
   const pass = async (ms: number): Promise<void> => {
@@ -135,6 +143,27 @@ describe('the relay keeper', () => {
     for (let second = 0; second <= RELAY_BACKOFF.maxMs / 1_000; second += 1) await pass(1_000)
     expect(keeper.status).toMatchObject({ state: 'connected', reserved: true })
     expect(state.registered).toBe(2)
+  })
+
+  it('tries the addresses of the relay in turn, and gives out the one that leads to it', async () => {
+    const relay = createFakeRelay()
+    const other = `/ip4/127.0.0.1/udp/8008/webrtc-direct/p2p/${RELAY}`
+    relay.state.dead.add(ADDRESS)
+    relay.state.here = [entryOf(friend)]
+    const { keeper, state } = await start(relay, other)
+    expect(keeper.status).toEqual({ address: other, state: 'connected', reserved: true })
+    expect(await keeper.find(friend.name)).toEqual([`${other}/p2p-circuit/p2p/${friend.peerId}`])
+    expect(state.dials).toBe(2)
+    await keeper[Symbol.asyncDispose]()
+  })
+
+  it('says of no place that it is reserved, and hangs up, when the relay does not speak its protocol', async () => {
+    const relay = createFakeRelay()
+    relay.state.opens = false
+    const { keeper, state } = await start(relay)
+    expect(keeper.status).toMatchObject({ state: 'away', reserved: false })
+    expect(state.hangUps).toBe(1)
+    await keeper[Symbol.asyncDispose]()
   })
 
   it('tries at once when it is kicked', async () => {

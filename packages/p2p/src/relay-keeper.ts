@@ -24,10 +24,17 @@ export const QUESTION_BURST = 100
 export const REPLACED_WAIT_MS = 60_000
 /** Milliseconds between attempts to reserve at a connected relay that refused. */
 export const RESERVE_RETRY_MS = 60_000
+/** Milliseconds that dialling one address of the relay may take, and opening a stream to it. */
+const STEP_MS = 10_000
 
 export type RelayState = 'connecting' | 'connected' | 'away'
 
-export type RelayStatus = { readonly address: string; readonly state: RelayState; readonly reserved: boolean }
+export type RelayStatus = {
+  /** The address in use, or the one that was used or tried last. */
+  readonly address: string
+  readonly state: RelayState
+  readonly reserved: boolean
+}
 
 /** What the keeper needs of libp2p. */
 export interface RelayNetwork {
@@ -63,9 +70,13 @@ export interface RelayKeeper extends AsyncDisposable {
   kick(): void
 }
 
-/** @param address the relay's multiaddr, peer id included */
-export function createRelayKeeper(deps: RelayKeeperDeps, address: string): RelayKeeper {
+/** @param addresses the relay's multiaddrs, peer id included, best first: each attempt tries them in turn */
+export function createRelayKeeper(
+  deps: RelayKeeperDeps,
+  addresses: readonly [string, ...string[]],
+): RelayKeeper {
   const { clock, log, network } = deps
+  let [address] = addresses
   const backoff = createBackoff(clock, deps.random, RELAY_BACKOFF)
   const stop = new AbortController()
   let client: RelayClient | undefined
@@ -100,37 +111,53 @@ export function createRelayKeeper(deps: RelayKeeperDeps, address: string): Relay
     deps.appeared(entry.name)
   }
 
+  const step = (): AbortSignal => AbortSignal.any([stop.signal, AbortSignal.timeout(STEP_MS)])
+
+  /** @throws what the last address answered */
+  async function dial(): Promise<PeerId> {
+    let failure: unknown
+    for (const candidate of addresses) {
+      stop.signal.throwIfAborted()
+      address = candidate
+      try {
+        return await network.dial(candidate, step())
+      } catch (error) {
+        failure = error
+        log.log('debug', 'relay address not reached', { relay: candidate, error: errorText(error) })
+      }
+    }
+    throw failure
+  }
+
   /** Never rejects: a relay without a free place still tells who is here. */
-  async function reserve(relay: PeerId): Promise<void> {
+  async function reserve(relay: PeerId, life: AbortSignal): Promise<void> {
     try {
       await network.reserve(relay)
-      if (!reserved) {
-        reserved = true
-        deps.changed()
-      }
+      if (life.aborted || reserved) return
+      reserved = true
+      deps.changed()
     } catch (error) {
+      if (life.aborted) return
       log.log('warn', 'no reservation at the relay', { relay: address, error: errorText(error) })
-      const again = (): void => {
-        if (state === 'connected') void reserve(relay)
-      }
-      cancelReserve = clock.after(RESERVE_RETRY_MS, again)
+      cancelReserve = clock.after(RESERVE_RETRY_MS, () => void reserve(relay, life))
     }
   }
 
   /** One life of the connection; resolves when it ended. */
   async function serve(): Promise<void> {
-    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(10_000)])
-    const relay = await network.dial(address, signal)
-    await reserve(relay)
-    const stream = await network.open(relay, signal)
-    const ended = Promise.withResolvers<string>()
-    const opened = createRelayClient(
-      { clock, log, appeared: onAppeared, closed: (reason) => ended.resolve(reason) },
-      stream,
-    )
-    const onStop = (): void => opened.close()
-    stop.signal.addEventListener('abort', onStop, { once: true })
+    const relay = await dial()
+    const life = new AbortController()
+    let opened: RelayClient | undefined
+    const onStop = (): void => opened?.close()
     try {
+      await reserve(relay, life.signal)
+      const stream = await network.open(relay, step())
+      const ended = Promise.withResolvers<string>()
+      opened = createRelayClient(
+        { clock, log, appeared: onAppeared, closed: (reason) => ended.resolve(reason) },
+        stream,
+      )
+      stop.signal.addEventListener('abort', onStop, { once: true })
       await opened.register(await deps.certificate())
       client = opened
       backoff.reset()
@@ -141,12 +168,13 @@ export function createRelayKeeper(deps: RelayKeeperDeps, address: string): Relay
       log.log('info', 'relay lost', { relay: address, reason })
       if (reason === REPLACED) yieldMs = REPLACED_WAIT_MS
     } finally {
+      life.abort()
       client = undefined
       reserved = false
       cancelReserve()
       present.clear()
       stop.signal.removeEventListener('abort', onStop)
-      opened.close()
+      opened?.close()
       network.hangUp(relay)
     }
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isLocalHost, MAX_ICE_SERVERS, MAX_RELAYS, parseConfig } from './config.ts'
+import { isLocalHost, MAX_ICE_SERVERS, MAX_RELAY_ADDRESSES, parseConfig } from './config.ts'
 
 const RELAY = '/ip4/127.0.0.1/tcp/8008/ws/p2p/12D3KooWRelay'
 
@@ -23,7 +23,7 @@ describe('plexus.json', () => {
     { relays: [1] },
     { relays: ['https://relay.example'] },
     { relays: [`/${'x'.repeat(1_000)}`] },
-    { relays: Array.from({ length: MAX_RELAYS + 1 }, () => RELAY) },
+    { relays: Array.from({ length: MAX_RELAY_ADDRESSES + 1 }, () => RELAY) },
     { relays: [], iceServers: 1 },
     { relays: [], iceServers: ['stun:a'] },
     { relays: [], iceServers: [{ urls: 'https://a' }] },

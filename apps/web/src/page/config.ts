@@ -5,7 +5,8 @@ export type AppConfig = { readonly relays: readonly string[]; readonly iceServer
 const KEY = 'plexus.config'
 const TIMEOUT_MS = 4_000
 const MAX_BYTES = 64_000
-export const MAX_RELAYS = 8
+/** A relay on all of a machine's networks has an address on each. */
+export const MAX_RELAY_ADDRESSES = 64
 export const MAX_ICE_SERVERS = 8
 const MAX_ADDRESS_LENGTH = 400
 
@@ -15,7 +16,8 @@ const NONE: AppConfig = { relays: [], iceServers: [] }
 export function parseConfig(value: unknown): AppConfig | undefined {
   if (!isRecord(value)) return undefined
   const { relays, iceServers = [] } = value
-  if (!Array.isArray(relays) || relays.length > MAX_RELAYS || !relays.every(isAddress)) return undefined
+  if (!Array.isArray(relays) || relays.length > MAX_RELAY_ADDRESSES || !relays.every(isAddress))
+    return undefined
   if (!Array.isArray(iceServers) || iceServers.length > MAX_ICE_SERVERS) return undefined
   const servers: RTCIceServer[] = []
   for (const server of iceServers as readonly unknown[]) {

@@ -37,7 +37,7 @@ export async function startNetwork(node: Bridge<NodeApi>, config: AppConfig): Pr
       },
       certify: (peerId) => node.call('certify', peerId),
     },
-    { transportKey, relays: onePerRelay(config.relays), lan: isLocalHost(location.hostname) },
+    { transportKey, relays: config.relays, lan: isLocalHost(location.hostname) },
   )
   const status = signal(p2p.status)
   const wanted = signal<readonly ServerName[]>([])
@@ -77,16 +77,6 @@ export async function startNetwork(node: Bridge<NodeApi>, config: AppConfig): Pr
       await p2p[Symbol.asyncDispose]()
     },
   }
-}
-
-/** The first address of each relay, which is the one that its operator prefers. */
-function onePerRelay(addresses: readonly string[]): readonly string[] {
-  const byPeer = new Map<string, string>()
-  for (const address of addresses) {
-    const peer = address.slice(address.lastIndexOf('/p2p/'))
-    if (!byPeer.has(peer)) byPeer.set(peer, address)
-  }
-  return [...byPeer.values()]
 }
 
 /** What this page kept itself; anything damaged is dropped. */
