@@ -91,6 +91,19 @@ describe('media', () => {
     expect(network.loopback.log.filter(({ uri }) => uri.includes('/media/download/'))).toHaveLength(1)
   })
 
+  it('of another server is fetched anew once it is forgotten; own media is not', async () => {
+    const [own, place] = [await upload(alice, PNG, 'image/png'), await upload(bob, PNG, 'image/png')]
+    const { control } = alice.node.engine
+    const asked = (): number =>
+      network.loopback.log.filter(({ uri }) => uri.includes('/media/download/')).length
+    await download(alice, place)
+    await control.forgetMedia(bob.node.name, place.split('/')[1] ?? '')
+    expect(new Uint8Array(await (await download(alice, place)).arrayBuffer())).toEqual(PNG)
+    expect(asked()).toBe(2)
+    await control.forgetMedia(alice.node.name, own.split('/')[1] ?? '')
+    expect((await download(alice, own)).status).toBe(200)
+  })
+
   it('that is nowhere is not found', async () => {
     expect(await refusal(await download(alice, `${alice.node.name}/none`))).toEqual([404, 'M_NOT_FOUND'])
     expect(await refusal(await download(alice, `${bob.node.name}/none`))).toEqual([404, 'M_NOT_FOUND'])

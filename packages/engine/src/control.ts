@@ -22,7 +22,7 @@ import { asRoomError } from './rooms/remote-join.ts'
 import type { Staging } from './rooms/staging.ts'
 import type { Rooms } from './rooms/types.ts'
 import { RoomError } from './rooms/types.ts'
-import type { Accounts } from './users/types.ts'
+import type { Accounts, Media } from './users/types.ts'
 
 /** How long a certificate is good; a node renews it long before. */
 export const CERTIFICATE_LIFETIME_MS = 7_776_000_000
@@ -38,6 +38,7 @@ export type ControlDeps = {
   readonly clock: Clock
   readonly rooms: Rooms
   readonly accounts: Accounts
+  readonly media: Media
   readonly outbox: Outbox
   readonly staging: Staging
   readonly federation: Federation
@@ -88,6 +89,7 @@ export function createNodeControl(deps: ControlDeps): NodeControl {
       deps.outbox.kick([name], true)
       deps.staging.kick(name)
     },
+    forgetMedia: (server, mediaId) => deps.media.forget(server, mediaId),
   }
 }
 

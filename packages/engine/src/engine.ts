@@ -113,6 +113,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     ...base,
     rooms,
     accounts: users.accounts,
+    media: users.media,
     outbox,
     staging,
     directory: deps.directory,

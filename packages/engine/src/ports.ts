@@ -347,4 +347,6 @@ export interface NodeControl {
   certify(peerId: string): Promise<{ certificate: Certificate; signature: string }>
   /** A peer's node appeared: whatever waits for it is sent. */
   peerAppeared(name: ServerName): void
+  /** The kept copy of another server's media failed its hash check: the next download fetches it anew. */
+  forgetMedia(server: ServerName, mediaId: string): Promise<void>
 }

@@ -56,6 +56,7 @@ export type NodeApi = {
   readonly openInvite: (invite: { readonly link: InviteLink; readonly as: UserId }) => Promise<void>
   readonly certify: (peerId: string) => Promise<Certified>
   readonly peerAppeared: (name: ServerName) => Promise<void>
+  readonly forgetMedia: (media: { readonly server: ServerName; readonly mediaId: string }) => Promise<void>
   /** The words of the recovery phrase, until they are confirmed. */
   readonly phrase: (argument: null) => Promise<string | undefined>
   readonly confirmPhrase: (argument: null) => Promise<void>

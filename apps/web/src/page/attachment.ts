@@ -25,7 +25,12 @@ const IV_BYTES = 16
 const COUNTER_BITS = 64
 
 class AttachmentError extends Error {
-  override readonly name = 'AttachmentError'
+  override readonly name: string = 'AttachmentError'
+}
+
+/** The bytes are not those that were sent. Others may come when they are fetched anew. */
+export class WrongHashError extends AttachmentError {
+  override readonly name = 'WrongHashError'
 }
 
 export async function encryptAttachment(
@@ -56,7 +61,7 @@ export async function encryptAttachment(
   }
 }
 
-/** @throws AttachmentError when the bytes are not those that were sent */
+/** @throws WrongHashError, or AttachmentError for a key that is none */
 export async function decryptAttachment(
   bytes: Uint8Array,
   { key, iv, sha256 }: AttachmentKey,
@@ -65,7 +70,7 @@ export async function decryptAttachment(
   const encrypted = new Uint8Array(bytes)
   const hash = new Uint8Array(await subtle.digest('SHA-256', encrypted))
   if (base64nopad.encode(hash) !== base64nopad.encode(decode(sha256))) {
-    throw new AttachmentError('This file is not the one that was sent: its hash is wrong.')
+    throw new WrongHashError('This file is not the one that was sent: its hash is wrong.')
   }
   const counter = new Uint8Array(decode(iv))
   const keyBytes = new Uint8Array(decode(key))

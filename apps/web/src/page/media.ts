@@ -1,6 +1,7 @@
 /** Media by way of the node: upload, download, check, and a type under which the browser may show it. */
+import { parseServerName, type ServerName } from '@plexus/core'
 import type { AttachmentKey, MediaRef } from '../ui/model.ts'
-import { decryptAttachment } from './attachment.ts'
+import { decryptAttachment, WrongHashError } from './attachment.ts'
 import { NODE_URL } from './node-fetch.ts'
 
 /** Largest file that is sent or shown, in bytes. */
@@ -28,7 +29,12 @@ export function imageType(bytes: Uint8Array): string | undefined {
   return IMAGES.find(({ starts }) => starts(bytes))?.type
 }
 
-export type MediaAccess = { readonly fetch: typeof fetch; readonly accessToken: string }
+export type MediaAccess = {
+  readonly fetch: typeof fetch
+  readonly accessToken: string
+  /** Has the node drop its copy of another server's media. */
+  forget(server: ServerName, mediaId: string): Promise<void>
+}
 
 /** POST /_matrix/media/v3/upload. Answers with the mxc URI. */
 export async function uploadMedia(access: MediaAccess, bytes: Uint8Array, type: string): Promise<string> {
@@ -51,18 +57,26 @@ function uploadProblem(status: number): string {
     : 'The file could not be stored. Try again.'
 }
 
-/** GET /_matrix/client/v1/media/download, checked, decrypted, as a blob of a harmless type. */
+/**
+ * GET /_matrix/client/v1/media/download, checked, decrypted, as a blob of a harmless type. What fails its hash check
+ * is not kept, so that the next attempt fetches it anew.
+ */
 export async function fetchMedia(access: MediaAccess, media: MediaRef, inline: boolean): Promise<Blob> {
-  const parts = MXC.exec(media.url)
-  if (parts === null) throw new Error('This file has no address.')
-  const path = `${encodeURIComponent(parts[1] ?? '')}/${encodeURIComponent(parts[2] ?? '')}`
+  const [, host = '', mediaId = ''] = MXC.exec(media.url) ?? []
+  const server = parseServerName(host)
+  if (server === undefined) throw new Error('This file has no address.')
+  const path = `${encodeURIComponent(server)}/${encodeURIComponent(mediaId)}`
   const response = await access.fetch(`${NODE_URL}/_matrix/client/v1/media/download/${path}`, {
     headers: { Authorization: `Bearer ${access.accessToken}` },
     signal: AbortSignal.timeout(DOWNLOAD_TIMEOUT_MS),
   })
   if (!response.ok)
     throw new Error('Nobody who has this file is reachable. Try again when its sender is online.')
-  const bytes = await opened(new Uint8Array(await response.arrayBuffer()), media.encryption)
+  const kept = new Uint8Array(await response.arrayBuffer())
+  const bytes = await opened(kept, media.encryption).catch(async (error: unknown) => {
+    if (error instanceof WrongHashError) await access.forget(server, mediaId)
+    throw error
+  })
   const type = inline ? imageType(bytes) : 'application/octet-stream'
   if (type === undefined) throw new Error('This is not an image that can be shown.')
   return new Blob([new Uint8Array(bytes)], { type })

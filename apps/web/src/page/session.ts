@@ -20,6 +20,7 @@ import { createDeliveries } from './deliveries.ts'
 import { exportText, type AccountExport } from './export.ts'
 import { createInviteMaker } from './invite-maker.ts'
 import { makeCrossSigning, openClient, startClient } from './matrix-client.ts'
+import type { MediaAccess } from './media.ts'
 import { memberName, nameIn, shortUserId } from './names.ts'
 import type { Network } from './network.ts'
 import { networkStatus, peerViews } from './network-view.ts'
@@ -65,7 +66,11 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
   const { node, network, session } = deps
   const nodeFetch = createNodeFetch(node)
   const client = await openClient(session, nodeFetch)
-  const media = { fetch: nodeFetch, accessToken: session.accessToken }
+  const media: MediaAccess = {
+    fetch: nodeFetch,
+    accessToken: session.accessToken,
+    forget: (server, mediaId) => node.call('forgetMedia', { server, mediaId }),
+  }
   const models = new Map<string, LiveRoom>()
   const dirty = new Set<string>()
   /** Rooms whose link is being accepted: their invite is not asked about again. */

@@ -141,6 +141,7 @@ function main(): void {
     openInvite: async ({ link, as }) => (await running()).engine.control.openInvite(link, as),
     certify: async (peerId) => (await running()).engine.control.certify(peerId),
     peerAppeared: async (name) => (await running()).engine.control.peerAppeared(name),
+    forgetMedia: async ({ server, mediaId }) => (await running()).engine.control.forgetMedia(server, mediaId),
     phrase: async () => (await keyStore()).phrase(),
     confirmPhrase: async () => (await keyStore()).confirmPhrase(),
     checkPhrase: async (typed) => checkPhrase(typed),

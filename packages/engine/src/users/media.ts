@@ -100,25 +100,33 @@ export function createMedia(context: UsersContext, init: UsersInit): MediaStore 
     }
   }
 
+  /** Drops what is kept of another server's media; `createdAt` is of the row in `mediaByOwner`. */
+  const drop = async (server: string, mediaId: string, createdAt: number, size: number): Promise<void> => {
+    const hash = (await media.get(store, [server, mediaId]))?.hash
+    await committer.submit({
+      writes: () => [
+        media.delete([server, mediaId]),
+        mediaByOwner.delete([CACHE, createdAt, server, mediaId]),
+        ...(hash === undefined ? [] : [mediaByHash.delete([hash, server, mediaId])]),
+      ],
+      publish: () => addUsed(CACHE, -size),
+    })
+    if (hash !== undefined && (await mediaByHash.list(store, [hash], { limit: 1 })).length === 0) {
+      await blobs.delete(hash)
+    }
+  }
+
+  const dropKept = async (server: ServerName, mediaId: string): Promise<void> => {
+    const row = await media.get(store, [server, mediaId])
+    if (row !== undefined) await drop(server, mediaId, row.createdAt, row.size)
+  }
+
   /** Makes room in the cache, oldest first. */
   const evict = async (needed: number): Promise<void> => {
     let total = await used(CACHE)
-    for (const [key, size] of await mediaByOwner.list(store, [CACHE])) {
+    for (const [[, createdAt, server, mediaId], size] of await mediaByOwner.list(store, [CACHE])) {
       if (total + needed <= maxCache) return
-      const [, , server, mediaId] = key
-      const row = await media.get(store, [server, mediaId])
-      const hash = row?.hash
-      await committer.submit({
-        writes: () => [
-          media.delete([server, mediaId]),
-          mediaByOwner.delete(key),
-          ...(hash === undefined ? [] : [mediaByHash.delete([hash, server, mediaId])]),
-        ],
-        publish: () => addUsed(CACHE, -size),
-      })
-      if (hash !== undefined && (await mediaByHash.list(store, [hash], { limit: 1 })).length === 0) {
-        await blobs.delete(hash)
-      }
+      await drop(server, mediaId, createdAt, size)
       total -= size
     }
   }
@@ -165,6 +173,8 @@ export function createMedia(context: UsersContext, init: UsersInit): MediaStore 
     try {
       await lock(async () => {
         if (answer.bytes.length > maxCache) return
+        // A row whose bytes were lost counts no more.
+        await dropKept(server, mediaId)
         await evict(answer.bytes.length)
         const writes = await keep(undefined, server, mediaId, answer.bytes, metadata)
         await committer.submit({ writes: () => writes, publish: () => addUsed(CACHE, answer.bytes.length) })
@@ -244,6 +254,9 @@ export function createMedia(context: UsersContext, init: UsersInit): MediaStore 
       if (!MEDIA_ID.test(mediaId)) throw notFound()
       const cached = await read(server, mediaId)
       return cached !== undefined && cached !== 'reserved' ? cached : fetchOnce(server, mediaId, options)
+    },
+    async forget(server, mediaId) {
+      if (server !== signer.name && MEDIA_ID.test(mediaId)) await lock(() => dropKept(server, mediaId))
     },
   }
 }

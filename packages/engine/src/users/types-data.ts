@@ -175,4 +175,6 @@ export interface Media {
    * @throws UserError M_NOT_FOUND, M_NOT_YET_UPLOADED, M_TOO_LARGE.
    */
   download(server: ServerName, mediaId: string, options?: RemoteOptions): Promise<MediaItem>
+  /** Drops what is kept of another server's media: the next download fetches it anew. Own media stays. */
+  forget(server: ServerName, mediaId: string): Promise<void>
 }
