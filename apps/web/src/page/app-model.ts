@@ -4,12 +4,13 @@
  */
 import { acquireWebLock } from '@plexus/store/web-lock'
 import type { Session } from '@plexus/engine/ports'
-import { signal, type Signal } from '@preact/signals'
+import { signal } from '@preact/signals'
 import type { PageApi } from '../bridge/api.ts'
 import type { AppModel, ImportRequest, Phase } from '../ui/model.ts'
 import { watchAppUpdates, type AppUpdates } from './app-updates.ts'
 import { missingCapabilities } from './capabilities.ts'
 import { loadConfig, type AppConfig } from './config.ts'
+import { enter } from './enter.ts'
 import { createLinks } from './link-state.ts'
 import { localpartOf } from './localpart.ts'
 import type { Network } from './network.ts'
@@ -41,11 +42,11 @@ export function createApp(): RunningApp {
   let waiting: AbortController | undefined
 
   const stop = (): void => {
-    const { worker, network, session } = running ?? {}
+    const stopped = running
     running = undefined
-    session?.stop()
-    stopNetwork(network).catch(reportError)
-    worker?.stop('this page is not the one any more')
+    if (stopped === undefined) return
+    stopParts(stopped).catch(reportError)
+    stopped.worker.stop('this page is not the one any more')
   }
   const lost = (): void => {
     stop()
@@ -59,6 +60,7 @@ export function createApp(): RunningApp {
 
   /** Goes on by itself when the other page is closed. */
   function waitForLock(): void {
+    waiting?.abort()
     waiting = new AbortController()
     const { signal } = waiting
     acquireWebLock(LOCK, { signal, onLost: lost }).then(
@@ -85,13 +87,39 @@ export function createApp(): RunningApp {
       if (session === undefined) {
         phase.value = { kind: 'welcome' }
         await preload()
-      } else await enter(current, session, await config, phase)
+      } else await begin(current, session, await config)
     } catch (error) {
       if (running === current) fail(startProblem(error))
     }
     // What the page has loaded by now, the service worker finds in the browser's cache.
-    updates ??= watchAppUpdates()
+    if (updates !== undefined) return
+    updates = watchAppUpdates()
     updates.ready.subscribe((ready) => (updateReady.value = ready))
+  }
+
+  /** Network and session of an account; the phase becomes `ready`. */
+  async function begin(mine: Running, session: Session, config: AppConfig): Promise<LiveSession> {
+    const { node } = mine.worker
+    // What an attempt that failed has left.
+    await stopParts(mine)
+    if (phase.value.kind === 'starting') phase.value = { kind: 'starting', step: 'Loading encryption' }
+    const [{ startNetwork }, { openSession }] = await Promise.all([
+      import('./network.ts'),
+      import('./session.ts'),
+    ])
+    const live = await enter(
+      {
+        node,
+        startNetwork: (from) => startNetwork(node, from),
+        openSession: (parts) => openSession({ node, ...parts }),
+        isCurrent: () => running === mine,
+        own: (part) => Object.assign(mine, part),
+      },
+      session,
+      config,
+    )
+    phase.value = { kind: 'ready', session: live }
+    return live
   }
 
   const current = (): Running => {
@@ -104,7 +132,7 @@ export function createApp(): RunningApp {
     // Browsers decide by themselves; what they decided is shown in the settings.
     navigator.storage.persist().catch(reportError)
     const session = await here.worker.node.call('signUp', { localpart, phrase, deviceName: DEVICE_NAME })
-    const live = await enter(here, session, await loadConfig(), phase)
+    const live = await begin(here, session, await loadConfig())
     if (name !== '') live.setName(name).catch(reportError)
     return live
   }
@@ -155,6 +183,8 @@ export function createApp(): RunningApp {
     importAccount,
     useHere() {
       waiting?.abort()
+      // The button is gone at once: a second theft would be from this page itself.
+      phase.value = { kind: 'starting', step: 'Taking over' }
       acquireWebLock(LOCK, { steal: true, onLost: lost })
         .then(() => lead())
         .catch((error: unknown) => fail(startProblem(error)))
@@ -171,30 +201,12 @@ export function createApp(): RunningApp {
   }
 }
 
-async function stopNetwork(network: Network | undefined): Promise<void> {
+async function stopParts(running: Running): Promise<void> {
+  const { network, session } = running
+  delete running.network
+  delete running.session
+  session?.stop()
   await network?.[Symbol.asyncDispose]()
-}
-
-/** Network and session of an account; the phase becomes `ready`. */
-async function enter(
-  running: Running,
-  session: Session,
-  config: AppConfig,
-  phase: Signal<Phase>,
-): Promise<LiveSession> {
-  const { node } = running.worker
-  if (phase.value.kind === 'starting') phase.value = { kind: 'starting', step: 'Loading encryption' }
-  const [{ startNetwork }, { openSession }] = await Promise.all([
-    import('./network.ts'),
-    import('./session.ts'),
-  ])
-  const network = await startNetwork(node, config)
-  running.network = network
-  const live = await openSession({ node, network, session })
-  running.session = live
-  await node.call('watch', null)
-  phase.value = { kind: 'ready', session: live }
-  return live
 }
 
 /** Fetches what an account needs while the user reads the welcome page. */
