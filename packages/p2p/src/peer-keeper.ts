@@ -10,6 +10,8 @@ const PEER_BACKOFF = { firstMs: 1_000, maxMs: 120_000 } as const
 const MIN_KICK_MS = 500
 /** Of two peers that see each other appear, the one with the higher peer id waits so long before it dials. */
 export const YIELD_MS = 400
+/** A connection that lasted so many milliseconds was one: the next attempt after its end is made at once. */
+const LASTING_MS = 10_000
 
 export type PeerKeeperDeps = {
   readonly clock: Clock
@@ -37,11 +39,13 @@ export function createPeerKeeper(deps: PeerKeeperDeps, name: ServerName, yields:
   async function run(): Promise<void> {
     while (!stop.signal.aborted) {
       if (met()) {
-        backoff.reset()
+        const since = clock.now()
         await table.until(() => !met(), stop.signal)
+        if (clock.now() - since >= LASTING_MS) backoff.reset()
+        else await backoff.wait(stop.signal)
       }
       const result = await deps.connect(name)
-      if (result !== 'ready') await backoff.wait(stop.signal, result === 'failed')
+      if (!met()) await backoff.wait(stop.signal, result !== 'unknown')
     }
   }
 

@@ -30,6 +30,8 @@ function start(own = 'b') {
   }
   const state = {
     result: 'failed' as ConnectResult,
+    /** Who is there after an attempt. */
+    meets: undefined as PeerInfo | undefined,
     relay: 'connected' as RelayStatus['state'],
     online: true,
   }
@@ -76,6 +78,7 @@ function start(own = 'b') {
     ownPeerId: own,
     connect() {
       calls.connects += 1
+      if (state.meets !== undefined) peers.push(state.meets)
       return Promise.resolve(state.result)
     },
     peerIds: () => ['a'],
@@ -146,6 +149,23 @@ describe('a wanted name', () => {
     expect(calls.connects).toBe(connected)
     await set()
     expect(calls.connects).toBe(connected + 1)
+  })
+
+  it('that takes connections only to close them is not dialled in a loop', async () => {
+    const { supervisor, calls, state, set, pass } = start()
+    state.result = 'ready'
+    state.meets = peer('direct')
+    supervisor.want([friend])
+    await settle()
+    for (let flap = 0; flap < 100; flap += 1) {
+      await set()
+      await pass(100)
+    }
+    expect(calls.connects).toBeLessThan(10)
+    for (let second = 0; second < 130; second += 1) await pass(1_000)
+    const lasting = calls.connects
+    await set()
+    expect(calls.connects).toBe(lasting + 1)
   })
 
   it('of which nothing is known is not tried until there is news', async () => {
