@@ -172,6 +172,15 @@ describe('the link table', () => {
     expect(a.appeared).toEqual([bob.name, bob.name])
   })
 
+  it('takes a renewed certificate for no news of the name', async () => {
+    const [a, b] = [createSide(alice), createSide(bob)]
+    open(a, b)
+    await settle()
+    b.table.renew()
+    await settle()
+    expect(a.appeared).toEqual([bob.name])
+  })
+
   it('takes so many streams of one peer', () => {
     const a = createSide(alice)
     const facts = { id: 'x', peerId: bob.peerId, direct: true, address: '', close: () => undefined }

@@ -73,6 +73,8 @@ export interface LinkTable {
 
 export function createLinkTable(deps: LinkTableDeps): LinkTable {
   const links = new Map<Link, LinkConnection>()
+  /** Links that were ready before: a renewed certificate is no news of the peer. */
+  const met = new WeakSet<Link>()
   const watchers = new Set<() => void>()
   let serial = 0
 
@@ -123,7 +125,8 @@ export function createLinkTable(deps: LinkTableDeps): LinkTable {
     const connection = links.get(link)
     if (connection !== undefined) deps.greeted(link, hello, connection)
     notify()
-    if (others.length === 0) deps.appeared(name)
+    if (others.length === 0 && !met.has(link)) deps.appeared(name)
+    met.add(link)
   }
 
   function onClosed(link: Link, reason: string): void {
