@@ -133,9 +133,9 @@ function join(directory: RelayDirectory, peerId: string): Node {
   }
 }
 
-function start() {
+function start(maxWatches?: number) {
   const clock = createClock()
-  const directory = createRelayDirectory({ clock, log: { log: () => undefined } })
+  const directory = createRelayDirectory({ clock, log: { log: () => undefined } }, maxWatches)
   const enter = async (
     account = createAccount(),
     peerId = newPeerId(),
@@ -288,6 +288,22 @@ describe('bounds of the relay directory', () => {
     a.channel.abort('gone')
     await settle()
     expect(directory.stats().watched).toBe(0)
+  })
+
+  it('holds so many watched names of all nodes together', async () => {
+    const { enter } = start(3)
+    const [a, b] = [await enter(), await enter()]
+    const [one, two] = [createAccount().name, createAccount().name]
+    await a.say(K.watch, 2, encodeNames([one, two, two]))
+    await b.say(K.watch, 2, encodeNames([one, two]))
+    expect(b.got.at(-1)).toEqual({ kind: K.refuse, id: 2, body: Uint8Array.of(RelayRefusal.tooMany) })
+    await a.say(K.unwatch, 3, encodeNames([two, two]))
+    await b.say(K.watch, 3, encodeNames([one, two]))
+    expect(b.got.at(-1)).toMatchObject({ kind: K.done, id: 3 })
+    a.channel.abort('gone')
+    await settle()
+    await b.say(K.watch, 4, encodeNames([createAccount().name]))
+    expect(b.got.at(-1)).toMatchObject({ kind: K.done, id: 4 })
   })
 
   it('answers so many names at once', async () => {

@@ -24,6 +24,7 @@ import {
   FRAME_BURST,
   FRAMES_PER_SECOND,
   MAX_CONNECTIONS,
+  MAX_WATCHES,
   NAME_BURST,
   NAMES_PER_SECOND,
   REGISTER_TIMEOUT_MS,
@@ -53,10 +54,15 @@ type Session = {
 
 const K = RelayFrame
 
-export function createRelayDirectory({ clock, log }: { clock: Clock; log: Log }): RelayDirectory {
+/** @param maxWatches for tests; the named bound counts otherwise */
+export function createRelayDirectory(
+  { clock, log }: { readonly clock: Clock; readonly log: Log },
+  maxWatches: number = MAX_WATCHES,
+): RelayDirectory {
   const sessions = new Map<string, Session>()
   const registered = new Map<ServerName, Set<Session>>()
   const watchers = new Map<ServerName, Set<Session>>()
+  let watches = 0
 
   function entryOf(name: ServerName): RelayEntry | undefined {
     const devices = [...(registered.get(name) ?? [])]
@@ -103,8 +109,10 @@ export function createRelayDirectory({ clock, log }: { clock: Clock; log: Log })
   }
 
   function watch(session: Session, names: readonly ServerName[]): RelayRefusalCode | undefined {
-    const fresh = names.filter((name) => !session.watched.has(name))
-    if (session.watched.size + fresh.length > MAX_WATCHED_NAMES) return RelayRefusal.tooMany
+    const fresh = new Set(names.filter((name) => !session.watched.has(name)))
+    if (session.watched.size + fresh.size > MAX_WATCHED_NAMES) return RelayRefusal.tooMany
+    if (watches + fresh.size > maxWatches) return RelayRefusal.tooMany
+    watches += fresh.size
     for (const name of fresh) {
       session.watched.add(name)
       const set = watchers.get(name) ?? new Set()
@@ -115,7 +123,8 @@ export function createRelayDirectory({ clock, log }: { clock: Clock; log: Log })
 
   function unwatch(session: Session, names: Iterable<ServerName>): void {
     for (const name of names) {
-      session.watched.delete(name)
+      if (!session.watched.delete(name)) continue
+      watches -= 1
       const set = watchers.get(name)
       set?.delete(session)
       if (set?.size === 0) watchers.delete(name)

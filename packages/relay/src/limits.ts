@@ -30,6 +30,8 @@ export const REGISTER_TIMEOUT_MS = 10_000
 /** Names that one node may ask for over time, a second, and at once. */
 export const NAMES_PER_SECOND = 50
 export const NAME_BURST = 2_500
+/** Names that all nodes together may watch, each node's counted: some hundred bytes of memory each. */
+export const MAX_WATCHES = 400_000
 /** Frames that one node may send over time, a second, and at once. */
 export const FRAMES_PER_SECOND = 20
 export const FRAME_BURST = 200
