@@ -53,5 +53,7 @@ describe('a page of the own network', () => {
     '[2001:db8::1]',
     'local.example',
     '110.0.0.1',
+    '10.plexus.example',
+    '127.0.0.1.example',
   ])('is not %s', (host) => expect(isLocalHost(host)).toBe(false))
 })

@@ -73,8 +73,12 @@ const isAddress = (value: unknown): value is string => isText(value) && value.st
 export function isLocalHost(hostname: string): boolean {
   return (
     hostname === 'localhost' ||
-    hostname === '[::1]' ||
     hostname.endsWith('.local') ||
-    /^127\.|^10\.|^192\.168\.|^169\.254\.|^172\.(?:1[6-9]|2\d|3[01])\.|^\[f[cd]/.test(hostname)
+    LOCAL_IPV4.test(hostname) ||
+    /^\[(?:::1|f[cd][0-9a-f:]*)\]$/.test(hostname)
   )
 }
+
+/** Whole addresses only: `10.example.org` is a name on the public Internet. */
+const LOCAL_IPV4 =
+  /^(?:127\.\d+\.\d+|10\.\d+\.\d+|192\.168\.\d+|169\.254\.\d+|172\.(?:1[6-9]|2\d|3[01])\.\d+)\.\d+$/
