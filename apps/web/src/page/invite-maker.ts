@@ -5,6 +5,7 @@ import type { Bridge } from '../bridge/bridge.ts'
 import type { MadeInvite } from '../ui/model.ts'
 import { encodeInvite } from './invite-link.ts'
 import type { Network } from './network.ts'
+import { until } from './until.ts'
 
 const LINK_LIFETIME_MS = 7 * 24 * 3_600_000
 /** How long a relay may take to be there. */
@@ -21,7 +22,8 @@ export function createInviteMaker(node: Bridge<NodeApi>, network: Network, me: U
     async make(room, roomName) {
       const roomId = roomIdOf(room)
       // Right after the start a relay may still be on its way; a link without addresses leads nowhere.
-      await network.until(
+      await until(
+        network.status,
         ({ relays }) => relays.length === 0 || relays.some(({ reserved }) => reserved),
         RELAY_WAIT_MS,
       )

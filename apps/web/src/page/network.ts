@@ -17,8 +17,6 @@ export interface Network extends AsyncDisposable {
   readonly wanted: ReadonlySignal<readonly ServerName[]>
   /** Sets the servers that share a room with us. */
   setWanted(names: readonly ServerName[]): void
-  /** Resolves when `check` holds of the state, or after `timeoutMs`. */
-  until(check: (status: NetworkStatus) => boolean, timeoutMs: number): Promise<void>
   /** Keeps a server connected besides, until the page ends: somebody whose link was accepted. */
   alsoWant(name: ServerName): void
 }
@@ -56,17 +54,6 @@ export async function startNetwork(node: Bridge<NodeApi>, config: AppConfig): Pr
     setWanted(names) {
       wanted.value = names
       apply()
-    },
-    until(check, timeoutMs) {
-      const { promise, resolve } = Promise.withResolvers<void>()
-      const timer = setTimeout(resolve, timeoutMs)
-      const stop = status.subscribe((current) => {
-        if (check(current)) resolve()
-      })
-      return promise.finally(() => {
-        clearTimeout(timer)
-        stop()
-      })
     },
     alsoWant(name) {
       extra.add(name)

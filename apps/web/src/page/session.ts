@@ -1,7 +1,7 @@
 /** A signed-in account on matrix-js-sdk, the node and the network, as the user interface sees it. */
 import { serverOf, parseUserId, type ServerName } from '@plexus/core'
 import type { Delivery, InviteLink, Session } from '@plexus/engine/ports'
-import { batch, computed, effect, signal } from '@preact/signals'
+import { batch, computed, effect, signal, type ReadonlySignal } from '@preact/signals'
 import { initAsync } from '@matrix-org/matrix-sdk-crypto-wasm'
 import {
   ClientEvent,
@@ -32,6 +32,7 @@ import { watchClient } from './session-events.ts'
 import { isOpening } from './shown-events.ts'
 import { isAlike, setIfChanged, setIfOthers } from './set-signal.ts'
 import { summaryOf } from './summary.ts'
+import { until } from './until.ts'
 
 /** The screen follows the rooms at most this often. */
 const REFRESH_MS = 8
@@ -40,6 +41,8 @@ const OPENING_MS = 50
 /** How long an ordinary invite may take to come once a link was exchanged. */
 const INVITE_WAIT_MS = 20_000
 const WAITING_MS = 150
+/** How long a room that was joined may take to be on the screen. */
+const LIST_WAIT_MS = 10_000
 /** How long a relay may take to be there. */
 const RELAY_WAIT_MS = 6_000
 
@@ -167,7 +170,7 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
       network.alsoWant(serverOf(link.inviter))
       if (client.getRoom(roomId)?.getMyMembership() !== KnownMembership.Invite) {
         step('Connecting')
-        await network.until(({ state }) => state !== 'offline', RELAY_WAIT_MS)
+        await until(network.status, ({ state }) => state !== 'offline', RELAY_WAIT_MS)
         step('Looking for the person who invited you')
         await withPatience(() => node.call('openInvite', { link, as: session.userId }))
         step('Waiting for the invitation')
@@ -345,15 +348,10 @@ function askOnce(notifications: { value: NotificationPermission | 'unsupported' 
     .catch((error: unknown) => console.info('plexus: notifications were not asked for', error))
 }
 
-/** Resolves when the list on the screen has the room. */
-function untilListed(rooms: { value: readonly RoomSummary[] }, roomId: string): Promise<void> {
-  return new Promise((resolve) => {
-    const stop = effect(() => {
-      if (!rooms.value.some((room) => room.roomId === roomId)) return
-      queueMicrotask(() => stop())
-      resolve()
-    })
-  })
+/** Resolves when the list on the screen has the room. @throws when one was put out of it meanwhile */
+async function untilListed(rooms: ReadonlySignal<readonly RoomSummary[]>, roomId: string): Promise<void> {
+  const isListed = await until(rooms, (all) => all.some((room) => room.roomId === roomId), LIST_WAIT_MS)
+  if (!isListed) throw new Error('You are not in this room any more.')
 }
 
 async function untilMembership(client: MatrixClient, roomId: string, wanted: KnownMembership): Promise<void> {
