@@ -71,8 +71,6 @@ export type NodeApi = {
   /** Small things that the page's libp2p node remembers, by name. */
   readonly recall: (name: string) => Promise<string | undefined>
   readonly remember: (note: { readonly name: string; readonly text: string }) => Promise<void>
-  /** Finishes what is under way and lets the store go. */
-  readonly close: (argument: null) => Promise<void>
 }
 
 /** `Carrier` and `Directory` of the page's libp2p node, and what the page is told. */

@@ -24,7 +24,6 @@ type Node = {
   readonly engine: Engine
   readonly clientApi: ClientApi
   readonly serverApi: InboundHandler
-  readonly stop: () => void
 }
 
 declare const self: DedicatedWorkerGlobalScope
@@ -61,11 +60,11 @@ async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Nod
     log,
     software: SOFTWARE,
   })
-  const stop = engine.committer.onFailure(({ code, message }) => {
+  engine.committer.onFailure(({ code, message }) => {
     if (code === 'closed') return
     page.call('stopped', { code, message }).catch(ignoreClosed)
   })
-  return { engine, clientApi: createClientApi(engine), serverApi, stop }
+  return { engine, clientApi: createClientApi(engine), serverApi }
 }
 
 /** The page is gone, so nobody is there to be told. */
@@ -150,13 +149,6 @@ function main(): void {
     transportKey: async (generated) => (await keyStore()).transportKey(generated),
     recall: async (name) => (await keyStore()).recall(name),
     remember: async ({ name, text }) => (await keyStore()).remember(name, text),
-    async close() {
-      const open = await node
-      open?.stop()
-      await open?.engine.close()
-      const opened = await keys
-      opened?.close()
-    },
   }
   const page = createBridge<PageApi>(self, api)
 }
