@@ -32,7 +32,7 @@ describe('the key store', () => {
   })
 
   it('signs with the key that the name is, and gives it to nobody', async () => {
-    const { name, privateKey, exportKey } = await store.makeIdentity(PHRASE)
+    const { name, privateKey, exportKey } = await store.makeIdentity(PHRASE, false)
     const message = new TextEncoder().encode('signed here')
     const signature = await crypto.subtle.sign('Ed25519', privateKey, message)
     const publicKey = await crypto.subtle.importKey(
@@ -50,16 +50,26 @@ describe('the key store', () => {
   })
 
   it('makes the same identity of the same words, after a reload as well', async () => {
-    const { name } = await store.makeIdentity(PHRASE)
+    const { name } = await store.makeIdentity(PHRASE, false)
     await reopened()
     expect((await store.identity())?.name).toBe(name)
-    expect((await store.makeIdentity(undefined)).name).toBe(name)
-    expect((await store.makeIdentity(PHRASE)).name).toBe(name)
-    expect((await store.makeIdentity(OTHER)).name).not.toBe(name)
+    expect((await store.makeIdentity(undefined, false)).name).toBe(name)
+    expect((await store.makeIdentity(PHRASE, false)).name).toBe(name)
+    expect((await store.makeIdentity(OTHER, false)).name).not.toBe(name)
+  })
+
+  it('does not replace the identity of an account', async () => {
+    const { name } = await store.makeIdentity(undefined, false)
+    const words = await store.phrase()
+    await expect(store.makeIdentity(OTHER, true)).rejects.toThrow('an account in this browser already')
+    expect((await store.identity())?.name).toBe(name)
+    expect(await store.phrase()).toBe(words)
+    expect((await store.makeIdentity(undefined, true)).name).toBe(name)
+    expect((await store.makeIdentity(words, true)).name).toBe(name)
   })
 
   it('keeps the words of a new identity until they are confirmed', async () => {
-    const { name } = await store.makeIdentity(undefined)
+    const { name } = await store.makeIdentity(undefined, false)
     const words = await (await reopened()).phrase()
     expect(checkPhrase(words ?? '')).toBe(words)
     await store.confirmPhrase()
@@ -68,12 +78,12 @@ describe('the key store', () => {
   })
 
   it('keeps no words that the user typed', async () => {
-    await store.makeIdentity(PHRASE)
+    await store.makeIdentity(PHRASE, false)
     expect(await store.phrase()).toBeUndefined()
   })
 
   it('seals what only the words open', async () => {
-    await store.makeIdentity(PHRASE)
+    await store.makeIdentity(PHRASE, false)
     const sealed = JSON.stringify(await store.seal('rooms and keys 🏔️'))
     expect(sealed).not.toContain('rooms')
     expect(await unsealText(PHRASE, sealed)).toBe('rooms and keys 🏔️')

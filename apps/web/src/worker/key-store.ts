@@ -39,8 +39,11 @@ export type SealedExport = {
 
 export interface KeyStore {
   identity(): Promise<Identity | undefined>
-  /** Makes the identity of `phrase`, or of a new one. It stays the same when there is one already. */
-  makeIdentity(phrase: string | undefined): Promise<Identity>
+  /**
+   * Makes the identity of `phrase`, or of a new one when there is none. Another phrase replaces what is there, whose
+   * key is lost then: not when it is `used` by an account. @throws Error then, with words for the user
+   */
+  makeIdentity(phrase: string | undefined, used: boolean): Promise<Identity>
   phrase(): Promise<string | undefined>
   confirmPhrase(): Promise<void>
   /** The transport key, `generated` when there is none. */
@@ -63,7 +66,7 @@ export async function openKeyStore(): Promise<KeyStore> {
   })
   return {
     identity: () => database.get('identity', 'own'),
-    makeIdentity: (phrase) => makeIdentity(database, phrase),
+    makeIdentity: (phrase, used) => makeIdentity(database, phrase, used),
     phrase: () => database.get('phrase', 'own'),
     async confirmPhrase() {
       const transaction = database.transaction('phrase', 'readwrite', { durability: 'strict' })
@@ -89,7 +92,11 @@ export async function openKeyStore(): Promise<KeyStore> {
   }
 }
 
-async function makeIdentity(database: IDBPDatabase<Schema>, restored: string | undefined): Promise<Identity> {
+async function makeIdentity(
+  database: IDBPDatabase<Schema>,
+  restored: string | undefined,
+  used: boolean,
+): Promise<Identity> {
   const phrase = restored ?? phraseOf(crypto.getRandomValues(new Uint8Array(PHRASE_ENTROPY_BYTES)))
   const made = await identityOf(phrase)
   const transaction = database.transaction(['identity', 'phrase'], 'readwrite', { durability: 'strict' })
@@ -97,6 +104,10 @@ async function makeIdentity(database: IDBPDatabase<Schema>, restored: string | u
   if (known !== undefined && (restored === undefined || known.name === made.name)) {
     await transaction.done
     return known
+  }
+  if (known !== undefined && used) {
+    await transaction.done
+    throw new Error('There is an account in this browser already. Reload the page to open it.')
   }
   await transaction.objectStore('identity').put(made, 'own')
   // Who typed the words has them.

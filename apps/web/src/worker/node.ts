@@ -112,7 +112,9 @@ function main(): void {
       // Checked before an identity is made that would then have no account.
       if (!isValidNewLocalpart(localpart))
         throw new Error('The first part of a user id has a-z, 0-9 and ._=/+- only.')
-      const identity = await (await keyStore()).makeIdentity(phrase)
+      // An attempt before this one may have made the account, and failed later.
+      const account = await (await node)?.engine.control.session()
+      const identity = await (await keyStore()).makeIdentity(phrase, account !== undefined)
       const { engine } = await start(identity)
       if (engine.serverName !== identity.name) throw new Error('Reload the page, then import again.')
       const { control } = engine
