@@ -3,7 +3,6 @@ import type { EventId, JsonObject, Pdu, RoomId, ServerName, StateMap, UserId } f
 import {
   createEventIdOf,
   isServerAllowed,
-  memberKey,
   parseUserId,
   redact,
   serverOf,
@@ -19,6 +18,7 @@ import type { EventRecord, RoomSnapshot, Rooms } from './types.ts'
 import { RoomError } from './types.ts'
 import { MAX_DATED_AHEAD_MS } from './decide-staged.ts'
 import { checkEvents } from './verify.ts'
+import { whyNoJoin } from './may-join.ts'
 
 /** Events of one answer. spec: server-server-api.md "Backfilling and retrieving missing events" */
 export const MAX_SERVED_EVENTS = 100
@@ -134,23 +134,12 @@ async function membershipTemplate(
 ): Promise<JsonObject> {
   const template = { type: 'm.room.member', sender: userId, stateKey: userId, content: { membership: kind } }
   const built = await buildNext(deps, copy, template)
-  if (kind === 'join') await refuseHopelessJoin(deps, copy, userId)
+  // A clear answer before the other server builds an event that cannot pass.
+  const why = kind === 'join' ? await whyNoJoin(deps.events, copy.current.state, userId) : undefined
+  if (why !== undefined) throw new RoomError('M_FORBIDDEN', why)
   // Hashes and signatures are the joining server's to make.
   const { hashes: _hashes, signatures: _signatures, ...event } = built
   return event
-}
-
-/** A clear answer before the other server builds an event that cannot pass. */
-async function refuseHopelessJoin(deps: RemoteDeps, copy: RoomCopy, userId: UserId): Promise<void> {
-  const memberId = copy.current.state.get(memberKey(userId))
-  const rulesId = copy.current.state.get(stateKey('m.room.join_rules', ''))
-  const [member, rules] = await deps.events.working([memberId ?? copy.create.id, rulesId ?? copy.create.id])
-  const membership = memberId === undefined ? 'leave' : membershipOf(member?.pdu)
-  if (membership === 'ban') throw new RoomError('M_FORBIDDEN', 'the user is banned from the room')
-  const isPublic = rulesId !== undefined && rules?.pdu.content['join_rule'] === 'public'
-  if (!isPublic && membership !== 'join' && membership !== 'invite') {
-    throw new RoomError('M_FORBIDDEN', 'the user is not invited to the room')
-  }
 }
 
 async function acceptMembership(

@@ -4,11 +4,13 @@
  * cuts included. It leaves staging in the commit that decides it.
  */
 import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
-import { isServerAllowed, parseRoomId, stateKey } from '@plexus/core'
+import { isServerAllowed, parseRoomId, serverOf, stateKey } from '@plexus/core'
 import { createLru } from '../kernel/lru.ts'
 import type { Store } from '../ports.ts'
 import type { StagedEntry } from './decide-staged.ts'
 import { FIRST_RETRY_MS, LAST_RETRY_MS } from './gap-turns.ts'
+import { membershipOf } from './copy.ts'
+import { whyNoJoin } from './may-join.ts'
 import { staged } from './records.ts'
 import type { Room } from './room.ts'
 import { createStagedRoom, type StagedRoom, type StagedRoomDeps } from './staged-room.ts'
@@ -99,8 +101,15 @@ export function createStaging(deps: StagingDeps): Staging {
         await deps.joining(roomId)
         const room = await deps.registry.get(roomId)
         if (room?.snapshot === undefined) continue
-        const admitted = await admit(deps, origin, room, room.snapshot, raw, verdicts)
-        await takeIn({ ...roomDeps, stagedRoom, waitingLength }, origin, room, admitted)
+        const checked = await check(deps, origin, room, raw)
+        const isMember = isIn(origin, room.snapshot)
+        const take = async (snapshot: RoomSnapshot): Promise<void> => {
+          const admitted = await admit(deps, origin, snapshot, checked, verdicts)
+          await takeIn({ ...roomDeps, stagedRoom, waitingLength }, origin, room, admitted)
+        }
+        await take(room.snapshot)
+        // Whose join was among them may say what came with it.
+        if (!isMember && isIn(origin, room.snapshot)) await take(room.snapshot)
       }
       return verdicts
     },
@@ -132,25 +141,34 @@ function byRoom(pdus: readonly JsonObject[]): Map<RoomId, JsonObject[]> {
   return rooms
 }
 
-/** Checks before staging. spec: server-server-api.md "Checks performed on receipt of a PDU", DESIGN "Inbound" */
+/** Those of the events that are whole and signed. spec: server-server-api.md "Checks performed on receipt of a PDU" */
+async function check(
+  deps: StagingDeps,
+  origin: ServerName,
+  { roomId, version }: Room,
+  raw: readonly JsonObject[],
+): Promise<readonly CheckedEvent[]> {
+  const checked: CheckedEvent[] = []
+  for (const result of await checkEvents(deps.verifier, version, roomId, raw)) {
+    if (result.kind === 'ok') checked.push(result.event)
+    else deps.log.log('warn', 'a PDU was dropped', { roomId, origin, why: result.why })
+  }
+  return checked
+}
+
+/** Those that this server may bring to the room. DESIGN "Inbound" */
 async function admit(
   deps: StagingDeps,
   origin: ServerName,
-  room: Room,
   snapshot: RoomSnapshot,
-  raw: readonly JsonObject[],
+  checked: readonly CheckedEvent[],
   verdicts: Record<string, { error?: string }>,
 ): Promise<readonly CheckedEvent[]> {
-  const { roomId, version } = room
-  const results = await checkEvents(deps.verifier, version, roomId, raw)
-  const refusal = await refuses(deps, origin, snapshot)
+  const denied = await deniedByAcl(deps, origin, snapshot)
   const accepted = new Map<EventId, CheckedEvent>()
-  for (const result of results) {
-    if (result.kind === 'drop') {
-      deps.log.log('warn', 'a PDU was dropped', { roomId, origin, why: result.why })
-      continue
-    }
-    const { event } = result
+  for (const event of checked) {
+    const mayBring = isIn(origin, snapshot) || (await isAwaitedJoin(deps, origin, snapshot, event))
+    const refusal = denied ?? (mayBring ? undefined : 'the sending server is not in the room')
     verdicts[event.id] = refusal === undefined ? {} : { error: refusal }
     const isBetter = accepted.get(event.id)?.contentHashOk !== true
     if (refusal === undefined && isBetter) accepted.set(event.id, event)
@@ -158,14 +176,31 @@ async function admit(
   return [...accepted.values()]
 }
 
-/** Why nothing of this server is taken for the room, if so. */
-async function refuses(
+function isIn(server: ServerName, snapshot: RoomSnapshot | undefined): boolean {
+  return snapshot?.joinedServers.includes(server) ?? false
+}
+
+async function deniedByAcl(
   deps: StagingDeps,
   origin: ServerName,
   snapshot: RoomSnapshot,
 ): Promise<string | undefined> {
-  if (!snapshot.joinedServers.includes(origin)) return 'the sending server is not in the room'
   const aclId = snapshot.state.get(stateKey('m.room.server_acl', ''))
   const acl = aclId === undefined ? undefined : (await deps.events.get(aclId))?.pdu.content
   return isServerAllowed(acl, origin) ? undefined : 'the server ACL of the room denies the sending server'
+}
+
+/**
+ * The join of a user of a server that is not in the room yet, who may come as far as this node knows: the server through
+ * which they joined may be gone before it passed the join on.
+ */
+async function isAwaitedJoin(
+  deps: StagingDeps,
+  origin: ServerName,
+  snapshot: RoomSnapshot,
+  { pdu }: CheckedEvent,
+): Promise<boolean> {
+  const { sender, state_key: key } = pdu
+  if (membershipOf(pdu) !== 'join' || key !== sender || serverOf(sender) !== origin) return false
+  return (await whyNoJoin(deps.events, snapshot.state, sender)) === undefined
 }
