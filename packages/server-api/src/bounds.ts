@@ -7,6 +7,8 @@ export const ENVELOPE_LIFETIME_MS = 120_000
 export const MAX_REPLAY_ENTRIES = 512
 /** Incarnations whose requests are remembered; further ones wait until old requests have expired. */
 export const MAX_REPLAY_WINDOWS = 1_024
+/** The same for those of one server: a restored store makes a new one. */
+export const MAX_REPLAY_WINDOWS_OF_SERVER = 8
 
 /** Bytes of a request in canonical JSON: `MAX_TRANSACTION_PDUS` and `MAX_TRANSACTION_EDUS` fit. */
 export const MAX_REQUEST_BYTES: number = 12 * 1024 * 1024

@@ -6,34 +6,46 @@
  * 1. No number of an incarnation is accepted twice before it has expired.
  * 2. Memory is bounded. When one incarnation has too many numbers, the lower half is forgotten and all below it is
  *    refused; when there are too many incarnations, new ones are refused until old ones have expired.
+ * 3. One server, which can name as many incarnations as it likes, keeps no other out.
  */
-import { MAX_REPLAY_ENTRIES, MAX_REPLAY_WINDOWS } from './bounds.ts'
+import { MAX_REPLAY_ENTRIES, MAX_REPLAY_WINDOWS, MAX_REPLAY_WINDOWS_OF_SERVER } from './bounds.ts'
 
 export interface ReplayGuard {
   /** `dead`: numbers up to here count as expired. */
-  accept(sender: string, number: number, dead: number): 'fresh' | 'repeated' | 'full'
+  accept(origin: string, incarnation: string, number: number, dead: number): 'fresh' | 'repeated' | 'full'
 }
 
 type Window = { seen: Set<number>; floor: number; top: number }
 
 export function createReplayGuard(): ReplayGuard {
-  const windows = new Map<string, Window>()
+  /** By origin and incarnation. */
+  const windows = new Map<string, Map<string, Window>>()
+  let count = 0
 
-  const open = (sender: string, dead: number): Window | undefined => {
-    const known = windows.get(sender)
+  const dropExpired = (origin: string, dead: number): void => {
+    const own = windows.get(origin)
+    if (own === undefined) return
+    for (const [incarnation, { top }] of own) if (top <= dead && own.delete(incarnation)) count -= 1
+    if (own.size === 0) windows.delete(origin)
+  }
+
+  const open = (origin: string, incarnation: string, dead: number): Window | undefined => {
+    const known = windows.get(origin)?.get(incarnation)
     if (known !== undefined) return known
-    if (windows.size >= MAX_REPLAY_WINDOWS) {
-      for (const [name, window] of windows) if (window.top <= dead) windows.delete(name)
-    }
-    if (windows.size >= MAX_REPLAY_WINDOWS) return undefined
+    const isFull = (): boolean => (windows.get(origin)?.size ?? 0) >= MAX_REPLAY_WINDOWS_OF_SERVER
+    if (isFull()) dropExpired(origin, dead)
+    if (isFull()) return undefined
+    if (count >= MAX_REPLAY_WINDOWS) for (const name of windows.keys()) dropExpired(name, dead)
+    if (count >= MAX_REPLAY_WINDOWS) return undefined
     const window = { seen: new Set<number>(), floor: 0, top: 0 }
-    windows.set(sender, window)
+    windows.set(origin, (windows.get(origin) ?? new Map<string, Window>()).set(incarnation, window))
+    count += 1
     return window
   }
 
   return {
-    accept(sender, number, dead) {
-      const window = open(sender, dead)
+    accept(origin, incarnation, number, dead) {
+      const window = open(origin, incarnation, dead)
       if (window === undefined) return 'full'
       if (window.seen.size >= MAX_REPLAY_ENTRIES) forget(window, dead)
       if (number <= window.floor || window.seen.has(number)) return 'repeated'

@@ -30,11 +30,12 @@ export function createServerApi(deps: ServerApiDeps): InboundHandler {
 }
 
 function refuseRepeated(replays: ReplayGuard, { request, envelope }: Proven, now: number): void {
-  const sender = `${request.origin} ${envelope.incarnation}`
-  const verdict = replays.accept(sender, envelope.expires, now - MAX_CLOCK_SKEW_MS)
+  const { incarnation, expires } = envelope
+  const verdict = replays.accept(request.origin, incarnation, expires, now - MAX_CLOCK_SKEW_MS)
   if (verdict === 'repeated')
     throw new ApiError(401, 'M_UNAUTHORIZED', 'the request has been processed before')
-  if (verdict === 'full') throw new ApiError(429, 'M_LIMIT_EXCEEDED', 'too many servers are asking')
+  if (verdict === 'full')
+    throw new ApiError(429, 'M_LIMIT_EXCEEDED', 'too many servers, or stores of one, are asking')
 }
 
 function provenRequest({ request, envelope }: Proven, route: Route<Services>): ProvenRequest {
