@@ -171,7 +171,9 @@ async function acceptMembership(
     if (outcome.kind === 'missing')
       throw new RoomError('M_BAD_STATE', 'the event refers to events that are not known here')
     if (outcome.kind === 'drop') throw new RoomError('M_INVALID_PARAM', outcome.why)
-    return { done: outcome.change === undefined ? undefined : turn.submit(outcome.change) }
+    if (outcome.change === undefined) return { done: undefined }
+    // Who joined, or left, does not say so again: what is answered must outlive a power cut.
+    return { done: turn.submit({ ...outcome.change, durability: 'strict' }) }
   })
   await done
   // The answer to a repeated request is that to the first.
