@@ -385,6 +385,27 @@ describe('staging', { timeout: 30_000 }, () => {
     expect(await bodies(bob, roomId)).toEqual(['in time', 'ahead'])
   })
 
+  it('lets events that are dated ahead make room for others of their server after a day', async () => {
+    const send = async (count: number, from: number, now?: number): Promise<void> => {
+      const made = await Promise.all(
+        Array.from({ length: count }, (_, index) =>
+          make(mallory, alice, roomId, { body: `${from + index}`, ...(now === undefined ? {} : { now }) }),
+        ),
+      )
+      await bob.rooms.receive(
+        mallory.name,
+        made.map(({ pdu }) => pdu),
+      )
+    }
+    // A clock that was a year ahead for a while.
+    const ahead = network.clock.now() + 52 * WEEK_MS
+    for (let from = 0; from < 1_000; from += 50) await send(50, from, ahead)
+    await expect(send(1, 1_000)).rejects.toMatchObject({ errcode: 'M_LIMIT_EXCEEDED' })
+    await network.pass(86_400_001)
+    await send(1, 1_001)
+    expect(await bodies(bob, roomId)).toEqual(['1001'])
+  })
+
   it('takes no event that is dated more than a week ahead for a gap either', async () => {
     const [head] = (await alice.rooms.snapshot(roomId))?.heads ?? []
     const ahead = await make(mallory, alice, roomId, {

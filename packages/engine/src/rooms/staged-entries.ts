@@ -10,6 +10,8 @@ export interface StagedEntries {
   get(id: EventId): StagedEntry | undefined
   /** Of one server, oldest first. */
   ofServer(server: ServerName): readonly StagedEntry[]
+  /** It waits for other events or for a time. */
+  waits(entry: StagedEntry, now: number): boolean
   add(entry: StagedEntry): void
   remove(entry: StagedEntry): void
   /** At most `limit` of those that can be decided, in order of arrival; the caller settles or parks each. */
@@ -92,6 +94,7 @@ export function createStagedEntries(): StagedEntries {
     },
     get: (id) => entries.get(id),
     ofServer: (server) => [...(perServer.get(server) ?? [])],
+    waits: (entry, now) => entry.missing.size > 0 || (parked.get(entry) ?? 0) > now,
     add(entry) {
       entries.set(entry.event.id, entry)
       perServer.set(entry.origin, (perServer.get(entry.origin) ?? new Set()).add(entry))

@@ -25,6 +25,8 @@ export interface StagedRoom {
   get(id: EventId): StagedEntry | undefined
   /** Events of one server that wait, oldest first. */
   ofServer(server: ServerName): readonly StagedEntry[]
+  /** It waits for other events or for a time. */
+  waits(entry: StagedEntry): boolean
   /** Events that are being decided. */
   readonly isBusy: boolean
   /**
@@ -95,6 +97,7 @@ export function createStagedRoom(deps: StagedRoomDeps, roomId: RoomId, onEmpty: 
     },
     get: (id) => entries.get(id),
     ofServer: (server) => entries.ofServer(server),
+    waits: (entry) => entries.waits(entry, clock.now()),
     get isBusy() {
       return deciding !== undefined
     },

@@ -155,7 +155,8 @@ function makeSpace(
   const over = Math.max(0, own.length + fresh.length - limit)
   const overLength = deps.waitingLength(origin) + lengthOf(fresh) - MAX_STAGED_LENGTH
   if (fresh.length === 0 || (over === 0 && overLength <= 0)) return []
-  const stale = own.filter(({ at, missing }) => missing.size > 0 && at < deps.clock.now() - STALE_STAGED_MS)
+  const now = deps.clock.now()
+  const stale = own.filter((entry) => entry.at < now - STALE_STAGED_MS && waiting.waits(entry))
   const leaving = overLength > 0 ? stale : stale.slice(0, over)
   if (leaving.length < over || lengthOf(leaving) < overLength)
     throw new RoomError('M_LIMIT_EXCEEDED', 'too many events of this server wait to be processed')
