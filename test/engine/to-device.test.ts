@@ -7,6 +7,7 @@ import { createLoopback } from '../kit/loopback.ts'
 import { createTestNetwork, createTestNode } from '../kit/node.ts'
 import type { Member, TestNetwork } from '../kit/node.ts'
 import { createVirtualClock } from '../kit/virtual-clock.ts'
+import { bringIn, createRoom } from '../server-api/room.ts'
 import { applyEdu, callerOf } from './users-kit.ts'
 
 const FAR = 10 ** 9
@@ -197,6 +198,8 @@ describe('to-device messages', () => {
   })
 
   it('do not fill the disk for a device that never comes', async () => {
+    await bringIn(alice, bob, await createRoom(alice))
+    await network.settle()
     const { users, committer } = alice.node.engine
     const content = { n: 'x'.repeat(65_000) }
     const fits = Math.floor((32 * 1024 * 1024) / JSON.stringify(content).length)

@@ -1,11 +1,12 @@
 /** Every collection of a user has a bound, and what is over it is refused or makes room. */
 import type { JsonObject, UserId } from '@plexus/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createLoopback } from '../kit/loopback.ts'
+import { createLoopback, type Loopback } from '../kit/loopback.ts'
 import { createTestNode } from '../kit/node.ts'
 import type { Member, TestNode } from '../kit/node.ts'
 import { createVirtualClock, settled } from '../kit/virtual-clock.ts'
 import type { VirtualClock } from '../kit/virtual-clock.ts'
+import { bringIn, createRoom } from '../server-api/room.ts'
 import { applyEdu, callerOf, deviceKeysOf, testKey } from './users-kit.ts'
 
 const FAR = 10 ** 9
@@ -15,12 +16,14 @@ describe('bounded', () => {
   let clock: VirtualClock
   let node: TestNode
   let other: TestNode
+  let third: TestNode | undefined
+  let loopback: Loopback
   let alice: Member
   let bob: Member
 
   beforeEach(async () => {
     clock = createVirtualClock()
-    const loopback = createLoopback({ clock })
+    loopback = createLoopback({ clock })
     const users = {
       maxAccounts: 2,
       maxAccountDataEntries: 50,
@@ -38,6 +41,8 @@ describe('bounded', () => {
   afterEach(async () => {
     await node.close()
     await other.close()
+    await third?.close()
+    third = undefined
   })
 
   const users = () => node.engine.users
@@ -123,21 +128,47 @@ describe('bounded', () => {
     await refused(users().keys.upload(callerOf(alice), { fallbackKeys: two }), 'M_INVALID_PARAM')
   })
 
-  it('is the number of messages in an inbox', async () => {
-    const deliver = (first: number): Promise<unknown> =>
-      Promise.all(
-        numbered(100).map((index) =>
-          applyEdu(alice, 'm.direct_to_device', other.name, {
-            sender: bob.user,
-            type: 't',
-            message_id: `m${first + index}`,
-            messages: { [alice.user]: { [alice.deviceId]: {} } },
-          }),
-        ),
-      )
-    for (const round of numbered(101)) await deliver(round * 100)
-    const page = await users().toDevice.inbox(callerOf(alice), 0, FAR, 20_000)
-    expect(page.events).toHaveLength(10_000)
+  describe('an inbox', () => {
+    const deliver = async (from: Member, count: number, content: JsonObject = {}): Promise<void> => {
+      const one = (index: number): Promise<boolean> =>
+        applyEdu(alice, 'm.direct_to_device', from.node.name, {
+          sender: from.user,
+          type: 't',
+          message_id: `m${index}`,
+          messages: { [alice.user]: { [alice.deviceId]: content } },
+        })
+      for (let start = 0; start < count; start += 100)
+        await Promise.all(numbered(Math.min(100, count - start)).map((index) => one(start + index)))
+    }
+    /** Somebody who shares a room with Alice. */
+    const addCarol = async (): Promise<Member> => {
+      third = await createTestNode({ loopback, clock, seed: 3 })
+      const { userId, deviceId } = await third.signUp('carol')
+      const carol = { node: third, user: userId, deviceId }
+      await bringIn(alice, carol, await createRoom(alice))
+      return carol
+    }
+    const senders = async (): Promise<readonly unknown[]> => {
+      const page = await users().toDevice.inbox(callerOf(alice), 0, FAR, 20_000)
+      return page.events.map(({ sender }) => sender)
+    }
+
+    it('has a number of messages, of which strangers can fill the tenth part', async () => {
+      await deliver(bob, 1_100)
+      expect(await senders()).toEqual(numbered(1_000).map(() => bob.user))
+      // Carol, who shares a room with Alice, is heard still.
+      const carol = await addCarol()
+      await deliver(carol, 9_100)
+      expect((await senders()).slice(1_000)).toEqual(numbered(9_000).map(() => carol.user))
+    })
+
+    it('has a length, of which strangers can fill the tenth part', async () => {
+      const content = { text: 'x'.repeat(60_000) }
+      await deliver(bob, 60, content)
+      expect(await senders()).toHaveLength(55)
+      await deliver(await addCarol(), 600, content)
+      expect(await senders()).toHaveLength(559)
+    })
   })
 
   describe('media', () => {

@@ -15,6 +15,7 @@ import type { UsersContext } from './deps.ts'
 import { isDeviceId } from './key-format.ts'
 import { jsonSize, objectAt, objectEntries, stringAt } from './read.ts'
 import type { RecentIds } from './recent-ids.ts'
+import { sharingServers } from './sharing.ts'
 import { devices, inboxes } from './tables.ts'
 import { UserError } from './types.ts'
 import type { Caller, ToDevice, ToDeviceEvent } from './types.ts'
@@ -23,6 +24,8 @@ import type { Caller, ToDevice, ToDeviceEvent } from './types.ts'
 const MAX_INBOX = 10_000
 /** JSON text of all that waits for one device, in UTF-16 code units. */
 const MAX_INBOX_LENGTH: number = 32 * 1024 * 1024
+/** An inbox that is fuller than by this part takes nothing of servers that share no room with its user. */
+const STRANGERS_SHARE = 0.1
 /** Inboxes whose fill is known without a look into the store. */
 const MAX_INBOXES_IN_MEMORY = 10_000
 /** JSON text of one message's content, in UTF-16 code units. */
@@ -44,6 +47,11 @@ export interface ToDeviceStore extends ToDevice {
 }
 
 type Fill = { count: number; length: number }
+
+/** `share`: the part of the inbox that the sender can fill. */
+function hasRoom({ count, length }: Fill, more: number, share: number): boolean {
+  return count < MAX_INBOX * share && length + more <= MAX_INBOX_LENGTH * share
+}
 
 function total(events: readonly JsonObject[]): number {
   return events.reduce((sum, event) => sum + jsonSize(objectAt(event, 'content') ?? {}), 0)
@@ -92,19 +100,32 @@ export function createToDevice(
     return resolved.flat()
   }
 
+  /** Anybody can write to anybody: a stranger must not fill the inbox that room keys come to. */
+  const shareOf = async (sender: UserId, userId: UserId): Promise<number> => {
+    const server = serverOf(sender)
+    if (server === signer.name) return 1
+    return (await sharingServers(context.rooms(), userId)).includes(server) ? 1 : STRANGERS_SHARE
+  }
+
   /** A message for a full inbox is dropped: its device has not been here for a long time, or is being flooded. */
   const deliveries = async (
     sender: UserId,
     type: string,
     messages: readonly Message[],
   ): Promise<(position: number) => readonly Write[]> => {
+    const shares = new Map<UserId, Promise<number>>()
     const targets = await Promise.all(
-      (await resolve(messages)).map(async (message) => ({ message, held: await fillOf(message) })),
+      (await resolve(messages)).map(async (message) => {
+        const { userId } = message
+        const share = shares.get(userId) ?? shareOf(sender, userId)
+        shares.set(userId, share)
+        return { message, held: await fillOf(message), share: await share }
+      }),
     )
     return (position) =>
-      targets.flatMap(({ message: { userId, deviceId, content }, held }) => {
+      targets.flatMap(({ message: { userId, deviceId, content }, held, share }) => {
         const length = jsonSize(content)
-        if (held.count >= MAX_INBOX || held.length + length > MAX_INBOX_LENGTH) {
+        if (!hasRoom(held, length, share)) {
           log.log('warn', 'a to-device message was dropped: the inbox is full', { userId, deviceId })
           return []
         }
