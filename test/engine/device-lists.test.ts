@@ -274,6 +274,24 @@ describe('device lists', () => {
       expect((await deviceLists.changes(bob.user, before, FAR)).left).toEqual([alice.user])
     })
 
+    it('name the members of a room whose servers had no cause to tell of them anew', async () => {
+      // Another user of Bob's node shares a room with Alice, so that her list comes to that node already.
+      const { node } = bob
+      const { userId: dave } = await node.signUp('dave')
+      await alice.node.engine.rooms.invite(alice.user, roomId, dave)
+      await network.settle()
+      await node.engine.rooms.join(dave, roomId, { via: [] })
+      await node.engine.rooms.leave(bob.user, roomId)
+      await network.clock.advance(1)
+      const other = await createRoom(alice)
+      await network.settle()
+      const before = node.engine.committer.committed
+      await bringIn(alice, bob, other)
+      await network.settle()
+      const { changed } = await node.engine.users.deviceLists.changes(bob.user, before, FAR)
+      expect(changed).toContain(alice.user)
+    })
+
     it('of own devices are named, those of strangers are not', async () => {
       const from = position()
       await upload(alice)

@@ -44,8 +44,8 @@ export function createDeviceLists(
     return { came, went }
   }
 
-  /** The joined members of a room when the user left it. */
-  const membersLeftBehind = async (record: MembershipRecord): Promise<readonly UserId[]> => {
+  /** The joined members of a room that the user came to or left. */
+  const membersOf = async (record: MembershipRecord): Promise<readonly UserId[]> => {
     const snapshot = await rooms().snapshot(record.roomId)
     return snapshot?.joinedMembers ?? []
   }
@@ -75,9 +75,11 @@ export function createDeviceLists(
         for (const other of went) gone.add(other)
       }
       for (const record of memberships) {
-        const left = record.membership !== 'join' && record.previous === 'join'
-        if (!left || record.position <= from || record.position > to) continue
-        for (const other of await membersLeftBehind(record)) gone.add(other)
+        if (record.position <= from || record.position > to) continue
+        const [was, is] = [record.previous === 'join', record.membership === 'join']
+        if (was && !is) for (const other of await membersOf(record)) gone.add(other)
+        // A join through another server changes no state that was known here before.
+        if (is && !was) for (const other of await membersOf(record)) candidates.add(other)
       }
       return {
         changed: [...candidates].filter((other) => other === userId || isMember(other)).sort(),
