@@ -1,4 +1,4 @@
-import type { EventId, RoomId } from '@plexus/core'
+import type { EventId, RoomId, UserId } from '@plexus/core'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { BareNetwork, BareNode } from '../kit/bare-rooms.ts'
 import { createBareNetwork } from '../kit/bare-rooms.ts'
@@ -212,6 +212,20 @@ describe('rooms', () => {
       expect(record?.pdu.content).toEqual({})
       expect(record?.redactedBy).toBeDefined()
     }
+  })
+
+  it('lets nobody redact another user of the same server, unless the room lets them redact anybody', async () => {
+    const friend = `@friend:${alice.name}` as UserId
+    await alice.rooms.invite(alice.user, roomId, friend)
+    await alice.rooms.join(friend, roomId, { via: [] })
+    const id = await say(alice, roomId, 'said by Alice')
+    const redaction = { type: 'm.room.redaction', sender: friend, content: {}, redacts: id }
+    await expect(alice.rooms.send(roomId, redaction)).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
+    expect((await alice.rooms.event(id))?.redactedBy).toBeUndefined()
+    const levels = { type: 'm.room.power_levels', stateKey: '', sender: alice.user }
+    await alice.rooms.send(roomId, { ...levels, content: { users: { [friend]: 50 } } })
+    const by = await alice.rooms.send(roomId, redaction)
+    expect((await alice.rooms.event(id))?.redactedBy).toBe(by)
   })
 
   it('exchanges an invite link for an invite, once', async () => {

@@ -8,6 +8,7 @@ import type {
   RoomVersion,
   ServerName,
   StateKey,
+  UserId,
 } from '@plexus/core'
 import {
   authStateKeys,
@@ -15,10 +16,13 @@ import {
   checkFormat,
   encodeBase64,
   MAX_PREV_EVENTS,
+  POWER_LEVELS_KEY,
+  requiredActionLevel,
   roomIdOf,
   roomVersion,
   serverOf,
   signingBytes,
+  userPowerLevel,
   withSignature,
 } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
@@ -144,7 +148,8 @@ export function createLocalEvents(deps: LocalDeps): LocalEvents {
     const committed = await room.run(async (turn) => {
       const { copy } = turn
       if (copy === undefined) throw new RoomError('M_NOT_FOUND', 'this node is not in the room')
-      const { sender, transaction } = event
+      const { sender, transaction, redacts } = event
+      if (redacts !== undefined) await checkRedaction(deps, copy, sender, redacts)
       const input = await buildOwn(deps, copy, templateOf(event))
       const change = await decideOwn(turn, {
         ...input,
@@ -185,6 +190,28 @@ export function createLocalEvents(deps: LocalDeps): LocalEvents {
   }
 
   return { send, create }
+}
+
+/**
+ * Others let a server redact all that its users sent, so that it is this server which keeps one user from redacting
+ * another. @throws RoomError M_FORBIDDEN. spec: client-server-api PUT /redact
+ */
+async function checkRedaction(
+  { events }: LocalParts,
+  { version, create, current }: RoomCopy,
+  sender: UserId,
+  target: EventId,
+): Promise<void> {
+  const [record] = await events.working([target])
+  if (record === undefined || record.pdu.sender === sender) return
+  const id = current.state.get(POWER_LEVELS_KEY)
+  const [levels] = id === undefined ? [] : await events.working([id])
+  const auth = {
+    create: create.pdu,
+    get: (key: string) => (key === POWER_LEVELS_KEY ? levels?.pdu : undefined),
+  }
+  if (userPowerLevel(version, auth, sender) < requiredActionLevel(auth, 'redact'))
+    throw new RoomError('M_FORBIDDEN', 'you may redact your own events only')
 }
 
 function templateOf(event: NewEvent): EventTemplate {
