@@ -49,6 +49,21 @@ async function membershipAt(node: BareNode, user: UserId): Promise<unknown> {
 }
 
 describe('an invite by name', () => {
+  it('stands when it comes while an earlier one is being refused', async () => {
+    await alice.rooms.invite(alice.user, roomId, bob.user)
+    network.cheats.set(alice.name, {
+      makeMembership: async () => {
+        await alice.rooms.invite(alice.user, roomId, bob.user, { reason: 'do come' })
+        throw new Error('too slow')
+      },
+    })
+    await bob.rooms.leave(bob.user, roomId)
+    expect((await bob.rooms.membership(bob.user, roomId))?.membership).toBe('invite')
+    network.cheats.clear()
+    await bob.rooms.join(bob.user, roomId, { via: [] })
+    expect((await bob.rooms.membership(bob.user, roomId))?.membership).toBe('join')
+  })
+
   it('is shown to nobody when its sender may not invite', async () => {
     await bringIn(network, alice, bob, roomId)
     const content = { users: {}, invite: 50 }

@@ -154,12 +154,6 @@ async function leaveFromOutside(
   if (record === undefined || (record.membership !== 'invite' && record.membership !== 'knock')) {
     throw new RoomError('M_FORBIDDEN', 'the user is not in the room')
   }
-  await leaveRemotely(deps, serverOf(record.sender), userId, roomId, content).catch((error: unknown) =>
-    deps.log.log('info', 'the inviter was not told that an invite is refused', {
-      roomId,
-      error: String(error),
-    }),
-  )
   const { strippedState: _, ...rest } = record
   await deps.committer.submit({
     writes: (position) => [
@@ -171,4 +165,11 @@ async function leaveFromOutside(
       }),
     ],
   })
+  // Asked after the commit: what comes meanwhile, such as another invite, stands.
+  await leaveRemotely(deps, serverOf(record.sender), userId, roomId, content).catch((error: unknown) =>
+    deps.log.log('info', 'the inviter was not told that an invite is refused', {
+      roomId,
+      error: String(error),
+    }),
+  )
 }
