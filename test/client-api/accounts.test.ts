@@ -215,6 +215,18 @@ describe('accounts', () => {
       expect(await ids()).toEqual(['A', 'D'])
     })
 
+    it.each([
+      ['DELETE', 'v3/devices/B', {}],
+      ['POST', 'v3/delete_devices', { devices: ['B'] }],
+    ])('tell by %s %s no more than a few wrong passwords from the right one', async (method, path, more) => {
+      const { session: _, ...auth } = proof('', 'wrong password')
+      const statuses: number[] = []
+      for (let guess = 0; guess < 30; guess += 1)
+        statuses.push((await api.ask(method, path, { body: { ...more, auth } })).status)
+      expect(new Set(statuses)).toEqual(new Set([401, 429]))
+      expect(statuses.indexOf(429)).toBeLessThanOrEqual(20)
+    })
+
     it('of others cannot be deleted', async () => {
       const { accessToken } = await alice.node.engine.users.accounts.openSession(alice.user, {})
       await clientWith(accessToken).ok('DELETE', 'v3/devices/B', { body: { auth: DUMMY } })

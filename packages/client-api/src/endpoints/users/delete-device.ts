@@ -8,6 +8,7 @@ export const deleteDevice: Endpoint = endpoint({
   method: 'DELETE',
   path: '/_matrix/client/v3/devices/{deviceId}',
   auth: 'user',
+  rateLimit: 'login',
   pathSchema: v.object({ deviceId: v.string() }),
   bodySchema: v.object({ auth }),
   async handler({ engine, request, requester, path, body }) {

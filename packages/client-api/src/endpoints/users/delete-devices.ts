@@ -11,6 +11,7 @@ export const deleteDevices: Endpoint = endpoint({
   method: 'POST',
   path: '/_matrix/client/v3/delete_devices',
   auth: 'user',
+  rateLimit: 'login',
   bodySchema: v.object({ auth, devices: v.pipe(v.array(v.string()), v.maxLength(MAX_DELETED_DEVICES)) }),
   async handler({ engine, request, requester, body }) {
     const more = await challengeUser({ engine, request, auth: body.auth }, requester.userId)

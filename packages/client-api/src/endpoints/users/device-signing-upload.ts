@@ -9,6 +9,7 @@ export const deviceSigningUpload: Endpoint = endpoint({
   method: 'POST',
   path: '/_matrix/client/v3/keys/device_signing/upload',
   auth: 'user',
+  rateLimit: 'login',
   bodySchema: v.object({
     auth,
     master_key: v.optional(jsonObject),
