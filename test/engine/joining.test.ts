@@ -450,6 +450,25 @@ describe('a member that comes back', { timeout: 30_000 }, () => {
     expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
   })
 
+  it('tells what changed while it was away also when it was told no event of that', async () => {
+    await join(bob, alice)
+    await network.settle()
+    const keysChangedSince = async (from: number): Promise<readonly string[]> => {
+      const deltas = await bob.rooms.stateDeltas(roomId, from, bob.committer.committed)
+      return deltas.flatMap(({ changes }) => changes.map(({ key }) => key)).toSorted()
+    }
+    await bob.rooms.leave(bob.user, roomId)
+    await network.settle()
+    const away = bob.committer.committed
+    await join(carol, alice)
+    await setTopic(alice, roomId, 'new topic')
+    network.cheats.set(alice.name, { getMissingEvents: () => Promise.reject(new Error('no')) })
+    await join(bob, alice)
+    expect(await keysChangedSince(away)).toEqual(
+      [memberKey(bob.user), memberKey(carol.user), stateKey('m.room.topic', '')].toSorted(),
+    )
+  })
+
   it('knows what became of the other users of its node', async () => {
     const friend = `@friend:${bob.name}` as UserId
     await join(bob, alice)

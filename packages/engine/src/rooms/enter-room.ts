@@ -14,9 +14,9 @@ import type { Write } from '../ports.ts'
 import { MAX_BACKWARD } from './accept-event.ts'
 import { MAX_STATE_EVENTS } from './claims.ts'
 import type { RoomCopy } from './copy.ts'
-import { memberOf, membershipOf, toRecord } from './copy.ts'
+import { memberOf, membershipOf, stateChanges, toRecord } from './copy.ts'
 import { judgeOutliers, outlierWrites } from './outliers.ts'
-import { events, memberships, rooms, timelines } from './records.ts'
+import { deltas, events, memberships, rooms, timelines } from './records.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { EventInput, Room } from './room.ts'
 import type { EventRecord } from './types.ts'
@@ -171,6 +171,9 @@ function joinChange(
   const servers = new Set([...copy.joined].map(serverOf))
   servers.delete(deps.ownName)
   const others = [...servers].filter((name) => name !== server)
+  // What changed since an earlier stay, of which those who keep step with the state must hear.
+  const before = answer.previous?.current.state
+  const changes = before === undefined ? [] : stateChanges(before, copy.current.state)
   let final = join
   return {
     writes: (position) => {
@@ -181,6 +184,7 @@ function joinChange(
         events.put([join.id], final),
         timelines.put([roomId, position], join.id),
         rooms.put([roomId], toRecord(copy, position)),
+        ...(changes.length === 0 ? [] : [deltas.put([roomId, position], changes)]),
         ...[...facts.localMembers, join].map(({ pdu, id }) =>
           memberships.put([pdu.state_key as UserId, roomId], {
             roomId,
