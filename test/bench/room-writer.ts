@@ -36,7 +36,9 @@ export async function createRoomWriter(
   const template: EventTemplate = { type: 'm.room.encrypted', sender, content: encrypted() }
   const authEvents = authStateKeys(version, template).flatMap((key) => state.get(key) ?? [])
   const heads = await engine.rooms.events(room.heads)
-  let previous = heads.flatMap((head) => (head === undefined ? [] : [{ id: head.id, depth: head.pdu.depth }]))
+  let previous = heads.flatMap((head) =>
+    head === undefined ? [] : [{ reference: head.id, depth: head.pdu.depth }],
+  )
 
   const next = async (): Promise<Written> => {
     const unsigned = buildEvent(version, {
@@ -50,7 +52,7 @@ export async function createRoomWriter(
     const pdu = withSignature(unsigned, signer.name, signer.keyId as KeyId, signature)
     const format = checkFormat(version, pdu)
     if (format.kind === 'drop') throw new Error(format.why.reason)
-    previous = [{ id: format.eventId, depth: pdu.depth }]
+    previous = [{ reference: format.eventId, depth: pdu.depth }]
     return { id: format.eventId, pdu }
   }
 

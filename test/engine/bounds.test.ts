@@ -61,7 +61,7 @@ describe('bounds', { timeout: 60_000 }, () => {
     const bare = buildEvent(version, {
       template: { type, sender: node.user, content: { body: String(prev[0]) } },
       roomId,
-      prevEvents: prev.map((id) => ({ id, depth: 9 })),
+      prevEvents: prev.map((id) => ({ reference: id, depth: 9 })),
       authEvents: auth ?? keys.flatMap((key) => snapshot?.state.get(key) ?? []),
       now: 1_700_000_000_000,
     })

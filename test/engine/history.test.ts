@@ -107,7 +107,7 @@ describe('history', () => {
     const bare = buildEvent(version, {
       template: { type: 'm.room.message', sender: alice.user, content: { body: 'slipped in' } },
       roomId,
-      prevEvents: [{ id: old[0] as EventId, depth: 5 }],
+      prevEvents: [{ reference: old[0] as EventId, depth: 5 }],
       authEvents: [stateKey('m.room.power_levels', ''), memberKey(alice.user)].flatMap(
         (key) => state?.get(key) ?? [],
       ),

@@ -169,7 +169,7 @@ async function signed(
     ...buildEvent(version, {
       template,
       roomId,
-      prevEvents: (snapshot?.heads ?? []).map((id) => ({ id, depth: 5 })),
+      prevEvents: (snapshot?.heads ?? []).map((id) => ({ reference: id, depth: 5 })),
       authEvents: [
         stateKey('m.room.power_levels', ''),
         memberKey(by.user),

@@ -52,7 +52,7 @@ async function message(node: BareNode, previous: readonly EventId[], body: strin
   const bare = buildEvent(version, {
     template: { type: 'm.room.message', sender: node.user, content: { body } },
     roomId,
-    prevEvents: previous.map((id) => ({ id, depth })),
+    prevEvents: previous.map((id) => ({ reference: id, depth })),
     authEvents: [stateKey('m.room.power_levels', ''), memberKey(node.user)].flatMap(
       (key) => state?.get(key) ?? [],
     ),
@@ -327,7 +327,10 @@ describe('the answer to a join', { timeout: 30_000 }, () => {
     const bare = buildEvent(version, {
       template: { type: 'm.room.topic', sender: carol.user, stateKey: '', content: { topic: 'forged' } },
       roomId,
-      prevEvents: ((await alice.rooms.snapshot(roomId))?.heads ?? []).map((id) => ({ id, depth: 9 })),
+      prevEvents: ((await alice.rooms.snapshot(roomId))?.heads ?? []).map((id) => ({
+        reference: id,
+        depth: 9,
+      })),
       authEvents: [stateKey('m.room.power_levels', ''), memberKey(carol.user)].flatMap(
         (key) => state?.get(key) ?? [],
       ),
@@ -566,7 +569,7 @@ describe('a join that is dated more than a week ahead', () => {
             content: { membership: 'join' },
           },
           roomId: room,
-          prevEvents: (rest['prev_events'] as EventId[]).map((id) => ({ id, depth: 5 })),
+          prevEvents: (rest['prev_events'] as EventId[]).map((id) => ({ reference: id, depth: 5 })),
           authEvents: rest['auth_events'] as EventId[],
           now: network.clock.now() + 700_000_000,
         })

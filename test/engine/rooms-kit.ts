@@ -1,5 +1,6 @@
 /** What the tests of rooms do on bare nodes. */
 import type { EventId, RoomId, UserId } from '@plexus/core'
+import { prevEventIds } from '@plexus/core'
 import type { EventRecord } from '@plexus/engine'
 import { expect } from 'vitest'
 import type { BareNetwork, BareNode } from '../kit/bare-rooms.ts'
@@ -60,7 +61,7 @@ export async function expectAncestorsFirst(node: BareNode, roomId: RoomId): Prom
   const place = new Map(events.map(({ id }, index) => [id, index]))
   expect(place.size).toBe(events.length)
   for (const { id, pdu } of events) {
-    for (const previous of pdu.prev_events) {
+    for (const previous of prevEventIds(pdu)) {
       const at = place.get(previous)
       if (at !== undefined) expect(at).toBeLessThan(place.get(id) ?? -1)
     }

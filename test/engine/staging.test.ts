@@ -4,6 +4,7 @@ import {
   encodeBase64,
   eventIdOf,
   memberKey,
+  prevEventIds,
   roomVersion,
   signingBytes,
   stateKey,
@@ -49,8 +50,8 @@ async function make(
     },
     roomId,
     prevEvents:
-      more.prev?.map((id) => ({ id, depth: 10 })) ??
-      heads.flatMap((head) => (head === undefined ? [] : [{ id: head.id, depth: head.pdu.depth }])),
+      more.prev?.map((id) => ({ reference: id, depth: 10 })) ??
+      heads.flatMap((head) => (head === undefined ? [] : [{ reference: head.id, depth: head.pdu.depth }])),
     authEvents: more.auth ?? keys.flatMap((key) => snapshot?.state.get(key) ?? []),
     now: more.now ?? 1_700_000_000_000,
   })
@@ -504,7 +505,7 @@ async function newFor(reader: BareNode, writer: BareNode, roomId: RoomId): Promi
     seen.add(id)
     if (record === undefined) continue
     all.push(record.pdu)
-    queue.push(...record.pdu.prev_events)
+    queue.push(...prevEventIds(record.pdu))
   }
   return all
 }

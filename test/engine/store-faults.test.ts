@@ -1,5 +1,6 @@
 /** Commits that fail and processes that die in the middle of things: nothing acknowledged is lost or doubled. */
 import type { RoomId } from '@plexus/core'
+import { prevEventIds } from '@plexus/core'
 import type { EduHandler } from '@plexus/engine'
 import { createMemoryDisk, openMemoryStore, type Fault, type MemoryDisk } from '@plexus/store/memory'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -29,7 +30,7 @@ describe('a room whose store fails', () => {
     for (const { id, pdu, stateGroup } of await timeline(again, roomId)) {
       expect(stateGroup, id).toBeDefined()
       expect(await again.rooms.stateAfter(id)).toBeDefined()
-      for (const previous of await again.rooms.events(pdu.prev_events))
+      for (const previous of await again.rooms.events(prevEventIds(pdu)))
         expect(previous?.verdict).toBe('accepted')
     }
   }

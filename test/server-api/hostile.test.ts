@@ -56,7 +56,7 @@ describe('a cheating server', { timeout: 30_000 }, () => {
       template,
       roomId,
       prevEvents: heads.flatMap((head) =>
-        head === undefined ? [] : [{ id: head.id, depth: head.pdu.depth }],
+        head === undefined ? [] : [{ reference: head.id, depth: head.pdu.depth }],
       ),
       authEvents: [...new Set(authEvents)],
       now: network.clock.now(),

@@ -18,8 +18,8 @@ const roomId = `!${'r'.repeat(43)}` as RoomId
 const [first, second] = ['1', '2'].map((n) => `$${n.repeat(43)}` as EventId) as [EventId, EventId]
 const template = { type: 'm.room.topic', sender, stateKey: '', content: { topic: 'x' } }
 const prevEvents = [
-  { id: first, depth: 5 },
-  { id: second, depth: 3 },
+  { reference: first, depth: 5 },
+  { reference: second, depth: 3 },
 ]
 
 describe('buildEvent', () => {
@@ -48,7 +48,7 @@ describe('buildEvent', () => {
   })
 
   it('stays at the greatest depth', () => {
-    const deep = [{ id: first, depth: MAX_DEPTH }]
+    const deep = [{ reference: first, depth: MAX_DEPTH }]
     expect(buildEvent(V12, { template, roomId, prevEvents: deep, authEvents: [], now: 1 }).depth).toBe(
       MAX_DEPTH,
     )

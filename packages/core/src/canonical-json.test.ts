@@ -53,8 +53,8 @@ describe('canonicalJson', () => {
   })
 
   it('throws for a number without canonical form', () => {
-    expect(() => canonicalJson([0.5])).toThrow(TypeError)
-    expect(() => canonicalJson([2 ** 53])).toThrow(TypeError)
+    expect(() => canonicalJson([Infinity])).toThrow(TypeError)
+    expect(() => canonicalJson([NaN])).toThrow(TypeError)
   })
 
   it('parses back to the same value, and does not depend on the order of keys', () => {

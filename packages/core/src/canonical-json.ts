@@ -38,13 +38,14 @@ const HAS_SURROGATE = /[\uD800-\uDFFF]/
 
 /**
  * The canonical form of a value that `checkCanonical` passed. The bytes that are hashed or signed are its UTF-8.
- * Throws a TypeError for a number that has no canonical form: calling it unchecked is a fault. (-0 is written 0,
- * as in the specification's own example.)
+ * Throws a TypeError for a number that has none: calling it unchecked is a fault. (-0 is written 0, as in the
+ * specification's own example. Numbers that are no integers, which only old room versions let in, are written as
+ * JavaScript does, so that of what other servers write another way the hash does not match.)
  */
 export function canonicalJson(value: JsonValue): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'number') {
-    if (!Number.isSafeInteger(value)) throw new TypeError(`no canonical form of ${String(value)}`)
+    if (!Number.isFinite(value)) throw new TypeError(`no canonical form of ${String(value)}`)
     return String(value)
   }
   if (value === null || typeof value === 'boolean') return String(value)
@@ -82,20 +83,27 @@ function codePointRank(unit: number): number {
   return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit
 }
 
+export type CanonicalLimits = {
+  /** Deepest nesting; MAX_JSON_DEPTH if absent. */
+  readonly maxDepth?: number
+  /** Numbers need not be integers. spec: rooms/v1.md "Canonical JSON" */
+  readonly anyNumber?: boolean
+}
+
 /** The first reason why a value is not canonical JSON, or `undefined`. Total on anything a parser can give. */
 export function checkCanonical(
   value: JsonValue,
-  maxDepth: number = MAX_JSON_DEPTH,
+  { maxDepth = MAX_JSON_DEPTH, anyNumber = false }: CanonicalLimits = {},
 ): CanonicalFailure | undefined {
   switch (typeof value) {
     case 'boolean':
       return undefined
     case 'number':
-      return checkNumber(value)
+      return anyNumber && Number.isFinite(value) ? undefined : checkNumber(value)
     case 'string':
       return value.isWellFormed() ? undefined : 'lone surrogate'
     case 'object':
-      return value === null ? undefined : checkMembers(value, maxDepth)
+      return value === null ? undefined : checkMembers(value, maxDepth, anyNumber)
     default:
       return 'not JSON'
   }
@@ -110,11 +118,13 @@ function checkNumber(value: number): CanonicalFailure | undefined {
 function checkMembers(
   value: JsonObject | readonly JsonValue[],
   maxDepth: number,
+  anyNumber: boolean,
 ): CanonicalFailure | undefined {
   if (maxDepth <= 0) return 'too deep'
+  const limits = { maxDepth: maxDepth - 1, anyNumber }
   if (Array.isArray(value)) {
     for (const member of value as readonly JsonValue[]) {
-      const failure = checkCanonical(member, maxDepth - 1)
+      const failure = checkCanonical(member, limits)
       if (failure !== undefined) return failure
     }
     return undefined
@@ -122,7 +132,7 @@ function checkMembers(
   for (const [key, member] of Object.entries(value)) {
     if (!key.isWellFormed()) return 'lone surrogate'
     if (member === undefined) continue
-    const failure = checkCanonical(member, maxDepth - 1)
+    const failure = checkCanonical(member, limits)
     if (failure !== undefined) return failure
   }
   return undefined

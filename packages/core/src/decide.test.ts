@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { checkOutlier, decide, type Decision } from './decide.ts'
 import { eventIdOf } from './hash.ts'
 import type { EventId, RoomId } from './ids.ts'
-import type { KnownEvent } from './pdu.ts'
+import { authEventIds, type KnownEvent } from './pdu.ts'
 import { NOWHERE, after, altered, decideIn, idAt, inputFor, outcome } from './testing/decisions.ts'
 import { ALICE, BOB, CAROL, publicRoom, randomRoom } from './testing/random-room.ts'
 import {
@@ -165,7 +165,7 @@ describe('the three states that an event is checked against', () => {
 
   it('the state before it: an old power level that it does cite does not help either', () => {
     const { room, base } = publicRoom()
-    const auth = room.build(topic(BOB, 'x')).pdu.auth_events.flatMap((id) => room.view.get(id) ?? [])
+    const auth = authEventIds(room.build(topic(BOB, 'x')).pdu).flatMap((id) => room.view.get(id) ?? [])
     const demotion = room.add({ ...levels(ALICE, { users: { [BOB]: 0 } }), prev: [base] })
     const { decision } = room.decide({ ...topic(BOB, 'x'), prev: [demotion], auth })
     expect(outcome(decision)).toBe('reject: v12 auth 8')
@@ -256,7 +256,8 @@ describe('need', () => {
             const load = (id: EventId): void => {
               if (loaded.has(id)) return
               loaded.add(id)
-              for (const parent of room.view.get(id)?.pdu.auth_events ?? []) load(parent)
+              const event = room.view.get(id)
+              for (const parent of event === undefined ? [] : authEventIds(event.pdu)) load(parent)
             }
             const ask = (): Decision =>
               decide(
@@ -288,9 +289,8 @@ describe('checkOutlier', () => {
   it('judges by the auth events alone', () => {
     const { room, base } = publicRoom()
     const ban = room.add({ ...member(ALICE, BOB, 'ban'), prev: [base] })
-    const auth = room
-      .build({ ...topic(BOB, 'x'), prev: [base] })
-      .pdu.auth_events.flatMap((id) => room.view.get(id) ?? [])
+    const honest = room.build({ ...topic(BOB, 'x'), prev: [base] })
+    const auth = authEventIds(honest.pdu).flatMap((id) => room.view.get(id) ?? [])
     const event = room.build({ ...topic(BOB, 'x'), prev: [ban], auth })
     const { version, roomId, view } = room
     expect(checkOutlier({ version, roomId, event, view })).toBeUndefined()

@@ -1,17 +1,17 @@
-import { authEventState, checkAuthEvents, checkRoom, missingAuthEvents } from './auth/auth-events.ts'
+import { authEventState, checkAuthEvents, checkRoom } from './auth/auth-events.ts'
 import { checkAuth } from './auth/check-auth.ts'
 import { breach, type AuthState } from './auth/context.ts'
 import { mayRedactOthers, redactionTarget } from './auth/redaction.ts'
 import { authStateKeys } from './auth/selection.ts'
-import { createIdOf } from './create-id.ts'
+import { createIdOf, createOf, judgedBy, startsRoom } from './create-id.ts'
 import type { FormatFailure } from './format.ts'
-import { claimedRoomId, createEventIdOf } from './hash.ts'
+import { claimedRoomId } from './hash.ts'
 import type { EventId, RoomId } from './ids.ts'
-import type { AuthFailure, EventView, KnownEvent, Pdu } from './pdu.ts'
+import { prevEventIds, type AuthFailure, type EventView, type Pdu } from './pdu.ts'
 import { compareIds } from './resolve/order.ts'
 import { resolve } from './resolve/resolve.ts'
 import type { RoomVersion } from './room-version.ts'
-import { applyToState, type StateKey, type StateMap } from './state.ts'
+import { applyToState, CREATE_KEY, type StateKey, type StateMap } from './state.ts'
 
 /**
  * What a decided event asks for besides being stored.
@@ -72,19 +72,15 @@ export function decide(input: DecideInput): Decision {
       why: { code: 'wrong room', field: 'room_id', reason: 'the event is of another room' },
     }
   }
-  if (event.pdu.room_id === undefined) return decideFirst(input)
-  const createId = createEventIdOf(roomId)
-  const create = view.get(createId)
-  const missing = missingAuthEvents(event.pdu, view)
-  const prevIds = [...new Set(event.pdu.prev_events)].sort(compareIds)
+  if (startsRoom(version, event.pdu)) return decideFirst(input)
+  const missing = judgedBy(version, event.pdu).filter((id) => view.get(id) === undefined)
+  const prevIds = [...new Set(prevEventIds(event.pdu))].sort(compareIds)
   const states = prevIds.map((id) => ({ id, state: input.stateAfter(id) }))
   const unknownStates = states.filter(({ state }) => state === undefined).map(({ id }) => id)
-  if (create === undefined || missing.length > 0 || unknownStates.length > 0) {
-    return need(create === undefined ? [createId, ...missing] : missing, unknownStates)
-  }
+  if (missing.length > 0 || unknownStates.length > 0) return need(missing, unknownStates)
   const knownStates = states.flatMap(({ state }) => state ?? [])
   const before = resolve(version, knownStates, view)
-  return before.kind === 'need' ? need(before.events) : decideIn(input, create, before.state)
+  return before.kind === 'need' ? need(before.events) : decideIn(input, before.state)
 }
 
 /**
@@ -95,19 +91,24 @@ export function checkOutlier(
   input: Pick<DecideInput, 'version' | 'roomId' | 'event' | 'view'>,
 ): AuthFailure | undefined {
   const { version, roomId, event, view } = input
-  if (event.pdu.room_id === undefined) {
+  if (startsRoom(version, event.pdu)) {
     return checkAuth(version, event.pdu, { create: event.pdu, get: () => undefined })
   }
-  const createId = createIdOf(version, event.pdu)
-  const create = createId === undefined ? undefined : view.get(createId)
-  if (create === undefined) return breach(version, 'room', '', `no create event of ${roomId}`)
-  const [unknown] = missingAuthEvents(event.pdu, view)
-  if (unknown !== undefined) return breach(version, 'authEvents', '3', `${unknown} is not known`)
-  return checkByAuthEvents(input, create)
+  const unknown = judgedBy(version, event.pdu).find((id) => view.get(id) === undefined)
+  if (unknown !== undefined) {
+    const rule = unknown === createIdOf(version, event.pdu) ? 'room' : 'authEvents.rejected'
+    return breach(version, rule, `${unknown} is not known`)
+  }
+  return checkByAuthEvents(input)
 }
 
 /** The event that starts a room. Rule 1 needs no state. */
-function decideFirst({ version, event }: DecideInput): Decision {
+function decideFirst({ version, event, currentState }: DecideInput): Decision {
+  const first = currentState?.get(CREATE_KEY)
+  if (first !== undefined && first !== event.id) {
+    const reason = 'another create event of a room that has one'
+    return { kind: 'drop', why: { code: 'wrong room', field: 'type', reason } }
+  }
   const stateBefore: StateMap = new Map()
   const why = checkAuth(version, event.pdu, { create: event.pdu, get: () => undefined })
   if (why !== undefined) return reject(why, stateBefore)
@@ -119,11 +120,12 @@ function decideFirst({ version, event }: DecideInput): Decision {
   }
 }
 
-function decideIn(input: DecideInput, create: KnownEvent, stateBefore: StateMap): Decision {
+function decideIn(input: DecideInput, stateBefore: StateMap): Decision {
   const { version, event, view, currentState = stateBefore } = input
   // Check 4: the auth events, and the state that they make.
-  const named = checkByAuthEvents(input, create)
+  const named = checkByAuthEvents(input)
   if (named !== undefined) return reject(named, stateBefore)
+  const create = createOf(version, event.pdu, view) ?? event
   // Check 5: the state before the event. Check 6: the current state.
   const atEvent = authStateOf(version, event.pdu, create.pdu, stateBefore, view)
   const atPresent =
@@ -138,16 +140,19 @@ function decideIn(input: DecideInput, create: KnownEvent, stateBefore: StateMap)
   return { kind: 'accept', stateBefore, stateAfter, effects: effectsOf(version, event.pdu, atEvent.auth) }
 }
 
-function checkByAuthEvents(
-  { version, roomId, event, view }: Pick<DecideInput, 'version' | 'roomId' | 'event' | 'view'>,
-  create: KnownEvent,
-): AuthFailure | undefined {
+function checkByAuthEvents({
+  version,
+  roomId,
+  event,
+  view,
+}: Pick<DecideInput, 'version' | 'roomId' | 'event' | 'view'>): AuthFailure | undefined {
+  const create = createOf(version, event.pdu, view)
   const named = authEventState(event.pdu, view)
-  const auth: AuthState = { create: create.pdu, get: (key) => named.get(key) }
-  // Rule 1 stands before rules 2 and 3.
+  const auth: AuthState = { create: create?.pdu ?? event.pdu, get: (key) => named.get(key) }
+  // Rule 1 stands before the others.
   if (event.pdu.type === 'm.room.create') return checkAuth(version, event.pdu, auth)
   return (
-    checkRoom(version, create) ??
+    (create === undefined ? undefined : checkRoom(version, create)) ??
     checkAuthEvents(version, event.pdu, roomId, view) ??
     checkAuth(version, event.pdu, auth)
   )

@@ -8,16 +8,17 @@ import {
   parseUserId,
   utf8Length,
   type EventId,
+  type EventIdForm,
   type RoomId,
 } from './ids.ts'
 import { isJsonObject, without, type JsonObject, type JsonValue } from './json.ts'
-import type { Pdu } from './pdu.ts'
+import type { EventReference, Pdu } from './pdu.ts'
 import { redact } from './redact.ts'
 import type { RoomVersion } from './room-version.ts'
 
 /** Largest event in bytes of canonical JSON, signatures included. spec: client-server-api "Size limits" */
 export const MAX_PDU_BYTES = 65_536
-/** spec: data/api/server-server/definitions/components/auth_events_prev_events_v4.yaml */
+/** spec: data/api/server-server/definitions/components/auth_events_prev_events_v4.yaml, the same in all versions */
 export const MAX_PREV_EVENTS = 20
 export const MAX_AUTH_EVENTS = 10
 /** Largest `depth`; a longer chain stays at it. spec: data/api/server-server/definitions/components/depth_v6.yaml */
@@ -55,9 +56,9 @@ export type FormatVerdict =
 export function checkFormat(version: RoomVersion, raw: JsonValue): FormatVerdict {
   if (!isJsonObject(raw)) return drop('not an object', 'an event is an object')
   const event = without(raw, 'unsigned')
-  const canonical = checkCanonical(event)
+  const canonical = checkCanonical(event, { anyNumber: !version.strictJson })
   if (canonical !== undefined) return drop('not canonical', canonical)
-  for (const check of FIELD_CHECKS) {
+  for (const check of CHECKS[version.eventIds]) {
     const why = check(event)
     if (why !== undefined) return { kind: 'drop', why }
   }
@@ -98,11 +99,47 @@ const FIELD_CHECKS: readonly FieldCheck[] = [
   (event) => (event['content'] === undefined ? missing('content') : objectAt(event, 'content')),
   integer('origin_server_ts', Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
   integer('depth', 0, MAX_DEPTH),
-  eventIds('prev_events', MAX_PREV_EVENTS),
-  eventIds('auth_events', MAX_AUTH_EVENTS),
   hashes,
   signatures,
 ]
+
+/** The references in a list from outside, at most `most`; `undefined` for anything else. */
+export function parseReferences(
+  version: RoomVersion,
+  value: JsonValue | undefined,
+  most: number,
+): readonly EventReference[] | undefined {
+  if (!Array.isArray(value) || value.length > most) return undefined
+  const entries = value as readonly JsonValue[]
+  return entries.every(isReferenceOf(version.eventIds)) ? (entries as readonly EventReference[]) : undefined
+}
+
+function isReferenceOf(form: EventIdForm): (value: JsonValue) => boolean {
+  if (form === 'field') return isIdWithHash
+  return (value) => typeof value === 'string' && parseEventId(value, form) !== undefined
+}
+
+function checksFor(form: EventIdForm): readonly FieldCheck[] {
+  return [
+    ...FIELD_CHECKS,
+    references('prev_events', MAX_PREV_EVENTS, isReferenceOf(form)),
+    references('auth_events', MAX_AUTH_EVENTS, isReferenceOf(form)),
+  ]
+}
+
+/** spec: rooms/v1.md, rooms/v3.md, rooms/v4.md "Event format" */
+const CHECKS: Readonly<Record<EventIdForm, readonly FieldCheck[]>> = {
+  field: [...checksFor('field'), string('event_id', (text) => parseEventId(text, 'field') !== undefined)],
+  base64: checksFor('base64'),
+  base64url: checksFor('base64url'),
+}
+
+function isIdWithHash(value: JsonValue): boolean {
+  if (!Array.isArray(value) || value.length !== 2) return false
+  const [id, hashes] = value as readonly (JsonValue | undefined)[]
+  if (typeof id !== 'string' || parseEventId(id, 'field') === undefined) return false
+  return isJsonObject(hashes) && typeof hashes['sha256'] === 'string'
+}
 
 function string(field: string, valid: (text: string) => boolean): FieldCheck {
   return (event) => {
@@ -128,15 +165,13 @@ function integer(field: string, lowest: number, highest: number): FieldCheck {
   }
 }
 
-function eventIds(field: string, most: number): FieldCheck {
+function references(field: string, most: number, isReference: (value: JsonValue) => boolean): FieldCheck {
   return (event) => {
     const value = event[field]
     if (value === undefined) return missing(field)
     if (!Array.isArray(value)) return wrongType(field, 'an array')
     if (value.length > most) return { code: 'too large', field, reason: `${value.length} entries` }
-    const valid = (value as readonly JsonValue[]).every(
-      (entry) => typeof entry === 'string' && parseEventId(entry) !== undefined,
-    )
+    const valid = (value as readonly JsonValue[]).every(isReference)
     return valid ? undefined : { code: 'invalid', field, reason: `${field} holds what is not an event id` }
   }
 }

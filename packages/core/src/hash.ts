@@ -4,7 +4,7 @@ import { encodeBase64, encodeBase64Url } from './base64.ts'
 import { canonicalJson, signableBytes } from './canonical-json.ts'
 import type { EventId, RoomId } from './ids.ts'
 import { without, type JsonObject } from './json.ts'
-import type { Pdu } from './pdu.ts'
+import type { EventReference, Pdu } from './pdu.ts'
 import { redact } from './redact.ts'
 import type { RoomVersion } from './room-version.ts'
 
@@ -16,9 +16,20 @@ export function signingBytes(version: RoomVersion, pdu: Pdu): Uint8Array {
   return signableBytes(redact(version, pdu))
 }
 
-/** spec: server-server-api.md "Calculating the reference hash for an event", rooms/v4.md "Event IDs" */
+/** spec: server-server-api.md "Calculating the reference hash for an event", rooms/v3.md and v4.md "Event IDs" */
 export function eventIdOf(version: RoomVersion, pdu: Pdu): EventId {
-  return `$${encodeBase64Url(sha256(signingBytes(version, pdu)))}` as EventId
+  if (version.eventIds === 'field') return String(pdu['event_id']) as EventId
+  const hash = sha256(signingBytes(version, pdu))
+  return `$${version.eventIds === 'base64' ? encodeBase64(hash) : encodeBase64Url(hash)}` as EventId
+}
+
+/** How events of this room version refer to an event. */
+export function referenceTo(
+  version: RoomVersion,
+  event: { readonly id: EventId; readonly pdu: Pdu },
+): EventReference {
+  if (version.eventIds !== 'field') return event.id
+  return [event.id, { sha256: encodeBase64(sha256(signingBytes(version, event.pdu))) }]
 }
 
 /**

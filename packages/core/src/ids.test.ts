@@ -93,9 +93,17 @@ describe('other identifiers', () => {
     }
   })
 
-  it('event ids are hashes', () => {
-    expect(parseEventId(`$${hash}`)).toBe(`$${hash}`)
-    for (const bad of ['$', '$a:b', `!${hash}`, `$${hash}a`, `$${hash.replace('-', '+')}`]) {
+  it('event ids come in three forms', () => {
+    const plain = hash.replaceAll('-', '+').replaceAll('_', '/')
+    const forms = { base64url: `$${hash}`, base64: `$${plain}`, field: '$a:server' } as const
+    expect(new Set(Object.values(forms)).size).toBe(3)
+    for (const [form, id] of Object.entries(forms)) {
+      expect(parseEventId(id)).toBe(id)
+      for (const other of ['base64url', 'base64', 'field'] as const) {
+        expect(parseEventId(id, other)).toBe(other === form ? id : undefined)
+      }
+    }
+    for (const bad of ['$', '$a', `!${hash}`, `$${hash}a`, `$${hash.slice(1)}=`, '$a:b c', '!a:server']) {
       expect(parseEventId(bad)).toBeUndefined()
     }
   })

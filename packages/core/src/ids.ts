@@ -22,6 +22,7 @@ export const MAX_ID_BYTES = 255
 
 const SERVER_NAME = /^(?:\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z.-]{1,255})(?::[0-9]{1,5})?$/
 const HASH_ID_OPAQUE = /^[A-Za-z0-9_-]{43}$/
+const BASE64_HASH = /^[A-Za-z0-9+/]{43}$/
 const NEW_LOCALPART = /^[a-z0-9._=/+-]+$/
 // The key version is `[a-zA-Z0-9_]`. spec: data/api/server-server/definitions/keys.yaml
 const KEY_ID = /^ed25519:[A-Za-z0-9_]{1,200}$/
@@ -69,9 +70,23 @@ export function parseRoomId(text: string): RoomId | undefined {
   return isDomainId(text, '!') ? (text as RoomId) : undefined
 }
 
-/** `$` with the 43 characters of a URL-safe reference hash (room version 4 on). spec: rooms/v4.md "Event IDs" */
-export function parseEventId(text: string): EventId | undefined {
-  return text.startsWith('$') && HASH_ID_OPAQUE.test(text.slice(1)) ? (text as EventId) : undefined
+/**
+ * The forms of event ids: `$` with the 43 characters of a hash in URL-safe base64 (room version 4 on) or in plain
+ * base64 (version 3), and `$opaque:server` (versions 1 and 2). spec: rooms/v1.md, v3.md, v4.md "Event IDs"
+ */
+export type EventIdForm = 'base64url' | 'base64' | 'field'
+
+/** @param form the only one to let in; any if absent */
+export function parseEventId(text: string, form?: EventIdForm): EventId | undefined {
+  const valid =
+    form === undefined ? Object.values(IS_EVENT_ID).some((is) => is(text)) : IS_EVENT_ID[form](text)
+  return valid ? (text as EventId) : undefined
+}
+
+const IS_EVENT_ID: Readonly<Record<EventIdForm, (text: string) => boolean>> = {
+  base64url: (text) => text.startsWith('$') && HASH_ID_OPAQUE.test(text.slice(1)),
+  base64: (text) => text.startsWith('$') && BASE64_HASH.test(text.slice(1)),
+  field: (text) => isDomainId(text, '$'),
 }
 
 /** spec: appendices.md "Room Aliases" */
@@ -84,8 +99,8 @@ export function parseKeyId(text: string): KeyId | undefined {
   return KEY_ID.test(text) ? (text as KeyId) : undefined
 }
 
-/** The server that allocated the id. */
-export function serverOf(id: UserId | RoomAlias): ServerName {
+/** The server that allocated the id. Ids of rooms and events have one in some room versions, else the answer is the id. */
+export function serverOf(id: UserId | RoomAlias | RoomId | EventId): ServerName {
   return id.slice(id.indexOf(':') + 1) as ServerName
 }
 

@@ -2,6 +2,7 @@ export { checkAuthEvents, checkRoom } from './auth/auth-events.ts'
 export { checkAuth } from './auth/check-auth.ts'
 export type { AuthState } from './auth/context.ts'
 export {
+  creatorOf,
   creatorsOf,
   requiredActionLevel,
   requiredEventLevel,
@@ -14,7 +15,7 @@ export { authStateKeys, type AuthSubject } from './auth/selection.ts'
 export * from './base64.ts'
 export * from './build.ts'
 export * from './canonical-json.ts'
-export { createIdOf } from './create-id.ts'
+export { createIdOf, createOf, judgedBy, startsRoom } from './create-id.ts'
 export * from './decide.ts'
 export * from './format.ts'
 export * from './hash.ts'

@@ -5,6 +5,12 @@ import type { JsonObject } from './json.ts'
 export type Signatures = { readonly [server: string]: { readonly [keyId: string]: string } }
 
 /**
+ * How an event refers to another: by its id, or in room versions 1 and 2 by id and reference hash.
+ * spec: rooms/v3.md "Event format"
+ */
+export type EventReference = EventId | readonly [id: EventId, hashes: { readonly sha256: string }]
+
+/**
  * A persistent data unit that passed `checkFormat`, or was built here. Other top-level keys are kept, since the
  * content hash covers them. spec: data/api/server-server/definitions/pdu_v12.yaml
  */
@@ -18,11 +24,32 @@ export type Pdu = JsonObject & {
   /** Milliseconds since 1970 by the clock of the sender's server. */
   readonly origin_server_ts: number
   readonly depth: number
-  readonly prev_events: readonly EventId[]
-  readonly auth_events: readonly EventId[]
+  readonly prev_events: readonly EventReference[]
+  readonly auth_events: readonly EventReference[]
   readonly hashes: JsonObject & { readonly sha256: string }
   readonly signatures: Signatures
   readonly unsigned?: JsonObject
+}
+
+/** The ids in `prev_events`. */
+export function prevEventIds(pdu: Pdu): readonly EventId[] {
+  return idsOf(pdu.prev_events)
+}
+
+/** The ids in `auth_events`. */
+export function authEventIds(pdu: Pdu): readonly EventId[] {
+  return idsOf(pdu.auth_events)
+}
+
+function idsOf(references: readonly EventReference[]): readonly EventId[] {
+  return areIds(references)
+    ? references
+    : references.map((reference) => (typeof reference === 'string' ? reference : reference[0]))
+}
+
+/** All of a list have one form. */
+function areIds(references: readonly EventReference[]): references is readonly EventId[] {
+  return typeof references[0] !== 'object'
 }
 
 /**

@@ -1,4 +1,5 @@
 import { serverOf, parseUserId, type KeyId, type ServerName } from './ids.ts'
+import { eventIdOf } from './hash.ts'
 import { ownValue } from './json.ts'
 import type { Pdu } from './pdu.ts'
 import type { RoomVersion } from './room-version.ts'
@@ -8,10 +9,13 @@ import type { RoomVersion } from './room-version.ts'
  * invite needs its sender's server like any other event; the signature inside it is part of the auth rules.
  * spec: server-server-api.md "Validating hashes and signatures on received events", rooms/v12.md auth rule 5.2
  */
-export function requiredSigners(_version: RoomVersion, pdu: Pdu): readonly ServerName[] {
-  const sender = serverOf(pdu.sender)
-  const authoriser = authorisingServer(pdu)
-  return authoriser === undefined || authoriser === sender ? [sender] : [sender, authoriser]
+export function requiredSigners(version: RoomVersion, pdu: Pdu): readonly ServerName[] {
+  const signers = new Set([serverOf(pdu.sender)])
+  // spec: rooms/v3.md "Authorisation rules": the server that gave the event its id
+  if (version.eventIds === 'field') signers.add(serverOf(eventIdOf(version, pdu)))
+  const authoriser = version.joinRules.has('restricted') ? authorisingServer(pdu) : undefined
+  if (authoriser !== undefined) signers.add(authoriser)
+  return [...signers]
 }
 
 /** The server of `join_authorised_via_users_server`; `undefined` if the event has none that is a user id. */

@@ -1,25 +1,20 @@
 import type { EventId, RoomId } from '../ids.ts'
-import type { AuthFailure, EventView, KnownEvent, Pdu } from '../pdu.ts'
+import { authEventIds, type AuthFailure, type EventView, type KnownEvent, type Pdu } from '../pdu.ts'
 import type { RoomVersion } from '../room-version.ts'
 import { stateKeyOf, type StateKey } from '../state.ts'
 import { breach } from './context.ts'
 import { authStateKeys } from './selection.ts'
 
-/**
- * Rule 2: the create event of the room, as known here; `undefined` where it is unknown.
- * spec: rooms/v12.md "Authorisation rules" 2
- */
+/** The create event of a room whose id is its hash. spec: rooms/v12.md "Authorisation rules" 2 */
 export function checkRoom(version: RoomVersion, create: KnownEvent): AuthFailure | undefined {
-  if (create.pdu.type !== 'm.room.create')
-    return breach(version, 'room', '', 'the room id names another event')
-  return create.verdict === 'accepted'
-    ? undefined
-    : breach(version, 'room', '', 'the create event was rejected')
+  if (!version.roomIdIsCreateHash) return undefined
+  if (create.pdu.type !== 'm.room.create') return breach(version, 'room', 'the room id names another event')
+  return create.verdict === 'accepted' ? undefined : breach(version, 'room', 'the create event was rejected')
 }
 
 /**
- * Rule 3: the event's own `auth_events`, all of which `view` must hold. The list there has no 3.4.
- * spec: rooms/v12.md "Authorisation rules" 3
+ * The event's own `auth_events`, all of which `view` must hold. Numbers in comments are those of version 12.
+ * spec: rooms/v12.md "Authorisation rules" 3, rooms/v11.md 2
  */
 export function checkAuthEvents(
   version: RoomVersion,
@@ -27,13 +22,13 @@ export function checkAuthEvents(
   roomId: RoomId,
   view: EventView,
 ): AuthFailure | undefined {
-  const fail = (number: string, reason: string): AuthFailure => breach(version, 'authEvents', number, reason)
   const events = knownAuthEvents(pdu, view)
   // 3.1
   const seen = new Set<StateKey | undefined>()
   for (const { pdu: event } of events) {
     const key = stateKeyOf(event)
-    if (seen.has(key)) return fail('1', `two entries of type ${event.type} and one state key`)
+    if (seen.has(key))
+      return breach(version, 'authEvents.duplicate', `two entries of type ${event.type} and one state key`)
     seen.add(key)
   }
   // 3.2
@@ -41,13 +36,20 @@ export function checkAuthEvents(
   const stray = events.find(
     ({ pdu: event }) => event.state_key === undefined || !expected.has(stateKeyOf(event)),
   )
-  if (stray !== undefined) return fail('2', `${stray.pdu.type} does not belong in auth_events`)
+  if (stray !== undefined)
+    return breach(version, 'authEvents.stray', `${stray.pdu.type} does not belong in auth_events`)
   // 3.3
   const rejected = events.find(({ verdict }) => verdict === 'rejected')
-  if (rejected !== undefined) return fail('3', `${rejected.id} was rejected`)
+  if (rejected !== undefined) return breach(version, 'authEvents.rejected', `${rejected.id} was rejected`)
+  // 2.4 of the versions before 12
+  if (!version.roomIdIsCreateHash && !events.some(({ pdu: event }) => event.type === 'm.room.create')) {
+    return breach(version, 'authEvents.noCreate', 'no m.room.create in auth_events')
+  }
   // 3.5
   const foreign = events.find(({ pdu: event }) => event.room_id !== roomId)
-  return foreign === undefined ? undefined : fail('5', `${foreign.id} is of another room`)
+  return foreign === undefined
+    ? undefined
+    : breach(version, 'authEvents.otherRoom', `${foreign.id} is of another room`)
 }
 
 /** The state that an event's `auth_events` make, without those that were rejected. */
@@ -60,11 +62,6 @@ export function authEventState(pdu: Pdu, view: EventView): ReadonlyMap<StateKey,
   return state
 }
 
-/** The ids in `auth_events` that `view` lacks. */
-export function missingAuthEvents(pdu: Pdu, view: EventView): readonly EventId[] {
-  return pdu.auth_events.filter((id) => view.get(id) === undefined)
-}
-
 function knownAuthEvents(pdu: Pdu, view: EventView): KnownEvent[] {
-  return pdu.auth_events.flatMap((id) => view.get(id) ?? [])
+  return authEventIds(pdu).flatMap((id) => view.get(id) ?? [])
 }

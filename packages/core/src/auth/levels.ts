@@ -1,4 +1,4 @@
-import { isJsonObject, ownValue, type JsonObject } from '../json.ts'
+import { isJsonObject, ownValue, type JsonObject, type JsonValue } from '../json.ts'
 import type { Pdu } from '../pdu.ts'
 import type { RoomVersion } from '../room-version.ts'
 import { POWER_LEVELS_KEY } from '../state.ts'
@@ -9,6 +9,16 @@ const ACTION_DEFAULTS = { ban: 50, kick: 50, redact: 50, invite: 0 } as const
 
 /** What a power level is asked for, besides sending an event. */
 export type PowerAction = keyof typeof ACTION_DEFAULTS
+
+/** Level of the creator of a room that has no power levels event. spec: server-server-api.md "Definitions" */
+const CREATOR_LEVEL = 100
+
+/** Who created a room. spec: rooms/v11.md "Event format", data/event-schemas/schema/m.room.create.yaml */
+export function creatorOf(version: RoomVersion, create: Pdu): string | undefined {
+  if (version.creator === 'sender') return create.sender
+  const creator = ownValue(create.content, 'creator')
+  return typeof creator === 'string' ? creator : undefined
+}
 
 /** The creators of a room: the sender of its create event and the `additional_creators`. spec: rooms/v12.md */
 export function creatorsOf(create: Pdu): ReadonlySet<string> {
@@ -30,37 +40,55 @@ export function userLevelUnder(
   userId: string,
 ): number {
   if (version.creatorsAreInfinite && creatorsOf(create).has(userId)) return Infinity
-  if (levels === undefined) return 0
-  return levelIn(levels, 'users', userId) ?? levelAt(levels, 'users_default') ?? 0
+  if (levels === undefined) {
+    const isCreator = !version.creatorsAreInfinite && creatorOf(version, create) === userId
+    return isCreator ? CREATOR_LEVEL : 0
+  }
+  return levelIn(version, levels, 'users', userId) ?? levelAt(version, levels, 'users_default') ?? 0
 }
 
 /** The level that inviting, kicking, banning or redacting needs. */
-export function requiredActionLevel(auth: AuthState, action: PowerAction): number {
+export function requiredActionLevel(version: RoomVersion, auth: AuthState, action: PowerAction): number {
   const levels = auth.get(POWER_LEVELS_KEY)?.content
-  return (levels === undefined ? undefined : levelAt(levels, action)) ?? ACTION_DEFAULTS[action]
+  return (levels === undefined ? undefined : levelAt(version, levels, action)) ?? ACTION_DEFAULTS[action]
 }
 
 /** The level that sending an event needs. Memberships have rules of their own instead. */
-export function requiredEventLevel(auth: AuthState, type: string, isState: boolean): number {
+export function requiredEventLevel(
+  version: RoomVersion,
+  auth: AuthState,
+  type: string,
+  isState: boolean,
+): number {
   const levels = auth.get(POWER_LEVELS_KEY)?.content
   if (levels === undefined) return isState ? 50 : 0
-  const listed = levelIn(levels, 'events', type)
+  const listed = levelIn(version, levels, 'events', type)
   if (listed !== undefined) return listed
-  return isState ? (levelAt(levels, 'state_default') ?? 50) : (levelAt(levels, 'events_default') ?? 0)
+  return isState
+    ? (levelAt(version, levels, 'state_default') ?? 50)
+    : (levelAt(version, levels, 'events_default') ?? 0)
 }
 
-/** The integer at a key; auth rule 10 lets nothing else into the state. */
-export function levelAt(levels: JsonObject, key: string): number | undefined {
-  const value = ownValue(levels, key)
-  return isInteger(value) ? value : undefined
+/** The level at a key; `undefined` for what is none, which versions before 10 let into the state. */
+export function levelAt(version: RoomVersion, levels: JsonObject, key: string): number | undefined {
+  return parseLevel(version, ownValue(levels, key))
 }
 
-function levelIn(levels: JsonObject, outer: string, inner: string): number | undefined {
+function levelIn(version: RoomVersion, levels: JsonObject, outer: string, inner: string): number | undefined {
   const map = ownValue(levels, outer)
-  return isJsonObject(map) ? levelAt(map, inner) : undefined
+  return isJsonObject(map) ? levelAt(version, map, inner) : undefined
 }
 
-/** True for a JSON integer. */
-export function isInteger(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value)
+const LEVEL_TEXT = /^\s*[+-]?\d+\s*$/
+
+/**
+ * A power level; `undefined` for a value that is none in this room version.
+ * spec: rooms/v1.md "m.room.power_levels events accept values as strings", "… as floats"
+ */
+export function parseLevel(version: RoomVersion, value: JsonValue | undefined): number | undefined {
+  const isText = typeof value === 'string' && version.levels !== 'integers' && LEVEL_TEXT.test(value)
+  const level = isText ? Number(value) : value
+  if (typeof level !== 'number') return undefined
+  const whole = version.levels === 'floats' ? Math.trunc(level) : level
+  return Number.isSafeInteger(whole) ? whole : undefined
 }

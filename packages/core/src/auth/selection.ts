@@ -18,11 +18,11 @@ export function authStateKeys(version: RoomVersion, event: AuthSubject): readonl
   if (event.type === 'm.room.create') return []
   const keys = [POWER_LEVELS_KEY, memberKey(event.sender)]
   if (!version.roomIdIsCreateHash) keys.push(CREATE_KEY)
-  if (event.type === 'm.room.member') keys.push(...memberAuthKeys(event))
+  if (event.type === 'm.room.member') keys.push(...memberAuthKeys(version, event))
   return [...new Set(keys)]
 }
 
-function memberAuthKeys({ state_key: target, content }: AuthSubject): StateKey[] {
+function memberAuthKeys(version: RoomVersion, { state_key: target, content }: AuthSubject): StateKey[] {
   const keys: StateKey[] = []
   if (target !== undefined) keys.push(memberKey(target))
   const membership = ownValue(content, 'membership')
@@ -31,7 +31,7 @@ function memberAuthKeys({ state_key: target, content }: AuthSubject): StateKey[]
     const token = thirdPartyToken(content)
     if (token !== undefined) keys.push(stateKey('m.room.third_party_invite', token))
   }
-  if (membership === 'join') {
+  if (membership === 'join' && version.joinRules.has('restricted')) {
     const authoriser = ownValue(content, 'join_authorised_via_users_server')
     if (typeof authoriser === 'string') keys.push(memberKey(authoriser))
   }

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { EventId } from '../ids.ts'
 import { differingKeys } from '../layered-state.ts'
-import type { EventView } from '../pdu.ts'
+import { authEventIds, type EventView } from '../pdu.ts'
 import { stateKey, type StateMap } from '../state.ts'
 import { ALICE, BOB, CAROL, publicRoom, randomRoom } from '../testing/random-room.ts'
 import { levels, requireVersion, topic, type Made, type TestRoom } from '../testing/rooms.ts'
@@ -16,7 +16,10 @@ const V12 = requireVersion('12')
 
 /** The full conflicted set by the letter of its definition, each event's chain walked on its own. */
 function byDefinition(sets: readonly StateMap[], view: EventView): Set<EventId> {
-  const parents = (id: EventId): readonly EventId[] => view.get(id)?.pdu.auth_events ?? []
+  const parents = (id: EventId): readonly EventId[] => {
+    const event = view.get(id)
+    return event === undefined ? [] : authEventIds(event.pdu)
+  }
   const chains = new Map<EventId, Set<EventId>>()
   function chainOf(id: EventId): Set<EventId> {
     const known = chains.get(id)

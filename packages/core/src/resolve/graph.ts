@@ -1,5 +1,5 @@
 import type { EventId } from '../ids.ts'
-import type { EventView, KnownEvent } from '../pdu.ts'
+import { authEventIds, type EventView, type KnownEvent } from '../pdu.ts'
 
 /** Collects the events that a computation would have needed. */
 export interface Lookup {
@@ -20,6 +20,11 @@ export function createLookup(view: EventView): Lookup {
   }
 }
 
+function parentsOf(id: EventId, lookup: Lookup): readonly EventId[] {
+  const event = lookup.get(id)
+  return event === undefined ? [] : authEventIds(event.pdu)
+}
+
 /**
  * The union of the auth chains of some events: everything reachable by `auth_events`, without the starting events
  * unless one is in another's chain. Stops early once `enough` says so. spec: rooms/v12.md "Auth chain"
@@ -35,7 +40,7 @@ export function authChain(
   for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
     if (expanded.has(id)) continue
     expanded.add(id)
-    for (const parent of lookup.get(id)?.pdu.auth_events ?? []) {
+    for (const parent of parentsOf(id, lookup)) {
       if (chain.has(parent)) continue
       chain.add(parent)
       if (enough(parent)) return chain
@@ -58,7 +63,7 @@ export function subgraphBetween(
   // the edges backwards from the ends.
   const children = new Map<EventId, EventId[]>()
   for (const id of new Set([...ends, ...within])) {
-    for (const parent of lookup.get(id)?.pdu.auth_events ?? []) {
+    for (const parent of parentsOf(id, lookup)) {
       const known = children.get(parent)
       if (known === undefined) children.set(parent, [id])
       else known.push(id)

@@ -1,5 +1,6 @@
 import type { EventId } from '../ids.ts'
-import type { KnownEvent, Pdu } from '../pdu.ts'
+import { createOf } from '../create-id.ts'
+import { authEventIds, type KnownEvent } from '../pdu.ts'
 import type { RoomVersion } from '../room-version.ts'
 import { userLevelUnder } from '../auth/levels.ts'
 import type { Lookup } from './graph.ts'
@@ -16,11 +17,19 @@ function compareAge(x: KnownEvent, y: KnownEvent): number {
 
 /** The m.room.power_levels event among an event's `auth_events`. */
 function powerLevelsOf(event: KnownEvent, lookup: Lookup): KnownEvent | undefined {
-  for (const id of event.pdu.auth_events) {
+  for (const id of authEventIds(event.pdu)) {
     const parent = lookup.get(id)
     if (parent?.pdu.type === 'm.room.power_levels' && parent.pdu.state_key === '') return parent
   }
   return undefined
+}
+
+/** The sender's level by the auth events. A create event has none, and nobody above it. */
+function senderLevel(version: RoomVersion, event: KnownEvent, lookup: Lookup): number {
+  const create = event.pdu.type === 'm.room.create' ? event : createOf(version, event.pdu, lookup)
+  if (create === undefined) return 0
+  const levels = powerLevelsOf(event, lookup)?.pdu.content
+  return userLevelUnder(version, create.pdu, levels, event.pdu.sender)
 }
 
 type Weighed = { readonly event: KnownEvent; readonly level: number }
@@ -36,7 +45,6 @@ function comparePower(x: Weighed, y: Weighed): number {
  */
 export function sortByPower(
   version: RoomVersion,
-  create: Pdu,
   events: readonly KnownEvent[],
   lookup: Lookup,
 ): readonly KnownEvent[] {
@@ -45,9 +53,8 @@ export function sortByPower(
   const waitingFor = new Map<EventId, number>()
   const ready = createHeap<Weighed>(comparePower)
   for (const event of events) {
-    const levels = powerLevelsOf(event, lookup)?.pdu.content
-    const weighed = { event, level: userLevelUnder(version, create, levels, event.pdu.sender) }
-    const parents = new Set(event.pdu.auth_events.filter((id) => ids.has(id)))
+    const weighed = { event, level: senderLevel(version, event, lookup) }
+    const parents = new Set(authEventIds(event.pdu).filter((id) => ids.has(id)))
     for (const parent of parents) {
       const siblings = children.get(parent)
       if (siblings === undefined) children.set(parent, [weighed])

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { EventId } from '../ids.ts'
-import type { EventView } from '../pdu.ts'
+import { authEventIds, type EventView } from '../pdu.ts'
 import type { RoomVersion } from '../room-version.ts'
 import { stateKey, type StateMap } from '../state.ts'
 import {
@@ -28,7 +28,7 @@ const DAVE = '@dave:d'
 /** Version 12 with the state resolution of version 2, to show that a scenario needs version 2.1. */
 const V2_RESOLUTION: RoomVersion = {
   ...V12,
-  stateResolution: { startsEmpty: false, conflictedSubgraph: false },
+  stateResolution: { by: 'auth', startsEmpty: false, conflictedSubgraph: false },
 }
 
 function resolved(sets: readonly StateMap[], view: EventView, version: RoomVersion = V12): StateMap {
@@ -137,7 +137,7 @@ describe('resolve with conflict', () => {
     const raised = room.add({ ...levels(ALICE, { users: { [BOB]: 60 } }), prev: [base] })
     const invite = (sender: string, prev: Made, ts: number): Made => {
       const proper = room.build({ ...member(sender, DAVE, 'invite'), prev: [prev] })
-      const auth = proper.pdu.auth_events.flatMap((id) => room.view.get(id) ?? [])
+      const auth = authEventIds(proper.pdu).flatMap((id) => room.view.get(id) ?? [])
       return room.add({ ...member(sender, DAVE, 'invite'), prev: [prev], ts, auth: auth.toReversed() })
     }
     const fresh = invite(ALICE, raised, 1)
@@ -299,6 +299,9 @@ describe('bounds', () => {
 
 const step = fc.array(fc.nat(60), { minLength: 5, maxLength: 5 })
 
+/** One version of each state resolution, and of each form of event ids. */
+const algorithm = fc.constantFrom('1', '2', '3', '11', '12').map(requireVersion)
+
 describe('properties', () => {
   it(
     'the result depends neither on the order of the sets nor on doubles nor on the order inside a set',
@@ -306,12 +309,13 @@ describe('properties', () => {
       let conflicts = 0
       fc.assert(
         fc.property(
+          algorithm,
           fc.array(step, { minLength: 5, maxLength: 25 }),
           fc.infiniteStream(fc.nat()),
-          (steps, random) => {
-            const { room, made } = randomRoom(steps)
+          (version, steps, random) => {
+            const { room, made } = randomRoom(steps, version)
             const ends = made.slice(-4).map((event) => after(room, event))
-            const expected = stateText(resolved(ends, room.view))
+            const expected = stateText(resolved(ends, room.view, version))
             const shuffled = [...ends, ...ends.slice(0, 1)]
               .map((set) => new Map([...set].toReversed()))
               .map((set) => ({ set, rank: random.next().value ?? 0 }))
@@ -321,15 +325,16 @@ describe('properties', () => {
                 resolved(
                   shuffled.map(({ set }) => set),
                   room.view,
+                  version,
                 ),
               ),
             ).toEqual(expected)
             if (new Set(ends.map((set) => stateText(set).join())).size > 1) conflicts += 1
           },
         ),
-        { numRuns: 300 },
+        { numRuns: 1_000 },
       )
-      expect(conflicts).toBeGreaterThan(100)
+      expect(conflicts).toBeGreaterThan(300)
     },
     PROPERTY_MS,
   )
@@ -339,11 +344,12 @@ describe('properties', () => {
     () => {
       fc.assert(
         fc.property(
+          algorithm,
           fc.array(step, { minLength: 5, maxLength: 20 }),
           fc.infiniteStream(fc.nat()),
-          (steps, random) => {
-            const { room } = randomRoom(steps)
-            const other = createTestRoom({ create: room.create })
+          (version, steps, random) => {
+            const { room } = randomRoom(steps, version)
+            const other = createTestRoom({ version, create: room.create })
             let waiting = room
               .all()
               .slice(1)
@@ -363,7 +369,7 @@ describe('properties', () => {
             }
           },
         ),
-        { numRuns: 150 },
+        { numRuns: 1_000 },
       )
     },
     PROPERTY_MS,

@@ -1,13 +1,12 @@
-import { checkAuth } from '../auth/check-auth.ts'
 import { authEventState } from '../auth/auth-events.ts'
-import { authStateKeys } from '../auth/selection.ts'
-import { createIdOf } from '../create-id.ts'
 import type { EventId } from '../ids.ts'
 import { ownValue } from '../json.ts'
-import type { EventView, KnownEvent, Pdu } from '../pdu.ts'
+import type { EventView, KnownEvent } from '../pdu.ts'
 import { changeState, differingKeys } from '../layered-state.ts'
 import type { RoomVersion } from '../room-version.ts'
 import { POWER_LEVELS_KEY, stateKeyOf, type StateKey, type StateMap } from '../state.ts'
+import { isAllowedIn } from './allowed.ts'
+import { resolveByDepth } from './by-depth.ts'
 import { fullConflictedSet } from './conflict.ts'
 import { authChain, createLookup, type Lookup } from './graph.ts'
 import { compareIds, sortByMainline, sortByPower } from './order.ts'
@@ -31,22 +30,24 @@ export function resolve(version: RoomVersion, stateSets: readonly StateMap[], vi
   const unconflicted = changeState(first, new Map([...differing].map((key) => [key, undefined])))
 
   const lookup = createLookup(view)
+  if (version.stateResolution.by === 'depth') {
+    const resolved = resolveByDepth(version, sets, differing, lookup)
+    return lookup.missing.size > 0 ? need(lookup) : { kind: 'resolved', state: resolved }
+  }
   const full = fullConflictedSet(version, sets, differing, lookup)
   if (lookup.missing.size > 0) return need(lookup)
   const events = stateEvents(full, lookup)
-  const create = createOf(version, events, lookup)
-  if (create === undefined) return need(lookup)
 
   // Steps 1 and 2
   const chosen = withPowerEvents(events, lookup)
   const started: StateMap = version.stateResolution.startsEmpty ? new Map() : unconflicted
-  const partial = applyAllowed(version, create, started, sortByPower(version, create, chosen, lookup), lookup)
+  const partial = applyAllowed(version, started, sortByPower(version, chosen, lookup), lookup)
   // Steps 3 and 4
   const chosenIds = new Set(chosen.map((event) => event.id))
   const rest = events.filter((event) => !chosenIds.has(event.id))
   const levelsId = partial.get(POWER_LEVELS_KEY)
   const levels = levelsId === undefined ? undefined : lookup.get(levelsId)
-  const state = applyAllowed(version, create, partial, sortByMainline(levels, rest, lookup), lookup)
+  const state = applyAllowed(version, partial, sortByMainline(levels, rest, lookup), lookup)
   if (lookup.missing.size > 0) return need(lookup)
   // Step 5
   const decided = [...state].filter(([key]) => !unconflicted.has(key))
@@ -61,13 +62,6 @@ function need(lookup: Lookup): Resolution {
 function stateEvents(ids: ReadonlySet<EventId>, lookup: Lookup): KnownEvent[] {
   const events = [...ids].sort(compareIds).flatMap((id) => lookup.get(id) ?? [])
   return events.filter((event) => event.pdu.state_key !== undefined)
-}
-
-/** The create event that the rules look at; `undefined` after noting that it is missing. */
-function createOf(version: RoomVersion, events: readonly KnownEvent[], lookup: Lookup): Pdu | undefined {
-  const id = events.map((event) => createIdOf(version, event.pdu)).find((found) => found !== undefined)
-  // Without one, the conflict is between create events alone, and rule 1 reads no state.
-  return id === undefined ? events[0]?.pdu : lookup.get(id)?.pdu
 }
 
 /** spec: rooms/v12.md "Power events" */
@@ -88,23 +82,15 @@ function withPowerEvents(events: readonly KnownEvent[], lookup: Lookup): readonl
 /** spec: rooms/v12.md "Iterative auth checks" */
 function applyAllowed(
   version: RoomVersion,
-  create: Pdu,
   initial: StateMap,
   sorted: readonly KnownEvent[],
   lookup: Lookup,
 ): Map<StateKey, EventId> {
   const state = new Map(initial)
   for (const { id, pdu } of sorted) {
-    const own = authEventState(pdu, lookup)
-    const auth = new Map<StateKey, Pdu>()
-    for (const key of authStateKeys(version, pdu)) {
-      const inState = state.get(key)
-      const event = inState === undefined ? own.get(key) : lookup.get(inState)?.pdu
-      if (event !== undefined) auth.set(key, event)
-    }
     const key = stateKeyOf(pdu)
-    const failure = checkAuth(version, pdu, { create, get: (wanted) => auth.get(wanted) })
-    if (key !== undefined && failure === undefined) state.set(key, id)
+    if (key === undefined) continue
+    if (isAllowedIn(version, pdu, state, authEventState(pdu, lookup), lookup)) state.set(key, id)
   }
   return state
 }

@@ -1,6 +1,7 @@
 import { checkAuth } from '../auth/check-auth.ts'
 import type { JsonObject } from '../json.ts'
 import type { Pdu } from '../pdu.ts'
+import type { RoomVersion } from '../room-version.ts'
 import { JOIN_RULES_KEY, memberKey, POWER_LEVELS_KEY, stateKey, type StateKey } from '../state.ts'
 import { createTestRoom, requireVersion, type TestRoom } from './rooms.ts'
 
@@ -30,11 +31,11 @@ export type Event = {
   readonly extra?: JsonObject
 }
 
-function pduOf({ type, sender, stateKey: key, content = {}, extra = {} }: Event): Pdu {
+function pduOf(roomId: string, { type, sender, stateKey: key, content = {}, extra = {} }: Event): Pdu {
   return {
     type,
     sender,
-    room_id: room.roomId,
+    room_id: roomId,
     ...(key === undefined ? {} : { state_key: key }),
     content,
     origin_server_ts: 1,
@@ -51,31 +52,34 @@ function pduOf({ type, sender, stateKey: key, content = {}, extra = {} }: Event)
 export const room: TestRoom = createTestRoom()
 
 /** The rule that refuses the event, or 'allowed'. */
-export function verdict(setting: Setting, event: Event): string {
+export function verdict(setting: Setting, event: Event, version: RoomVersion = V12): string {
+  const { roomId, create } = createTestRoom({ version, content: setting.create ?? {} })
   const state = new Map<StateKey, Pdu>()
   for (const [user, membership] of Object.entries({ [ALICE]: 'join', ...setting.members })) {
     state.set(
       memberKey(user),
-      pduOf({ type: 'm.room.member', sender: user, stateKey: user, content: { membership } }),
+      pduOf(roomId, { type: 'm.room.member', sender: user, stateKey: user, content: { membership } }),
     )
   }
   if (setting.levels !== undefined) {
     state.set(
       POWER_LEVELS_KEY,
-      pduOf({ type: 'm.room.power_levels', sender: ALICE, content: setting.levels }),
+      pduOf(roomId, { type: 'm.room.power_levels', sender: ALICE, content: setting.levels }),
     )
   }
   if (setting.joinRule !== undefined) {
     const content = { join_rule: setting.joinRule }
-    state.set(JOIN_RULES_KEY, pduOf({ type: 'm.room.join_rules', sender: ALICE, content }))
+    state.set(JOIN_RULES_KEY, pduOf(roomId, { type: 'm.room.join_rules', sender: ALICE, content }))
   }
   for (const [token, invite] of Object.entries(setting.tokens ?? {})) {
     const type = 'm.room.third_party_invite'
-    state.set(stateKey(type, token), pduOf({ type, ...invite }))
+    state.set(stateKey(type, token), pduOf(roomId, { type, ...invite }))
   }
-  const create = createTestRoom({ content: setting.create ?? {} }).create.pdu
-  const failure = checkAuth(V12, pduOf(event), { create, get: (key) => state.get(key) })
-  return failure === undefined ? 'allowed' : failure.rule.replace('v12 auth ', '')
+  const failure = checkAuth(version, pduOf(roomId, event), {
+    create: create.pdu,
+    get: (key) => state.get(key),
+  })
+  return failure === undefined ? 'allowed' : failure.rule.replace(`v${version.id} auth `, '')
 }
 
 export const membership = (sender: string, target: string, to: string, content: JsonObject = {}): Event => ({

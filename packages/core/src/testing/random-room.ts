@@ -1,3 +1,4 @@
+import type { RoomVersion } from '../room-version.ts'
 import { createTestRoom, join, joinRule, levels, member, topic, type Made, type TestRoom } from './rooms.ts'
 
 export const ALICE = '@alice:a'
@@ -6,8 +7,8 @@ export const CAROL = '@carol:c'
 const USERS = [ALICE, BOB, CAROL, '@dave:d'] as const
 
 /** Alice's public room with Bob and Carol in it, Bob at level 50. */
-export function publicRoom(): { readonly room: TestRoom; readonly base: Made } {
-  const room = createTestRoom({ creator: ALICE })
+export function publicRoom(version?: RoomVersion): { readonly room: TestRoom; readonly base: Made } {
+  const room = createTestRoom({ creator: ALICE, ...(version === undefined ? {} : { version }) })
   room.add(join(ALICE))
   room.add(levels(ALICE, { users: { [BOB]: 50 } }))
   room.add(joinRule(ALICE, 'public'))
@@ -20,11 +21,14 @@ export function publicRoom(): { readonly room: TestRoom; readonly base: Made } {
 export type Step = readonly number[]
 
 /** A public room in which users act on random parts of the graph. `made` starts with the last event before that. */
-export function randomRoom(steps: readonly Step[]): {
+export function randomRoom(
+  steps: readonly Step[],
+  version?: RoomVersion,
+): {
   readonly room: TestRoom
   readonly made: readonly Made[]
 } {
-  const { room, base } = publicRoom()
+  const { room, base } = publicRoom(version)
   const made = [base]
   const choose = <T>(list: readonly [T, ...T[]], n: number): T => list[n % list.length] ?? list[0]
   for (const [who = 0, what = 0, from = 0, also = 0, when = 0] of steps) {

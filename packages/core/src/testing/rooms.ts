@@ -1,10 +1,10 @@
 import { authStateKeys } from '../auth/selection.ts'
 import { buildEvent } from '../build.ts'
 import { decide, type Decision } from '../decide.ts'
-import { createEventIdOf, eventIdOf, roomIdOf } from '../hash.ts'
-import type { EventId, RoomId, UserId } from '../ids.ts'
+import { eventIdOf, referenceTo, roomIdOf } from '../hash.ts'
+import { serverOf, type EventId, type RoomId, type UserId } from '../ids.ts'
 import type { JsonObject } from '../json.ts'
-import type { EventView, KnownEvent, Pdu } from '../pdu.ts'
+import { prevEventIds, type EventView, type KnownEvent, type Pdu } from '../pdu.ts'
 import { resolve } from '../resolve/resolve.ts'
 import { roomVersion, type RoomVersion } from '../room-version.ts'
 import { splitStateKey, stateKey, type StateMap } from '../state.ts'
@@ -89,11 +89,18 @@ export function createTestRoom(init: RoomInit = {}): TestRoom {
     }
     const subject = { type, sender, content, ...(key === undefined ? {} : { state_key: key }) }
     const state = spec.auth === undefined ? stateBefore(prev) : undefined
-    const authEvents =
-      spec.auth?.map(({ id }) => id) ?? authStateKeys(version, subject).flatMap((k) => state?.get(k) ?? [])
+    const selected = authStateKeys(version, subject).flatMap((k) => state?.get(k) ?? [])
+    const authEvents = (spec.auth ?? selected.flatMap((id) => events.get(id) ?? [])).map((event) =>
+      referenceTo(version, event),
+    )
     clock += 1000
-    const prevEvents = prev.map(({ id, pdu }) => ({ id, depth: pdu.depth }))
-    const pdu = buildEvent(version, { template, roomId, prevEvents, authEvents, now: spec.ts ?? clock })
+    const prevEvents = prev.map((event) => ({
+      reference: referenceTo(version, event),
+      depth: event.pdu.depth,
+    }))
+    const now = spec.ts ?? clock
+    const ids = { roomId, ...newEventId(version, sender, clock) }
+    const pdu = buildEvent(version, { template, ...ids, prevEvents, authEvents, now })
     return { id: eventIdOf(version, pdu), pdu }
   }
 
@@ -111,7 +118,7 @@ export function createTestRoom(init: RoomInit = {}): TestRoom {
     events.set(made.id, { ...made, verdict: rejected ? 'rejected' : 'accepted' })
     states.set(made.id, rejected ? decision.stateBefore : decision.stateAfter)
     if (decision.kind === 'accept') {
-      for (const id of made.pdu.prev_events) heads.delete(id)
+      for (const id of prevEventIds(made.pdu)) heads.delete(id)
       heads.set(made.id, made)
     }
     return decision
@@ -156,10 +163,26 @@ function buildCreate(version: RoomVersion, creator: string, content: JsonObject)
     type: 'm.room.create',
     sender: creator as UserId,
     stateKey: '',
-    content: { room_version: version.id, ...content },
+    content: {
+      room_version: version.id,
+      ...(version.creator === 'content' ? { creator } : {}),
+      ...content,
+    },
   }
-  const pdu = buildEvent(version, { template, prevEvents: [], authEvents: [], now: START })
-  return { id: createEventIdOf(roomIdOf(version, pdu)), pdu }
+  const pdu = buildEvent(version, {
+    template,
+    ...(version.roomIdIsCreateHash ? {} : { roomId: `!room:${serverOf(template.sender)}` as RoomId }),
+    ...newEventId(version, creator, START),
+    prevEvents: [],
+    authEvents: [],
+    now: START,
+  })
+  return { id: eventIdOf(version, pdu), pdu }
+}
+
+/** Where events carry their ids. The clock of a room makes them unique in it. */
+function newEventId(version: RoomVersion, sender: string, clock: number): { readonly eventId?: EventId } {
+  return version.eventIds === 'field' ? { eventId: `$${clock}:${serverOf(sender as UserId)}` as EventId } : {}
 }
 
 export const member = (

@@ -132,6 +132,7 @@ async function mayNameRoom(rooms: Rooms, roomId: RoomId, userId: UserId): Promis
     get: (key: string) => (key === POWER_LEVELS_KEY ? levels?.pdu : undefined),
   }
   return (
-    userPowerLevel(snapshot.version, auth, userId) >= requiredEventLevel(auth, 'm.room.canonical_alias', true)
+    userPowerLevel(snapshot.version, auth, userId) >=
+    requiredEventLevel(snapshot.version, auth, 'm.room.canonical_alias', true)
   )
 }

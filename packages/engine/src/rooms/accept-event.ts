@@ -1,6 +1,6 @@
 /** The next copy of the room after an accepted event, and the change that commits both. */
 import type { EventId, RoomId, ServerName, UserId } from '@plexus/core'
-import { redact, resolve, serverOf } from '@plexus/core'
+import { prevEventIds, redact, resolve, serverOf } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import type { Write } from '../ports.ts'
 import { draftRecord, groupOf, isHistory, loadStates, MAX_DECIDE_ROUNDS, parentGroups } from './case.ts'
@@ -65,7 +65,7 @@ export async function acceptEvent(
  * the others had not come yet; an event that follows them brings them back.
  */
 async function headsAfter({ copy, event, view }: Case): Promise<readonly EventId[]> {
-  const previous = new Set(event.pdu.prev_events)
+  const previous = new Set(prevEventIds(event.pdu))
   const heads = [...(copy?.heads ?? []).filter((id) => !previous.has(id)), event.id]
   if (heads.length <= MAX_HEADS_PER_SERVER) return heads
   await view.load(heads, false)

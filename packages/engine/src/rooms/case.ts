@@ -1,6 +1,6 @@
 /** One decision under way, and what its parts share. */
 import type { Decision, EventId, RoomId, RoomVersion, StateMap } from '@plexus/core'
-import { stateKeyOf } from '@plexus/core'
+import { prevEventIds, stateKeyOf } from '@plexus/core'
 import type { Write } from '../ports.ts'
 import type { RoomCopy } from './copy.ts'
 import type { LoadingView } from './event-store.ts'
@@ -77,7 +77,7 @@ export function groupOf(
 }
 
 export function parentGroups({ event, states }: Case): readonly StateGroup[] {
-  return event.pdu.prev_events.flatMap((id) => states.get(id) ?? [])
+  return prevEventIds(event.pdu).flatMap((id) => states.get(id) ?? [])
 }
 
 export function draftRecord(

@@ -1,6 +1,6 @@
 /** What another member tells of a room's state: every event of it is checked and judged, none is believed. */
 import type { EventId, StateKey } from '@plexus/core'
-import { stateKeyOf } from '@plexus/core'
+import { authEventIds, stateKeyOf } from '@plexus/core'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { FederationError } from '../ports.ts'
@@ -25,7 +25,7 @@ export async function fetchAuthEvents(
 ): Promise<void> {
   const fetched = new Map<EventId, CheckedEvent>()
   const given = new Set(events.map(({ id }) => id))
-  let wanted = events.flatMap(({ pdu }) => pdu.auth_events)
+  let wanted = events.flatMap(({ pdu }) => authEventIds(pdu))
   for (let count = 0; wanted.length > 0 && count < MAX_FETCHED_AUTH_EVENTS;) {
     const unknown = await unknownOf(deps, wanted)
     wanted = []
@@ -35,7 +35,7 @@ export async function fetchAuthEvents(
       const event = await fetchEvent(deps, gap, id)
       if (event === undefined) continue
       fetched.set(id, event)
-      wanted.push(...event.pdu.auth_events)
+      wanted.push(...authEventIds(event.pdu))
     }
   }
   await keepOutliers(deps, gap, [...fetched.values()])

@@ -2,6 +2,8 @@
 import type {
   EventId,
   JsonObject,
+  JsonValue,
+  Pdu,
   RoomId,
   RoomVersion,
   ServerName,
@@ -9,7 +11,16 @@ import type {
   StateMap,
   UserId,
 } from '@plexus/core'
-import { createIdOf, decide, memberKey, serverOf, stateKeyOf } from '@plexus/core'
+import {
+  CREATE_KEY,
+  createIdOf,
+  decide,
+  memberKey,
+  ownValue,
+  prevEventIds,
+  serverOf,
+  stateKeyOf,
+} from '@plexus/core'
 import type { Write } from '../ports.ts'
 import { MAX_BACKWARD } from './accept-event.ts'
 import { MAX_STATE_EVENTS } from './claims.ts'
@@ -78,9 +89,11 @@ async function adoptRoom(deps: RemoteDeps, answer: Answer): Promise<Adopted> {
     const key = record === undefined || record.verdict === 'rejected' ? undefined : stateKeyOf(record.pdu)
     if (key !== undefined) before.set(key, id)
   }
-  const createId = createIdOf(version, join.pdu)
+  const createId = createIdOf(version, join.pdu) ?? before.get(CREATE_KEY)
   const create = createId === undefined ? undefined : byId.get(createId)
   if (create === undefined) throw new RoomError('M_BAD_STATE', 'no create event was given')
+  if (versionNamedBy(create.pdu) !== version.id)
+    throw new RoomError('M_BAD_STATE', 'the create event names another room version')
   checkJoin(answer, before, byId)
   const joinKey = memberKey(join.pdu.sender)
   const replaced = before.get(joinKey)
@@ -91,7 +104,7 @@ async function adoptRoom(deps: RemoteDeps, answer: Answer): Promise<Adopted> {
     const pdu = byId.get(id)?.pdu
     if (id !== replaced && membershipOf(pdu) === 'join') joined.add(pdu?.state_key as UserId)
   }
-  const lower = await unplaced(deps, [...join.pdu.prev_events, ...(previous?.backward ?? [])])
+  const lower = await unplaced(deps, [...prevEventIds(join.pdu), ...(previous?.backward ?? [])])
   const copy: RoomCopy = {
     roomId,
     version,
@@ -121,6 +134,11 @@ async function adoptRoom(deps: RemoteDeps, answer: Answer): Promise<Adopted> {
   })
   const facts = { outliers: records, groupWrites: writes, localMembers }
   return { copy, ...joinChange(deps, answer, copy, record, facts) }
+}
+
+/** spec: data/event-schemas/schema/m.room.create.yaml */
+function versionNamedBy(create: Pdu): JsonValue {
+  return ownValue(create.content, 'room_version') ?? '1'
 }
 
 /** The join must be allowed by the state that is told, or others would not see it so. */

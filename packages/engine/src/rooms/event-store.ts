@@ -2,6 +2,7 @@
  * Events by id: the committed ones from the store with a cache, and those decided but not yet committed.
  * Invariant: readers outside the rooms see committed events only.
  */
+import { authEventIds } from '@plexus/core'
 import type { EventId, EventView, KnownEvent } from '@plexus/core'
 import { createGenerations } from '../kernel/generations.ts'
 import type { Store } from '../ports.ts'
@@ -140,10 +141,14 @@ function createView(working: (ids: readonly EventId[]) => Promise<(EventRecord |
         for (const id of level) seen.add(id)
         missing.push(...(await loadLevel(level.filter((id) => !loaded.has(id)))))
         if (!closure) break
-        const next = new Set(level.flatMap((id) => loaded.get(id)?.pdu.auth_events ?? []))
+        const next = new Set(level.flatMap((id) => authIdsOf(loaded.get(id))))
         level = [...next].filter((id) => !seen.has(id))
       }
       return missing
     },
   }
+}
+
+function authIdsOf(record: EventRecord | undefined): readonly EventId[] {
+  return record === undefined ? [] : authEventIds(record.pdu)
 }

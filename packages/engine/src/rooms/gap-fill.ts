@@ -1,5 +1,6 @@
 /** Fetching what lies between the known part of a room and a new event, from members who have it. */
 import type { EventId, JsonValue } from '@plexus/core'
+import { prevEventIds } from '@plexus/core'
 import { claimedState, fetchAuthEvents } from './claims.ts'
 import { hasPlace, isHistory } from './case.ts'
 import { checkTime, MAX_GAP_MS, type Gap, type GapDeps, type OpenGap } from './gap.ts'
@@ -69,7 +70,7 @@ async function fetchEvents(
   const events = [...found.values(), gap.event]
   await fetchAuthEvents(deps, gap, events)
   const unplaced = new Set((await unplacedParents(deps, gap, found)).map(([id]) => id))
-  return { found, lowest: events.filter(({ pdu }) => pdu.prev_events.some((id) => unplaced.has(id))) }
+  return { found, lowest: events.filter(({ pdu }) => prevEventIds(pdu).some((id) => unplaced.has(id))) }
 }
 
 /** `undefined` when the event is history. */
@@ -103,7 +104,7 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Map<EventId, Che
 
 /** Then nothing is unknown, but all of it may lie before the join. */
 function reachesBeginning(found: ReadonlyMap<EventId, CheckedEvent>): boolean {
-  return [...found.values()].some(({ pdu }) => pdu.prev_events.length === 0)
+  return [...found.values()].some(({ pdu }) => prevEventIds(pdu).length === 0)
 }
 
 /**
@@ -123,7 +124,7 @@ function moveHistory(
     if (event === undefined || seen.has(id)) continue
     seen.add(id)
     if (found.delete(id)) history.set(id, event)
-    queue.push(...event.pdu.prev_events)
+    queue.push(...prevEventIds(event.pdu))
   }
   return isBehind
 }
@@ -133,7 +134,7 @@ async function unknownAncestors(
   gap: Gap,
   history: ReadonlyMap<EventId, CheckedEvent>,
 ): Promise<readonly EventId[]> {
-  const parents = [...history.values()].flatMap(({ pdu }) => pdu.prev_events)
+  const parents = [...history.values()].flatMap(({ pdu }) => prevEventIds(pdu))
   const outside = [...new Set([...gap.backward, ...parents])].filter((id) => !history.has(id))
   const records = await deps.events.working(outside)
   return outside.filter((_, index) => !isHistory(records[index])).sort()
@@ -173,7 +174,7 @@ async function unplacedParents(
   gap: Gap,
   found: ReadonlyMap<EventId, CheckedEvent>,
 ): Promise<readonly (readonly [EventId, EventRecord | undefined])[]> {
-  const parents = new Set([gap.event, ...found.values()].flatMap(({ pdu }) => pdu.prev_events))
+  const parents = new Set([gap.event, ...found.values()].flatMap(({ pdu }) => prevEventIds(pdu)))
   const outside = [...parents].filter((id) => !found.has(id)).sort()
   const records = await deps.events.working(outside)
   return outside.flatMap((id, index) => (hasPlace(records[index]) ? [] : [[id, records[index]] as const]))

@@ -1,6 +1,6 @@
 /** Fetching history from before this node was in the room. */
 import type { EventId, JsonValue, ServerName } from '@plexus/core'
-import { redact, serverOf } from '@plexus/core'
+import { authEventIds, prevEventIds, redact, serverOf } from '@plexus/core'
 import type { Write } from '../ports.ts'
 import { MAX_BACKWARD } from './accept-event.ts'
 import { fetchAuthEvents, fetchWhole, MAX_FETCHED_STATE_EVENTS } from './claims.ts'
@@ -62,7 +62,7 @@ async function keepHistory(
     const { copy } = turn
     if (copy === undefined) throw new Error('a room without state has no history')
     const shown = await recordsOf(deps, room, found)
-    const parents = [...found.values()].flatMap(({ pdu }) => pdu.prev_events)
+    const parents = [...found.values()].flatMap(({ pdu }) => prevEventIds(pdu))
     const left = [...new Set([...copy.backward, ...parents])].filter((id) => !found.has(id))
     const backward = (await unplacedOf(deps, left)).slice(0, MAX_BACKWARD)
     const next = { ...copy, lowestOrder: copy.lowestOrder - shown.length, backward }
@@ -125,7 +125,7 @@ async function reachable(
     const event = checked.get(id)
     if (event === undefined || found.has(id)) continue
     found.set(id, event)
-    queue.push(...event.pdu.prev_events)
+    queue.push(...prevEventIds(event.pdu))
   }
   const known = await deps.events.working([...found.keys()])
   for (const record of known) if (record !== undefined && isPlaced(record)) found.delete(record.id)
@@ -139,7 +139,7 @@ async function fetchMissingAuth(
   found: readonly CheckedEvent[],
 ): Promise<void> {
   const given = new Set(found.map(({ id }) => id))
-  const wanted = [...new Set(found.flatMap(({ pdu }) => pdu.auth_events))].filter((id) => !given.has(id))
+  const wanted = [...new Set(found.flatMap(({ pdu }) => authEventIds(pdu)))].filter((id) => !given.has(id))
   const missing = await unknownOf(deps, wanted)
   const oldest = found.at(-1)
   if (missing.length === 0 || oldest === undefined) return

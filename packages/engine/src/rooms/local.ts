@@ -1,6 +1,7 @@
 /** Events that this node builds: built from its own state, signed, decided like any other, committed. */
 import type {
   EventId,
+  EventReference,
   EventTemplate,
   KeyId,
   Pdu,
@@ -15,9 +16,11 @@ import {
   buildEvent,
   checkFormat,
   encodeBase64,
+  encodeBase64Url,
   MAX_PREV_EVENTS,
   POWER_LEVELS_KEY,
   requiredActionLevel,
+  referenceTo,
   roomIdOf,
   roomVersion,
   serverOf,
@@ -27,7 +30,7 @@ import {
 } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import { combineChanges } from '../kernel/committer.ts'
-import type { Clock, Signer } from '../ports.ts'
+import type { Clock, Random, Signer } from '../ports.ts'
 import type { RoomCopy } from './copy.ts'
 import { clientTransactions } from './records.ts'
 import type { RoomRegistry } from './registry.ts'
@@ -40,8 +43,14 @@ export const MAX_TIMESTAMP_LEAD_MS = 300_000
 export const DEFAULT_ROOM_VERSION = '12'
 /** Events that `POST /createRoom` may ask for. */
 export const MAX_INITIAL_EVENTS = 200
+/** Random bytes of an id that is no hash. */
+const ID_BYTES = 18
 
-export type LocalDeps = RoomDeps & { readonly signer: Signer; readonly registry: RoomRegistry }
+export type LocalDeps = RoomDeps & {
+  readonly signer: Signer
+  readonly random: Random
+  readonly registry: RoomRegistry
+}
 
 /** Hash, signature and id: what makes a template an event. Only templates that this node built come here. */
 export async function signOwn(
@@ -60,11 +69,23 @@ export async function signOwn(
 
 /** An event of the room's present: on its forward extremities, authorised by its current state. */
 export async function buildOwn(
-  deps: LocalParts & { readonly signer: Signer },
+  deps: LocalParts & { readonly signer: Signer; readonly random: Random },
   copy: RoomCopy,
   template: EventTemplate,
 ): Promise<EventInput> {
-  return signOwn(deps, copy.version, await buildNext(deps, copy, template))
+  return signOwn(deps, copy.version, await buildNext(deps, copy, template, newEventId(deps, copy.version)))
+}
+
+/** An id for an event of a room version in which events carry theirs. spec: rooms/v1.md "Event IDs" */
+export function newEventId(
+  { random, ownName }: { readonly random: Random; readonly ownName: ServerName },
+  version: RoomVersion,
+): EventId | undefined {
+  return version.eventIds === 'field' ? (newId('$', random, ownName) as EventId) : undefined
+}
+
+function newId(sigil: string, random: Random, server: ServerName): string {
+  return `${sigil}${encodeBase64Url(random.bytes(ID_BYTES))}:${server}`
 }
 
 type LocalParts = {
@@ -74,13 +95,23 @@ type LocalParts = {
 }
 
 /** The event without signature: also what a server that joins is told to build. */
-export async function buildNext(deps: LocalParts, copy: RoomCopy, template: EventTemplate): Promise<Pdu> {
+export async function buildNext(
+  deps: LocalParts,
+  copy: RoomCopy,
+  template: EventTemplate,
+  eventId: EventId | undefined,
+): Promise<Pdu> {
+  const { version } = copy
   const parents = await chooseParents(deps, copy)
-  return buildEvent(copy.version, {
+  return buildEvent(version, {
     template,
     roomId: copy.roomId,
-    prevEvents: parents.map(({ id, pdu }) => ({ id, depth: pdu.depth })),
-    authEvents: selectAuthEvents(copy, template),
+    ...(eventId === undefined ? {} : { eventId }),
+    prevEvents: parents.map((parent) => ({
+      reference: referenceTo(version, parent),
+      depth: parent.pdu.depth,
+    })),
+    authEvents: await referencesTo(deps, version, selectAuthEvents(copy, template)),
     now: ownTimestamp(
       deps.clock.now(),
       parents.map(({ pdu }) => pdu.origin_server_ts),
@@ -119,6 +150,19 @@ function selectAuthEvents(copy: RoomCopy, template: EventTemplate): readonly Eve
     ...(stateKey === undefined ? {} : { state_key: stateKey }),
   })
   return keys.flatMap((key) => copy.current.state.get(key) ?? [])
+}
+
+async function referencesTo(
+  deps: LocalParts,
+  version: RoomVersion,
+  ids: readonly EventId[],
+): Promise<readonly EventReference[]> {
+  if (version.eventIds !== 'field') return ids
+  const records = await deps.events.working(ids)
+  return records.map((record) => {
+    if (record === undefined) throw new Error('an event of the current state is missing')
+    return referenceTo(version, record)
+  })
 }
 
 function ownTimestamp(now: number, parents: readonly number[]): number {
@@ -210,7 +254,7 @@ async function checkRedaction(
     create: create.pdu,
     get: (key: string) => (key === POWER_LEVELS_KEY ? levels?.pdu : undefined),
   }
-  if (userPowerLevel(version, auth, sender) < requiredActionLevel(auth, 'redact'))
+  if (userPowerLevel(version, auth, sender) < requiredActionLevel(copy.version, auth, 'redact'))
     throw new RoomError('M_FORBIDDEN', 'you may redact your own events only')
 }
 
@@ -230,6 +274,7 @@ async function createRoomLocally(deps: LocalDeps, init: CreateRoom, now: number)
   if (version === undefined) throw new RoomError('M_UNSUPPORTED_ROOM_VERSION', `room version ${init.version}`)
   if (init.initialState.length > MAX_INITIAL_EVENTS)
     throw new RoomError('M_TOO_LARGE', 'too many initial events')
+  const eventId = newEventId(deps, version)
   const first = await signOwn(
     deps,
     version,
@@ -238,8 +283,14 @@ async function createRoomLocally(deps: LocalDeps, init: CreateRoom, now: number)
         type: 'm.room.create',
         sender: init.creator,
         stateKey: '',
-        content: { ...init.creationContent, room_version: version.id },
+        content: {
+          ...init.creationContent,
+          ...(version.creator === 'content' ? { creator: init.creator } : {}),
+          room_version: version.id,
+        },
       },
+      ...(version.roomIdIsCreateHash ? {} : { roomId: newId('!', deps.random, deps.ownName) as RoomId }),
+      ...(eventId === undefined ? {} : { eventId }),
       prevEvents: [],
       authEvents: [],
       now,

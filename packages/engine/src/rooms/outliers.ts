@@ -3,7 +3,7 @@
  * They are judged by their own auth events. spec: server-server-api.md "Checks performed on receipt of a PDU" 4
  */
 import type { EventId, EventView, KnownEvent, Pdu, RoomId, RoomVersion } from '@plexus/core'
-import { checkOutlier, createIdOf } from '@plexus/core'
+import { checkOutlier, judgedBy, prevEventIds } from '@plexus/core'
 import type { Write } from '../ports.ts'
 import type { EventStore } from './event-store.ts'
 import { events } from './records.ts'
@@ -27,7 +27,7 @@ export async function judgeOutliers(
   checked: readonly CheckedEvent[],
 ): Promise<readonly EventRecord[]> {
   const byId = new Map(checked.map((event) => [event.id, event]))
-  const needs = ({ pdu }: CheckedEvent): readonly EventId[] => neededBy(input.version, pdu)
+  const needs = ({ pdu }: CheckedEvent): readonly EventId[] => judgedBy(input.version, pdu)
   const outside = new Set(checked.flatMap(needs).filter((id) => !byId.has(id)))
   const known = new Map<EventId, KnownEvent>()
   const records: EventRecord[] = []
@@ -61,15 +61,9 @@ function toKnown(record: EventRecord): KnownEvent {
   return { id: record.id, pdu: record.pdu, verdict: record.verdict === 'rejected' ? 'rejected' : 'accepted' }
 }
 
-/** What must be known before an event can be judged: its auth events, and the create event, which is none of them. */
-function neededBy(version: RoomVersion, pdu: Pdu): readonly EventId[] {
-  const create = createIdOf(version, pdu)
-  return create === undefined ? pdu.auth_events : [create, ...pdu.auth_events]
-}
-
 /** Each event after its previous events. */
 export function inRoomOrder(events: ReadonlyMap<EventId, CheckedEvent>): readonly CheckedEvent[] {
-  return topological(events, (event) => event.pdu.prev_events)
+  return topological(events, (event) => prevEventIds(event.pdu))
 }
 
 /** What is in a cycle, which hashes make impossible, is left out. */

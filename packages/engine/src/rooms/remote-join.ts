@@ -1,8 +1,9 @@
 /** Joining and leaving rooms through another server. spec: server-server-api.md "Joining Rooms", "Leaving Rooms" */
 import type {
-  EventId,
+  EventReference,
   EventTemplate,
   JsonObject,
+  JsonValue,
   RoomId,
   RoomVersion,
   ServerName,
@@ -11,7 +12,7 @@ import type {
 import {
   buildEvent,
   isJsonObject,
-  parseEventId,
+  parseReferences,
   parseUserId,
   ROOM_VERSIONS,
   roomVersion,
@@ -25,7 +26,7 @@ import { CarrierError, FederationError } from '../ports.ts'
 import { enterRoom } from './enter-room.ts'
 import { fetchGap } from './gap-fill.ts'
 import type { LocalDeps } from './local.ts'
-import { MAX_TIMESTAMP_LEAD_MS, signOwn } from './local.ts'
+import { MAX_TIMESTAMP_LEAD_MS, newEventId, signOwn } from './local.ts'
 import type { DestinationTracker, EventInput, Room } from './room.ts'
 import { RoomError } from './types.ts'
 
@@ -198,6 +199,7 @@ export async function fromTemplate(
   const parentDepth = typeof depth === 'number' && Number.isSafeInteger(depth) && depth > 0 ? depth - 1 : 0
   const theirs = template['origin_server_ts']
   const now = deps.clock.now()
+  const eventId = newEventId(deps, version)
   const ahead = typeof theirs === 'number' && theirs > now && theirs <= now + MAX_TIMESTAMP_LEAD_MS
   return signOwn(
     deps,
@@ -205,22 +207,23 @@ export async function fromTemplate(
     buildEvent(version, {
       template: event,
       roomId,
-      prevEvents: eventIds(template['prev_events']).map((id) => ({ id, depth: parentDepth })),
-      authEvents: eventIds(template['auth_events']),
+      ...(eventId === undefined ? {} : { eventId }),
+      prevEvents: references(version, template['prev_events']).map((reference) => ({
+        reference,
+        depth: parentDepth,
+      })),
+      authEvents: references(version, template['auth_events']),
       now: ahead ? theirs : now,
     }),
   )
 }
 
-function eventIds(value: unknown): readonly EventId[] {
-  if (!Array.isArray(value) || value.length > MAX_TEMPLATE_EVENTS) {
+function references(version: RoomVersion, value: JsonValue | undefined): readonly EventReference[] {
+  const found = parseReferences(version, value, MAX_TEMPLATE_EVENTS)
+  if (found === undefined) {
     throw new RoomError('M_BAD_JSON', 'the template of the other server is malformed')
   }
-  return value.map((entry) => {
-    const id = typeof entry === 'string' ? parseEventId(entry) : undefined
-    if (id === undefined) throw new RoomError('M_BAD_JSON', 'the template of the other server is malformed')
-    return id
-  })
+  return found
 }
 
 /** Rejects an invite, or leaves a room of which this node holds no state, through a server that does. */

@@ -1,9 +1,19 @@
 /** What this node tells other servers about its rooms, and what it takes from them on behalf of their users. */
-import type { EventId, JsonObject, Pdu, RoomId, ServerName, StateMap, UserId } from '@plexus/core'
+import type {
+  EventId,
+  JsonObject,
+  Pdu,
+  RoomId,
+  RoomVersion,
+  ServerName,
+  StateMap,
+  UserId,
+} from '@plexus/core'
 import {
-  createEventIdOf,
   isServerAllowed,
+  judgedBy,
   parseUserId,
+  prevEventIds,
   redact,
   serverOf,
   splitStateKey,
@@ -108,12 +118,16 @@ export function createServing(deps: RemoteDeps): Serving {
       return pdu
     },
     async stateFor(origin, roomId, eventId) {
-      await roomFor(origin, roomId)
+      const { room } = await roomFor(origin, roomId)
       const record = await deps.events.get(eventId)
       if (record?.roomId !== roomId || record.stateGroup === undefined) {
         throw new RoomError('M_NOT_FOUND', 'the state at that event is not known here')
       }
-      return stateWithChain(deps, stateBefore(record, (await deps.groups.load(record.stateGroup)).state))
+      return stateWithChain(
+        deps,
+        room.version,
+        stateBefore(record, (await deps.groups.load(record.stateGroup)).state),
+      )
     },
   }
 }
@@ -133,7 +147,7 @@ async function membershipTemplate(
   userId: UserId,
 ): Promise<JsonObject> {
   const template = { type: 'm.room.member', sender: userId, stateKey: userId, content: { membership: kind } }
-  const built = await buildNext(deps, copy, template)
+  const built = await buildNext(deps, copy, template, undefined)
   // A clear answer before the other server builds an event that cannot pass.
   const why = kind === 'join' ? await whyNoJoin(deps.events, copy.current.state, userId) : undefined
   if (why !== undefined) throw new RoomError('M_FORBIDDEN', why)
@@ -182,6 +196,7 @@ async function acceptMembership(
   if (record.stateGroup === undefined) throw new Error('an accepted event has no state')
   const told = await stateWithChain(
     deps,
+    room.version,
     stateBefore(record, (await deps.groups.load(record.stateGroup)).state),
   )
   return { event: record.pdu, ...told }
@@ -190,14 +205,12 @@ async function acceptMembership(
 /** A state's events and all that authorises them. */
 async function stateWithChain(
   deps: RemoteDeps,
+  version: RoomVersion,
   state: StateMap,
 ): Promise<{ state: readonly Pdu[]; authChain: readonly Pdu[] }> {
   const events = (await deps.events.getMany([...state.values()])).flatMap((record) => record ?? [])
   const chain = new Map<EventId, EventRecord>()
-  const neededBy = (record: EventRecord): readonly EventId[] => [
-    ...record.pdu.auth_events,
-    ...createOf(record),
-  ]
+  const neededBy = ({ pdu }: EventRecord): readonly EventId[] => judgedBy(version, pdu)
   let level = new Set(events.flatMap(neededBy))
   while (level.size > 0 && chain.size < MAX_SERVED_AUTH_CHAIN) {
     const records = (await deps.events.getMany([...level])).flatMap((record) => record ?? [])
@@ -205,10 +218,6 @@ async function stateWithChain(
     level = new Set(records.flatMap(neededBy).filter((id) => !chain.has(id)))
   }
   return { state: events.map(({ pdu }) => pdu), authChain: [...chain.values()].map(({ pdu }) => pdu) }
-}
-
-function createOf(record: EventRecord): readonly EventId[] {
-  return record.pdu.room_id === undefined ? [] : [createEventIdOf(record.pdu.room_id)]
 }
 
 /** Breadth first from newer to older, deepest first, over events that have a place. */
@@ -235,7 +244,7 @@ async function walkBack(
     frontier.delete(next.id)
     // What is not passed on does not hide what lies behind it.
     if (next.verdict !== 'rejected' && next.hashMismatch !== true) found.set(next.id, next)
-    await add(next.pdu.prev_events)
+    await add(prevEventIds(next.pdu))
   }
   return [...found.values()].sort((a, b) => b.pdu.depth - a.pdu.depth)
 }

@@ -1,5 +1,6 @@
 /** Which of a room's staged events can be decided, which wait for a time, and which for other events. No I/O. */
 import type { EventId, ServerName } from '@plexus/core'
+import { prevEventIds } from '@plexus/core'
 import { hasPlace } from './case.ts'
 import { MAX_DATED_AHEAD_MS, type StagedEntry } from './decide-staged.ts'
 import { createGapTurns, type GapTurns } from './gap-turns.ts'
@@ -147,5 +148,5 @@ export function createStagedEntries(): StagedEntries {
 
 /** An event can follow one that has a place, and be authorised by one that is known. */
 function isEnough(record: EventRecord | undefined, { event }: StagedEntry, id: EventId): boolean {
-  return event.pdu.prev_events.includes(id) ? hasPlace(record) : record !== undefined
+  return prevEventIds(event.pdu).includes(id) ? hasPlace(record) : record !== undefined
 }

@@ -3,6 +3,7 @@
  * spec: v1.19 server-server-api.md#get_matrixfederationv1event_authroomideventid
  */
 import type { EventId } from '@plexus/core'
+import { authEventIds } from '@plexus/core'
 import type { EventRecord } from '@plexus/engine'
 import { ApiError } from '../answer.ts'
 import { MAX_STATE_EVENTS } from '../bounds.ts'
@@ -28,14 +29,14 @@ export const eventAuth: Endpoint<Services> = {
 async function authChainOf(services: Services, event: EventRecord): Promise<readonly EventRecord[]> {
   const seen = new Set<EventId>()
   const chain: EventRecord[] = []
-  let next: readonly EventId[] = event.pdu.auth_events
+  let next: readonly EventId[] = authEventIds(event.pdu)
   while (next.length > 0) {
     const fresh = [...new Set(next)].filter((id) => !seen.has(id))
     for (const id of fresh) seen.add(id)
     if (seen.size > MAX_STATE_EVENTS) throw new ApiError(500, 'M_UNKNOWN', 'the auth chain is too long')
     const found = (await services.rooms.events(fresh)).filter((record) => record !== undefined)
     chain.push(...found)
-    next = found.flatMap((record) => record.pdu.auth_events)
+    next = found.flatMap((record) => authEventIds(record.pdu))
   }
   return chain
 }

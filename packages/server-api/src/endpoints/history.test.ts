@@ -1,6 +1,6 @@
 /** Events and history: what a server in the room gets, and what others do not. */
 import type { EventId } from '@plexus/core'
-import { eventIdOf } from '@plexus/core'
+import { authEventIds, eventIdOf } from '@plexus/core'
 import type { Rooms } from '@plexus/engine'
 import { describe, expect, it } from 'vitest'
 import { MAX_HISTORY_EVENTS, MAX_QUERIED_EVENTS, MAX_STATE_EVENTS } from '../bounds.ts'
@@ -223,8 +223,11 @@ describe('event_auth', () => {
     const ids = (body as { auth_chain: Parameters<typeof eventIdOf>[1][] }).auth_chain.map((pdu) =>
       eventIdOf(room.version, pdu),
     )
-    const expected = new Set(last?.pdu.auth_events ?? [])
-    for (const id of expected) for (const next of room.view.get(id)?.pdu.auth_events ?? []) expected.add(next)
+    const expected = new Set(last === undefined ? [] : authEventIds(last.pdu))
+    for (const id of expected) {
+      const event = room.view.get(id)
+      for (const next of event === undefined ? [] : authEventIds(event.pdu)) expected.add(next)
+    }
     expect(expected.size).toBeGreaterThan(0)
     expect(new Set(ids)).toEqual(expected)
   })

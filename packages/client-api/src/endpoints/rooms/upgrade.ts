@@ -86,7 +86,10 @@ async function requireTombstoneRight(
     create: snapshot.create,
     get: (key: string) => (key === POWER_LEVELS_KEY ? levels?.pdu : undefined),
   }
-  if (userPowerLevel(snapshot.version, auth, userId) < requiredEventLevel(auth, 'm.room.tombstone', true)) {
+  if (
+    userPowerLevel(snapshot.version, auth, userId) <
+    requiredEventLevel(snapshot.version, auth, 'm.room.tombstone', true)
+  ) {
     throw forbidden('your power level does not allow to upgrade this room')
   }
   return snapshot
