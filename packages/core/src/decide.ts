@@ -90,7 +90,7 @@ export function decide(input: DecideInput): Decision {
 export function checkOutlier(
   input: Pick<DecideInput, 'version' | 'roomId' | 'event' | 'view'>,
 ): AuthFailure | undefined {
-  const { version, roomId, event, view } = input
+  const { version, event, view } = input
   if (startsRoom(version, event.pdu)) {
     return checkAuth(version, event.pdu, { create: event.pdu, get: () => undefined })
   }

@@ -18,9 +18,16 @@ export function signingBytes(version: RoomVersion, pdu: Pdu): Uint8Array {
 
 /** spec: server-server-api.md "Calculating the reference hash for an event", rooms/v3.md and v4.md "Event IDs" */
 export function eventIdOf(version: RoomVersion, pdu: Pdu): EventId {
-  if (version.eventIds === 'field') return String(pdu['event_id']) as EventId
+  if (version.eventIds === 'field') return pdu['event_id'] as EventId
   const hash = sha256(signingBytes(version, pdu))
   return `$${version.eventIds === 'base64' ? encodeBase64(hash) : encodeBase64Url(hash)}` as EventId
+}
+
+/** True if two events of one id are copies of one event, which an id that the event carries does not say. */
+export function areCopies(version: RoomVersion, a: Pdu, b: Pdu): boolean {
+  if (version.eventIds !== 'field') return true
+  const text = (pdu: Pdu): string => canonicalJson(without(redact(version, pdu), 'signatures', 'unsigned'))
+  return text(a) === text(b)
 }
 
 /** How events of this room version refer to an event. */

@@ -212,6 +212,9 @@ const VERSIONS: ReadonlyMap<string, RoomVersion> = new Map(
   [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12].map((version) => [version.id, version]),
 )
 
+/** Of rooms that are made without saying which. spec: rooms/_index.md "Feature matrix" */
+export const DEFAULT_ROOM_VERSION = '12'
+
 /** The room versions that this node can take part in. */
 export const ROOM_VERSIONS: readonly string[] = [...VERSIONS.keys()]
 

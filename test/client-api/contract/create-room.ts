@@ -4,6 +4,9 @@ import { at, list, pick, text } from '../../kit/api-client.ts'
 import { sharedRoom } from '../../kit/rooms.ts'
 import { alice, bob, carol, nobody, network, ownRoom, UNKNOWN_ROOM } from './world.ts'
 
+const stateOf = async (id: string, type: string): Promise<JsonObject> =>
+  alice.ok('GET', at`v3/rooms/${id}/state/${type}`)
+
 export function createRoom(): void {
   describe('access', () => {
     it.each([
@@ -24,9 +27,6 @@ export function createRoom(): void {
   })
 
   describe('POST createRoom', () => {
-    const stateOf = async (id: string, type: string): Promise<JsonObject> =>
-      alice.ok('GET', at`v3/rooms/${id}/state/${type}`)
-
     it.each([
       ['private_chat', 'invite', 'can_join'],
       ['trusted_private_chat', 'invite', 'can_join'],
@@ -77,6 +77,25 @@ export function createRoom(): void {
       expect(await stateOf(id, 'm.room.create')).toMatchObject({ additional_creators: [bob.userId] })
     })
 
+    it.each(['1', '6', '11'])(
+      'makes a room of version %s, with its creators among the power levels',
+      async (version) => {
+        const id = await ownRoom({
+          room_version: version,
+          preset: 'trusted_private_chat',
+          invite: [bob.userId],
+        })
+        const create = await stateOf(id, 'm.room.create')
+        expect(create).toMatchObject({ room_version: version })
+        expect(create['creator']).toBe(version === '11' ? undefined : alice.userId)
+        expect(create).not.toHaveProperty('additional_creators')
+        expect(await stateOf(id, 'm.room.power_levels')).toMatchObject({
+          users: { [alice.userId]: 100, [bob.userId]: 100 },
+          events: { 'm.room.tombstone': 100 },
+        })
+      },
+    )
+
     it('merges the power levels that are asked for, and the creation content', async () => {
       const id = await ownRoom({
         power_level_content_override: { events_default: 10, users: { [bob.userId]: 60 } },
@@ -91,7 +110,7 @@ export function createRoom(): void {
     })
 
     it.each<[JsonObject, number, string]>([
-      [{ room_version: '1' }, 400, 'M_UNSUPPORTED_ROOM_VERSION'],
+      [{ room_version: '99' }, 400, 'M_UNSUPPORTED_ROOM_VERSION'],
       [{ preset: 'nonsense' }, 400, 'M_BAD_JSON'],
       [{ name: 1 }, 400, 'M_BAD_JSON'],
       [{ invite: ['bob'] }, 400, 'M_INVALID_PARAM'],
@@ -118,6 +137,18 @@ export function createRoom(): void {
   })
 
   describe('POST upgrade', () => {
+    it('lists the creators of a room in which they do not stand above all levels', async () => {
+      const old = await ownRoom({ room_version: '12' })
+      const body = { new_version: '10', additional_creators: [bob.userId] }
+      const made = text(await alice.ok('POST', at`v3/rooms/${old}/upgrade`, { body }), 'replacement_room')
+      expect(await stateOf(made, 'm.room.power_levels')).toMatchObject({
+        users: { [alice.userId]: 100, [bob.userId]: 100 },
+      })
+      const back = { body: { new_version: '12' } }
+      const again = text(await alice.ok('POST', at`v3/rooms/${made}/upgrade`, back), 'replacement_room')
+      expect(await stateOf(again, 'm.room.power_levels')).toMatchObject({ users: { [bob.userId]: 100 } })
+    })
+
     it('makes a room like the old one, leads there, and closes the old one', async () => {
       const server = alice.userId.slice(alice.userId.indexOf(':') + 1)
       const old = await sharedRoom(network, alice, bob, {
@@ -130,10 +161,9 @@ export function createRoom(): void {
       const body = { new_version: '12', additional_creators: [bob.userId] }
       expect(await bob.fails('POST', at`v3/rooms/${old}/upgrade`, { body })).toEqual([403, 'M_FORBIDDEN'])
       expect(await carol.fails('POST', at`v3/rooms/${old}/upgrade`, { body })).toEqual([403, 'M_FORBIDDEN'])
-      expect(await alice.fails('POST', at`v3/rooms/${old}/upgrade`, { body: { new_version: '9' } })).toEqual([
-        400,
-        'M_UNSUPPORTED_ROOM_VERSION',
-      ])
+      expect(await alice.fails('POST', at`v3/rooms/${old}/upgrade`, { body: { new_version: '99' } })).toEqual(
+        [400, 'M_UNSUPPORTED_ROOM_VERSION'],
+      )
       const replacement = text(
         await alice.ok('POST', at`v3/rooms/${old}/upgrade`, { body }),
         'replacement_room',

@@ -1,4 +1,4 @@
-import type { EventId, RoomId } from '../ids.ts'
+import type { RoomId } from '../ids.ts'
 import { authEventIds, type AuthFailure, type EventView, type KnownEvent, type Pdu } from '../pdu.ts'
 import type { RoomVersion } from '../room-version.ts'
 import { stateKeyOf, type StateKey } from '../state.ts'

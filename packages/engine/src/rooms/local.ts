@@ -15,6 +15,7 @@ import {
   authStateKeys,
   buildEvent,
   checkFormat,
+  DEFAULT_ROOM_VERSION,
   encodeBase64,
   encodeBase64Url,
   MAX_PREV_EVENTS,
@@ -40,7 +41,6 @@ import { RoomError } from './types.ts'
 
 /** An own timestamp follows those of the previous events by at most this. DESIGN section 5 "Time" */
 export const MAX_TIMESTAMP_LEAD_MS = 300_000
-export const DEFAULT_ROOM_VERSION = '12'
 /** Events that `POST /createRoom` may ask for. */
 export const MAX_INITIAL_EVENTS = 200
 /** Random bytes of an id that is no hash. */

@@ -2,7 +2,7 @@
  * Events that are known as state or auth events only, with no place in the timeline: of a join, of a gap, of history.
  * They are judged by their own auth events. spec: server-server-api.md "Checks performed on receipt of a PDU" 4
  */
-import type { EventId, EventView, KnownEvent, Pdu, RoomId, RoomVersion } from '@plexus/core'
+import type { EventId, EventView, KnownEvent, RoomId, RoomVersion } from '@plexus/core'
 import { checkOutlier, judgedBy, prevEventIds } from '@plexus/core'
 import type { Write } from '../ports.ts'
 import type { EventStore } from './event-store.ts'

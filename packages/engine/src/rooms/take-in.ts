@@ -8,6 +8,7 @@
  * 2. What one server can put into staging is bounded. What is over the bound is refused; only what waited in vain for
  *    long makes room for it.
  */
+import { areCopies } from '@plexus/core'
 import type { RoomId, ServerName } from '@plexus/core'
 import { combineChanges, type Change } from '../kernel/committer.ts'
 import { hasPlace, isHistory } from './case.ts'
@@ -183,6 +184,7 @@ async function replaceMismatched(
         replaced = whole.flatMap(({ id, pdu }) => {
           const record = deps.events.peek(id)
           if (record?.hashMismatch !== true || record.redactedBy !== undefined) return []
+          if (!areCopies(room.version, record.pdu, pdu)) return []
           const { hashMismatch: _, ...rest } = record
           return [{ ...rest, pdu }]
         })

@@ -79,7 +79,7 @@ const CASES: readonly Case[] = [
       ],
       [
         'a version that is not supported',
-        putInvite(inviteOfBob, { ...inviteBody(inviteOfBob), room_version: '1' }),
+        putInvite(inviteOfBob, { ...inviteBody(inviteOfBob), room_version: '99' }),
         400,
         'M_INCOMPATIBLE_ROOM_VERSION',
       ],

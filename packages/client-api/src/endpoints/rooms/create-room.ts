@@ -2,7 +2,7 @@
  * POST /_matrix/client/v3/createRoom
  * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom
  */
-import { parseRoomAlias } from '@plexus/core'
+import { DEFAULT_ROOM_VERSION, parseRoomAlias, roomVersion } from '@plexus/core'
 import type { JsonValue, RoomAlias, RoomId } from '@plexus/core'
 import { RoomError } from '@plexus/engine'
 import * as v from 'valibot'
@@ -11,7 +11,7 @@ import type { Endpoint } from '../../endpoint.ts'
 import { MatrixError, invalidParam } from '../../matrix-error.ts'
 import { eventContent, jsonObject, shortText, userId } from '../../schemas.ts'
 import type { ApiEngine, Requester } from '../../services.ts'
-import { initialEvents, presetOf } from './initial-events.ts'
+import { initialEvents, trustedPeople } from './initial-events.ts'
 import type { RoomRequest } from './initial-events.ts'
 
 /** People invited with the making of a room. */
@@ -75,20 +75,21 @@ async function make(
   alias: RoomAlias | undefined,
 ): Promise<RoomId> {
   const profile = await engine.users.profiles.memberContent(userId)
-  // Everyone in a trusted private chat is a creator. spec: createRoom, item 3
-  const creators =
-    presetOf(body) === 'trusted_private_chat'
-      ? [...new Set([...listOf(body.creation_content['additional_creators']), ...body.invite])]
-      : undefined
+  const version = roomVersion(body.room_version ?? DEFAULT_ROOM_VERSION)
+  if (version === undefined) {
+    throw new MatrixError(400, 'M_UNSUPPORTED_ROOM_VERSION', 'this node does not know that room version')
+  }
+  const trusted = version.creatorsAreInfinite ? trustedPeople(body) : []
+  const creators = [...new Set([...listOf(body.creation_content['additional_creators']), ...trusted])]
   try {
     return await engine.rooms.create({
       creator: userId,
-      ...(body.room_version === undefined ? {} : { version: body.room_version }),
+      version: version.id,
       creationContent: {
         ...body.creation_content,
-        ...(creators === undefined || creators.length === 0 ? {} : { additional_creators: creators }),
+        ...(trusted.length === 0 ? {} : { additional_creators: creators }),
       },
-      initialState: initialEvents(userId, profile, body, alias),
+      initialState: initialEvents(version, userId, profile, body, alias),
     })
   } catch (error) {
     if (!(error instanceof RoomError) || error.errcode !== 'M_FORBIDDEN') throw error

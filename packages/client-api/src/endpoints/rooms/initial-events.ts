@@ -1,5 +1,5 @@
 /** The state events of a new room, in the order of the specification. spec: create_room.yaml */
-import type { JsonObject, RoomAlias, UserId } from '@plexus/core'
+import type { JsonObject, RoomAlias, RoomVersion, UserId } from '@plexus/core'
 import type { CreateRoom } from '@plexus/engine'
 
 type InitialEvent = CreateRoom['initialState'][number]
@@ -31,34 +31,48 @@ const PRESETS: Readonly<Record<Preset, { joinRule: string; guestAccess: string }
   public_chat: { joinRule: 'public', guestAccess: 'forbidden' },
 }
 
-/** Creators stand above all levels and are not listed; upgrading a room is theirs alone. spec: rooms/v12.md */
-const DEFAULT_POWER_LEVELS: JsonObject = {
-  users: {},
-  users_default: 0,
-  events: {
-    'm.room.avatar': 50,
-    'm.room.canonical_alias': 50,
-    'm.room.encryption': 100,
-    'm.room.history_visibility': 100,
-    'm.room.name': 50,
-    'm.room.power_levels': 100,
-    'm.room.server_acl': 100,
-    'm.room.tombstone': 150,
-  },
-  events_default: 0,
-  state_default: 50,
-  ban: 50,
-  kick: 50,
-  redact: 50,
-  invite: 0,
-  notifications: { room: 50 },
+/** What a creator has where creators do not stand above all levels. */
+export const CREATOR_LEVEL = 100
+/** Above everybody who is no creator. spec: rooms/v12.md */
+const CREATORS_ONLY = 150
+
+/** Creators that stand above all levels are not listed, and upgrading a room is theirs alone. */
+function defaultPowerLevels(version: RoomVersion, creators: readonly UserId[]): JsonObject {
+  const areListed = !version.creatorsAreInfinite
+  return {
+    users: areListed ? Object.fromEntries(creators.map((creator) => [creator, CREATOR_LEVEL])) : {},
+    users_default: 0,
+    events: {
+      'm.room.avatar': 50,
+      'm.room.canonical_alias': 50,
+      'm.room.encryption': 100,
+      'm.room.history_visibility': 100,
+      'm.room.name': 50,
+      'm.room.power_levels': 100,
+      'm.room.server_acl': 100,
+      'm.room.tombstone': areListed ? CREATOR_LEVEL : CREATORS_ONLY,
+    },
+    events_default: 0,
+    state_default: 50,
+    ban: 50,
+    kick: 50,
+    redact: 50,
+    invite: 0,
+    notifications: { room: 50 },
+  }
 }
 
 export function presetOf({ preset, visibility }: RoomRequest): Preset {
   return preset ?? (visibility === 'public' ? 'public_chat' : 'private_chat')
 }
 
+/** Everyone in a trusted private chat has the power of its creator. spec: createRoom, item 3 */
+export function trustedPeople(request: RoomRequest): readonly UserId[] {
+  return presetOf(request) === 'trusted_private_chat' ? request.invite : []
+}
+
 export function initialEvents(
+  version: RoomVersion,
   creator: UserId,
   profile: JsonObject,
   request: RoomRequest,
@@ -81,7 +95,10 @@ export function initialEvents(
   ]
   return [
     { type: 'm.room.member', stateKey: creator, content: { ...profile, membership: 'join' } },
-    state('m.room.power_levels', { ...DEFAULT_POWER_LEVELS, ...request.power_level_content_override }),
+    state('m.room.power_levels', {
+      ...defaultPowerLevels(version, [creator, ...trustedPeople(request)]),
+      ...request.power_level_content_override,
+    }),
     ...(alias === undefined ? [] : [state('m.room.canonical_alias', { alias })]),
     // What is asked for takes precedence over the preset, and `name` and `topic` over both.
     ...preset.filter((event) => !contains(asked, event)),

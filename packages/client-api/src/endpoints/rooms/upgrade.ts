@@ -4,14 +4,14 @@
  */
 import {
   POWER_LEVELS_KEY,
-  ROOM_VERSIONS,
   isJsonObject,
   ownValue,
   requiredEventLevel,
+  roomVersion,
   stateKey,
   userPowerLevel,
 } from '@plexus/core'
-import type { JsonObject, RoomId, UserId } from '@plexus/core'
+import type { JsonObject, JsonValue, RoomId, RoomVersion, UserId } from '@plexus/core'
 import { RoomError } from '@plexus/engine'
 import type { CreateRoom, RoomSnapshot } from '@plexus/engine'
 import * as v from 'valibot'
@@ -21,6 +21,7 @@ import { MatrixError, forbidden } from '../../matrix-error.ts'
 import { userId } from '../../schemas.ts'
 import type { ApiEngine, Requester } from '../../services.ts'
 import { inRoom } from './common.ts'
+import { CREATOR_LEVEL } from './initial-events.ts'
 
 /** People who become creators of the new room besides the one who upgrades. */
 export const MAX_ADDITIONAL_CREATORS = 50
@@ -52,8 +53,9 @@ export const upgrade: Endpoint = endpoint({
     ),
   }),
   handler: async ({ engine, requester, path, body }) => {
-    const { new_version: version, additional_creators: creators } = body
-    if (!ROOM_VERSIONS.includes(version)) {
+    const creators = body.additional_creators
+    const version = roomVersion(body.new_version)
+    if (version === undefined) {
       throw new MatrixError(400, 'M_UNSUPPORTED_ROOM_VERSION', 'this node does not know that room version')
     }
     const old = await requireTombstoneRight(engine, requester, path.roomId)
@@ -99,7 +101,7 @@ async function replace(
   engine: ApiEngine,
   { userId }: Requester,
   old: RoomSnapshot,
-  version: string,
+  version: RoomVersion,
   creators: readonly UserId[],
 ): Promise<RoomId> {
   const profile = await engine.users.profiles.memberContent(userId)
@@ -109,17 +111,17 @@ async function replace(
   const copied: CreateRoom['initialState'][number][] = TRANSFERRED.flatMap((type) => {
     const content = contents.get(type)
     if (content === undefined) return []
-    const kept = type === 'm.room.power_levels' ? withoutCreators(content, [userId, ...creators]) : content
+    const kept = type === 'm.room.power_levels' ? levelsIn(version, content, [userId, ...creators]) : content
     return [{ type, stateKey: '', content: kept }]
   })
   const roomType = ownValue(old.create.content, 'type')
   return engine.rooms.create({
     creator: userId,
-    version,
+    version: version.id,
     creationContent: {
       predecessor: { room_id: old.roomId },
       ...(typeof roomType === 'string' ? { type: roomType } : {}),
-      ...(creators.length === 0 ? {} : { additional_creators: creators }),
+      ...(creators.length === 0 || !version.creatorsAreInfinite ? {} : { additional_creators: creators }),
     },
     initialState: [
       { type: 'm.room.member', stateKey: userId, content: { ...profile, membership: 'join' } },
@@ -128,12 +130,32 @@ async function replace(
   })
 }
 
-/** Creators stand above all levels and must not be listed. spec: rooms/v12.md */
-function withoutCreators(levels: JsonObject, creators: readonly UserId[]): JsonObject {
+/** Creators stand above all levels and must not be listed, or else have the level of one. spec: rooms/v12.md */
+function levelsIn(version: RoomVersion, levels: JsonObject, creators: readonly UserId[]): JsonObject {
   const users = ownValue(levels, 'users')
-  if (!isJsonObject(users)) return levels
-  const kept = Object.entries(users).filter(([user]) => !creators.some((creator) => creator === user))
-  return { ...levels, users: Object.fromEntries(kept) }
+  const others = Object.entries(isJsonObject(users) ? users : {}).filter(
+    ([user]) => !creators.some((creator) => creator === user),
+  )
+  if (version.creatorsAreInfinite) return { ...levels, users: Object.fromEntries(others) }
+  const listed = creators.map((user) => [user, CREATOR_LEVEL] as const)
+  const events = ownValue(levels, 'events')
+  return {
+    ...levels,
+    users: Object.fromEntries([...others, ...listed]),
+    // What was for creators alone stays so, rather than for nobody.
+    ...(isJsonObject(events) ? { events: mapValues(events, atMostCreators) } : {}),
+  }
+}
+
+function atMostCreators(level: JsonValue): JsonValue {
+  return typeof level === 'number' ? Math.min(level, CREATOR_LEVEL) : level
+}
+
+function mapValues(object: JsonObject, change: (value: JsonValue) => JsonValue): JsonObject {
+  const entries = Object.entries(object).flatMap(([key, value]) =>
+    value === undefined ? [] : [[key, change(value)] as const],
+  )
+  return Object.fromEntries(entries)
 }
 
 /** The aliases that the user may move, and the place in the directory. */

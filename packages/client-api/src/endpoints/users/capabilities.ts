@@ -1,9 +1,7 @@
 // GET /_matrix/client/v3/capabilities https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3capabilities
-import { ROOM_VERSIONS } from '@plexus/core'
+import { DEFAULT_ROOM_VERSION, ROOM_VERSIONS } from '@plexus/core'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
-
-const DEFAULT_ROOM_VERSION = '12'
 
 export const capabilities: Endpoint = endpoint({
   method: 'GET',

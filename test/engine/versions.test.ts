@@ -1,0 +1,67 @@
+/** Rooms of every version between three nodes: made, joined, forked, merged, redacted, left. */
+import { DEFAULT_ROOM_VERSION, ROOM_VERSIONS } from '@plexus/core'
+import type { RoomId } from '@plexus/core'
+import { describe, expect, it } from 'vitest'
+import type { BareNode } from '../kit/bare-rooms.ts'
+import { createBareNetwork } from '../kit/bare-rooms.ts'
+import { bodies, bringIn, expectAncestorsFirst, initialState, say, setTopic, stateText } from './rooms-kit.ts'
+
+/** As a client would ask for it: creators are listed where they do not stand above all levels. */
+function createRoomOf(node: BareNode, version: string): Promise<RoomId> {
+  const users = version === '12' ? {} : { [node.user]: 100 }
+  const state = initialState(node.user).map((event) =>
+    event.type === 'm.room.power_levels' ? { ...event, content: { users, state_default: 0 } } : event,
+  )
+  return node.rooms.create({ creator: node.user, version, initialState: state })
+}
+
+describe.each(ROOM_VERSIONS)('a room of version %s', (version) => {
+  it('is the same for all who are in it', async () => {
+    const network = createBareNetwork()
+    const [alice, bob, carol] = [
+      await network.add('alice'),
+      await network.add('bob'),
+      await network.add('carol'),
+    ]
+    const roomId = await createRoomOf(alice, version)
+    expect(roomId.includes(':')).toBe(version !== '12')
+    await bringIn(network, alice, bob, roomId)
+    await bringIn(network, alice, carol, roomId)
+    expect((await bob.rooms.snapshot(roomId))?.version.id).toBe(version)
+
+    await say(alice, roomId, 'one')
+    await network.settle()
+    // All at once, so that what each sends follows none of the others.
+    await Promise.all([
+      setTopic(alice, roomId, 'a'),
+      setTopic(bob, roomId, 'b'),
+      setTopic(carol, roomId, 'c'),
+    ])
+    await network.settle()
+    expect((await bob.rooms.snapshot(roomId))?.heads.length).toBeGreaterThan(1)
+    const last = await say(bob, roomId, 'two')
+    await network.settle()
+    for (const node of [alice, bob, carol]) {
+      expect(await bodies(node, roomId)).toEqual(['one', 'two'])
+      expect(await stateText(node, roomId)).toBe(await stateText(alice, roomId))
+      await expectAncestorsFirst(node, roomId)
+    }
+
+    await alice.rooms.send(roomId, {
+      type: 'm.room.redaction',
+      sender: alice.user,
+      content: {},
+      redacts: last,
+    })
+    await network.settle()
+    for (const node of [alice, bob, carol]) expect(await bodies(node, roomId)).toEqual(['one', undefined])
+
+    await bob.rooms.leave(bob.user, roomId)
+    await network.settle()
+    expect((await carol.rooms.snapshot(roomId))?.joinedServers).not.toContain(bob.name)
+  })
+})
+
+it('is made when none is asked for', () => {
+  expect(ROOM_VERSIONS).toContain(DEFAULT_ROOM_VERSION)
+})
