@@ -15,6 +15,9 @@ type Candidate = { readonly event: KnownEvent; readonly hash: string }
 /**
  * State resolution of room version 1. A place that only some states have does not conflict. What is missing is noted in
  * `lookup`. spec: rooms/v1.md "State resolution"
+ *
+ * Where the text leaves it open, this does what the servers do that rooms of this version are shared with: memberships
+ * do not see each other's resolution, and where nothing is allowed the event of least depth stands.
  */
 export function resolveByDepth(
   version: RoomVersion,
@@ -32,14 +35,18 @@ export function resolveByDepth(
     else conflicts.set(key, candidates(ids, lookup))
   }
   const members = [...conflicts.keys()].filter((key) => splitStateKey(key)[0] === 'm.room.member')
-  for (const key of [POWER_LEVELS_KEY, JOIN_RULES_KEY, ...members]) {
-    takeWhileAllowed(version, state, key, conflicts.get(key) ?? [], lookup)
-    conflicts.delete(key)
+  for (const keys of [[POWER_LEVELS_KEY], [JOIN_RULES_KEY], members]) {
+    const decided = new Map(state)
+    for (const key of keys) {
+      const id = lastAllowed(version, decided, key, conflicts.get(key) ?? [], lookup)
+      if (id !== undefined) state.set(key, id)
+      conflicts.delete(key)
+    }
   }
-  // No other events affect the auth rules, so that their order means nothing.
   const decided = new Map(state)
   for (const [key, events] of conflicts) {
-    const best = events.findLast(({ event }) => isAllowedIn(version, event.pdu, decided, NOTHING, lookup))
+    const allowed = events.findLast(({ event }) => isAllowedIn(version, event.pdu, decided, NOTHING, lookup))
+    const best = allowed ?? events[0]
     if (best !== undefined) state.set(key, best.event.id)
   }
   return state
@@ -54,15 +61,17 @@ function candidates(ids: readonly EventId[], lookup: Lookup): readonly Candidate
 }
 
 /** The first stands in any case; each other replaces the one before, up to the first that is not allowed. */
-function takeWhileAllowed(
+function lastAllowed(
   version: RoomVersion,
-  state: Map<StateKey, EventId>,
+  decided: StateMap,
   key: StateKey,
   events: readonly Candidate[],
   lookup: Lookup,
-): void {
+): EventId | undefined {
+  const state = new Map(decided)
   for (const [index, { event }] of events.entries()) {
-    if (index > 0 && !isAllowedIn(version, event.pdu, state, NOTHING, lookup)) return
+    if (index > 0 && !isAllowedIn(version, event.pdu, state, NOTHING, lookup)) break
     state.set(key, event.id)
   }
+  return state.get(key)
 }

@@ -1,3 +1,4 @@
+import type { JsonObject } from '../json.ts'
 import type { RoomVersion } from '../room-version.ts'
 import { createTestRoom, join, joinRule, levels, member, topic, type Made, type TestRoom } from './rooms.ts'
 
@@ -10,11 +11,16 @@ const USERS = [ALICE, BOB, CAROL, '@dave:d'] as const
 export function publicRoom(version?: RoomVersion): { readonly room: TestRoom; readonly base: Made } {
   const room = createTestRoom({ creator: ALICE, ...(version === undefined ? {} : { version }) })
   room.add(join(ALICE))
-  room.add(levels(ALICE, { users: { [BOB]: 50 } }))
+  room.add(levels(ALICE, { users: { ...creatorIn(room), [BOB]: 50 } }))
   room.add(joinRule(ALICE, 'public'))
   room.add(join(BOB))
   const base = room.add(join(CAROL))
   return { room, base }
+}
+
+/** Creators are listed where they do not stand above all levels. */
+function creatorIn({ version }: TestRoom): JsonObject {
+  return version.creatorsAreInfinite ? {} : { [ALICE]: 100 }
 }
 
 /** Five numbers of any size: who acts, how, on which two events, and at what time. */
@@ -29,6 +35,7 @@ export function randomRoom(
   readonly made: readonly Made[]
 } {
   const { room, base } = publicRoom(version)
+  const creator = creatorIn(room)
   const made = [base]
   const choose = <T>(list: readonly [T, ...T[]], n: number): T => list[n % list.length] ?? list[0]
   for (const [who = 0, what = 0, from = 0, also = 0, when = 0] of steps) {
@@ -47,8 +54,8 @@ export function randomRoom(
         member(sender, target, 'leave'),
         member(sender, target, 'invite'),
         joinRule(sender, ts % 2 === 0 ? 'public' : 'invite'),
-        levels(sender, { users: { [BOB]: 50, [CAROL]: ts * 10 }, ban: ts * 10 }),
-        levels(sender, { users: { [BOB]: ts * 10 } }),
+        levels(sender, { users: { ...creator, [BOB]: 50, [CAROL]: ts * 10 }, ban: ts * 10 }),
+        levels(sender, { users: { ...creator, [BOB]: ts * 10 } }),
       ],
       what,
     )
