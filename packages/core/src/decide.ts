@@ -183,7 +183,8 @@ function authStateOf(
     if (known === undefined) missing.push(id)
     else events.set(key, known.pdu)
   }
-  return { auth: { create, get: (key) => events.get(key) }, missing }
+  // Where the create event is part of the auth events, an event may name another than the room has.
+  return { auth: { create: events.get(CREATE_KEY) ?? create, get: (key) => events.get(key) }, missing }
 }
 
 function effectsOf(version: RoomVersion, pdu: Pdu, auth: AuthState): readonly Effect[] {

@@ -21,7 +21,10 @@ export const MAX_PDU_BYTES = 65_536
 /** spec: data/api/server-server/definitions/components/auth_events_prev_events_v4.yaml, the same in all versions */
 export const MAX_PREV_EVENTS = 20
 export const MAX_AUTH_EVENTS = 10
-/** Largest `depth`; a longer chain stays at it. spec: data/api/server-server/definitions/components/depth_v6.yaml */
+/**
+ * Largest `depth`; a longer chain stays at it. Versions before 6 know larger ones, but of those a number of JavaScript
+ * does not keep the digits that are signed. spec: data/api/server-server/definitions/components/depth_v6.yaml
+ */
 export const MAX_DEPTH: number = Number.MAX_SAFE_INTEGER
 
 /** Why a value is not an event. `field` is the top-level key, where there is one to name. */
@@ -158,7 +161,8 @@ function integer(field: string, lowest: number, highest: number): FieldCheck {
   return (event) => {
     const value = event[field]
     if (value === undefined) return missing(field)
-    if (typeof value !== 'number') return wrongType(field, 'an integer')
+    // Versions before 6 let fractions into an event, but not here.
+    if (typeof value !== 'number' || !Number.isInteger(value)) return wrongType(field, 'an integer')
     return value >= lowest && value <= highest
       ? undefined
       : { code: 'invalid', field, reason: `${field} is out of range` }

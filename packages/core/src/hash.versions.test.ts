@@ -61,6 +61,13 @@ describe.each(EVERY)('version %s', (id) => {
     expect(checkFormat(version, event).kind).toBe(Number(id) < 6 ? 'ok' : 'drop')
   })
 
+  it('takes no fraction for a depth or a time', () => {
+    const { pdu } = roomOf(id).add(join('@alice:a'))
+    for (const field of ['depth', 'origin_server_ts']) {
+      expect(checkFormat(version, { ...pdu, [field]: 1.5 }).kind).toBe('drop')
+    }
+  })
+
   it('has the servers sign that the version asks for', () => {
     const room = roomOf(id)
     const joined = room.build(

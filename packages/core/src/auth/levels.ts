@@ -82,13 +82,13 @@ function levelIn(version: RoomVersion, levels: JsonObject, outer: string, inner:
 const LEVEL_TEXT = /^\s*[+-]?\d+\s*$/
 
 /**
- * A power level; `undefined` for a value that is none in this room version.
- * spec: rooms/v1.md "m.room.power_levels events accept values as strings", "… as floats"
+ * A power level; `undefined` for a value that is none in this room version. Texts and fractions have no range but that
+ * of a double. spec: rooms/v1.md "m.room.power_levels events accept values as strings", "… as floats"
  */
 export function parseLevel(version: RoomVersion, value: JsonValue | undefined): number | undefined {
   const isText = typeof value === 'string' && version.levels !== 'integers' && LEVEL_TEXT.test(value)
-  const level = isText ? Number(value) : value
-  if (typeof level !== 'number') return undefined
-  const whole = version.levels === 'floats' ? Math.trunc(level) : level
-  return Number.isSafeInteger(whole) ? whole : undefined
+  if (typeof value !== 'number' && !isText) return undefined
+  if (!isText && version.levels !== 'floats') return Number.isSafeInteger(value) ? Number(value) : undefined
+  const level = Math.trunc(Number(value))
+  return Number.isFinite(level) ? level : undefined
 }

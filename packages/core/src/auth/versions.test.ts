@@ -1,10 +1,12 @@
 /** In what the authorisation rules of the versions before 12 differ, and how each of their lists numbers them. */
 import { describe, expect, it } from 'vitest'
+import type { EventId } from '../ids.ts'
 import type { JsonObject } from '../json.ts'
 import { ROOM_VERSIONS } from '../room-version.ts'
 import { ALICE, BOB, CAROL, DAVE, joined, membership, send, set, verdict } from '../testing/auth-cases.ts'
 import type { Event, Setting } from '../testing/auth-cases.ts'
-import { createTestRoom, join, member, message, requireVersion } from '../testing/rooms.ts'
+import { altered, decideIn, outcome } from '../testing/decisions.ts'
+import { createTestRoom, join, joinRule, member, message, requireVersion } from '../testing/rooms.ts'
 
 /** By version: the rule that refuses, or 'allowed'. A missing version answers as the one before it in the table. */
 type Expected = Readonly<Record<string, string>>
@@ -286,6 +288,24 @@ check(
   levels({ users: { [BOB]: 50.57 } }),
 )
 check(
+  'a user’s level as text beyond the integers of JSON',
+  { 1: 'allowed', 10: '9.3', 12: '10.3' },
+  {},
+  levels({ users: { [BOB]: '99999999999999999999' } }),
+)
+check(
+  'a user’s level beyond the integers of JSON',
+  { 1: 'allowed', 6: '9.1', 10: '9.3', 12: '10.3' },
+  {},
+  levels({ users: { [BOB]: 1e300 } }),
+)
+check(
+  'a user’s level as text beyond any number',
+  { 1: '10.1', 6: '9.1', 10: '9.3', 12: '10.3' },
+  {},
+  levels({ users: { [BOB]: '9'.repeat(400) } }),
+)
+check(
   'a user’s level that is none',
   { 1: '10.1', 6: '9.1', 10: '9.3', 12: '10.3' },
   {},
@@ -370,6 +390,22 @@ describe('levels as text', () => {
     expect(verdict(setting, set(BOB, 'm.room.topic'), requireVersion('5'))).toBe('8')
     const enough = { members: joined, levels: { users: { [BOB]: 50.57 } } }
     expect(verdict(enough, set(BOB, 'm.room.topic'), requireVersion('5'))).toBe('allowed')
+  })
+})
+
+describe('the create event', () => {
+  // Below version 12 an event names it, and its sender may have made another one.
+  it.each(ROOM_VERSIONS.slice(0, 11))('that counts is that of the state in version %s', (id) => {
+    const room = createTestRoom({ version: requireVersion(id), content: { 'm.federate': false } })
+    room.add(join(ALICE))
+    const open = room.add(joinRule(ALICE, 'public'))
+    const content = { ...room.create.pdu.content, 'm.federate': true }
+    const change = { content, event_id: '$other:a' }
+    const other = altered(room, room.create, change)
+    const joining = room.build({ ...join(BOB), auth: [other, open] })
+    const known = { ...other, verdict: 'accepted' } as const
+    const view = { get: (event: EventId) => (event === other.id ? known : room.view.get(event)) }
+    expect(outcome(decideIn(room, joining, { view }))).toBe(`reject: v${id} auth 3`)
   })
 })
 

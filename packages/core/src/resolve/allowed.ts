@@ -3,7 +3,7 @@ import { authStateKeys } from '../auth/selection.ts'
 import { createOf } from '../create-id.ts'
 import type { Pdu } from '../pdu.ts'
 import type { RoomVersion } from '../room-version.ts'
-import type { StateKey, StateMap } from '../state.ts'
+import { CREATE_KEY, type StateKey, type StateMap } from '../state.ts'
 import type { Lookup } from './graph.ts'
 
 /** Whether the auth rules allow an event in a state. `otherwise` holds what counts at places that the state lacks. */
@@ -23,5 +23,6 @@ export function isAllowedIn(
     const event = id === undefined ? otherwise.get(key) : lookup.get(id)?.pdu
     if (event !== undefined) auth.set(key, event)
   }
-  return checkAuth(version, pdu, { create, get: (key) => auth.get(key) }) === undefined
+  const ofState = auth.get(CREATE_KEY) ?? create
+  return checkAuth(version, pdu, { create: ofState, get: (key) => auth.get(key) }) === undefined
 }
