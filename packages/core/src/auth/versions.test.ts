@@ -5,8 +5,19 @@ import type { JsonObject } from '../json.ts'
 import { ROOM_VERSIONS } from '../room-version.ts'
 import { ALICE, BOB, CAROL, DAVE, joined, membership, send, set, verdict } from '../testing/auth-cases.ts'
 import type { Event, Setting } from '../testing/auth-cases.ts'
-import { altered, decideIn, outcome } from '../testing/decisions.ts'
-import { createTestRoom, join, joinRule, member, message, requireVersion } from '../testing/rooms.ts'
+import { memberKey, stateKey } from '../state.ts'
+import { altered, decideIn, idAt, outcome } from '../testing/decisions.ts'
+import { resolve } from '../resolve/resolve.ts'
+import {
+  createTestRoom,
+  join,
+  joinRule,
+  levels as levelsOf,
+  member,
+  message,
+  requireVersion,
+  topic,
+} from '../testing/rooms.ts'
 
 /** By version: the rule that refuses, or 'allowed'. A missing version answers as the one before it in the table. */
 type Expected = Readonly<Record<string, string>>
@@ -407,6 +418,25 @@ describe('the create event', () => {
     const view = { get: (event: EventId) => (event === other.id ? known : room.view.get(event)) }
     expect(outcome(decideIn(room, joining, { view }))).toBe(`reject: v${id} auth 3`)
   })
+})
+
+it('resolution by depth, too, takes the create event of the state', () => {
+  const room = createTestRoom({ version: requireVersion('1'), content: { 'm.federate': false } })
+  const alice = room.add(join(ALICE))
+  const free = room.add(levelsOf(ALICE, { users: { [ALICE]: 100 }, state_default: 0 }))
+  const content = { ...room.create.pdu.content, 'm.federate': true }
+  const other = altered(room, room.create, { content, event_id: '$other:a' })
+  const bob = room.build({ ...join(BOB), auth: [other] })
+  const older = room.add({ ...topic(ALICE, 'a'), auth: [room.create, alice, free] })
+  const newer = room.build({ ...topic(BOB, 'b'), auth: [other, bob, free] })
+  const claimed = new Map(
+    [other, bob, newer].map((made) => [made.id, { ...made, verdict: 'accepted' } as const]),
+  )
+  const view = { get: (id: EventId) => claimed.get(id) ?? room.view.get(id) }
+  const both = new Map([...room.state(), [memberKey(BOB), bob.id] as const])
+  const sets = [older, newer].map(({ id }) => new Map(both).set(stateKey('m.room.topic', ''), id))
+  const resolution = resolve(room.version, sets, view)
+  expect(resolution.kind === 'resolved' && idAt(resolution.state, 'm.room.topic')).toBe(older.id)
 })
 
 describe('a redaction in versions 1 and 2', () => {
