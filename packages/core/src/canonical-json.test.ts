@@ -21,6 +21,7 @@ const safeInteger = fc
   .map((n) => n + 0)
 const codePoint = fc.oneof(fc.nat(0x7f), fc.nat(0xd7ff), fc.integer({ min: 0xe000, max: 0x10ffff }))
 const text = fc.array(codePoint, { maxLength: 10 }).map((points) => String.fromCodePoint(...points))
+const anyJson = fc.json({ maxDepth: 5 }).map((json) => JSON.parse(json) as JsonValue)
 const canonicalValue = fc.letrec<{ value: JsonValue }>((tie) => ({
   value: fc.oneof(
     { maxDepth: 5 },
@@ -66,6 +67,19 @@ describe('canonicalJson', () => {
         expect(canonicalJson(reversed(value))).toBe(canonical)
         expect(checkCanonical(parsed)).toBeUndefined()
       }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  it('parses back to the same value where a version lets any number in', () => {
+    fc.assert(
+      fc.property(anyJson, (value) => {
+        const canonical = canonicalJson(value)
+        const parsed = JSON.parse(canonical) as JsonValue
+        expect(canonicalJson(parsed)).toBe(canonical)
+        expect(checkCanonical(parsed, { anyNumber: true })).toBeUndefined()
+      }),
+      { numRuns: 1_000 },
     )
   })
 })
@@ -175,6 +189,7 @@ describe('parseJson', () => {
       fc.property(fc.oneof(text, fc.json(), fc.uint8Array()), (input) => {
         expect(['ok', 'failure']).toContain(parseJson(input, limits).kind)
       }),
+      { numRuns: 1_000 },
     )
   })
 
