@@ -254,7 +254,7 @@ async function checkRedaction(
     create: create.pdu,
     get: (key: string) => (key === POWER_LEVELS_KEY ? levels?.pdu : undefined),
   }
-  if (userPowerLevel(version, auth, sender) < requiredActionLevel(copy.version, auth, 'redact'))
+  if (userPowerLevel(version, auth, sender) < requiredActionLevel(version, auth, 'redact'))
     throw new RoomError('M_FORBIDDEN', 'you may redact your own events only')
 }
 
