@@ -7,8 +7,8 @@ import { createIdOf, createOf, judgedBy, startsRoom } from './create-id.ts'
 import type { FormatFailure } from './format.ts'
 import { claimedRoomId } from './hash.ts'
 import type { EventId, RoomId } from './ids.ts'
-import { prevEventIds, type AuthFailure, type EventView, type Pdu } from './pdu.ts'
-import { compareIds } from './resolve/order.ts'
+import { prevEventIds, type AuthFailure, type AuthView, type EventView, type Pdu } from './pdu.ts'
+import { compareIds, type Missing } from './resolve/graph.ts'
 import { resolve } from './resolve/resolve.ts'
 import type { RoomVersion } from './room-version.ts'
 import { applyToState, CREATE_KEY, type StateKey, type StateMap } from './state.ts'
@@ -45,20 +45,22 @@ export type Decision =
       readonly effects: readonly Effect[]
     }
   | { readonly kind: 'drop'; readonly why: FormatFailure }
-  /** Load or fetch these, then ask again. Sorted; each event is wanted with its auth chain. */
-  | { readonly kind: 'need'; readonly events: readonly EventId[]; readonly states: readonly EventId[] }
+  /** Load or fetch these, then ask again. */
+  | ({ readonly kind: 'need'; readonly states: readonly EventId[] } & Missing)
 
 export type DecideInput = {
   readonly version: RoomVersion
   readonly roomId: RoomId
   /** Passed `checkFormat`, and its signatures are valid. */
   readonly event: { readonly id: EventId; readonly pdu: Pdu }
-  readonly view: EventView
+  readonly view: AuthView
   /** The state after a previous event (before it, if it was rejected). */
   stateAfter(id: EventId): StateMap | undefined
   /** The resolved state of the forward extremities; `undefined` leaves the soft-fail check out. */
   readonly currentState: StateMap | undefined
 }
+
+export type OutlierInput = Pick<DecideInput, 'version' | 'roomId' | 'event'> & { readonly view: EventView }
 
 /**
  * Decides an event: checks 4 to 6 of a received PDU. A pure function of its input, so asking twice gives the same
@@ -80,16 +82,14 @@ export function decide(input: DecideInput): Decision {
   if (missing.length > 0 || unknownStates.length > 0) return need(missing, unknownStates)
   const knownStates = states.flatMap(({ state }) => state ?? [])
   const before = resolve(version, knownStates, view)
-  return before.kind === 'need' ? need(before.events) : decideIn(input, before.state)
+  return before.kind === 'need' ? { ...before, states: [] } : decideIn(input, before.state)
 }
 
 /**
  * Check 4 alone, for an event that is known as state or auth event only; `undefined` means accepted. `view` must
  * hold its auth events and the room's create event.
  */
-export function checkOutlier(
-  input: Pick<DecideInput, 'version' | 'roomId' | 'event' | 'view'>,
-): AuthFailure | undefined {
+export function checkOutlier(input: OutlierInput): AuthFailure | undefined {
   const { version, event, view } = input
   if (startsRoom(version, event.pdu)) {
     return checkAuth(version, event.pdu, { create: event.pdu, get: () => undefined })
@@ -140,12 +140,7 @@ function decideIn(input: DecideInput, stateBefore: StateMap): Decision {
   return { kind: 'accept', stateBefore, stateAfter, effects: effectsOf(version, event.pdu, atEvent.auth) }
 }
 
-function checkByAuthEvents({
-  version,
-  roomId,
-  event,
-  view,
-}: Pick<DecideInput, 'version' | 'roomId' | 'event' | 'view'>): AuthFailure | undefined {
+function checkByAuthEvents({ version, roomId, event, view }: OutlierInput): AuthFailure | undefined {
   const create = createOf(version, event.pdu, view)
   const named = authEventState(event.pdu, view)
   const auth: AuthState = { create: create?.pdu ?? event.pdu, get: (key) => named.get(key) }
@@ -163,7 +158,13 @@ function reject(why: AuthFailure, stateBefore: StateMap): Decision {
 }
 
 function need(events: readonly EventId[], states: readonly EventId[] = []): Decision {
-  return { kind: 'need', events: [...new Set(events)].sort(compareIds), states }
+  return {
+    kind: 'need',
+    events: [...new Set(events)].sort(compareIds),
+    floor: Infinity,
+    children: [],
+    states,
+  }
 }
 
 /** The entries of a state that an event is checked against, and those of them that are not loaded. */

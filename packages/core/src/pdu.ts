@@ -1,5 +1,6 @@
 import type { EventId, RoomId, UserId } from './ids.ts'
 import type { JsonObject } from './json.ts'
+import type { StateKey } from './state.ts'
 
 /** `signatures` of a signed JSON object: server name → key id → unpadded base64. */
 export type Signatures = { readonly [server: string]: { readonly [keyId: string]: string } }
@@ -65,6 +66,24 @@ export type KnownEvent = {
 /** The events at hand. Synchronous, and the same answer for the same id during one call. */
 export interface EventView {
   get(id: EventId): KnownEvent | undefined
+}
+
+/** State events that name one event in their `auth_events`, by id, and where each stands in a state. */
+export type AuthChildren = {
+  readonly places: ReadonlyMap<EventId, StateKey>
+  /** False when there may be more. */
+  readonly complete: boolean
+}
+
+/** The events at hand, and how they hang together by `auth_events`. Stays the same during one call. */
+export interface AuthView extends EventView {
+  /**
+   * Of an event that `get` answers: 0 without auth events, else one more than the highest of theirs. So whatever is in
+   * an event's auth chain has a lower one.
+   */
+  generation(id: EventId): number
+  /** `undefined` until it is loaded. Every event that `get` could answer counts; rejected ones may be left out. */
+  children(id: EventId): AuthChildren | undefined
 }
 
 /** Which rule of the specification an event breaks, as `v12 auth 5.3.2`, and what was found. */

@@ -10,7 +10,7 @@ import type { Lookup } from './graph.ts'
 export function isAllowedIn(
   version: RoomVersion,
   pdu: Pdu,
-  state: StateMap,
+  state: Pick<StateMap, 'get'>,
   otherwise: ReadonlyMap<StateKey, Pdu>,
   lookup: Lookup,
 ): boolean {

@@ -2,10 +2,12 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { EventId } from '../ids.ts'
 import { differingKeys } from '../layered-state.ts'
-import { authEventIds, type EventView } from '../pdu.ts'
+import { authEventIds, type AuthView } from '../pdu.ts'
+import type { RoomVersion } from '../room-version.ts'
 import { stateKey, type StateMap } from '../state.ts'
+import { createLoading, type Loading } from '../testing/loading.ts'
 import { ALICE, BOB, CAROL, publicRoom, randomRoom } from '../testing/random-room.ts'
-import { levels, requireVersion, topic, type Made, type TestRoom } from '../testing/rooms.ts'
+import { join, joinRule, levels, requireVersion, topic, type Made, type TestRoom } from '../testing/rooms.ts'
 import { conflictedSet, fullConflictedSet } from './conflict.ts'
 import { createLookup } from './graph.ts'
 
@@ -14,8 +16,11 @@ const PROPERTY_MS = 60_000
 
 const V12 = requireVersion('12')
 
+/** As version 12, without the conflicted subgraph. */
+const V11 = requireVersion('11')
+
 /** The full conflicted set by the letter of its definition, each event's chain walked on its own. */
-function byDefinition(sets: readonly StateMap[], view: EventView): Set<EventId> {
+function byDefinition(version: RoomVersion, sets: readonly StateMap[], view: AuthView): Set<EventId> {
   const parents = (id: EventId): readonly EventId[] => {
     const event = view.get(id)
     return event === undefined ? [] : authEventIds(event.pdu)
@@ -38,18 +43,87 @@ function byDefinition(sets: readonly StateMap[], view: EventView): Set<EventId> 
   const fullChains = sets.map((set) => new Set([...set.values()].flatMap((id) => [id, ...chainOf(id)])))
   for (const id of new Set(fullChains.flatMap((chain) => [...chain]))) {
     const inDifference = !fullChains.every((chain) => chain.has(id))
+    const { conflictedSubgraph } = version.stateResolution
     const below = [...conflicted].some((end) => chainOf(end).has(id))
     const above = [...chainOf(id)].some((ancestor) => conflicted.has(ancestor))
-    if (inDifference || (below && above)) full.add(id)
+    if (inDifference || (conflictedSubgraph && below && above)) full.add(id)
   }
   return full
 }
 
-function computed(sets: readonly StateMap[], view: EventView): ReadonlySet<EventId> {
-  return fullConflictedSet(V12, sets, differingKeys(sets), createLookup(view))
+function computed(sets: readonly StateMap[], view: AuthView, version = V12): ReadonlySet<EventId> {
+  const lookup = createLookup(view)
+  const full = fullConflictedSet(version, sets, differingKeys(sets), lookup)
+  if (lookup.missing() !== undefined) throw new Error('something is missing')
+  return full
+}
+
+/** The same by a view that gets what is asked for. */
+function loaded(
+  sets: readonly StateMap[],
+  view: AuthView,
+  version = V12,
+): { readonly full: ReadonlySet<EventId>; readonly loading: Loading; readonly rounds: number } {
+  const loading = createLoading(view)
+  for (let rounds = 0; ; rounds += 1) {
+    const lookup = createLookup(loading.view)
+    const full = fullConflictedSet(version, sets, differingKeys(sets), lookup)
+    const missing = lookup.missing()
+    if (missing === undefined) return { full, loading, rounds }
+    loading.load(missing)
+  }
 }
 
 const after = (room: TestRoom, made: Made): StateMap => room.stateAfter(made.id) ?? new Map<never, never>()
+
+/** A room that had many power levels, in which many users joined under the newest. Forks start at its end. */
+function oldRoom(members: number, changes: number): { readonly room: TestRoom; readonly base: Made } {
+  const { room } = publicRoom()
+  let base = room.add(levels(ALICE, { users: { [BOB]: 100 } }))
+  for (let n = 0; n < changes; n += 1) {
+    base = room.add(levels(ALICE, { users: { [BOB]: 100 }, ban: n % 50 }))
+    if (n % 10 === 0) base = room.add(joinRule(ALICE, 'public'))
+  }
+  for (let n = 0; n < members; n += 1) base = room.add(join(`@user${n}:d`))
+  return { room, base }
+}
+
+describe('the cost of the full conflicted set', () => {
+  /** Power levels on both sides, twice on one of them. What the first of these authorised must be looked for. */
+  const costOf = (members: number, changes: number): { readonly events: number; readonly rounds: number } => {
+    const { room, base } = oldRoom(members, changes)
+    const first = room.add({ ...levels(ALICE, { users: { [BOB]: 100 }, kick: 1 }), prev: [base] })
+    const between = room.add({ ...join('@carl:e'), prev: [first] })
+    const left = room.add({ ...levels(ALICE, { users: { [BOB]: 100 }, kick: 2 }), prev: [between] })
+    const right = room.add({ ...levels(BOB, { users: { [BOB]: 100 }, kick: 3 }), prev: [base] })
+    const sets = [after(room, left), after(room, right)]
+    const { full, loading, rounds } = loaded(sets, room.view)
+    expect(full).toEqual(byDefinition(V12, sets, room.view))
+    expect(full).toContain(first.id)
+    return { events: loading.loaded.size, rounds }
+  }
+
+  it('is the same in a room of any size and age', () => {
+    const small = costOf(5, 30)
+    const large = costOf(500, 300)
+    expect(large).toEqual(small)
+    expect(large.rounds).toBeLessThanOrEqual(4)
+  })
+
+  it('is little where something old was authorised by many', () => {
+    const { room, base } = oldRoom(300, 1)
+    const rule = room.add({ ...joinRule(ALICE, 'invite'), prev: [base] })
+    // It names the old join rules, which are in no state any more.
+    const late = room.add({ ...join('@late:e'), prev: [base] })
+    const sets = [
+      after(room, rule),
+      new Map(after(room, rule)).set(stateKey('m.room.member', '@late:e'), late.id),
+    ]
+    const { full, loading } = loaded(sets, room.view)
+    expect(full).toEqual(byDefinition(V12, sets, room.view))
+    expect(loading.loaded.size).toBeLessThan(20)
+  })
+})
 
 describe('the full conflicted set', () => {
   it(
@@ -72,11 +146,19 @@ describe('the full conflicted set', () => {
               }
             }
             const full = computed(sets, room.view)
-            expect([...full].sort()).toEqual([...byDefinition(sets, room.view)].sort())
+            expect([...full].sort()).toEqual([...byDefinition(V12, sets, room.view)].sort())
+            expect([...computed(sets, room.view, V11)].sort()).toEqual(
+              [...byDefinition(V11, sets, room.view)].sort(),
+            )
+            for (const version of [V11, V12]) {
+              const { full: same, rounds } = loaded(sets, room.view, version)
+              expect(same).toEqual(computed(sets, room.view, version))
+              expect(rounds).toBeLessThan(8)
+            }
             if (full.size > conflictedSet(sets, differingKeys(sets)).size) beyondConflict += 1
           },
         ),
-        { numRuns: 250 },
+        { numRuns: 1_000 },
       )
       expect(beyondConflict).toBeGreaterThan(20)
     },

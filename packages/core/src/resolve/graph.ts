@@ -1,83 +1,102 @@
 import type { EventId } from '../ids.ts'
-import { authEventIds, type EventView, type KnownEvent } from '../pdu.ts'
+import { authEventIds, type AuthChildren, type AuthView, type EventView, type KnownEvent } from '../pdu.ts'
 
-/** Collects the events that a computation would have needed. */
-export interface Lookup {
-  /** The event, or `undefined` after noting that it is missing. */
-  get(id: EventId): KnownEvent | undefined
-  readonly missing: ReadonlySet<EventId>
+/** What a computation lacked. */
+export type Missing = {
+  /** Sorted. */
+  readonly events: readonly EventId[]
+  /**
+   * Of the auth chains of `events` that much is wanted too: what is of this generation or a later one. Goes down
+   * further each time, by more than all that was walked before, so that a few rounds are enough.
+   */
+  readonly floor: number
+  /** Events of which `children` is wanted, or more of them, sorted. */
+  readonly children: readonly EventId[]
 }
 
-export function createLookup(view: EventView): Lookup {
+/** Generations to load below the lowest that was reached, and how many for each that was walked. */
+const FIRST_STRIDE = 8
+const STRIDE_FACTOR = 4
+
+/** Walks the auth graph and collects what it would have needed. */
+export interface Lookup extends EventView {
+  /** The event, or `undefined` after noting that it is missing. */
+  get(id: EventId): KnownEvent | undefined
+  /** The auth events of an event, without those that are missing. */
+  parents(event: KnownEvent): readonly KnownEvent[]
+  generation(event: KnownEvent): number
+  /** What is known of them. */
+  children(id: EventId): AuthChildren | undefined
+  /** Notes that this is not enough. */
+  wantChildren(id: EventId): void
+  /** `undefined` when nothing was. */
+  missing(): Missing | undefined
+}
+
+export function createLookup(view: AuthView): Lookup {
   const missing = new Set<EventId>()
+  const childless = new Set<EventId>()
+  let highest = -Infinity
+  let lowest = Infinity
+
+  const get = (id: EventId): KnownEvent | undefined => {
+    const event = view.get(id)
+    if (event === undefined) missing.add(id)
+    return event
+  }
+
   return {
-    get(id) {
-      const event = view.get(id)
-      if (event === undefined) missing.add(id)
-      return event
+    get,
+    parents(event) {
+      const generation = view.generation(event.id)
+      const ids = authEventIds(event.pdu)
+      const events = ids.flatMap((id) => get(id) ?? [])
+      highest = Math.max(highest, generation)
+      if (events.length < ids.length) lowest = Math.min(lowest, generation)
+      return events
     },
-    missing,
+    generation: (event) => view.generation(event.id),
+    children: (id) => view.children(id),
+    wantChildren: (id) => void childless.add(id),
+    missing() {
+      if (missing.size === 0 && childless.size === 0) return undefined
+      const floor =
+        lowest === Infinity ? Infinity : lowest - FIRST_STRIDE - STRIDE_FACTOR * (highest - lowest)
+      return { events: [...missing].sort(compareIds), floor, children: [...childless].sort(compareIds) }
+    },
   }
 }
 
-function parentsOf(id: EventId, lookup: Lookup): readonly EventId[] {
-  const event = lookup.get(id)
-  return event === undefined ? [] : authEventIds(event.pdu)
+/** Ids of events are ASCII, so this is the order of their characters. */
+export function compareIds(a: EventId, b: EventId): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }
 
 /**
- * The union of the auth chains of some events: everything reachable by `auth_events`, without the starting events
- * unless one is in another's chain. Stops early once `enough` says so. spec: rooms/v12.md "Auth chain"
+ * Of the union of the auth chains of some events what is of the generation `floor` or a later one, without the
+ * starting events unless one is in another's chain. spec: rooms/v12.md "Auth chain"
  */
 export function authChain(
-  starts: Iterable<EventId>,
+  starts: readonly KnownEvent[],
+  floor: number,
   lookup: Lookup,
-  enough: (id: EventId) => boolean = () => false,
 ): ReadonlySet<EventId> {
   const chain = new Set<EventId>()
-  const expanded = new Set<EventId>()
-  const stack: EventId[] = [...starts]
-  for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
-    if (expanded.has(id)) continue
-    expanded.add(id)
-    for (const parent of parentsOf(id, lookup)) {
-      if (chain.has(parent)) continue
-      chain.add(parent)
-      if (enough(parent)) return chain
+  const stack = [...starts]
+  for (let event = stack.pop(); event !== undefined; event = stack.pop()) {
+    if (lookup.generation(event) <= floor) continue
+    for (const parent of lookup.parents(event)) {
+      if (chain.has(parent.id) || lookup.generation(parent) < floor) continue
+      chain.add(parent.id)
       stack.push(parent)
     }
   }
   return chain
 }
 
-/**
- * All events on paths by `auth_events` between two of the given events, ends included; an event that no other
- * reaches is not in it. `within` holds the events and their auth chains. spec: rooms/v12.md "Conflicted state subgraph"
- */
-export function subgraphBetween(
-  ends: ReadonlySet<EventId>,
-  within: ReadonlySet<EventId>,
-  lookup: Lookup,
-): ReadonlySet<EventId> {
-  // An event is on such a path if one of `ends` reaches it (all of `within` is so reached) and it reaches one: walk
-  // the edges backwards from the ends.
-  const children = new Map<EventId, EventId[]>()
-  for (const id of new Set([...ends, ...within])) {
-    for (const parent of parentsOf(id, lookup)) {
-      const known = children.get(parent)
-      if (known === undefined) children.set(parent, [id])
-      else known.push(id)
-    }
-  }
-  const found = new Set<EventId>()
-  const stack: EventId[] = [...ends]
-  for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
-    for (const child of children.get(id) ?? []) {
-      if (found.has(child)) continue
-      found.add(child)
-      stack.push(child)
-    }
-  }
-  for (const end of ends) if (children.has(end)) found.add(end)
-  return found
+/** The lowest generation among some events. */
+export function lowestOf(events: Iterable<KnownEvent>, lookup: Lookup): number {
+  let lowest = Infinity
+  for (const event of events) lowest = Math.min(lowest, lookup.generation(event))
+  return lowest
 }

@@ -1,15 +1,10 @@
-import type { EventId } from '../ids.ts'
 import { createOf } from '../create-id.ts'
+import type { EventId } from '../ids.ts'
 import { authEventIds, type KnownEvent } from '../pdu.ts'
 import type { RoomVersion } from '../room-version.ts'
 import { userLevelUnder } from '../auth/levels.ts'
-import type { Lookup } from './graph.ts'
+import { compareIds, type Lookup } from './graph.ts'
 import { createHeap } from './heap.ts'
-
-/** Ids of events are ASCII, so this is the order of their characters. */
-export function compareIds(a: EventId, b: EventId): number {
-  return a < b ? -1 : a > b ? 1 : 0
-}
 
 function compareAge(x: KnownEvent, y: KnownEvent): number {
   return x.pdu.origin_server_ts - y.pdu.origin_server_ts || compareIds(x.id, y.id)
@@ -17,11 +12,7 @@ function compareAge(x: KnownEvent, y: KnownEvent): number {
 
 /** The m.room.power_levels event among an event's `auth_events`. */
 function powerLevelsOf(event: KnownEvent, lookup: Lookup): KnownEvent | undefined {
-  for (const id of authEventIds(event.pdu)) {
-    const parent = lookup.get(id)
-    if (parent?.pdu.type === 'm.room.power_levels' && parent.pdu.state_key === '') return parent
-  }
-  return undefined
+  return lookup.parents(event).find(({ pdu }) => pdu.type === 'm.room.power_levels' && pdu.state_key === '')
 }
 
 /** The sender's level by the auth events. A create event has none, and nobody above it. */
@@ -84,15 +75,8 @@ export function sortByMainline(
   events: readonly KnownEvent[],
   lookup: Lookup,
 ): readonly KnownEvent[] {
-  const positions = new Map<EventId, number>()
-  let length = 0
-  for (let p = powerLevels; p !== undefined; p = powerLevelsOf(p, lookup)) {
-    // Ids are hashes, so a chain cannot return to where it was; a view that says so is not followed.
-    if (positions.has(p.id)) break
-    positions.set(p.id, length)
-    length += 1
-  }
-  const placed = events.map((event) => ({ event, position: mainlinePosition(event, positions, lookup) }))
+  const positionOf = createMainline(powerLevels, lookup)
+  const placed = events.map((event) => ({ event, position: positionOf(event) }))
   placed.sort((x, y) => {
     if (x.position !== y.position) return x.position > y.position ? -1 : 1
     return compareAge(x.event, y.event)
@@ -100,15 +84,29 @@ export function sortByMainline(
   return placed.map(({ event }) => event)
 }
 
-/** Remembers in `positions` every power levels event that it passes. */
-function mainlinePosition(event: KnownEvent, positions: Map<EventId, number>, lookup: Lookup): number {
-  const passed = new Set<EventId>()
-  let e = powerLevelsOf(event, lookup)
-  while (e !== undefined && !positions.has(e.id) && !passed.has(e.id)) {
-    passed.add(e.id)
-    e = powerLevelsOf(e, lookup)
+/** The mainline, followed as far down as an event asks for: what is below its generation cannot be what it comes to. */
+function createMainline(powerLevels: KnownEvent | undefined, lookup: Lookup): (event: KnownEvent) => number {
+  const mainline = new Map<EventId, number>()
+  let next = powerLevels
+  const positionOn = (event: KnownEvent): number | undefined => {
+    const generation = lookup.generation(event)
+    while (next !== undefined && lookup.generation(next) >= generation) {
+      mainline.set(next.id, mainline.size)
+      next = powerLevelsOf(next, lookup)
+    }
+    return mainline.get(event.id)
   }
-  const position = (e === undefined ? undefined : positions.get(e.id)) ?? Infinity
-  for (const id of passed) positions.set(id, position)
-  return position
+  /** Of power levels beside the mainline. */
+  const passed = new Map<EventId, number>()
+  return (event) => {
+    const path: EventId[] = []
+    let position: number | undefined
+    for (let e = powerLevelsOf(event, lookup); e !== undefined; e = powerLevelsOf(e, lookup)) {
+      position = positionOn(e) ?? passed.get(e.id)
+      if (position !== undefined) break
+      path.push(e.id)
+    }
+    for (const id of path) passed.set(id, position ?? Infinity)
+    return position ?? Infinity
+  }
 }

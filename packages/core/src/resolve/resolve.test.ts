@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { EventId } from '../ids.ts'
-import { authEventIds, type EventView } from '../pdu.ts'
+import { authEventIds, type AuthView } from '../pdu.ts'
 import type { RoomVersion } from '../room-version.ts'
+import { createLoading } from '../testing/loading.ts'
 import { stateKey, type StateMap } from '../state.ts'
 import {
   createTestRoom,
@@ -31,7 +32,7 @@ const V2_RESOLUTION: RoomVersion = {
   stateResolution: { by: 'auth', startsEmpty: false, conflictedSubgraph: false },
 }
 
-function resolved(sets: readonly StateMap[], view: EventView, version: RoomVersion = V12): StateMap {
+function resolved(sets: readonly StateMap[], view: AuthView, version: RoomVersion = V12): StateMap {
   const resolution = resolve(version, sets, view)
   if (resolution.kind === 'need') throw new Error(`needs ${resolution.events.join(' ')}`)
   return resolution.state
@@ -150,7 +151,8 @@ describe('resolve with conflict', () => {
     const topics = ['a', 'b'].map((text) => room.add({ ...topic(BOB, text), prev: [base] }))
     const sets = topics.map((made) => after(room, made))
     const levelsId = idAt(after(room, base), 'm.room.power_levels')
-    const doubting: EventView = {
+    const doubting: AuthView = {
+      ...room.view,
       get(id) {
         const event = room.view.get(id)
         return event === undefined || id !== levelsId ? event : { ...event, verdict: 'rejected' }
@@ -264,18 +266,18 @@ describe('need', () => {
     const left = room.add({ ...member(ALICE, BOB, 'ban'), prev: [base] })
     const right = room.add({ ...topic(BOB, 'x'), prev: [base] })
     const sets = [after(room, left), after(room, right)]
-    const loaded = new Set<EventId>()
-    const partial: EventView = { get: (id) => (loaded.has(id) ? room.view.get(id) : undefined) }
-    const first = resolve(V12, sets, partial)
+    const loading = createLoading(room.view)
+    const first = resolve(V12, sets, loading.view)
     const bobsJoin = after(room, base).get(stateKey('m.room.member', BOB)) ?? base.id
-    expect(first).toEqual({ kind: 'need', events: [left.id, right.id, bobsJoin].sort() })
+    const conflicted = [left.id, right.id, bobsJoin].sort()
+    expect(first).toEqual({ kind: 'need', events: conflicted, floor: Infinity, children: [] })
     let rounds = 0
     let resolution = first
     for (; resolution.kind === 'need'; rounds += 1) {
-      expect(resolution.events.some((id) => loaded.has(id))).toBe(false)
-      expect(resolution.events.length).toBeGreaterThan(0)
-      for (const id of resolution.events) loaded.add(id)
-      resolution = resolve(V12, sets, partial)
+      expect(resolution.events.some((id) => loading.loaded.has(id))).toBe(false)
+      expect(resolution.events.length + resolution.children.length).toBeGreaterThan(0)
+      loading.load(resolution)
+      resolution = resolve(V12, sets, loading.view)
     }
     expect(rounds).toBeLessThan(10)
     expect(stateText(resolution.state)).toEqual(stateText(resolved(sets, room.view)))

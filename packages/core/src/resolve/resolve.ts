@@ -1,61 +1,76 @@
 import { authEventState } from '../auth/auth-events.ts'
 import type { EventId } from '../ids.ts'
 import { ownValue } from '../json.ts'
-import type { EventView, KnownEvent } from '../pdu.ts'
+import type { AuthView, KnownEvent } from '../pdu.ts'
 import { changeState, differingKeys } from '../layered-state.ts'
 import type { RoomVersion } from '../room-version.ts'
 import { POWER_LEVELS_KEY, stateKeyOf, type StateKey, type StateMap } from '../state.ts'
 import { isAllowedIn } from './allowed.ts'
 import { resolveByDepth } from './by-depth.ts'
 import { fullConflictedSet } from './conflict.ts'
-import { authChain, createLookup, type Lookup } from './graph.ts'
-import { compareIds, sortByMainline, sortByPower } from './order.ts'
+import { authChain, compareIds, createLookup, lowestOf, type Lookup, type Missing } from './graph.ts'
+import { sortByMainline, sortByPower } from './order.ts'
 
 export type Resolution =
   | { readonly kind: 'resolved'; readonly state: StateMap }
-  /** Events that must be known first, sorted; each with its whole auth chain, or one more call asks for that. */
-  | { readonly kind: 'need'; readonly events: readonly EventId[] }
+  | ({ readonly kind: 'need' } & Missing)
 
 /**
  * The state that follows from several. Does not depend on the order of `stateSets`. No set gives the empty state.
  * spec: rooms/v12.md "State resolution"
  */
-export function resolve(version: RoomVersion, stateSets: readonly StateMap[], view: EventView): Resolution {
+export function resolve(version: RoomVersion, stateSets: readonly StateMap[], view: AuthView): Resolution {
   const [first, ...others] = [...new Set(stateSets)]
   if (first === undefined) return { kind: 'resolved', state: new Map() }
   if (others.length === 0) return { kind: 'resolved', state: first }
   const sets = [first, ...others]
   const differing = differingKeys(sets)
   if (differing.size === 0) return { kind: 'resolved', state: first }
-  const unconflicted = changeState(first, new Map([...differing].map((key) => [key, undefined])))
-
   const lookup = createLookup(view)
-  if (version.stateResolution.by === 'depth') {
-    const resolved = resolveByDepth(version, sets, differing, lookup)
-    return lookup.missing.size > 0 ? need(lookup) : { kind: 'resolved', state: resolved }
-  }
-  const full = fullConflictedSet(version, sets, differing, lookup)
-  if (lookup.missing.size > 0) return need(lookup)
-  const events = stateEvents(full, lookup)
+  const state =
+    version.stateResolution.by === 'depth'
+      ? resolveByDepth(version, sets, differing, lookup)
+      : resolveByAuth(version, sets, differing, lookup)
+  const missing = lookup.missing()
+  return missing === undefined ? { kind: 'resolved', state } : { kind: 'need', ...missing }
+}
 
+/** What it answers is worth nothing when `lookup` misses something. */
+function resolveByAuth(
+  version: RoomVersion,
+  sets: readonly StateMap[],
+  differing: ReadonlySet<StateKey>,
+  lookup: Lookup,
+): StateMap {
+  const first: StateMap = sets[0] ?? new Map()
+  const unconflicted = { get: (key: StateKey) => (differing.has(key) ? undefined : first.get(key)) }
+  const full = fullConflictedSet(version, sets, differing, lookup)
+  if (lookup.missing() !== undefined) return first
+  const events = stateEvents(full, lookup)
+  const decided = new Map<StateKey, EventId>()
+  const started = version.stateResolution.startsEmpty ? new Map<StateKey, EventId>() : unconflicted
+  const state = { get: (key: StateKey) => decided.get(key) ?? started.get(key) }
+  const decide = (sorted: readonly KnownEvent[]): void => {
+    for (const event of sorted) {
+      const key = stateKeyOf(event.pdu)
+      if (key !== undefined && isAllowed(version, event, state, lookup)) decided.set(key, event.id)
+    }
+  }
   // Steps 1 and 2
   const chosen = withPowerEvents(events, lookup)
-  const started: StateMap = version.stateResolution.startsEmpty ? new Map() : unconflicted
-  const partial = applyAllowed(version, started, sortByPower(version, chosen, lookup), lookup)
+  decide(sortByPower(version, chosen, lookup))
   // Steps 3 and 4
   const chosenIds = new Set(chosen.map((event) => event.id))
   const rest = events.filter((event) => !chosenIds.has(event.id))
-  const levelsId = partial.get(POWER_LEVELS_KEY)
+  const levelsId = state.get(POWER_LEVELS_KEY)
   const levels = levelsId === undefined ? undefined : lookup.get(levelsId)
-  const state = applyAllowed(version, partial, sortByMainline(levels, rest, lookup), lookup)
-  if (lookup.missing.size > 0) return need(lookup)
+  decide(sortByMainline(levels, rest, lookup))
   // Step 5
-  const decided = [...state].filter(([key]) => !unconflicted.has(key))
-  return { kind: 'resolved', state: changeState(unconflicted, new Map(decided)) }
-}
-
-function need(lookup: Lookup): Resolution {
-  return { kind: 'need', events: [...lookup.missing].sort(compareIds) }
+  const changes = new Map<StateKey, EventId | undefined>()
+  for (const key of [...differing, ...decided.keys()]) {
+    if (unconflicted.get(key) === undefined) changes.set(key, decided.get(key))
+  }
+  return changeState(first, changes)
 }
 
 /** The events of a set, sorted by id; only state events can be part of a state. */
@@ -74,23 +89,18 @@ function isPowerEvent({ pdu }: KnownEvent): boolean {
 
 /** Step 1: the power events, and of their auth chains what is in the full conflicted set. */
 function withPowerEvents(events: readonly KnownEvent[], lookup: Lookup): readonly KnownEvent[] {
-  const powerIds = events.filter(isPowerEvent).map((event) => event.id)
-  const chosen = new Set([...powerIds, ...authChain(powerIds, lookup)])
+  const powerful = events.filter(isPowerEvent)
+  const chain = authChain(powerful, lowestOf(events, lookup), lookup)
+  const chosen = new Set([...powerful.map(({ id }) => id), ...chain])
   return events.filter((event) => chosen.has(event.id))
 }
 
 /** spec: rooms/v12.md "Iterative auth checks" */
-function applyAllowed(
+function isAllowed(
   version: RoomVersion,
-  initial: StateMap,
-  sorted: readonly KnownEvent[],
+  { pdu }: KnownEvent,
+  state: Pick<StateMap, 'get'>,
   lookup: Lookup,
-): Map<StateKey, EventId> {
-  const state = new Map(initial)
-  for (const { id, pdu } of sorted) {
-    const key = stateKeyOf(pdu)
-    if (key === undefined) continue
-    if (isAllowedIn(version, pdu, state, authEventState(pdu, lookup), lookup)) state.set(key, id)
-  }
-  return state
+): boolean {
+  return isAllowedIn(version, pdu, state, authEventState(pdu, lookup), lookup)
 }

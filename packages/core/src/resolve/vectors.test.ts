@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { EventId } from '../ids.ts'
-import type { EventView, KnownEvent, Pdu } from '../pdu.ts'
+import { createKnownEvents } from '../known-events.ts'
+import type { Pdu } from '../pdu.ts'
 import { stateKey, type StateKey, type StateMap } from '../state.ts'
 import { requireVersion, stateText } from '../testing/rooms.ts'
 import { differingKeys } from '../layered-state.ts'
@@ -31,13 +32,9 @@ describe.each(['1', '2', '11', '12'])('state resolution of version %s', (version
   })
 
   it.each(own.map((room, index) => [index, room] as const))('of room %s', (_, { events, sets, resolved }) => {
-    const known = new Map(
-      events.map(({ id, pdu, rejected }): [EventId, KnownEvent] => [
-        id,
-        { id, pdu, verdict: rejected ? 'rejected' : 'accepted' },
-      ]),
-    )
-    const view: EventView = { get: (id) => known.get(id) }
+    const view = createKnownEvents()
+    for (const { id, pdu, rejected } of events)
+      view.add({ id, pdu, verdict: rejected ? 'rejected' : 'accepted' })
     const resolution = resolve(requireVersion(version), sets.map(stateOf), view)
     if (resolution.kind === 'need') throw new Error('the vector lacks events')
     expect(stateText(resolution.state)).toEqual(stateText(stateOf(resolved)))

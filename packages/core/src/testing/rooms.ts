@@ -4,7 +4,8 @@ import { decide, type Decision } from '../decide.ts'
 import { eventIdOf, referenceTo, roomIdOf } from '../hash.ts'
 import { serverOf, type EventId, type RoomId, type UserId } from '../ids.ts'
 import type { JsonObject } from '../json.ts'
-import { prevEventIds, type EventView, type KnownEvent, type Pdu } from '../pdu.ts'
+import { createKnownEvents } from '../known-events.ts'
+import { prevEventIds, type AuthView, type Pdu } from '../pdu.ts'
 import { resolve } from '../resolve/resolve.ts'
 import { roomVersion, type RoomVersion } from '../room-version.ts'
 import { splitStateKey, stateKey, type StateMap } from '../state.ts'
@@ -32,7 +33,7 @@ export interface TestRoom {
   readonly version: RoomVersion
   readonly roomId: RoomId
   readonly create: Made
-  readonly view: EventView
+  readonly view: AuthView
   /** Builds and receives. */
   add(spec: Spec): Made
   /** As `add`, with the decision. */
@@ -62,11 +63,11 @@ const START = 1_700_000_000_000
 
 export function createTestRoom(init: RoomInit = {}): TestRoom {
   const version = init.version ?? requireVersion('12')
-  const events = new Map<EventId, KnownEvent>()
+  const view = createKnownEvents()
+  const order: Made[] = []
   const states = new Map<EventId, StateMap>()
   const heads = new Map<EventId, Made>()
   let clock = START
-  const view: EventView = { get: (id) => events.get(id) }
   const create = init.create ?? buildCreate(version, init.creator ?? '@alice:a', init.content ?? {})
   const roomId = roomIdOf(version, create.pdu)
 
@@ -90,7 +91,7 @@ export function createTestRoom(init: RoomInit = {}): TestRoom {
     const subject = { type, sender, content, ...(key === undefined ? {} : { state_key: key }) }
     const state = spec.auth === undefined ? stateBefore(prev) : undefined
     const selected = authStateKeys(version, subject).flatMap((k) => state?.get(k) ?? [])
-    const authEvents = (spec.auth ?? selected.flatMap((id) => events.get(id) ?? [])).map((event) =>
+    const authEvents = (spec.auth ?? selected.flatMap((id) => view.get(id) ?? [])).map((event) =>
       referenceTo(version, event),
     )
     clock += 1000
@@ -115,7 +116,8 @@ export function createTestRoom(init: RoomInit = {}): TestRoom {
     })
     if (decision.kind === 'drop' || decision.kind === 'need') return decision
     const rejected = decision.kind === 'reject'
-    events.set(made.id, { ...made, verdict: rejected ? 'rejected' : 'accepted' })
+    if (view.get(made.id) === undefined) order.push(made)
+    view.add({ ...made, verdict: rejected ? 'rejected' : 'accepted' })
     states.set(made.id, rejected ? decision.stateBefore : decision.stateAfter)
     if (decision.kind === 'accept') {
       for (const id of prevEventIds(made.pdu)) heads.delete(id)
@@ -145,9 +147,9 @@ export function createTestRoom(init: RoomInit = {}): TestRoom {
     state: () => stateBefore([...heads.values()]),
     at(type, key = '') {
       const id = stateBefore([...heads.values()]).get(stateKey(type, key))
-      return id === undefined ? undefined : events.get(id)?.pdu
+      return id === undefined ? undefined : view.get(id)?.pdu
     },
-    all: () => [...events.values()].map(({ id, pdu }) => ({ id, pdu })),
+    all: () => order,
   }
 }
 
