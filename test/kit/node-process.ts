@@ -4,6 +4,7 @@
  */
 import type { EventId, RoomId, ServerName } from '@plexus/core'
 import type { CarrierResponse, EnvelopedRequest } from '@plexus/engine/ports'
+import { MIGRATIONS } from '@plexus/engine'
 import { CarrierError } from '@plexus/engine/ports'
 import { openSqliteStore } from '@plexus/store/sqlite'
 import type { Loopback } from './loopback.ts'
@@ -47,7 +48,7 @@ async function main(file: string, seed: number): Promise<void> {
       handle = handler
     },
   }
-  const store = await openSqliteStore(file)
+  const store = await openSqliteStore(file, { migrations: MIGRATIONS })
   const node = await createTestNode({ loopback: overIpc, clock: realClock, seed, store })
   const session = (await node.engine.control.session()) ?? (await node.signUp(LOCALPART))
   const { rooms } = node.engine

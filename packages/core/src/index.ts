@@ -25,6 +25,7 @@ export { createKnownEvents, generationAbove, type KnownEvents } from './known-ev
 export { stateDifference, type StateDifference } from './layered-state.ts'
 export * from './pdu.ts'
 export * from './redact.ts'
+export { type Missing } from './resolve/graph.ts'
 export { resolve, type Resolution } from './resolve/resolve.ts'
 export * from './room-version.ts'
 export * from './server-acl.ts'

@@ -1,7 +1,7 @@
 /** The node of this browser: store, engine and both APIs in a worker. The page beside it has the network. */
 import { isValidNewLocalpart } from '@plexus/core'
 import { createClientApi, type ClientApi } from '@plexus/client-api'
-import { createEngine, createSigner, createVerifier, type Engine } from '@plexus/engine'
+import { createEngine, createSigner, createVerifier, MIGRATIONS, type Engine } from '@plexus/engine'
 import type { Carrier, Directory, InboundHandler, Session } from '@plexus/engine/ports'
 import { createFederation, createServerApi } from '@plexus/server-api'
 import { openBrowserBlobs } from '@plexus/store/blobs-browser'
@@ -30,7 +30,7 @@ declare const self: DedicatedWorkerGlobalScope
 
 async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Node> {
   const { subtle } = crypto
-  const store = await openIdbStore(STORE)
+  const store = await openIdbStore(STORE, { migrations: MIGRATIONS })
   const blobs = await openBrowserBlobs(BLOBS)
   const signer = createSigner(subtle, { name: identity.name, keyId: KEY_ID, privateKey: identity.privateKey })
   const verifier = createVerifier(subtle)

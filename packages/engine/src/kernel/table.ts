@@ -3,23 +3,26 @@ import type { RangeOptions, Store, Write } from '../ports.ts'
 import { decodeKey, encodeKey, prefixRange } from './keys.ts'
 import type { KeyPart } from './keys.ts'
 
+/** What reading needs of a store. */
+type Reader = Pick<Store, 'get' | 'getMany' | 'range'>
+
 /** Values are what `JSON.stringify` keeps; keys are tuples of a fixed shape, `s` a string and `n` an integer. */
 export interface Table<Key extends readonly KeyPart[], Value> {
   readonly map: string
   put(key: Key, value: Value): Write
   delete(key: Key): Write
-  get(store: Store, key: Key): Promise<Value | undefined>
+  get(store: Reader, key: Key): Promise<Value | undefined>
   /** In the order of `keys`. */
-  getMany(store: Store, keys: readonly Key[]): Promise<readonly (Value | undefined)[]>
+  getMany(store: Reader, keys: readonly Key[]): Promise<readonly (Value | undefined)[]>
   /** All entries whose key begins with `prefix`, in key order. */
   list(
-    store: Store,
+    store: Reader,
     prefix: readonly KeyPart[],
     options?: RangeOptions,
   ): Promise<readonly (readonly [Key, Value])[]>
   /** Entries under `prefix` whose next key part is in [from, to). */
   range(
-    store: Store,
+    store: Reader,
     prefix: readonly KeyPart[],
     from: KeyPart,
     to: KeyPart,

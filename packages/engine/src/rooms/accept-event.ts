@@ -3,6 +3,7 @@ import type { EventId, RoomId, ServerName, UserId } from '@plexus/core'
 import { prevEventIds, redact, resolve, serverOf } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import type { Write } from '../ports.ts'
+import { authChildWrites } from './auth-graph.ts'
 import { draftRecord, groupOf, isHistory, loadStates, MAX_DECIDE_ROUNDS, parentGroups } from './case.ts'
 import type { AcceptedDecision, Case, Grouped } from './case.ts'
 import type { RoomCopy, StateChange } from './copy.ts'
@@ -38,7 +39,6 @@ export async function acceptEvent(
     changes.flatMap(({ key, before, after: id }) =>
       memberOf(key) === undefined ? [] : [before, id].filter((entry) => entry !== undefined),
     ),
-    false,
   )
   const find = (id: EventId): EventRecord | undefined => (id === event.id ? draft : view.record(id))
   const next: RoomCopy = {
@@ -68,7 +68,7 @@ async function headsAfter({ copy, event, view }: Case): Promise<readonly EventId
   const previous = new Set(prevEventIds(event.pdu))
   const heads = [...(copy?.heads ?? []).filter((id) => !previous.has(id)), event.id]
   if (heads.length <= MAX_HEADS_PER_SERVER) return heads
-  await view.load(heads, false)
+  await view.load(heads)
   const server = serverOf(event.pdu.sender)
   const ofServer = heads.filter((id) => {
     const record = view.record(id)
@@ -94,11 +94,11 @@ async function resolveHeads(current: Case, heads: readonly EventId[]): Promise<G
   )
   const bases = heads.flatMap((id) => states.get(id) ?? [])
   const sets = bases.map(({ state }) => state)
-  await view.load([event.id], false)
+  await view.load([event.id])
   for (let round = 0; round < MAX_DECIDE_ROUNDS; round += 1) {
     const result = resolve(version, sets, view)
     if (result.kind === 'resolved') return groupOf(current, `current ${event.id}`, result.state, bases)
-    const missing = await view.load(result.events, true)
+    const missing = await view.supply(result, round)
     if (missing.length > 0) {
       throw new Error(`state of a head refers to unknown events ${missing.slice(0, 5).join(' ')}`)
     }
@@ -116,7 +116,7 @@ type Accepted = {
 function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts: Accepted): Change {
   const { deps, event } = current
   const publish = current.publisherOf(copy)
-  const serversBefore = serversOf(current.copy?.joined ?? new Set())
+  const servers = serverChanges(deps, current.copy?.joined ?? new Set(), copy.joined)
   const finals: EventRecord[] = []
   const finish = (record: EventRecord): Write => {
     finals.push(record)
@@ -130,12 +130,13 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
       const by = redaction.by === undefined ? {} : { redactedBy: redaction.by }
       const writes: Write[] = [
         finish({ ...draft, pdu, ...by, position, order: position }),
+        ...authChildWrites(draft),
         ...placeWrites(copy.roomId, position, event.id, pdu),
         rooms.put([copy.roomId], toRecord(copy, position)),
         ...facts.stateWrites,
         ...membershipWrites(deps, copy.roomId, position, changes, facts.find),
         ...deps.destinations.changed(copy.roomId, position, {
-          ...serverChanges(deps, copy, serversBefore),
+          ...servers,
           ...(event.distribute === true ? { distributed: event.id } : {}),
         }),
         ...(event.writes ?? []),
@@ -162,20 +163,21 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
   }
 }
 
-function serversOf(users: ReadonlySet<UserId>): ReadonlySet<ServerName> {
-  return new Set([...users].map(serverOf))
-}
-
 function serverChanges(
   deps: RoomDeps,
-  copy: RoomCopy,
-  before: ReadonlySet<ServerName>,
+  before: ReadonlySet<UserId>,
+  after: ReadonlySet<UserId>,
 ): { joined: readonly ServerName[]; left: readonly ServerName[] } {
-  const after = serversOf(copy.joined)
+  if (before === after) return { joined: [], left: [] }
+  const [old, fresh] = [serversOf(before), serversOf(after)]
   return {
-    joined: [...after].filter((server) => !before.has(server) && server !== deps.ownName),
-    left: [...before].filter((server) => !after.has(server) && server !== deps.ownName),
+    joined: [...fresh].filter((server) => !old.has(server) && server !== deps.ownName),
+    left: [...old].filter((server) => !fresh.has(server) && server !== deps.ownName),
   }
+}
+
+function serversOf(users: ReadonlySet<UserId>): ReadonlySet<ServerName> {
+  return new Set([...users].map(serverOf))
 }
 
 /** Rows of the local users whose membership in the current state changed. */

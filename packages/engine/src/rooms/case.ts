@@ -2,6 +2,7 @@
 import type { Decision, EventId, RoomId, RoomVersion, StateMap } from '@plexus/core'
 import { prevEventIds, stateKeyOf } from '@plexus/core'
 import type { Write } from '../ports.ts'
+import { generationOf } from './auth-graph.ts'
 import type { RoomCopy } from './copy.ts'
 import type { LoadingView } from './event-store.ts'
 import type { EventInput, RoomDeps } from './room.ts'
@@ -81,7 +82,7 @@ export function parentGroups({ event, states }: Case): readonly StateGroup[] {
 }
 
 export function draftRecord(
-  { deps, roomId, event, claimed }: Case,
+  { deps, roomId, event, view, claimed }: Case,
   stateGroup: string,
   before: StateMap,
 ): EventRecord {
@@ -92,6 +93,7 @@ export function draftRecord(
     roomId,
     pdu: event.pdu,
     verdict: 'accepted',
+    generation: generationOf(event.pdu, view.generation),
     basis: claimed.size === 0 ? 'full' : 'partial',
     stateGroup,
     ...(replaced === undefined ? {} : { replaced }),

@@ -3,6 +3,7 @@ import type { EventId } from '@plexus/core'
 import { checkOutlier, decide } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import { acceptEvent } from './accept-event.ts'
+import { newEventWrites } from './auth-graph.ts'
 import {
   draftRecord,
   groupOf,
@@ -15,12 +16,8 @@ import {
 } from './case.ts'
 import type { Case, CaseInit, RefusedDecision, Settled } from './case.ts'
 import type { RoomCopy } from './copy.ts'
-import { events } from './records.ts'
 import type { EventInput, Outcome, RoomDeps } from './room.ts'
 import type { EventRecord } from './types.ts'
-
-/** From this round on whole auth chains are loaded: a resolution would else need a round for each level of them. */
-const CLOSURE_FROM_ROUND = 1
 
 export type Decided = { readonly outcome: Outcome; readonly next?: RoomCopy }
 type Missing = { readonly kind: 'missing'; readonly events: readonly EventId[] }
@@ -79,7 +76,7 @@ async function decideLoop(current: Case): Promise<Settled | Missing> {
       currentState: copy?.current.state,
     })
     if (decision.kind !== 'need') return decision
-    for (const id of await view.load(decision.events, round >= CLOSURE_FROM_ROUND)) absent.add(id)
+    for (const id of await view.supply(decision, round)) absent.add(id)
     for (const id of await loadStates(current, decision.states)) {
       if (event.claim === undefined) absent.add(id)
       else {
@@ -105,7 +102,7 @@ function refusedChange(current: Case, decision: RefusedDecision, why: string): C
     writes: (position) => {
       final = { ...record, position }
       deps.events.stage(final)
-      return [events.put([record.id], final), ...writes, ...(event.writes ?? [])]
+      return [...newEventWrites(final), ...writes, ...(event.writes ?? [])]
     },
     publish: () => deps.events.adopt(final),
   }

@@ -14,6 +14,7 @@ import type {
 import {
   CREATE_KEY,
   createIdOf,
+  createKnownEvents,
   decide,
   memberKey,
   ownValue,
@@ -23,11 +24,12 @@ import {
 } from '@plexus/core'
 import type { Write } from '../ports.ts'
 import { MAX_BACKWARD } from './accept-event.ts'
+import { newEventWrites } from './auth-graph.ts'
 import { MAX_STATE_EVENTS } from './claims.ts'
 import type { RoomCopy } from './copy.ts'
 import { memberOf, membershipOf, stateChanges, toRecord } from './copy.ts'
 import { judgeOutliers, outlierWrites } from './outliers.ts'
-import { deltas, events, memberships, rooms, timelines } from './records.ts'
+import { deltas, memberships, rooms, timelines } from './records.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { EventInput, Room } from './room.ts'
 import type { EventRecord } from './types.ts'
@@ -78,7 +80,7 @@ type Adopted = {
 /** Checks every event that the resident server told and makes the room of them, as one change. */
 async function adoptRoom(deps: RemoteDeps, answer: Answer): Promise<Adopted> {
   const { version, roomId, join, previous } = answer
-  const { stateIds, records } = await judgeAnswer(deps, answer)
+  const { stateIds, records, generation } = await judgeAnswer(deps, answer)
   const byId = new Map(records.map((record) => [record.id, record]))
   const known = await deps.events.working([...stateIds].filter((id) => !byId.has(id)))
   for (const record of known) if (record?.roomId === roomId) byId.set(record.id, record)
@@ -120,6 +122,7 @@ async function adoptRoom(deps: RemoteDeps, answer: Answer): Promise<Adopted> {
     roomId,
     pdu: join.pdu,
     verdict: 'accepted',
+    generation,
     basis: 'partial',
     stateGroup: group.id,
     ...(replaced === undefined ? {} : { replaced }),
@@ -147,17 +150,15 @@ function checkJoin(
   before: StateMap,
   known: ReadonlyMap<EventId, EventRecord>,
 ): void {
+  const view = createKnownEvents()
+  for (const { id, pdu, verdict } of known.values()) {
+    view.add({ id, pdu, verdict: verdict === 'rejected' ? 'rejected' : 'accepted' })
+  }
   const decision = decide({
     version,
     roomId,
     event: join,
-    view: {
-      get: (id) => {
-        const record = known.get(id)
-        const verdict = record?.verdict === 'rejected' ? 'rejected' : 'accepted'
-        return record === undefined ? undefined : { id, pdu: record.pdu, verdict }
-      },
-    },
+    view,
     stateAfter: () => before,
     currentState: undefined,
   })
@@ -199,7 +200,7 @@ function joinChange(
       return [
         ...outlierWrites(deps.events, facts.outliers, position),
         ...facts.groupWrites,
-        events.put([join.id], final),
+        ...newEventWrites(final),
         timelines.put([roomId, position], join.id),
         rooms.put([roomId], toRecord(copy, position)),
         ...(changes.length === 0 ? [] : [deltas.put([roomId, position], changes)]),
@@ -222,7 +223,7 @@ function joinChange(
 async function judgeAnswer(
   deps: RemoteDeps,
   answer: Answer,
-): Promise<{ stateIds: ReadonlySet<EventId>; records: readonly EventRecord[] }> {
+): Promise<{ stateIds: ReadonlySet<EventId>; records: readonly EventRecord[]; generation: number }> {
   const { version, roomId } = answer
   const chain = answer.authChain.slice(0, MAX_STATE_EVENTS)
   const state = answer.state.slice(0, MAX_STATE_EVENTS)
@@ -256,5 +257,5 @@ async function judgeAnswer(
       `the state that ${answer.server} told does not allow the join: ${join?.why ?? 'incomplete'}`,
     )
   }
-  return { stateIds, records: records.filter((record) => record !== join) }
+  return { stateIds, records: records.filter((record) => record !== join), generation: join.generation }
 }

@@ -2,10 +2,11 @@
  * Events by id: the committed ones from the store with a cache, and those decided but not yet committed.
  * Invariant: readers outside the rooms see committed events only.
  */
+import type { AuthView, EventId, KnownEvent, Missing } from '@plexus/core'
 import { authEventIds } from '@plexus/core'
-import type { EventId, EventView, KnownEvent } from '@plexus/core'
 import { createGenerations } from '../kernel/generations.ts'
 import type { Store } from '../ports.ts'
+import { createLoadingChildren, type LoadingChildren } from './auth-graph.ts'
 import { createNewestRows, type NewestRows } from './newest-rows.ts'
 import { events } from './records.ts'
 import type { EventRecord } from './types.ts'
@@ -14,6 +15,11 @@ import type { EventRecord } from './types.ts'
 export const MAX_CACHED_EVENTS = 4_096
 /** Most events that one look-up of auth chains reads: bounds the work that one hostile event can cause. */
 export const MAX_CLOSURE_EVENTS = 100_000
+/** Children that are loaded for one look-up in the first round, and how many times more in each later one. */
+const FIRST_CHILDREN = 64
+const CHILDREN_FACTOR = 4
+/** From this round on whole auth chains are loaded, so that the rounds are enough whatever the graph is like. */
+const WHOLE_FROM_ROUND = 5
 /** Keys of one read of the store. */
 const READ_BATCH = 500
 
@@ -39,10 +45,12 @@ export interface EventStore {
   view(): LoadingView
 }
 
-export interface LoadingView extends EventView {
+export interface LoadingView extends AuthView {
   record(id: EventId): EventRecord | undefined
-  /** Loads these events; with `closure` also the auth chains of them. Answers with those that are not there. */
-  load(ids: readonly EventId[], closure: boolean): Promise<readonly EventId[]>
+  /** Loads these events. Answers with those that are not there. */
+  load(ids: readonly EventId[]): Promise<readonly EventId[]>
+  /** Loads what the core lacked when it was asked for the `round`th time, from 0. Answers with what is not there. */
+  supply(missing: Missing, round: number): Promise<readonly EventId[]>
 }
 
 export function createEventStore(store: Store): EventStore {
@@ -102,11 +110,18 @@ export function createEventStore(store: Store): EventStore {
       newestRows.clear()
     },
     newestRows,
-    view: () => createView(working),
+    view: () =>
+      createView(
+        working,
+        createLoadingChildren(store, () => uncommitted.values()),
+      ),
   }
 }
 
-function createView(working: (ids: readonly EventId[]) => Promise<(EventRecord | undefined)[]>): LoadingView {
+function createView(
+  working: (ids: readonly EventId[]) => Promise<(EventRecord | undefined)[]>,
+  children: LoadingChildren,
+): LoadingView {
   const loaded = new Map<EventId, EventRecord>()
   const known = new Map<EventId, KnownEvent>()
 
@@ -130,25 +145,37 @@ function createView(working: (ids: readonly EventId[]) => Promise<(EventRecord |
     })
   }
 
+  /** With what of their auth chains is of the generation `floor` or a later one. */
+  const loadDown = async (ids: readonly EventId[], floor: number): Promise<readonly EventId[]> => {
+    const missing: EventId[] = []
+    const seen = new Set<EventId>()
+    let level: readonly EventId[] = ids
+    while (level.length > 0 && seen.size < MAX_CLOSURE_EVENTS) {
+      for (const id of level) seen.add(id)
+      missing.push(...(await loadLevel(level.filter((id) => !loaded.has(id)))))
+      const below = new Set<EventId>()
+      for (const id of level) {
+        const record = loaded.get(id)
+        if (record !== undefined && record.generation > floor)
+          for (const parent of authEventIds(record.pdu)) below.add(parent)
+      }
+      level = [...below].filter((id) => !seen.has(id))
+    }
+    return missing
+  }
+
   return {
     get: (id) => known.get(id),
     record: (id) => loaded.get(id),
-    async load(ids, closure) {
-      const missing: EventId[] = []
-      const seen = new Set<EventId>()
-      let level: readonly EventId[] = ids
-      while (level.length > 0 && seen.size < MAX_CLOSURE_EVENTS) {
-        for (const id of level) seen.add(id)
-        missing.push(...(await loadLevel(level.filter((id) => !loaded.has(id)))))
-        if (!closure) break
-        const next = new Set(level.flatMap((id) => authIdsOf(loaded.get(id))))
-        level = [...next].filter((id) => !seen.has(id))
+    generation: (id) => loaded.get(id)?.generation ?? 0,
+    children: (id) => children.get(id),
+    load: (ids) => loadDown(ids, Infinity),
+    async supply({ events: ids, floor, children: childless }, round) {
+      const whole = round >= WHOLE_FROM_ROUND
+      if (childless.length > 0) {
+        await children.load(childless, whole ? MAX_CLOSURE_EVENTS : FIRST_CHILDREN * CHILDREN_FACTOR ** round)
       }
-      return missing
+      return loadDown(ids, whole ? -Infinity : floor)
     },
   }
-}
-
-function authIdsOf(record: EventRecord | undefined): readonly EventId[] {
-  return record === undefined ? [] : authEventIds(record.pdu)
 }

@@ -3,10 +3,11 @@ import type { EventId, JsonValue, ServerName } from '@plexus/core'
 import { authEventIds, prevEventIds, redact, serverOf } from '@plexus/core'
 import type { Write } from '../ports.ts'
 import { MAX_BACKWARD } from './accept-event.ts'
+import { newEventWrites } from './auth-graph.ts'
 import { fetchAuthEvents, fetchWhole, MAX_FETCHED_STATE_EVENTS } from './claims.ts'
 import { MAX_GAP_MS } from './gap.ts'
 import { inRoomOrder, judgeOutliers } from './outliers.ts'
-import { events, rooms } from './records.ts'
+import { rooms } from './records.ts'
 import { redactionOf } from './redaction.ts'
 import { placeWrites } from './relation.ts'
 import type { RemoteDeps } from './remote-join.ts'
@@ -162,5 +163,5 @@ async function unplacedOf(deps: RemoteDeps, ids: readonly EventId[]): Promise<re
 
 function recordWrites(record: EventRecord): Write[] {
   const { roomId, order, id, pdu } = record
-  return [events.put([id], record), ...(order === undefined ? [] : placeWrites(roomId, order, id, pdu))]
+  return [...newEventWrites(record), ...(order === undefined ? [] : placeWrites(roomId, order, id, pdu))]
 }

@@ -5,8 +5,8 @@
 import type { EventId, EventView, KnownEvent, RoomId, RoomVersion } from '@plexus/core'
 import { checkOutlier, judgedBy, prevEventIds } from '@plexus/core'
 import type { Write } from '../ports.ts'
+import { generationOf, newEventWrites } from './auth-graph.ts'
 import type { EventStore } from './event-store.ts'
-import { events } from './records.ts'
 import type { EventRecord } from './types.ts'
 import type { CheckedEvent } from './verify.ts'
 
@@ -30,11 +30,13 @@ export async function judgeOutliers(
   const needs = ({ pdu }: CheckedEvent): readonly EventId[] => judgedBy(input.version, pdu)
   const outside = new Set(checked.flatMap(needs).filter((id) => !byId.has(id)))
   const known = new Map<EventId, KnownEvent>()
+  const generations = new Map<EventId, number>()
   const records: EventRecord[] = []
   for (const record of await store.working([...byId.keys(), ...outside])) {
     if (record === undefined || record.roomId !== input.roomId) continue
     byId.delete(record.id)
     known.set(record.id, toKnown(record))
+    generations.set(record.id, record.generation)
   }
   const view: EventView = { get: (id) => known.get(id) }
   for (const event of topological(byId, needs)) {
@@ -46,12 +48,14 @@ export async function judgeOutliers(
       pdu: event.pdu,
       verdict: why === undefined ? 'accepted' : 'rejected',
       ...(why === undefined ? {} : { why: `${why.rule}: ${why.reason}` }),
+      generation: generationOf(event.pdu, (id) => generations.get(id) ?? 0),
       basis: input.basis,
       position: 0,
       ...(event.contentHashOk ? {} : { hashMismatch: true as const }),
       receivedAt: input.receivedAt,
     }
     known.set(event.id, toKnown(record))
+    generations.set(event.id, record.generation)
     records.push(record)
   }
   return records
@@ -105,6 +109,6 @@ export function outlierWrites(store: EventStore, records: readonly EventRecord[]
   return records.flatMap((record) => {
     const newest = store.peek(record.id)
     const isPlaced = newest?.stateGroup !== undefined || newest?.order !== undefined
-    return isPlaced ? [] : [events.put([record.id], { ...record, position })]
+    return isPlaced ? [] : newEventWrites({ ...record, position })
   })
 }

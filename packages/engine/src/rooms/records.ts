@@ -1,5 +1,5 @@
 /** The tables of the rooms. A table's key is written beside it. */
-import type { EventId, JsonObject, RoomId, ServerName, UserId } from '@plexus/core'
+import type { EventId, JsonObject, RoomId, ServerName, StateKey, UserId } from '@plexus/core'
 import type { Table } from '../kernel/table.ts'
 import { table } from '../kernel/table.ts'
 import type { EventRecord, MembershipRecord, StateDelta } from './types.ts'
@@ -59,6 +59,8 @@ type Key<T extends readonly (string | number)[]> = T
 
 export const rooms: Table<Key<readonly [RoomId]>, RoomRecord> = table('room', ['s'])
 export const events: Table<Key<readonly [EventId]>, EventRecord> = table('event', ['s'])
+/** State events that are not rejected, by an event that they name in `auth_events`: where they stand in a state. */
+export const authChildren: Table<Key<readonly [EventId, EventId]>, StateKey> = table('auth-child', ['s', 's'])
 /** By order. */
 export const timelines: Table<Key<readonly [RoomId, number]>, EventId> = table('timeline', ['s', 'n'])
 /** Events that relate to another, by its id and their order. A redacted one still stands here. */

@@ -24,6 +24,8 @@ export type EventRecord = {
   /** The rule that failed, for soft-failed and rejected events. */
   readonly why?: string
   readonly basis: 'full' | 'partial'
+  /** Above those of its auth events: see `AuthView` of the core. */
+  readonly generation: number
   /** State after the event; absent for outliers (events known only as state or auth events). */
   readonly stateGroup?: string
   /** For a state event: the event that held its place in the state before it. */

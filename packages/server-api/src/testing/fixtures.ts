@@ -149,6 +149,7 @@ export function testRooms(creator: UserId, members: readonly UserId[]): TestRoom
         roomId: room.roomId,
         pdu,
         verdict: 'accepted',
+        generation: room.view.generation(id),
         basis: 'full',
         position: 1,
         receivedAt: START,
