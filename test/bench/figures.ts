@@ -1,7 +1,7 @@
 /** What the benchmark measures, as numbers that can be compared. */
 
-/** `ms` and sizes are better small, rates better large. Sizes are decimal: 1 kB is 1,000 bytes. */
-export type Unit = 'ms' | '/s' | 'B' | 'kB' | 'MB'
+/** `ms`, sizes and factors (`x`) are better small, rates better large. Sizes are decimal: 1 kB is 1,000 bytes. */
+export type Unit = 'ms' | '/s' | 'B' | 'kB' | 'MB' | 'x'
 
 /** What is wanted on a quiet two-core machine: at most that, or for a rate at least. */
 export type Aim = { readonly of: 'median' | 'p95'; readonly limit: number }

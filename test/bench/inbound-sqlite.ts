@@ -11,6 +11,7 @@ import type { Section } from './section.ts'
 
 export const inboundSqlite: Section = {
   name: 'inbound-sqlite',
+  inNode: true,
   async run({ quick, note }) {
     const folder = await mkdtemp(join(tmpdir(), 'plexus-bench-'))
     try {

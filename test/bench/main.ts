@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { findChromium, howToGetChromium } from '../../scripts/chromium.ts'
+import { decideSection } from './decide.ts'
 import { delivery } from './delivery.ts'
 import type { Figure } from './figures.ts'
 import { inboundIdb } from './inbound-idb.ts'
@@ -18,13 +19,23 @@ import { loadBytes } from './load-bytes.ts'
 import { loadNow, loadWords, thisMachine } from './machine.ts'
 import { memory } from './memory.ts'
 import { printTable, writeResults } from './report.ts'
+import { resolveSection } from './resolve.ts'
 import type { Section } from './section.ts'
 import { signUpSection } from './sign-up.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const RESULTS = join(ROOT, 'bench-results.json')
 
-const SECTIONS: readonly Section[] = [loadBytes, signUpSection, delivery, inboundSqlite, inboundIdb, memory]
+const SECTIONS: readonly Section[] = [
+  loadBytes,
+  signUpSection,
+  delivery,
+  inboundSqlite,
+  inboundIdb,
+  memory,
+  resolveSection,
+  decideSection,
+]
 
 async function measure(section: Section, quick: boolean): Promise<readonly Figure[]> {
   const start = performance.now()
@@ -48,15 +59,18 @@ async function main(): Promise<void> {
     const names = SECTIONS.map(({ name }) => name).join(', ')
     throw new Error(`no section ${unknown.join(', ')}; there are ${names}`)
   }
-  if (findChromium() === undefined) throw new Error(howToGetChromium())
-  // Here, so that no section waits for it.
-  execFileSync(process.execPath, [join(ROOT, 'scripts', 'build-web.ts')], { cwd: ROOT, stdio: 'inherit' })
+  const chosen = SECTIONS.filter(({ name }) => only.includes(name))
+  if (chosen.some(({ inNode }) => inNode !== true)) {
+    if (findChromium() === undefined) throw new Error(howToGetChromium())
+    // Here, so that no section waits for it.
+    execFileSync(process.execPath, [join(ROOT, 'scripts', 'build-web.ts')], { cwd: ROOT, stdio: 'inherit' })
+  }
   const machine = thisMachine()
   const before = loadNow()
   console.error(loadWords(before, machine))
   const figures: Figure[] = []
   const failed: string[] = []
-  for (const section of SECTIONS.filter(({ name }) => only.includes(name))) {
+  for (const section of chosen) {
     try {
       figures.push(...(await measure(section, quick)))
     } catch (error) {

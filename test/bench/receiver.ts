@@ -33,8 +33,9 @@ export type Receiver = {
 /** A node on `store` that has joined a room of another server. */
 export async function createReceiver(store: Store): Promise<Receiver> {
   const signer = await makeSigner()
-  const author = await makeEngine(signer, await createMemoryStore(), undefined)
-  const receiver = await makeEngine(await makeSigner(), store, author)
+  const author = await makeEngine(signer, await createMemoryStore(), {})
+  const own = await makeSigner()
+  const receiver = await makeEngine(own, store, joinThrough(own, author))
   const sender = `@author:${signer.name}` as UserId
   const roomId = await author.rooms.create({
     creator: sender,
@@ -81,17 +82,24 @@ export async function createReceiver(store: Store): Promise<Receiver> {
   }
 }
 
-async function makeSigner(): Promise<Signer> {
+export async function makeSigner(): Promise<Signer> {
   const { publicKey, privateKey } = await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify'])
   const name = nameOfKey(new Uint8Array(await crypto.subtle.exportKey('raw', publicKey)))
   return createSigner(crypto.subtle, { name, keyId: 'ed25519:0', privateKey })
 }
 
-function makeEngine(signer: Signer, store: Store, resident: Engine | undefined): Promise<Engine> {
+/** A node whose other servers answer `calls` and no other. */
+export function makeEngine(signer: Signer, store: Store, calls: Partial<Federation>): Promise<Engine> {
+  const away = async (): Promise<never> => {
+    throw new CarrierError('unreachable', 'nobody is there')
+  }
+  const federation = new Proxy(calls as Federation, {
+    get: (known, name: keyof Federation) => known[name] ?? away,
+  })
   return createEngine({
     store,
     blobs: createMemoryBlobs(),
-    federation: () => federationTo(signer, resident),
+    federation: () => federation,
     directory: { learn: async () => undefined, own: async () => [] },
     signer,
     verifier: createVerifier(crypto.subtle),
@@ -101,19 +109,12 @@ function makeEngine(signer: Signer, store: Store, resident: Engine | undefined):
   })
 }
 
-/** The calls of a join reach the resident server; nobody answers any other. */
-function federationTo(own: Signer, resident: Engine | undefined): Federation {
-  const away = async (): Promise<never> => {
-    throw new CarrierError('unreachable', 'nobody is there')
+/** The calls of a join reach the resident server. */
+function joinThrough(own: Signer, resident: Engine): Partial<Federation> {
+  return {
+    makeMembership: async (kind, _to, roomId, userId, versions) =>
+      resident.rooms.makeMembership(kind, own.name, roomId, userId, versions),
+    sendJoin: async (_to, roomId, id, event) =>
+      structuredClone(await resident.rooms.acceptMembership('join', own.name, roomId, id, event)),
   }
-  const join: Partial<Federation> =
-    resident === undefined
-      ? {}
-      : {
-          makeMembership: async (kind, _to, roomId, userId, versions) =>
-            resident.rooms.makeMembership(kind, own.name, roomId, userId, versions),
-          sendJoin: async (_to, roomId, id, event) =>
-            structuredClone(await resident.rooms.acceptMembership('join', own.name, roomId, id, event)),
-        }
-  return new Proxy(join as Federation, { get: (calls, name: keyof Federation) => calls[name] ?? away })
 }

@@ -10,6 +10,8 @@ export type SectionContext = {
 /** A part of the benchmark that can run by itself. It ends what it starts. */
 export type Section = {
   readonly name: string
+  /** Needs neither a browser nor the app. */
+  readonly inNode?: true
   run(context: SectionContext): Promise<readonly Figure[]>
 }
 

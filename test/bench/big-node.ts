@@ -1,0 +1,106 @@
+/** A node in a room of many members, which another server told it when it joined. */
+import { createPrivateKey, generateKeyPairSync, sign } from 'node:crypto'
+import {
+  encodeBase64,
+  signingBytes,
+  withSignature,
+  type JsonObject,
+  type KeyId,
+  type Pdu,
+  type RoomId,
+  type ServerName,
+  type UserId,
+} from '@plexus/core'
+import { nameOfKey } from '@plexus/core/names'
+import type { Engine } from '@plexus/engine'
+import type { Signer, Store } from '@plexus/engine/ports'
+import { makeRoom, memberName, membership, messageOf, VERSION, type Line } from './made-room.ts'
+import { makeEngine, makeSigner } from './receiver.ts'
+
+export type BigNode = {
+  readonly roomId: RoomId
+  readonly engine: Engine
+  /** Milliseconds for so many own messages, one after the other. */
+  send(count: number): Promise<number>
+  /** Milliseconds for one transaction of so many messages of the other server, to their commit. */
+  receive(count: number): Promise<number>
+  close(): Promise<void>
+}
+
+export async function createBigNode(members: number, store: Store, signer?: Signer): Promise<BigNode> {
+  const other = createAuthor()
+  const room = makeRoom(members, other.name, other.sign)
+  const own = signer ?? (await makeSigner())
+  const user = `@reader:${own.name}` as UserId
+  const pdus = room.made.map(({ pdu }) => pdu)
+  const template = room.build(room.base, membership(user, user, { membership: 'join' }))
+  const { hashes: _hashes, signatures: _signatures, ...event } = template.pdu
+  const engine = await makeEngine(own, store, {
+    makeMembership: async () => ({ roomVersion: VERSION.id, event }),
+    sendJoin: async () => ({ state: structuredClone(pdus), authChain: [] }),
+  })
+  await engine.rooms.join(user, room.roomId, { via: [other.name] })
+  await engine.idle()
+
+  const sender = memberName(0, other.name)
+  let line: Line | undefined
+  const next = async (): Promise<Pdu> => {
+    if (line === undefined) {
+      const snapshot = await engine.rooms.snapshot(room.roomId)
+      const [head] = snapshot === undefined ? [] : await engine.rooms.events(snapshot.heads)
+      if (snapshot === undefined || head === undefined) throw new Error('the room has no head')
+      line = { state: snapshot.state, last: { id: head.id, pdu: head.pdu } }
+    }
+    const last = room.build(line, messageOf(sender, 'hello'))
+    line = { state: line.state, last }
+    return last.pdu
+  }
+
+  return {
+    roomId: room.roomId,
+    engine,
+    async send(count) {
+      const start = performance.now()
+      for (let index = 0; index < count; index += 1) {
+        await engine.rooms.send(room.roomId, {
+          type: 'm.room.message',
+          sender: user,
+          content: { msgtype: 'm.text', body: 'hello' },
+        })
+      }
+      const ms = performance.now() - start
+      line = undefined
+      return ms
+    },
+    async receive(count) {
+      const batch: JsonObject[] = []
+      while (batch.length < count) batch.push(structuredClone(await next()))
+      const start = performance.now()
+      await engine.inbound.transaction({ origin: other.name, pdus: batch, edus: [] })
+      await engine.idle()
+      const ms = performance.now() - start
+      const heads = (await engine.rooms.snapshot(room.roomId))?.heads ?? []
+      if (heads.length !== 1 || heads[0] !== line?.last.id) throw new Error('not every event was taken')
+      return ms
+    },
+    close: () => engine.close(),
+  }
+}
+
+/** Signs synchronously, fast enough for tens of thousands of events. */
+function createAuthor(): { readonly name: ServerName; readonly sign: (pdu: Pdu) => Pdu } {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519')
+  const raw = publicKey.export({ type: 'spki', format: 'der' }).subarray(-32)
+  const name = nameOfKey(new Uint8Array(raw))
+  const key = createPrivateKey(privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  return {
+    name,
+    sign: (pdu) =>
+      withSignature(
+        pdu,
+        name,
+        'ed25519:0' as KeyId,
+        encodeBase64(sign(null, signingBytes(VERSION, pdu), key)),
+      ),
+  }
+}
