@@ -1,5 +1,8 @@
 /** What one more event costs in rooms of few and of many members. */
 import { execFileSync } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { decide, type EventTemplate } from '@plexus/core'
 import { createMemoryStore } from '@plexus/store/memory'
@@ -17,7 +20,7 @@ export const decideSection: Section = {
   name: 'decide',
   inNode: true,
   async run(context) {
-    return [...decideAlone(context), ...(await decideInNode(context)), ...stateMemory(context)]
+    return [...decideAlone(context), ...(await decideInNode(context)), ...(await stateMemory(context))]
   },
 }
 
@@ -111,32 +114,30 @@ async function decideInNode({ quick, note }: SectionContext): Promise<readonly F
 }
 
 /** In a process of its own, where nothing else is in the heap. */
-function stateMemory({ quick, note }: SectionContext): readonly Figure[] {
+async function stateMemory({ quick, note }: SectionContext): Promise<readonly Figure[]> {
   const members = quick ? 1_000 : 50_000
   const program = fileURLToPath(new URL('state-memory.ts', import.meta.url))
-  const output = execFileSync(
-    process.execPath,
-    ['--expose-gc', ...process.execArgv, program, String(members)],
-    {
+  const folder = await mkdtemp(join(tmpdir(), 'plexus-bench-'))
+  const run = (...args: readonly string[]): string =>
+    execFileSync(process.execPath, [...process.execArgv, '--expose-gc', program, ...args], {
       encoding: 'utf8',
-    },
-  )
-  const { state, node } = JSON.parse(output) as { readonly state: number; readonly node: number }
-  note(`measured a room of ${members} members`)
-  const megabytes = (bytes: number): number[] => [bytes / 1e6]
-  return [
-    figure({
-      name: named('heap of the state alone', members),
-      unit: 'MB',
-      values: megabytes(state),
-      note: 'after collection, in a process of its own: the map and its keys and ids',
-    }),
-    figure({
-      name: named('heap of the room in a node', members),
-      unit: 'MB',
-      values: megabytes(node),
-      aims: [{ of: 'median', limit: MOST_MEGABYTES }],
-      note: 'after collection, in a process of its own: all that a node on SQLite keeps once it has read the room and sent a message',
-    }),
-  ]
+    })
+  try {
+    run('fill', folder, String(members))
+    note(`a room of ${members} members is on disk`)
+    const { loaded, used } = JSON.parse(run('read', folder)) as Readonly<Record<'loaded' | 'used', number>>
+    const aims = [{ of: 'median', limit: MOST_MEGABYTES }] as const
+    return [
+      figure({
+        name: named('heap of a room read from disk', members),
+        unit: 'MB',
+        values: [loaded / 1e6],
+        aims,
+        note: 'state, members and servers, and the events that stay cached; after collection, in a process of its own',
+      }),
+      figure({ name: named('the same after a message', members), unit: 'MB', values: [used / 1e6], aims }),
+    ]
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
 }
