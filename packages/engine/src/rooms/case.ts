@@ -93,7 +93,7 @@ export function draftRecord(
     roomId,
     pdu: event.pdu,
     verdict: 'accepted',
-    generation: generationOf(event.pdu, view.generation),
+    generation: generationOf(event.pdu, (id) => view.generation(id)),
     basis: claimed.size === 0 ? 'full' : 'partial',
     stateGroup,
     ...(replaced === undefined ? {} : { replaced }),
