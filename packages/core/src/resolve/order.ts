@@ -88,10 +88,13 @@ export function sortByMainline(
 function createMainline(powerLevels: KnownEvent | undefined, lookup: Lookup): (event: KnownEvent) => number {
   const mainline = new Map<EventId, number>()
   let next = powerLevels
+  /** The generation of the lowest of the mainline so far. */
+  let bottom = Infinity
   const positionOn = (event: KnownEvent): number | undefined => {
     const generation = lookup.generation(event)
     while (next !== undefined && lookup.generation(next) >= generation) {
       mainline.set(next.id, mainline.size)
+      bottom = lookup.generation(next)
       next = powerLevelsOf(next, lookup)
     }
     return mainline.get(event.id)
@@ -103,7 +106,8 @@ function createMainline(powerLevels: KnownEvent | undefined, lookup: Lookup): (e
     let position: number | undefined
     for (let e = powerLevelsOf(event, lookup); e !== undefined; e = powerLevelsOf(e, lookup)) {
       position = positionOn(e) ?? passed.get(e.id)
-      if (position !== undefined) break
+      // Where the mainline has ended, nothing below can be on it.
+      if (position !== undefined || (next === undefined && lookup.generation(e) < bottom)) break
       path.push(e.id)
     }
     for (const id of path) passed.set(id, position ?? Infinity)
