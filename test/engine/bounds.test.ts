@@ -221,10 +221,21 @@ describe('bounds', { timeout: 60_000 }, () => {
       const content = { topic: String(index) }
       await host.rooms.send(room, { type: 'm.room.topic', stateKey: '', sender: host.user, content })
     }
-    const chains = (await host.store.range('group', '', '\u00ff')).map(
-      ([, value]) => (JSON.parse(value) as { chain: number }).chain,
+    const lengths = new Map<string, number>()
+    const rows = await host.store.range('group', '', '\u00ff')
+    const prevs = new Map(
+      rows.map(([key, value]) => [key.slice(0, -1), JSON.parse(value) as { prev?: string }]),
     )
-    expect(Math.max(...chains)).toBe(64)
+    const lengthOf = (id: string): number => {
+      const prev = prevs.get(id)?.prev
+      const length = lengths.get(id) ?? (prev === undefined ? 0 : lengthOf(prev) + 1)
+      lengths.set(id, length)
+      return length
+    }
+    expect(prevs.size).toBeGreaterThan(200)
+    const longest = Math.max(...[...prevs.keys()].map(lengthOf))
+    expect(longest).toBeGreaterThan(60)
+    expect(longest).toBeLessThan(70)
     const before = await stateText(host, room)
     const again = await network.add('host', { store: await openMemoryStore(disk), seed: 3 })
     expect(await stateText(again, room)).toBe(before)
