@@ -1,38 +1,44 @@
 /** State resolution after a fork: what two servers did to a room while they could not reach each other. */
 import { resolve, type StateMap } from '@plexus/core'
-import { figure, type Figure } from './figures.ts'
+import { figure, type Figure, type FigureInit } from './figures.ts'
 import { makeRoom, memberName, membership, stateOf, VERSION, type Line, type MadeRoom } from './made-room.ts'
 import type { Section } from './section.ts'
 
-const CONFLICTED = [100, 1_000, 10_000] as const
+const LARGEST = 10_000
+const CONFLICTED = [100, 1_000, LARGEST] as const
+const AIM = { of: 'median', limit: 1_000 } as const
 const SERVER = 'a.example'
 
 export const resolveSection: Section = {
   name: 'resolve',
   inNode: true,
   async run({ quick, note }) {
+    const runs = quick ? 2 : 15
     const figures: Figure[] = []
-    for (const count of CONFLICTED) {
-      const { room, sides } = fork(count)
-      note(`a fork of ${count} events is made`)
-      const values: number[] = []
+    const measure = (name: string, { room, sides }: Fork, more: Pick<FigureInit, 'aims' | 'note'>): void => {
       // The first run is the compiler's.
       once(room, sides)
-      while (values.length < (quick ? 2 : 15)) values.push(once(room, sides))
-      figures.push(
-        figure({
-          name: `resolving a fork of ${count.toLocaleString('en')} events`,
-          unit: 'ms',
-          values,
-          aims: count === 10_000 ? [{ of: 'median', limit: 1_000 }] : [],
-          note: 'in conflict: half notes, then kicks and bans against profiles and leaves, power levels all along',
-        }),
-      )
+      const values: number[] = []
+      while (values.length < runs) values.push(once(room, sides))
+      figures.push(figure({ name, unit: 'ms', values, ...more }))
+      note(name)
     }
-    figures.push(baseline(quick ? 2 : 15))
+    for (const count of CONFLICTED) {
+      measure(`resolving a fork of ${count.toLocaleString('en')} events`, fork(count), {
+        aims: count === LARGEST ? [AIM] : [],
+        note: 'half of them notes; kicks and bans against profiles and leaves; power levels now and then',
+      })
+    }
+    measure('resolving 10,000 power levels in a row', row(LARGEST), {
+      aims: [AIM],
+      note: 'one place in conflict: all but the last come in by the auth chains',
+    })
+    figures.push(baseline(runs))
     return figures
   },
 }
+
+type Fork = { readonly room: MadeRoom; readonly sides: readonly StateMap[] }
 
 function once(room: MadeRoom, sides: readonly StateMap[]): number {
   const start = performance.now()
@@ -43,7 +49,7 @@ function once(room: MadeRoom, sides: readonly StateMap[]): number {
 }
 
 /** A fork with `count` events in conflict, half on each side. */
-function fork(count: number): { readonly room: MadeRoom; readonly sides: readonly StateMap[] } {
+function fork(count: number): Fork {
   const each = count / 2
   const room = makeRoom(each, SERVER)
   const side = (name: string, powerful: boolean): Line => {
@@ -69,6 +75,17 @@ function fork(count: number): { readonly room: MadeRoom; readonly sides: readonl
     return line
   }
   return { room, sides: [side('left', true).state, side('right', false).state] }
+}
+
+/** A side that changed the power levels so many times, against one that did nothing of the kind. */
+function row(count: number): Fork {
+  const room = makeRoom(10, SERVER)
+  let line = room.base
+  for (let index = 0; index < count; index += 1) {
+    line = room.add(line, stateOf(room.creator, 'm.room.power_levels', '', { users: {}, kick: index % 49 }))
+  }
+  const other = room.add(room.base, stateOf(room.creator, 'm.room.topic', '', { topic: 'x' }))
+  return { room, sides: [line.state, other.state] }
 }
 
 /** What the platform takes for as many strings of an id's length as the largest fork has. */
