@@ -1,6 +1,7 @@
 /** The create event, the first join and `auth_events` in every version; the other rules are in test/vectors/auth.json. */
 import { describe, expect, it } from 'vitest'
-import type { EventId } from '../ids.ts'
+import { createKnownEvents } from '../known-events.ts'
+import type { AuthView } from '../pdu.ts'
 import { resolve } from '../resolve/resolve.ts'
 import { ROOM_VERSIONS } from '../room-version.ts'
 import { memberKey, stateKey } from '../state.ts'
@@ -15,7 +16,20 @@ import {
   message,
   requireVersion,
   topic,
+  type Made,
+  type TestRoom,
 } from '../testing/rooms.ts'
+
+/** What is in the room, and more that was accepted. */
+function viewOf(room: TestRoom, ...more: readonly Made[]): AuthView {
+  const view = createKnownEvents()
+  for (const { id } of room.all()) {
+    const event = room.view.get(id)
+    if (event !== undefined) view.add(event)
+  }
+  for (const made of more) view.add({ ...made, verdict: 'accepted' })
+  return view
+}
 
 describe('the create event', () => {
   // Below version 12 an event names it, and its sender may have made another one.
@@ -27,8 +41,7 @@ describe('the create event', () => {
     const change = { content, event_id: '$other:a' }
     const other = altered(room, room.create, change)
     const joining = room.build({ ...join(BOB), auth: [other, open] })
-    const known = { ...other, verdict: 'accepted' } as const
-    const view = { get: (event: EventId) => (event === other.id ? known : room.view.get(event)) }
+    const view = viewOf(room, other)
     expect(outcome(decideIn(room, joining, { view }))).toBe(`reject: v${id} auth 3`)
   })
 })
@@ -42,10 +55,7 @@ it('resolution by depth, too, takes the create event of the state', () => {
   const bob = room.build({ ...join(BOB), auth: [other] })
   const older = room.add({ ...topic(ALICE, 'a'), auth: [room.create, alice, free] })
   const newer = room.build({ ...topic(BOB, 'b'), auth: [other, bob, free] })
-  const claimed = new Map(
-    [other, bob, newer].map((made) => [made.id, { ...made, verdict: 'accepted' } as const]),
-  )
-  const view = { get: (id: EventId) => claimed.get(id) ?? room.view.get(id) }
+  const view = viewOf(room, other, bob, newer)
   const both = new Map([...room.state(), [memberKey(BOB), bob.id] as const])
   const sets = [older, newer].map(({ id }) => new Map(both).set(stateKey('m.room.topic', ''), id))
   const resolution = resolve(room.version, sets, view)
