@@ -122,6 +122,7 @@ describe('two nodes whose stores fail at random', () => {
       await expectAncestorsFirst(node, roomId)
     }
     expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+    await network.pass(60_000)
     expect(network.clock.waiting).toBe(0)
   })
 })

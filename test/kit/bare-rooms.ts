@@ -137,11 +137,12 @@ export function createBareNetwork(): BareNetwork {
       const verifier = createVerifier(webcrypto.subtle)
       const random = { bytes: (length: number) => webcrypto.getRandomValues(new Uint8Array(length)) }
       const base = { store, committer, federation, clock, random, log, signer, verifier, ownName: name }
-      const outbox = await createOutbox({ ...base, rooms: () => parts.rooms })
+      const outbox = await createOutbox({ ...base, rooms: () => parts.rooms, staging: () => parts.staging })
       const parts = createRooms({ ...base, destinations: outbox.destinations, onJoined: () => undefined })
       const inbound = createInbound({
         ...base,
         staging: parts.staging,
+        heads: outbox.heads,
         handlers: init.handlers ?? new Map<string, EduHandler>(),
       })
       const node = {
@@ -210,11 +211,12 @@ function honestFederation(own: ServerName, { nodes, offline, calls }: Wires): Fe
   }
   const copy = <T>(value: T): T => structuredClone(value)
   return {
-    sendTransaction: async (to, { pdus, edus, sequence, acknowledged = 0 }) =>
+    sendTransaction: async (to, { pdus, edus, heads, sequence, acknowledged = 0 }) =>
       peer('send', to).inbound.transaction({
         origin: own,
         pdus: copy(pdus),
         edus: copy(edus),
+        ...(heads === undefined ? {} : { heads }),
         ...(sequence === undefined ? {} : { ordered: { incarnation: own, sequence, acknowledged } }),
       }),
     makeMembership: async (kind, to, roomId, userId, versions) =>

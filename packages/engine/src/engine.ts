@@ -80,7 +80,12 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const incarnation = await loadIncarnation(store, committer, random)
   const federation = deps.federation(incarnation)
   const base = { store, committer, clock, random, log, signer, federation, verifier: deps.verifier }
-  const outboxOwner = await createOutbox({ ...base, ownName: serverName, rooms: () => rooms })
+  const outboxOwner = await createOutbox({
+    ...base,
+    ownName: serverName,
+    rooms: () => rooms,
+    staging: () => staging,
+  })
   const { outbox } = outboxOwner
 
   const { rooms, staging, links } = createRooms({
@@ -108,7 +113,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     ['m.receipt', receipts.edu],
     ['m.typing', typing.edu],
   ])
-  const inbound = createInbound({ store, committer, staging, log, handlers })
+  const inbound = createInbound({ store, committer, staging, log, handlers, heads: outboxOwner.heads })
   const control = createNodeControl({
     ...base,
     rooms,

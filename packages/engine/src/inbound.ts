@@ -5,6 +5,7 @@ import type { Committer } from './kernel/committer.ts'
 import { createKeyedMutex } from './kernel/mutex.ts'
 import type { Table } from './kernel/table.ts'
 import { table } from './kernel/table.ts'
+import type { HeadExchange } from './outbox/heads.ts'
 import type { EduHandler, Inbound } from './outbox-types.ts'
 import type { Durability, Log, Store } from './ports.ts'
 import { StoreError } from './ports.ts'
@@ -30,6 +31,7 @@ export type InboundDeps = {
   readonly committer: Committer
   readonly staging: Staging
   readonly log: Log
+  readonly heads: Pick<HeadExchange, 'heard' | 'answer'>
   /** By EDU type; others are ignored. */
   readonly handlers: ReadonlyMap<string, EduHandler>
 }
@@ -68,7 +70,7 @@ export function createInbound(deps: InboundDeps): Inbound {
   }
 
   return {
-    async transaction({ origin, pdus, edus, ordered }) {
+    async transaction({ origin, pdus, edus, heads, ordered }) {
       const verdicts = await deps.staging.receive(origin, pdus)
       const committed = await perOrigin.run(origin, async () => {
         const isDurable = (edu: JsonObject): boolean =>
@@ -80,7 +82,14 @@ export function createInbound(deps: InboundDeps): Inbound {
           ? undefined
           : applyOrdered(deps, apply, origin, edus.filter(isDurable), ordered)
       })
-      return { pdus: verdicts, ...(committed === undefined ? {} : { committed }) }
+      const own = heads === undefined ? undefined : await deps.heads.answer(origin, heads)
+      // What comes of them is not waited for.
+      if (heads !== undefined) deps.heads.heard(origin, heads)
+      return {
+        pdus: verdicts,
+        ...(committed === undefined ? {} : { committed }),
+        ...(own === undefined ? {} : { heads: own }),
+      }
     },
   }
 }

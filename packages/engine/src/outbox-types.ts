@@ -1,6 +1,6 @@
 /** What the rest of the engine and the APIs see of the outbox and of inbound EDUs. */
 import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
-import type { Delivery, Write } from './ports.ts'
+import type { Delivery, Heads, Write } from './ports.ts'
 
 export type Edu = { readonly edu_type: string; readonly content: JsonObject }
 
@@ -36,6 +36,8 @@ export type InboundTransaction = {
   readonly origin: ServerName
   readonly pdus: readonly JsonObject[]
   readonly edus: readonly JsonObject[]
+  /** The forward extremities that the origin tells. */
+  readonly heads?: Heads
   /**
    * The sequence of the last durable EDU in `edus`, of the sender's `incarnation` (both from the envelope), and what
    * the sender has seen acknowledged (`plexus.acknowledged` of the content, 0 when absent).
@@ -53,5 +55,7 @@ export interface Inbound {
     pdus: Readonly<Record<string, { error?: string }>>
     /** What is committed of the sender's incarnation. */
     committed?: number
+    /** Our forward extremities of the rooms that the origin told of. */
+    heads?: Heads
   }>
 }

@@ -131,6 +131,11 @@ export class FederationError extends Error {
   }
 }
 
+/**
+ * Forward extremities by room, told between Plexus nodes as `plexus.heads` of a transaction's content and of its answer.
+ */
+export type Heads = Readonly<Record<RoomId, readonly EventId[]>>
+
 export type CallOptions = { readonly signal?: AbortSignal; readonly timeoutMs?: number }
 
 /**
@@ -153,9 +158,10 @@ export interface Federation {
        * `plexus.acknowledged`: a destination that lost its store goes on from there.
        */
       acknowledged?: number
+      heads?: Heads
     },
     options?: CallOptions,
-  ): Promise<{ pdus: Readonly<Record<string, { error?: string }>>; committed?: number }>
+  ): Promise<{ pdus: Readonly<Record<string, { error?: string }>>; committed?: number; heads?: Heads }>
   makeMembership(
     kind: 'join' | 'leave' | 'knock',
     destination: ServerName,

@@ -23,6 +23,10 @@ export const MAX_TRANSACTION_PDUS = 50
 /** spec: server-server-api.md "Transactions" */
 export const MAX_TRANSACTION_EDUS = 100
 
+/** Rooms of which one transaction or its answer tells the heads, and heads of one room. */
+export const MAX_TOLD_ROOMS = 20
+export const MAX_TOLD_HEADS = 20
+
 /** Rooms that the typing notices and receipts of one transaction are about; those of further rooms are ignored. */
 export const MAX_EDU_ROOMS = 200
 

@@ -95,9 +95,13 @@ export function createFederation(deps: FederationDeps, { incarnation }: Federati
     async sendTransaction(destination, transaction, options) {
       const call = sendCall(signer.name, clock.now(), transaction)
       const { value, response } = await ask(destination, call, options)
+      const { pdus, 'plexus.heads': heads } = value
       const { acknowledgement } = response
-      if (acknowledgement?.incarnation !== incarnation) return value
-      return { ...value, committed: acknowledgement.committed }
+      return {
+        pdus,
+        ...(heads === undefined ? {} : { heads }),
+        ...(acknowledgement?.incarnation === incarnation ? { committed: acknowledgement.committed } : {}),
+      }
     },
     makeMembership: (kind, destination, roomId, userId, versions, options) =>
       valueOf(destination, makeMembershipCall(kind, roomId, userId, versions), options),

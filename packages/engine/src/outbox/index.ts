@@ -14,10 +14,12 @@ import type { Committer } from '../kernel/committer.ts'
 import type { Outbox } from '../outbox-types.ts'
 import type { Clock, Federation, Log, Random, Store } from '../ports.ts'
 import type { DestinationTracker } from '../rooms/room.ts'
+import type { Staging } from '../rooms/staging.ts'
 import type { Rooms } from '../rooms/types.ts'
 import { createAfterCommit } from './after-commit.ts'
 import { createCursors } from './cursors.ts'
 import { createDeliveries } from './deliveries.ts'
+import { createHeadExchange, type HeadExchange } from './heads.ts'
 import { edus, loadOutboxMemory, MAX_COALESCED_EDUS } from './memory.ts'
 import { createSender } from './sender.ts'
 import { createTracker } from './tracker.ts'
@@ -36,12 +38,14 @@ export type OutboxDeps = {
   readonly log: Log
   readonly ownName: ServerName
   /** Asked at each use: rooms need the outbox as much as it needs them. */
-  readonly rooms: () => Pick<Rooms, 'events'>
+  readonly rooms: () => Pick<Rooms, 'events' | 'snapshot'>
+  readonly staging: () => Pick<Staging, 'receive' | 'holds'>
 }
 
 export interface OutboxOwner {
   readonly outbox: Outbox
   readonly destinations: DestinationTracker
+  readonly heads: HeadExchange
   /** Sends what an earlier process left. */
   resume(): void
   /** Resolves when nothing is being sent (what waits for a peer may remain). */
@@ -58,9 +62,17 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
   const prefix = encodeBase64Url(deps.random.bytes(TRANSACTION_ID_BYTES))
   let transactions = 0
   const transactionId = (): string => `${prefix}-${(transactions += 1)}`
+  const heads = createHeadExchange({
+    ...deps,
+    memory,
+    kick: (names) => sender.kick(names),
+    receive: (server, pdus) => deps.staging().receive(server, pdus),
+    holds: (roomId, id) => deps.staging().holds(roomId, id),
+  })
   const sender = createSender({
     ...deps,
     memory,
+    heads,
     cursors,
     deliveries,
     transactionId,
@@ -95,7 +107,10 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
       target.volatile = [...target.volatile, edu].slice(-MAX_VOLATILE_EDUS)
       sender.kick([name])
     },
-    kick: (names, appeared) => sender.kick(names, appeared),
+    kick(names, appeared) {
+      if (appeared === true) heads.appeared(names)
+      sender.kick(names, appeared)
+    },
     delivery: (roomId, eventId) => deliveries.delivery(roomId, eventId),
     watch: (listener) => deliveries.watch(listener),
     waiting: () => deliveries.waiting(),
@@ -108,10 +123,22 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
       afterCommit,
       cursors,
       deliveries,
+      heads,
       kick: (names) => sender.kick(names),
     }),
-    resume: () => sender.kick([...memory.destinations.keys()]),
-    idle: () => sender.idle(),
-    close: () => sender.close(),
+    heads,
+    resume() {
+      const names = [...memory.destinations.keys()]
+      heads.appeared(names)
+      sender.kick(names)
+    },
+    async idle() {
+      await heads.idle()
+      await sender.idle()
+    },
+    close() {
+      heads.close()
+      sender.close()
+    },
   }
 }

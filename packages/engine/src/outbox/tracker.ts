@@ -6,6 +6,7 @@ import type { DestinationTracker } from '../rooms/room.ts'
 import type { AfterCommit } from './after-commit.ts'
 import type { Cursors } from './cursors.ts'
 import type { Deliveries } from './deliveries.ts'
+import type { HeadExchange } from './heads.ts'
 import type { OutboxMemory } from './memory.ts'
 
 export function createTracker(deps: {
@@ -13,6 +14,7 @@ export function createTracker(deps: {
   afterCommit: AfterCommit
   cursors: Cursors
   deliveries: Deliveries
+  heads: Pick<HeadExchange, 'changed'>
   kick: (names: readonly ServerName[]) => void
 }): DestinationTracker {
   const { memory, afterCommit, cursors } = deps
@@ -37,6 +39,7 @@ export function createTracker(deps: {
   return {
     changed(roomId, position, { joined, left, distributed }) {
       const start = { start: position, cursor: position }
+      afterCommit.run(position, () => deps.heads.changed(roomId))
       return [
         ...joined.map((name) => cursors.set(name, roomId, position, start)),
         ...left.flatMap((name) => end(name, roomId, position, position)),
@@ -46,6 +49,7 @@ export function createTracker(deps: {
     joinedRoom(roomId, position, { resident, others, join }) {
       const before = position - 1
       const present = new Set([resident, ...others])
+      afterCommit.run(position, () => deps.heads.changed(roomId))
       const gone = memory.destinationsOf(roomId).filter(({ name }) => !present.has(name))
       return [
         // Of an earlier stay: they left while this node was away.

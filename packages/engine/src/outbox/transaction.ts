@@ -7,6 +7,7 @@ import { FederationError } from '../ports.ts'
 import type { EventRecord } from '../rooms/types.ts'
 import type { Cursors } from './cursors.ts'
 import type { Deliveries, Moved } from './deliveries.ts'
+import type { HeadExchange } from './heads.ts'
 import type { Destination, OutboxMemory, SentRow } from './memory.ts'
 import { acknowledged, edus, MAX_COALESCED_EDUS, MAX_TRANSACTION_PDUS } from './memory.ts'
 
@@ -25,6 +26,7 @@ export type TransactionDeps = {
   /** Committed events, from memory where they are recent. */
   readonly loadEvents: (ids: readonly EventId[]) => Promise<readonly (EventRecord | undefined)[]>
   readonly cursors: Cursors
+  readonly heads: HeadExchange
   readonly deliveries: Deliveries
   readonly transactionId: () => string
 }
@@ -45,11 +47,15 @@ export async function sendTransaction(deps: TransactionDeps, target: Destination
   // While what cannot be taken is being looked for, nothing else is in the way.
   const isSearching = target.batch < MAX_TRANSACTION_PDUS && pdus.length + durable.length > 0
   const loose = takeLoose(target, isSearching ? 0 : MAX_TRANSACTION_EDUS - durable.length)
-  if (pdus.length === 0 && durable.length === 0 && loose.edus.length === 0) return false
+  const isEmpty = pdus.length === 0 && durable.length === 0 && loose.edus.length === 0
+  if (isEmpty && !deps.heads.isDue(target.name)) return false
+  const heads = await deps.heads.tell(target.name)
+  if (isEmpty && heads === undefined) return false
   const transaction = {
     txnId: deps.transactionId(),
     pdus,
     edus: [...durable.map(([, edu]) => edu), ...loose.edus],
+    ...(heads === undefined ? {} : { heads }),
     ...(durable.length === 0
       ? {}
       : { sequence: target.acknowledged + durable.length, acknowledged: target.acknowledged }),
@@ -59,7 +65,9 @@ export async function sendTransaction(deps: TransactionDeps, target: Destination
       timeoutMs: TRANSACTION_TIMEOUT_MS,
     })
     noteRefusedEvents(deps, target, answer.pdus)
+    if (heads !== undefined) deps.heads.told(target.name, heads)
     await noteAnswer(deps, target, gathered, answer.committed)
+    if (answer.heads !== undefined) deps.heads.heard(target.name, answer.heads)
     target.refusals = 0
     target.batch = Math.min(target.batch * 2, MAX_TRANSACTION_PDUS)
   } catch (error) {

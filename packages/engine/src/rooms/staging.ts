@@ -32,6 +32,8 @@ export type Verdicts = Readonly<Record<string, { error?: string }>>
 
 export interface Staging {
   receive(origin: ServerName, pdus: readonly JsonObject[]): Promise<Verdicts>
+  /** True for an event that waits. */
+  holds(roomId: RoomId, id: EventId): boolean
   /** Takes up what an earlier process left in staging. */
   resume(): Promise<void>
   /** A peer is here: what waits for missing events is tried again. */
@@ -94,6 +96,7 @@ export function createStaging(deps: StagingDeps): Staging {
   }
 
   return {
+    holds: (roomId, id) => waiting.get(roomId)?.get(id) !== undefined,
     resume,
     async receive(origin, pdus) {
       const verdicts: Record<string, { error?: string }> = {}

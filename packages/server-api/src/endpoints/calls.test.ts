@@ -3,7 +3,13 @@ import type { EventId, JsonObject, RoomId, ServerName, UserId } from '@plexus/co
 import type { CarrierResponse, EnvelopedRequest, Federation } from '@plexus/engine/ports'
 import { CarrierError, FederationError } from '@plexus/engine/ports'
 import { describe, expect, it } from 'vitest'
-import { MAX_ALIAS_SERVERS, MAX_HISTORY_EVENTS, MAX_STATE_EVENTS } from '../bounds.ts'
+import {
+  MAX_ALIAS_SERVERS,
+  MAX_HISTORY_EVENTS,
+  MAX_STATE_EVENTS,
+  MAX_TOLD_HEADS,
+  MAX_TOLD_ROOMS,
+} from '../bounds.ts'
 import { createFederation } from '../federation.ts'
 import {
   answeringCarrier,
@@ -42,6 +48,8 @@ type Row = {
 const V1 = '/_matrix/federation/v1'
 const V2 = '/_matrix/federation/v2'
 const enc = encodeURIComponent
+const manyRooms = (length: number): JsonObject =>
+  Object.fromEntries(Array.from({ length }, (_, index) => [`!${index}`, [EVENT]]))
 const many = (length: number): JsonObject[] => Array.from({ length }, () => ({}))
 const invite = { roomVersion: '12', event: PDU, inviteRoomState: [PDU] }
 const missing = { earliest: [EVENT], latest: [EVENT], limit: 20, minDepth: 3 }
@@ -56,6 +64,28 @@ const ROWS: readonly Row[] = [
     answer: { pdus: { [EVENT]: {}, $x: { error: 'no' } } },
     result: { pdus: { [EVENT]: {}, $x: { error: 'no' } } },
     wrong: [{}, { pdus: [] }, { pdus: { [EVENT]: 'no' } }, { pdus: { [EVENT]: { error: 7 } } }],
+  },
+  {
+    name: 'sendTransaction with heads',
+    call: (f, to) => f.sendTransaction(to, { txnId: '1', pdus: [], edus: [], heads: { [ROOM]: [EVENT] } }),
+    method: 'PUT',
+    uri: `${V1}/send/1`,
+    content: {
+      origin: alice.name,
+      origin_server_ts: START,
+      pdus: [],
+      edus: [],
+      'plexus.heads': { [ROOM]: [EVENT] },
+    },
+    answer: { pdus: {}, 'plexus.heads': { [ROOM]: [EVENT] } },
+    result: { pdus: {}, heads: { [ROOM]: [EVENT] } },
+    wrong: [
+      { pdus: {}, 'plexus.heads': [] },
+      { pdus: {}, 'plexus.heads': { nonsense: [EVENT] } },
+      { pdus: {}, 'plexus.heads': { [ROOM]: ['nonsense'] } },
+      { pdus: {}, 'plexus.heads': { [ROOM]: Array.from({ length: MAX_TOLD_HEADS + 1 }, () => EVENT) } },
+      { pdus: {}, 'plexus.heads': manyRooms(MAX_TOLD_ROOMS + 1) },
+    ],
   },
   {
     name: 'makeMembership',

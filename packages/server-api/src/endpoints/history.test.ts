@@ -1,9 +1,15 @@
 /** Events and history: what a server in the room gets, and what others do not. */
-import type { EventId } from '@plexus/core'
+import type { EventId, JsonObject } from '@plexus/core'
 import { authEventIds, eventIdOf } from '@plexus/core'
 import type { Rooms } from '@plexus/engine'
 import { describe, expect, it } from 'vitest'
-import { MAX_HISTORY_EVENTS, MAX_QUERIED_EVENTS, MAX_STATE_EVENTS } from '../bounds.ts'
+import {
+  MAX_HISTORY_EVENTS,
+  MAX_QUERIED_EVENTS,
+  MAX_STATE_EVENTS,
+  MAX_TOLD_HEADS,
+  MAX_TOLD_ROOMS,
+} from '../bounds.ts'
 import { START, type FakeMethods } from '../testing/fixtures.ts'
 import {
   anEvent,
@@ -23,6 +29,13 @@ import {
   V1,
   type Case,
 } from '../testing/endpoints.ts'
+
+const TOO_MANY_ROOMS: JsonObject = Object.fromEntries(
+  Array.from({ length: MAX_TOLD_ROOMS + 1 }, (_, index) => [`!${index}`, []]),
+)
+const TOO_MANY_HEADS: JsonObject = {
+  '!room': Array.from({ length: MAX_TOLD_HEADS + 1 }, () => `$${'e'.repeat(43)}`),
+}
 
 const CASES: readonly Case[] = [
   {
@@ -56,6 +69,24 @@ const CASES: readonly Case[] = [
       [
         'an acknowledgement below 0',
         { method: 'PUT', uri: `${V1}/send/1`, content: { pdus: [], 'plexus.acknowledged': -1 } },
+        400,
+        'M_BAD_JSON',
+      ],
+      [
+        'heads that are no list',
+        { method: 'PUT', uri: `${V1}/send/1`, content: { pdus: [], 'plexus.heads': { '!room': 'x' } } },
+        400,
+        'M_BAD_JSON',
+      ],
+      [
+        'heads of too many rooms',
+        { method: 'PUT', uri: `${V1}/send/1`, content: { pdus: [], 'plexus.heads': TOO_MANY_ROOMS } },
+        400,
+        'M_BAD_JSON',
+      ],
+      [
+        'too many heads of a room',
+        { method: 'PUT', uri: `${V1}/send/1`, content: { pdus: [], 'plexus.heads': TOO_MANY_HEADS } },
         400,
         'M_BAD_JSON',
       ],

@@ -1,17 +1,27 @@
 /** PUT /_matrix/federation/v1/send/{txnId}. spec: v1.19 server-server-api.md#put_matrixfederationv1sendtxnid */
 import type { JsonObject, ServerName } from '@plexus/core'
 import * as v from 'valibot'
-import { MAX_TRANSACTION_EDUS, MAX_TRANSACTION_ID_LENGTH, MAX_TRANSACTION_PDUS } from '../bounds.ts'
+import type { Heads } from '@plexus/engine/ports'
+import {
+  MAX_TOLD_HEADS,
+  MAX_TOLD_ROOMS,
+  MAX_TRANSACTION_EDUS,
+  MAX_TRANSACTION_ID_LENGTH,
+  MAX_TRANSACTION_PDUS,
+} from '../bounds.ts'
 import { uriOf, type Call } from '../call.ts'
 import { permittedEdus } from '../edu-acl.ts'
 import { bodyOf, pathOf, type Endpoint } from '../request.ts'
-import { jsonObject, listOf, mapOf, type Schema } from '../schema.ts'
+import { eventId, jsonObject, listOf, mapOf, roomId, type Schema } from '../schema.ts'
 import type { Services } from '../services.ts'
 
 const PATH = '/_matrix/federation/v1/send/{txnId}'
 const ACKNOWLEDGED = 'plexus.acknowledged'
+const HEADS = 'plexus.heads'
 
 const txnId: Schema<string> = v.pipe(v.string(), v.minLength(1), v.maxLength(MAX_TRANSACTION_ID_LENGTH))
+
+const heads: Schema<Heads> = mapOf(roomId, listOf(eventId, MAX_TOLD_HEADS), MAX_TOLD_ROOMS)
 
 const body = v.object({
   origin: v.optional(v.string()),
@@ -19,6 +29,8 @@ const body = v.object({
   edus: v.optional(listOf(jsonObject, MAX_TRANSACTION_EDUS), []),
   // What the sender has seen acknowledged of its sequence, between Plexus nodes.
   [ACKNOWLEDGED]: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 0),
+  // The sender's forward extremities, between Plexus nodes.
+  [HEADS]: v.exactOptional(heads),
 })
 
 /** The same transaction may come again: events are known by their ids and durable EDUs by their sequence. */
@@ -28,12 +40,18 @@ export const send: Endpoint<Services> = {
   repeatable: true,
   async handle(services, request) {
     pathOf(request, 'txnId', txnId)
-    const { pdus, edus, [ACKNOWLEDGED]: acknowledged } = bodyOf(request, body)
+    const { pdus, edus, [ACKNOWLEDGED]: acknowledged, [HEADS]: told } = bodyOf(request, body)
     const { origin, incarnation, sequence } = request
     const ordered = sequence === undefined ? {} : { ordered: { incarnation, sequence, acknowledged } }
     const permitted = await permittedEdus(services, origin, edus)
-    const result = await services.inbound.transaction({ origin, pdus, edus: permitted, ...ordered })
-    const json = { pdus: result.pdus }
+    const result = await services.inbound.transaction({
+      origin,
+      pdus,
+      edus: permitted,
+      ...ordered,
+      ...(told === undefined ? {} : { heads: told }),
+    })
+    const json = { pdus: result.pdus, ...(result.heads === undefined ? {} : { [HEADS]: result.heads }) }
     return result.committed === undefined
       ? { json }
       : { json, acknowledgement: { incarnation, committed: result.committed } }
@@ -42,6 +60,7 @@ export const send: Endpoint<Services> = {
 
 const answer = v.object({
   pdus: mapOf(v.string(), v.object({ error: v.exactOptional(v.string()) }), MAX_TRANSACTION_PDUS),
+  [HEADS]: v.exactOptional(heads),
 })
 
 export type Transaction = {
@@ -50,18 +69,19 @@ export type Transaction = {
   readonly edus: readonly JsonObject[]
   readonly sequence?: number
   readonly acknowledged?: number
+  readonly heads?: Heads
 }
 
 export function sendCall(
   origin: ServerName,
   now: number,
   transaction: Transaction,
-): Call<{ pdus: Readonly<Record<string, { error?: string }>> }> {
-  const { txnId, pdus, edus, sequence, acknowledged } = transaction
+): Call<{ pdus: Readonly<Record<string, { error?: string }>>; [HEADS]?: Heads }> {
+  const { txnId, pdus, edus, sequence, acknowledged, heads: told } = transaction
   const call = {
     method: 'PUT' as const,
     uri: uriOf(PATH, { txnId }),
-    content: { origin, origin_server_ts: now, pdus, edus, [ACKNOWLEDGED]: acknowledged },
+    content: { origin, origin_server_ts: now, pdus, edus, [ACKNOWLEDGED]: acknowledged, [HEADS]: told },
     answer,
   }
   return sequence === undefined ? call : { ...call, sequence }

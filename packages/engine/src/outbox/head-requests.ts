@@ -1,0 +1,124 @@
+/** Asking for heads that this node does not know: the events go to staging, which fetches what lies before them. */
+import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
+import { createLru } from '../kernel/lru.ts'
+import type { Clock, Federation, Log, Random } from '../ports.ts'
+import { FederationError } from '../ports.ts'
+import type { Rooms } from '../rooms/types.ts'
+
+/** A head may be on its way, or come from another server: it is left that long, and as much again by chance. */
+export const ASK_AFTER_MS = 1_000
+/** Attempts to ask one server for the heads that it told, with growing pauses. */
+export const MAX_ASK_TRIES = 8
+/** Answered questions that are remembered, so that none is asked again when the answer is of no use. */
+export const MAX_REMEMBERED_HEADS = 2_000
+
+export type HeadRequestDeps = {
+  readonly federation: Pick<Federation, 'event'>
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly rooms: () => Pick<Rooms, 'events'>
+  /** As if the server had sent them. */
+  readonly receive: (
+    server: ServerName,
+    pdus: readonly JsonObject[],
+  ) => Promise<Readonly<Record<string, { error?: string }>>>
+  /** True for an event that waits in staging. */
+  readonly holds: (roomId: RoomId, id: EventId) => boolean
+}
+
+export interface HeadRequests {
+  /** True when some of the heads are unknown. They are asked for in place of earlier ones of this server and room. */
+  want(server: ServerName, roomId: RoomId, heads: readonly EventId[]): Promise<boolean>
+  idle(): Promise<void>
+  close(): void
+}
+
+type Wanted = {
+  readonly server: ServerName
+  readonly roomId: RoomId
+  heads: readonly EventId[]
+  tries: number
+  cancel: (() => void) | undefined
+}
+
+export function createHeadRequests(deps: HeadRequestDeps): HeadRequests {
+  const wanted = new Map<string, Wanted>()
+  const running = new Set<Promise<void>>()
+  const answered = createLru<string, true>(MAX_REMEMBERED_HEADS)
+  let closed = false
+
+  const unknown = async (
+    server: ServerName,
+    roomId: RoomId,
+    heads: readonly EventId[],
+  ): Promise<readonly EventId[]> => {
+    const records = await deps.rooms().events(heads)
+    return heads.filter((id, index) => {
+      const record = records[index]
+      // An event that is known only as state has no place yet.
+      const isPlaced = record?.order !== undefined || (record !== undefined && record.verdict !== 'accepted')
+      return !isPlaced && !deps.holds(roomId, id) && answered.get(`${server} ${id}`) === undefined
+    })
+  }
+
+  const schedule = (entry: Wanted): void => {
+    if (closed || entry.cancel !== undefined) return
+    const [chance = 0] = deps.random.bytes(1)
+    const pauseMs = Math.ceil(ASK_AFTER_MS * 2 ** entry.tries * (1 + chance / 256))
+    entry.cancel = deps.clock.after(pauseMs, () => {
+      const run = ask(entry).finally(() => running.delete(run))
+      running.add(run)
+    })
+  }
+
+  const ask = async (entry: Wanted): Promise<void> => {
+    const { server, roomId, heads } = entry
+    const name = `${server} ${roomId}`
+    try {
+      for (const id of await unknown(server, roomId, heads)) await askFor(server, id)
+      if (entry.heads === heads) wanted.delete(name)
+    } catch (error) {
+      entry.tries += 1
+      deps.log.log('debug', 'a head could not be asked for', { server, roomId, error: String(error) })
+      if (entry.tries >= MAX_ASK_TRIES) wanted.delete(name)
+    }
+    entry.cancel = undefined
+    if (wanted.get(name) === entry) schedule(entry)
+  }
+
+  /** @throws when the server cannot be reached, or its event cannot be taken at this time. */
+  const askFor = async (server: ServerName, id: EventId): Promise<void> => {
+    const note = `${server} ${id}`
+    try {
+      const { pdus } = await deps.federation.event(server, id)
+      await deps.receive(server, pdus.slice(0, 1))
+      answered.set(note, true)
+    } catch (error) {
+      if (!(error instanceof FederationError) || error.remote.status === 429 || error.remote.status >= 500)
+        throw error
+      // It told of what it does not give.
+      answered.set(note, true)
+    }
+  }
+
+  return {
+    async want(server, roomId, told) {
+      const heads = await unknown(server, roomId, told)
+      if (heads.length === 0) return false
+      const name = `${server} ${roomId}`
+      const entry = wanted.get(name) ?? { server, roomId, heads, tries: 0, cancel: undefined }
+      entry.heads = heads
+      wanted.set(name, entry)
+      schedule(entry)
+      return true
+    },
+    async idle() {
+      while (running.size > 0) await Promise.all(running)
+    },
+    close() {
+      closed = true
+      for (const { cancel } of wanted.values()) cancel?.()
+    },
+  }
+}

@@ -1,0 +1,175 @@
+/** What was missed comes from who has it, whoever made it; and nothing is sent where nothing is missed. */
+import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
+import type { Federation, Heads } from '@plexus/engine/ports'
+import { FederationError } from '@plexus/engine/ports'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
+import { bodies, bringIn, createRoom, say, stateText } from './rooms-kit.ts'
+
+const MINUTE_MS = 60_000
+/** One event and what comes after it in time for all to have compared their heads. */
+const SPREAD_MS: number = 3 * MINUTE_MS
+
+describe('heads', { timeout: 30_000 }, () => {
+  let network: BareNetwork
+  let alice: BareNode
+  let bob: BareNode
+  let carol: BareNode
+  let roomId: RoomId
+
+  beforeEach(async () => {
+    network = createBareNetwork()
+    alice = await network.add('alice')
+    bob = await network.add('bob')
+    carol = await network.add('carol')
+    roomId = await createRoom(alice)
+    await bringIn(network, alice, bob, roomId)
+    await bringIn(network, alice, carol, roomId)
+    await network.pass(SPREAD_MS)
+  })
+
+  const allCalls = (): number => [...network.nodes.values()].reduce((sum, { calls }) => sum + calls.length, 0)
+  const asked = (node: BareNode, server: ServerName): number =>
+    node.calls.filter((call) => call === `event ${server}`).length
+
+  /** Carol says something that reaches Alice alone, and is never seen again. */
+  const sayToAliceAlone = async (text: string): Promise<void> => {
+    network.offline.add(bob.name)
+    await say(carol, roomId, text)
+    await network.settle()
+    network.offline.delete(bob.name)
+    network.offline.add(carol.name)
+    expect(await bodies(bob, roomId)).not.toContain(text)
+  }
+
+  it('bring an event whose server has gone from another that has it', async () => {
+    await sayToAliceAlone('last words')
+    await network.pass(SPREAD_MS)
+    expect(await bodies(bob, roomId)).toEqual(['last words'])
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+  })
+
+  it('are compared again when a node starts, and when a peer appears', async () => {
+    await sayToAliceAlone('one')
+    const again = await network.add('bob', { store: bob.store, seed: 2 })
+    again.outbox.resume()
+    await network.pass(SPREAD_MS)
+    expect(await bodies(again, roomId)).toEqual(['one'])
+    network.offline.delete(carol.name)
+    network.offline.add(again.name)
+    await say(carol, roomId, 'two')
+    await network.settle()
+    network.offline.add(carol.name)
+    await network.pass(MINUTE_MS)
+    network.offline.delete(again.name)
+    alice.outbox.outbox.kick([again.name], true)
+    await network.pass(SPREAD_MS)
+    expect(await bodies(again, roomId)).toEqual(['one', 'two'])
+  })
+
+  it('are asked for until the server that told them answers', async () => {
+    let refusals = 0
+    network.cheats.set(alice.name, {
+      event: async (server, id) => {
+        network.cheats.delete(alice.name)
+        refusals += 1
+        void id
+        throw new FederationError({ status: 502, errcode: 'M_UNKNOWN', error: `${server} is busy` })
+      },
+    })
+    await sayToAliceAlone('patience')
+    await network.pass(SPREAD_MS)
+    expect(refusals).toBe(1)
+    expect(await bodies(bob, roomId)).toEqual(['patience'])
+  })
+
+  it('cost a room that converged and is idle nothing', async () => {
+    for (const node of [alice, bob, carol]) await say(node, roomId, `from ${node.name}`)
+    await network.pass(SPREAD_MS)
+    const before = allCalls()
+    await network.pass(48 * 60 * MINUTE_MS)
+    expect(allCalls()).toBe(before)
+    expect(network.clock.waiting).toBe(0)
+  })
+
+  it('cost two nodes no transaction beyond those of their messages', async () => {
+    const pair = await createRoom(alice)
+    await bringIn(network, alice, bob, pair)
+    await network.pass(SPREAD_MS)
+    const before = allCalls()
+    await say(alice, pair, 'one')
+    await network.settle()
+    await say(bob, pair, 'two')
+    await network.pass(SPREAD_MS)
+    expect(allCalls() - before).toBe(2)
+  })
+
+  it('are not told to ordinary homeservers, and not taken from them', async () => {
+    const stock = 'matrix.example.org' as ServerName
+    const seen: (Heads | undefined)[] = []
+    const spy: Partial<Federation> = {
+      sendTransaction: async (_to, { heads }) => {
+        seen.push(heads)
+        return { pdus: {} }
+      },
+    }
+    network.cheats.set(stock, spy)
+    await alice.committer.submit({
+      writes: (position) =>
+        alice.outbox.destinations.changed(roomId, position, { joined: [stock], left: [] }),
+    })
+    await say(alice, roomId, 'hello')
+    await network.pass(SPREAD_MS)
+    expect(seen).toEqual([undefined])
+    const { heads } = await alice.inbound.transaction({
+      origin: stock,
+      pdus: [],
+      edus: [],
+      heads: { [roomId]: [fake(1)] } as Heads,
+    })
+    await network.pass(SPREAD_MS)
+    expect(heads).toBeUndefined()
+    expect(asked(alice, stock)).toBe(0)
+  })
+
+  it('are told and taken of rooms in which both have a member only', async () => {
+    const secret = await createRoom(alice)
+    const tell = (node: BareNode, heads: JsonObject): Promise<{ heads?: Heads }> =>
+      node.inbound.transaction({ origin: bob.name, pdus: [], edus: [], heads: heads as Heads })
+    expect((await tell(alice, { [secret]: [fake(1)] })).heads).toBeUndefined()
+    expect((await tell(alice, { '!nowhere': [fake(1)] })).heads).toBeUndefined()
+    expect((await tell(alice, { [roomId]: [] })).heads).toHaveProperty([roomId])
+    await bob.rooms.leave(bob.user, roomId)
+    await network.pass(SPREAD_MS)
+    const before = alice.calls.length
+    expect((await tell(alice, { [roomId]: [fake(1)] })).heads).toBeUndefined()
+    await say(alice, roomId, 'without bob')
+    await network.pass(SPREAD_MS)
+    expect(alice.calls.slice(before).filter((call) => call.endsWith(bob.name))).toEqual([])
+  })
+
+  it('that nobody has cost a bounded number of requests to who told them', async () => {
+    const tell = (from: number): Promise<unknown> =>
+      alice.inbound.transaction({
+        origin: bob.name,
+        pdus: [],
+        edus: [],
+        heads: { [roomId]: Array.from({ length: 500 }, (_, index) => fake(from + index)) } as Heads,
+      })
+    for (let round = 0; round < 50; round += 1) await tell(round * 500)
+    await network.pass(SPREAD_MS)
+    expect(asked(alice, bob.name)).toBe(20)
+    await tell(49 * 500)
+    await network.pass(SPREAD_MS)
+    expect(asked(alice, bob.name)).toBe(20)
+    network.offline.add(bob.name)
+    await tell(0)
+    await network.pass(60 * MINUTE_MS)
+    expect(asked(alice, bob.name)).toBe(28)
+    expect(asked(alice, carol.name)).toBe(0)
+  })
+})
+
+function fake(number: number): EventId {
+  return `$${String(number).padStart(43, 'A')}` as EventId
+}
