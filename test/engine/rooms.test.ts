@@ -281,4 +281,28 @@ describe('rooms', () => {
     expect(await alice.outbox.outbox.delivery(roomId, id)).toMatchObject({ delivered: 2, members: 2 })
     expect(await alice.outbox.outbox.waiting()).toBe(0)
   })
+
+  it('follows its heads through an event that was refused here', async () => {
+    await bringIn(bob)
+    await bringIn(carol)
+    network.offline.add(alice.name)
+    const ban = await alice.rooms.send(roomId, {
+      type: 'm.room.member',
+      stateKey: carol.user,
+      sender: alice.user,
+      content: { membership: 'ban' },
+    })
+    const before = await say(bob, roomId, 'before')
+    await network.settle()
+    const refused = await say(carol, roomId, 'refused')
+    await network.settle()
+    const after = await say(bob, roomId, 'after')
+    for (const id of [before, refused, after]) {
+      const event = await bob.rooms.event(id)
+      await alice.rooms.receive(bob.name, event === undefined ? [] : [event.pdu])
+      await network.settle()
+    }
+    expect((await alice.rooms.event(refused))?.verdict).toBe('softFailed')
+    expect((await alice.rooms.snapshot(roomId))?.heads).toEqual([ban, after].toSorted())
+  })
 })

@@ -20,6 +20,9 @@ export const MAX_BACKWARD = 100
 /** Forward extremities that one server's events can be: each costs every later event its part of a resolution. */
 export const MAX_HEADS_PER_SERVER = 5
 
+/** Events before refused ones that are looked at for one event; heads beyond stay heads. */
+export const MAX_REFUSED_WALK = 1_000
+
 export async function acceptEvent(
   current: Case,
   decision: AcceptedDecision,
@@ -64,9 +67,12 @@ export async function acceptEvent(
  * The forward extremities with the event. Of a server that makes forks without end only the newest count here, as if
  * the others had not come yet; an event that follows them brings them back.
  */
-async function headsAfter({ copy, event, view }: Case): Promise<readonly EventId[]> {
-  const previous = new Set(prevEventIds(event.pdu))
-  const heads = [...(copy?.heads ?? []).filter((id) => !previous.has(id)), event.id]
+async function headsAfter(current: Case): Promise<readonly EventId[]> {
+  const { copy, event, view } = current
+  const direct = new Set(prevEventIds(event.pdu))
+  const others = (copy?.heads ?? []).filter((id) => !direct.has(id))
+  const behind = others.length === 0 ? direct : await behindRefused(current)
+  const heads = [...others.filter((id) => !behind.has(id)), event.id]
   if (heads.length <= MAX_HEADS_PER_SERVER) return heads
   await view.load(heads)
   const server = serverOf(event.pdu.sender)
@@ -76,6 +82,23 @@ async function headsAfter({ copy, event, view }: Case): Promise<readonly EventId
   })
   const dropped = new Set(ofServer.slice(0, -MAX_HEADS_PER_SERVER))
   return heads.filter((id) => !dropped.has(id))
+}
+
+/**
+ * What lies before the refused events that the event follows: refused ones took no head's place, so the heads before
+ * them are followed only now.
+ */
+async function behindRefused({ deps, event }: Case): Promise<ReadonlySet<EventId>> {
+  const behind = new Set<EventId>()
+  let level: readonly EventId[] = event.pdu.prev_events
+  while (level.length > 0 && behind.size < MAX_REFUSED_WALK) {
+    const records = await deps.events.working(level)
+    const refused = records.filter((record) => record !== undefined && record.verdict !== 'accepted')
+    const before = new Set(refused.flatMap((record) => record?.pdu.prev_events ?? []))
+    level = [...before].filter((id) => !behind.has(id))
+    for (const id of level) behind.add(id)
+  }
+  return behind
 }
 
 /** Previous events that nobody gave are where the history below the event is to be fetched from. */
