@@ -11,6 +11,8 @@ export type Fate = {
   readonly twice?: boolean
   /** Milliseconds until the request arrives. */
   readonly delayMs?: number
+  /** Milliseconds until the answer is back. */
+  readonly answerDelayMs?: number
 }
 
 export type Sent = {
@@ -61,17 +63,21 @@ export function createLoopback({ clock }: { readonly clock: Clock }): Loopback {
   const reach = (from: ServerName, to: ServerName): InboundHandler | undefined =>
     away.has(from) || away.has(to) || cuts.has(lineOf(from, to)) ? undefined : handlers.get(to)
 
+  const pause = async (ms: number | undefined): Promise<void> => {
+    if (ms === undefined) return
+    await new Promise<void>((resolve) => {
+      clock.after(ms, resolve)
+    })
+  }
+
   const deliver = async (sent: Sent, fate: Fate): Promise<CarrierResponse> => {
     if (reach(sent.from, sent.to) === undefined) throw new CarrierError('unreachable', 'the node is away')
-    if (fate.delayMs !== undefined) {
-      await new Promise<void>((resolve) => {
-        clock.after(fate.delayMs ?? 0, resolve)
-      })
-    }
+    await pause(fate.delayMs)
     const handle = reach(sent.from, sent.to)
     if (handle === undefined || fate.lose === 'request') throw new CarrierError('timeout', 'no answer came')
     const response = await handle(overTheWire(sent.enveloped))
     if (fate.twice === true) await handle(overTheWire(sent.enveloped))
+    await pause(fate.answerDelayMs)
     if (fate.lose === 'answer' || reach(sent.from, sent.to) === undefined) {
       throw new CarrierError('timeout', 'the answer was lost')
     }

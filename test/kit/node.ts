@@ -2,7 +2,7 @@
 import type { ServerName, UserId } from '@plexus/core'
 import { createClientApi, type ClientApi } from '@plexus/client-api'
 import { createEngine, type Engine, type EngineDeps, type EngineInit } from '@plexus/engine'
-import type { Carrier, Clock, Directory, Log, Session, Store } from '@plexus/engine/ports'
+import type { Carrier, Clock, Directory, Log, Session, Signer, Store, Verifier } from '@plexus/engine/ports'
 import { CarrierError } from '@plexus/engine/ports'
 import { createFederation, createServerApi } from '@plexus/server-api'
 import { createMemoryBlobs } from '@plexus/store/blobs-memory'
@@ -25,6 +25,8 @@ export type TestNodeInit = {
   readonly users?: EngineInit['users']
   /** Restarts before this one: chance must not repeat. */
   readonly restarts?: number
+  /** In place of Ed25519 with the name key that `seed` makes. */
+  readonly keys?: { readonly signer: Signer; readonly verifier: Verifier }
 }
 
 export interface TestNode {
@@ -37,15 +39,26 @@ export interface TestNode {
   /** Makes the account. */
   signUp(localpart: string): Promise<Session>
   userId(localpart: string): UserId
-  /** Takes the node off the network as SIGKILL would, and starts another on the same disk. */
+  readonly store: Store
+  /** Ends the process as SIGKILL would: nothing of it answers, sends or runs any more. What it commits is the disk's affair. */
+  end(): void
+  /** Ends the process and its access to the disk, and starts another on the same disk. */
   restart(): Promise<TestNode>
   close(): Promise<void>
 }
 
+type Life = {
+  readonly carrier: Carrier
+  readonly clock: Clock
+  readonly hasEnded: () => boolean
+  readonly end: () => void
+}
+
 /** The outside world of a process: once that has ended, it sends nothing and no timer of it runs. */
-function mortal(carrier: Carrier, clock: Clock): { carrier: Carrier; clock: Clock; end: () => void } {
+function mortal(carrier: Carrier, clock: Clock): Life {
   let ended = false
   return {
+    hasEnded: () => ended,
     clock: { now: () => clock.now(), after: (ms, run) => clock.after(ms, () => (ended ? undefined : run())) },
     carrier: {
       send: (request, options) =>
@@ -62,21 +75,21 @@ const directory: Directory = { learn: async () => undefined, own: async () => []
 
 export async function createTestNode(init: TestNodeInit): Promise<TestNode> {
   const { loopback, clock: outerClock, seed, disk = createMemoryDisk(), restarts = 0 } = init
-  const signer = testSigner(seed)
-  const verifier = createTestVerifier()
+  const { signer, verifier } = init.keys ?? { signer: testSigner(seed), verifier: createTestVerifier() }
   const { name } = signer
   const random = createSeededRandom(seed * 1_000 + restarts)
   const complaints: string[] = []
   const log: Log = {
     log(level, message, fields) {
-      if (level === 'warn' || level === 'error')
+      if (!life.hasEnded() && (level === 'warn' || level === 'error'))
         complaints.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`)
     },
   }
+  const store = init.store ?? (await openMemoryStore(disk))
   const life = mortal(loopback.carrier(name), outerClock)
   const { clock, carrier } = life
   const ports: EngineDeps = {
-    store: init.store ?? (await openMemoryStore(disk)),
+    store,
     blobs: createMemoryBlobs(),
     federation: (incarnation) => createFederation({ carrier, signer, clock }, { incarnation }),
     directory,
@@ -100,8 +113,17 @@ export async function createTestNode(init: TestNodeInit): Promise<TestNode> {
     log,
     software: { name: 'Plexus', version: 'test' },
   })
-  loopback.connect(name, handler)
+  loopback.connect(name, async (request) => {
+    const response = await handler(request)
+    if (life.hasEnded()) throw new CarrierError('timeout', 'the process ended')
+    return response
+  })
   await engine.resume()
+  const end = (): void => {
+    if (life.hasEnded()) return
+    life.end()
+    loopback.connect(name, undefined)
+  }
 
   return {
     name,
@@ -111,14 +133,15 @@ export async function createTestNode(init: TestNodeInit): Promise<TestNode> {
     complaints,
     signUp: (localpart) => engine.control.createAccount(localpart, 'test'),
     userId: (localpart) => `@${localpart}:${name}` as UserId,
+    store,
+    end,
     async restart() {
       disk.kill()
-      life.end()
-      loopback.connect(name, undefined)
+      end()
       return createTestNode({ ...init, disk, restarts: restarts + 1 })
     },
     async close() {
-      loopback.connect(name, undefined)
+      end()
       await engine.close()
     },
   }

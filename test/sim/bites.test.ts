@@ -1,0 +1,39 @@
+/** The simulation notices what is broken on purpose. */
+import type { Fate, Sent } from '../kit/loopback.ts'
+import { describe, expect, it } from 'vitest'
+import { runSimulation } from './run.ts'
+
+/** Not every run needs what is broken here. */
+const SEEDS: readonly number[] = Array.from({ length: 12 }, (_, index) => index + 1)
+
+async function failures(sabotage: (sent: Sent) => Fate | undefined): Promise<readonly string[]> {
+  const found: string[] = []
+  for (const seed of SEEDS) {
+    const { failure } = await runSimulation({ seed, sabotage })
+    if (failure !== undefined) found.push(failure)
+  }
+  return found
+}
+
+describe('the simulation', { timeout: 60_000 }, () => {
+  it('fails when no gap can be filled', async () => {
+    const paths = /\/v1\/(?:get_missing_events|backfill|event|state|state_ids)\//
+    const found = await failures(({ uri }) => (paths.test(uri) ? { lose: 'request' } : undefined))
+    expect(found.length).toBeGreaterThan(SEEDS.length / 3)
+  })
+
+  it('fails when what is missed is not asked for', async () => {
+    const found = await failures(({ uri }) => (uri.includes('/v1/event/') ? { lose: 'request' } : undefined))
+    expect(found.length).toBeGreaterThan(0)
+  })
+
+  it('fails when events do not arrive', async () => {
+    const found = await failures(({ uri }) => (uri.includes('/v1/send/') ? { lose: 'request' } : undefined))
+    expect(found.length).toBeGreaterThan(SEEDS.length / 2)
+  })
+
+  it('fails when nothing diverged', async () => {
+    const { failure } = await runSimulation({ seed: 1, fork: false, steps: 0 })
+    expect(failure).toMatch(/never had different heads/)
+  })
+})

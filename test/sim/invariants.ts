@@ -1,0 +1,145 @@
+/** What holds at all times, and what holds in the end. Each answer is what is wrong, `undefined` when nothing is. */
+import { canonicalJson, type EventId, type Pdu, type RoomId, type StateMap } from '@plexus/core'
+import type { RoomSnapshot } from '@plexus/engine'
+import type { Place, World } from './world.ts'
+
+export type Seen = { readonly place: Place; readonly snapshot: RoomSnapshot }
+
+export async function look(world: World, roomId: RoomId): Promise<readonly Seen[]> {
+  const seen: Seen[] = []
+  for (const place of world.places) {
+    const snapshot = await world.snapshot(place, roomId)
+    if (snapshot !== undefined) seen.push({ place, snapshot })
+  }
+  return seen
+}
+
+export const headsOf = ({ snapshot }: Seen): string => snapshot.heads.join(' ')
+export const isIn = ({ place, snapshot }: Seen): boolean => snapshot.joinedServers.includes(place.name)
+
+export function stateText(state: StateMap): string {
+  return canonicalJson(Object.fromEntries(state))
+}
+
+/** Equal heads mean equal state, for all pairs. */
+export function differingStates(seen: readonly Seen[]): string | undefined {
+  const byHeads = new Map<string, Seen>()
+  for (const one of seen) {
+    const other = byHeads.get(headsOf(one))
+    byHeads.set(headsOf(one), one)
+    if (other === undefined || stateText(other.snapshot.state) === stateText(one.snapshot.state)) continue
+    return `nodes ${other.place.index} and ${one.place.index} have the same heads and different states`
+  }
+  return undefined
+}
+
+/** Around all keys of a map of the store. */
+const LOWEST_KEY = '\u0001'
+const HIGHEST_KEY = '\u00ff'
+
+/** The events of the room that somebody holds. */
+type Graph = ReadonlyMap<EventId, Pdu>
+
+/** Events that are at or before these, as far as the graph knows. */
+function ancestors(graph: Graph, from: Iterable<EventId>): ReadonlySet<EventId> {
+  const found = new Set<EventId>()
+  const queue = [...from]
+  for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
+    if (found.has(id)) continue
+    found.add(id)
+    queue.push(...(graph.get(id)?.prev_events ?? []))
+  }
+  return found
+}
+
+/**
+ * What a node in the room must hold in the end, of what anybody acknowledged: all that the room's present follows, but
+ * for what lies before its own beginning in the room; and what it acknowledged itself.
+ */
+export async function missingEvents(
+  world: World,
+  roomId: RoomId,
+  inRoom: readonly Seen[],
+): Promise<string | undefined> {
+  const acknowledged = new Set(world.places.flatMap((place) => [...place.acknowledged]))
+  const held = new Map<Place, ReadonlyMap<EventId, Pdu>>()
+  const graph = new Map<EventId, Pdu>()
+  for (const { place } of inRoom) {
+    const events = await heldEvents(place, roomId, acknowledged)
+    held.set(place, events)
+    for (const [id, pdu] of events) graph.set(id, pdu)
+  }
+  const present = ancestors(
+    graph,
+    inRoom.flatMap(({ snapshot }) => snapshot.heads),
+  )
+  for (const { place } of inRoom) {
+    const own = held.get(place) ?? new Map<EventId, Pdu>()
+    const ends = [...own.values()].flatMap(({ prev_events: before }) => before.filter((id) => !own.has(id)))
+    const history = ancestors(graph, ends)
+    const staged = await stagedEvents(place)
+    for (const id of acknowledged) {
+      // What it took and follows something that nobody in the room has, waits.
+      const isOwed = present.has(id) || (place.acknowledged.has(id) && !staged.has(id))
+      if (isOwed && !own.has(id) && !history.has(id))
+        return `node ${place.index} lost the acknowledged event ${id}`
+    }
+  }
+  return undefined
+}
+
+/** Nobody says anything, and still all who see each other in the room know each other's heads. */
+export async function unknownHeads(members: readonly Seen[]): Promise<string | undefined> {
+  for (const { place, snapshot } of members) {
+    const others = members.filter(
+      (other) =>
+        other.snapshot.joinedServers.includes(place.name) &&
+        snapshot.joinedServers.includes(other.place.name),
+    )
+    const heads = [...new Set(others.flatMap((other) => other.snapshot.heads))]
+    const records = await place.node.engine.rooms.events(heads)
+    const unknown = heads.filter((_, index) => records[index] === undefined)
+    if (unknown.length > 0) return `node ${place.index} was told of ${unknown.join(' ')} and does not have it`
+  }
+  return undefined
+}
+
+async function stagedEvents({ node }: Place): Promise<ReadonlySet<string>> {
+  const rows = await node.store.range('staged', LOWEST_KEY, HIGHEST_KEY)
+  return new Set(rows.map(([, record]) => (JSON.parse(record) as { readonly id: string }).id))
+}
+
+async function heldEvents(
+  { node }: Place,
+  roomId: RoomId,
+  acknowledged: ReadonlySet<EventId>,
+): Promise<Map<EventId, Pdu>> {
+  const { rooms } = node.engine
+  const held = new Map<EventId, Pdu>()
+  const range = { from: -(2 ** 50), to: 2 ** 50, direction: 'f', limit: 100_000 } as const
+  for (const { id, pdu } of (await rooms.timeline(roomId, range)).events) held.set(id, pdu)
+  // Soft-failed and rejected events have no place in the timeline.
+  for (const record of await rooms.events([...acknowledged]))
+    if (record !== undefined) held.set(record.id, record.pdu)
+  return held
+}
+
+/** How often the room's history needed conflicts resolved: events that join states with different values of a key. */
+export async function countConflicts({ node }: Place, roomId: RoomId): Promise<number> {
+  const { rooms } = node.engine
+  const range = { from: -(2 ** 50), to: 2 ** 50, direction: 'f', limit: 100_000 } as const
+  let conflicts = 0
+  for (const { pdu } of (await rooms.timeline(roomId, range)).events) {
+    if (pdu.prev_events.length < 2) continue
+    const values = new Map<string, EventId>()
+    let isConflict = false
+    for (const id of pdu.prev_events) {
+      for (const [key, value] of (await rooms.stateAfter(id)) ?? []) {
+        if ((values.get(key) ?? value) !== value) isConflict = true
+        values.set(key, value)
+      }
+    }
+    if (isConflict) conflicts += 1
+  }
+  return conflicts
+}

@@ -1,0 +1,30 @@
+/** Many nodes, forks, crashes and a bad network: in the end all agree. `npm run sim` runs more seeds. */
+import { describe, expect, it } from 'vitest'
+import { runSimulation } from './run.ts'
+
+/** As many as take half a minute on a busy machine. */
+const SEEDS: readonly number[] = Array.from({ length: 50 }, (_, index) => index + 1)
+
+describe('five nodes', () => {
+  it.each(SEEDS)('agree after whatever happened, seed %i', async (seed) => {
+    const report = await runSimulation({ seed })
+    expect(report.failure).toBeUndefined()
+    expect(report.diverged).toBeGreaterThan(0)
+    expect(report.conflicts).toBeGreaterThan(0)
+  })
+
+  it('do the same again for the same seed, and something else for another', async () => {
+    const [first, again, other] = [
+      await runSimulation({ seed: 5 }),
+      await runSimulation({ seed: 5 }),
+      await runSimulation({ seed: 6 }),
+    ]
+    expect(again).toEqual(first)
+    expect(other.trace).not.toBe(first.trace)
+  })
+
+  it('are more in some runs', async () => {
+    const report = await runSimulation({ seed: 1, nodes: 8, steps: 100 })
+    expect(report.failure).toBeUndefined()
+  })
+})
