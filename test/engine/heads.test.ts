@@ -125,7 +125,7 @@ describe('heads', { timeout: 30_000 }, () => {
       origin: stock,
       pdus: [],
       edus: [],
-      heads: { [roomId]: [fake(1)] } as Heads,
+      heads: { [roomId]: [fake(1)] },
     })
     await network.pass(SPREAD_MS)
     expect(heads).toBeUndefined()
@@ -154,7 +154,7 @@ describe('heads', { timeout: 30_000 }, () => {
         origin: bob.name,
         pdus: [],
         edus: [],
-        heads: { [roomId]: Array.from({ length: 500 }, (_, index) => fake(from + index)) } as Heads,
+        heads: { [roomId]: Array.from({ length: 500 }, (_, index) => fake(from + index)) },
       })
     for (let round = 0; round < 50; round += 1) await tell(round * 500)
     await network.pass(SPREAD_MS)

@@ -30,9 +30,8 @@ function wholeNumber(text: string, name: string): number {
 /** Every `step`-th seed, so that the workers end together. */
 async function work({ seed, runs, step, version }: Share): Promise<void> {
   for (let done = 0; done < runs; done += step) {
-    parentPort?.postMessage(
-      await runSimulation({ seed: seed + done, ...(version === undefined ? {} : { version }) }),
-    )
+    const report = await runSimulation({ seed: seed + done, ...(version === undefined ? {} : { version }) })
+    parentPort?.postMessage(report, [])
   }
 }
 
