@@ -6,30 +6,33 @@ import { runSimulation } from './run.ts'
 /** Not every run needs what is broken here. */
 const SEEDS: readonly number[] = Array.from({ length: 12 }, (_, index) => index + 1)
 
-async function failures(sabotage: (sent: Sent) => Fate | undefined): Promise<readonly string[]> {
-  const found: string[] = []
+async function firstFailure(sabotage: (sent: Sent) => Fate | undefined): Promise<string | undefined> {
   for (const seed of SEEDS) {
     const { failure } = await runSimulation({ seed, sabotage })
-    if (failure !== undefined) found.push(failure)
+    if (failure !== undefined) return failure
   }
-  return found
+  return undefined
 }
 
 describe('the simulation', { timeout: 60_000 }, () => {
   it('fails when no gap can be filled', async () => {
     const paths = /\/v1\/(?:get_missing_events|backfill|event|state|state_ids)\//
-    const found = await failures(({ uri }) => (paths.test(uri) ? { lose: 'request' } : undefined))
-    expect(found.length).toBeGreaterThan(SEEDS.length / 3)
+    const failure = await firstFailure(({ uri }) => (paths.test(uri) ? { lose: 'request' } : undefined))
+    expect(failure).toBeDefined()
   })
 
   it('fails when what is missed is not asked for', async () => {
-    const found = await failures(({ uri }) => (uri.includes('/v1/event/') ? { lose: 'request' } : undefined))
-    expect(found.length).toBeGreaterThan(0)
+    const failure = await firstFailure(({ uri }) =>
+      uri.includes('/v1/event/') ? { lose: 'request' } : undefined,
+    )
+    expect(failure).toBeDefined()
   })
 
   it('fails when events do not arrive', async () => {
-    const found = await failures(({ uri }) => (uri.includes('/v1/send/') ? { lose: 'request' } : undefined))
-    expect(found.length).toBeGreaterThan(SEEDS.length / 2)
+    const failure = await firstFailure(({ uri }) =>
+      uri.includes('/v1/send/') ? { lose: 'request' } : undefined,
+    )
+    expect(failure).toBeDefined()
   })
 
   it('fails when nothing diverged', async () => {

@@ -104,6 +104,19 @@ export async function unknownHeads(members: readonly Seen[]): Promise<string | u
   return undefined
 }
 
+/** These events and all before them that the node holds without a hole. */
+export async function followedBy({ node }: Place, heads: readonly EventId[]): Promise<ReadonlySet<EventId>> {
+  const found = new Set<EventId>()
+  let level = heads
+  while (level.length > 0) {
+    for (const id of level) found.add(id)
+    const records = await node.engine.rooms.events(level)
+    const before = records.flatMap((record) => record?.pdu.prev_events ?? [])
+    level = [...new Set(before)].filter((id) => !found.has(id))
+  }
+  return found
+}
+
 async function stagedEvents({ node }: Place): Promise<ReadonlySet<string>> {
   const rows = await node.store.range('staged', LOWEST_KEY, HIGHEST_KEY)
   return new Set(rows.map(([, record]) => (JSON.parse(record) as { readonly id: string }).id))

@@ -11,6 +11,7 @@ import {
   headsOf,
   isIn,
   look,
+  followedBy,
   missingEvents,
   unknownHeads,
   stateText,
@@ -260,11 +261,12 @@ function describe(members: readonly Seen[], what: (seen: Seen) => string): strin
   return members.map((seen) => `${seen.place.index}: ${what(seen)}`).join(', ')
 }
 
+/** A member whose own heads are or follow all heads of all. */
 async function holderOfAll(members: readonly Seen[]): Promise<Place | undefined> {
   const heads = [...new Set(members.flatMap(({ snapshot }) => snapshot.heads))]
-  for (const { place } of members) {
-    const records = await place.node.engine.rooms.events(heads)
-    if (records.every((record) => record?.verdict === 'accepted' && record.order !== undefined)) return place
+  for (const { place, snapshot } of members) {
+    const followed = await followedBy(place, snapshot.heads)
+    if (heads.every((id) => followed.has(id))) return place
   }
   return undefined
 }
