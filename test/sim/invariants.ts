@@ -1,5 +1,5 @@
 /** What holds at all times, and what holds in the end. Each answer is what is wrong, `undefined` when nothing is. */
-import { canonicalJson, type EventId, type Pdu, type RoomId, type StateMap } from '@plexus/core'
+import { canonicalJson, prevEventIds, type EventId, type Pdu, type RoomId, type StateMap } from '@plexus/core'
 import type { RoomSnapshot } from '@plexus/engine'
 import type { Place, World } from './world.ts'
 
@@ -47,7 +47,8 @@ function ancestors(graph: Graph, from: Iterable<EventId>): ReadonlySet<EventId> 
   for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
     if (found.has(id)) continue
     found.add(id)
-    queue.push(...(graph.get(id)?.prev_events ?? []))
+    const pdu = graph.get(id)
+    if (pdu !== undefined) queue.push(...prevEventIds(pdu))
   }
   return found
 }
@@ -75,7 +76,7 @@ export async function missingEvents(
   )
   for (const { place } of inRoom) {
     const own = held.get(place) ?? new Map<EventId, Pdu>()
-    const ends = [...own.values()].flatMap(({ prev_events: before }) => before.filter((id) => !own.has(id)))
+    const ends = [...own.values()].flatMap((pdu) => prevEventIds(pdu).filter((id) => !own.has(id)))
     const history = ancestors(graph, ends)
     const staged = await stagedEvents(place)
     for (const id of acknowledged) {
@@ -111,7 +112,7 @@ export async function followedBy({ node }: Place, heads: readonly EventId[]): Pr
   while (level.length > 0) {
     for (const id of level) found.add(id)
     const records = await node.engine.rooms.events(level)
-    const before = records.flatMap((record) => record?.pdu.prev_events ?? [])
+    const before = records.flatMap((record) => (record === undefined ? [] : prevEventIds(record.pdu)))
     level = [...new Set(before)].filter((id) => !found.has(id))
   }
   return found
@@ -146,7 +147,7 @@ export async function countConflicts({ node }: Place, roomId: RoomId): Promise<n
     if (pdu.prev_events.length < 2) continue
     const values = new Map<string, EventId>()
     let isConflict = false
-    for (const id of pdu.prev_events) {
+    for (const id of prevEventIds(pdu)) {
       for (const [key, value] of (await rooms.stateAfter(id)) ?? []) {
         if ((values.get(key) ?? value) !== value) isConflict = true
         values.set(key, value)

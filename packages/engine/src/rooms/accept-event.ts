@@ -90,11 +90,13 @@ async function headsAfter(current: Case): Promise<readonly EventId[]> {
  */
 async function behindRefused({ deps, event }: Case): Promise<ReadonlySet<EventId>> {
   const behind = new Set<EventId>()
-  let level: readonly EventId[] = event.pdu.prev_events
+  let level: readonly EventId[] = prevEventIds(event.pdu)
   while (level.length > 0 && behind.size < MAX_REFUSED_WALK) {
     const records = await deps.events.working(level)
     const refused = records.filter((record) => record !== undefined && record.verdict !== 'accepted')
-    const before = new Set(refused.flatMap((record) => record?.pdu.prev_events ?? []))
+    const before = new Set(
+      refused.flatMap((record) => (record === undefined ? [] : prevEventIds(record.pdu))),
+    )
     level = [...before].filter((id) => !behind.has(id))
     for (const id of level) behind.add(id)
   }
