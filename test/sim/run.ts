@@ -2,7 +2,8 @@
  * One run: a room on several nodes, a fork that needs resolving, a time in which anything happens, and then peace, after
  * which all must agree. Everything follows from the seed: there is no real time, no real chance and no I/O.
  */
-import type { EventId, RoomId, ServerName } from '@plexus/core'
+import { DEFAULT_ROOM_VERSION, ROOM_VERSIONS, roomVersion } from '@plexus/core'
+import type { EventId, RoomId, RoomVersion, ServerName } from '@plexus/core'
 import { CALM, type SimulatedNetwork } from '../kit/simulated-network.ts'
 import { drawAction } from './actions.ts'
 import {
@@ -21,6 +22,7 @@ import { createWorld, type Counts, type Place, type World } from './world.ts'
 
 export type RunInit = {
   readonly seed: number
+  /** Of the room; drawn by the seed if absent. */
   readonly version?: string
   readonly nodes?: number
   /** Things that happen between the fork and the peace. */
@@ -64,7 +66,7 @@ export async function runSimulation(init: RunInit): Promise<RunReport> {
   let report = { conflicts: 0, events: 0, members: 0 }
   let failure: string | undefined
   try {
-    const roomId = await found(world, init.version)
+    const roomId = await found(world, versionOf(init))
     world.network.sabotage = init.sabotage
     if (init.fork !== false) await fork(world, roomId, watch)
     for (let step = 0; step < steps; step += 1) {
@@ -101,18 +103,18 @@ function creatorOf({ places }: World): Place {
 }
 
 /** A public room with everybody in it, some of them with power. */
-async function found(world: World, version: string | undefined): Promise<RoomId> {
+async function found(world: World, version: RoomVersion): Promise<RoomId> {
   const creator = creatorOf(world)
   const [, second, third] = world.places
   const users = Object.fromEntries(
     [[creator.user, 100] as const, [second?.user, 100] as const, [third?.user, 50] as const].flatMap(
       ([user, level]) =>
-        user === undefined || (user === creator.user && isInfinite(version)) ? [] : [[user, level]],
+        user === undefined || (user === creator.user && version.creatorsAreInfinite) ? [] : [[user, level]],
     ),
   )
   const roomId = await creator.node.engine.rooms.create({
     creator: creator.user,
-    ...(version === undefined ? {} : { version }),
+    version: version.id,
     initialState: [
       { type: 'm.room.member', stateKey: creator.user, content: { membership: 'join' } },
       { type: 'm.room.power_levels', stateKey: '', content: { users } },
@@ -133,9 +135,13 @@ async function found(world: World, version: string | undefined): Promise<RoomId>
   return roomId
 }
 
-/** In room version 12 the creator stands above all levels and must not be named among them. */
-function isInfinite(version = '12'): boolean {
-  return Number(version) >= 12
+/** What rooms are made of by default in half of the runs, the other versions in turn in the rest. */
+function versionOf({ seed, version }: RunInit): RoomVersion {
+  const drawn =
+    seed % 2 === 0 ? DEFAULT_ROOM_VERSION : ROOM_VERSIONS[Math.floor(seed / 2) % ROOM_VERSIONS.length]
+  const found = roomVersion(version ?? drawn ?? DEFAULT_ROOM_VERSION)
+  if (found === undefined) throw new Error(`no room version ${version}`)
+  return found
 }
 
 /** Two who may, change the same thing without knowing of each other. */
