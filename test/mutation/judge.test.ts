@@ -8,10 +8,11 @@ const mutant = {
   replacement: 'true',
 }
 const survivor: Survivor = { ...mutant, why: 'y is idempotent' }
-const alive: Mutant = { ...mutant, status: 'Survived' }
+const alive: Mutant = { ...mutant, original: 'x', status: 'Survived' }
 const killed = (count: number): Mutant[] =>
   Array.from({ length: count }, (_, n) => ({
     ...mutant,
+    original: 'x',
     line: `${n}`,
     status: n % 2 === 0 ? 'Killed' : 'Timeout',
   }))
@@ -34,6 +35,13 @@ describe('the judgement of mutants', () => {
   it('fails for a listed one that is killed, unless only a part was mutated', () => {
     expect(judge(killed(30), [survivor], true).failed).toBe(true)
     expect(judge(killed(30), [survivor], false).failed).toBe(false)
+  })
+
+  it('leaves out what is said to people, and nothing else', () => {
+    const text: Mutant = { ...alive, mutator: 'StringLiteral', original: "'is not known'" }
+    expect(judge([text, ...killed(3)], [], true).failed).toBe(false)
+    expect(judge([{ ...text, original: "'m.room.member'" }, ...killed(30)], [], true).failed).toBe(true)
+    expect(judge([{ ...text, mutator: 'ConditionalExpression' }, ...killed(30)], [], true).failed).toBe(true)
   })
 
   it('leaves out what cannot run', () => {

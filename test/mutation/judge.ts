@@ -12,7 +12,8 @@ export type Survivor = {
   readonly why: string
 }
 
-export type Mutant = Omit<Survivor, 'why'> & { readonly status: string }
+/** `original` is what was changed. */
+export type Mutant = Omit<Survivor, 'why'> & { readonly original: string; readonly status: string }
 
 export type Judgement = { readonly failed: boolean; readonly text: string }
 
@@ -22,6 +23,10 @@ const ALIVE = new Set(['Survived', 'NoCoverage'])
 
 const keyOf = ({ file, line, mutator, replacement }: Omit<Survivor, 'why'>): string =>
   JSON.stringify({ file, line, mutator, replacement })
+
+/** A sentence for people, as the reason of a refusal: no key, type or value of the protocol has a space. */
+const isSentence = ({ mutator, original }: Mutant): boolean =>
+  mutator === 'StringLiteral' && original.includes(' ')
 
 function percent(killed: number, all: number): number {
   return all === 0 ? 100 : (100 * killed) / all
@@ -38,7 +43,9 @@ function scores(mutants: readonly Mutant[]): readonly string[] {
 
 /** @param whole all files were mutated, so that a listed survivor that is not among them is out of date */
 export function judge(results: readonly Mutant[], listed: readonly Survivor[], whole: boolean): Judgement {
-  const mutants = results.filter(({ status }) => KILLED.has(status) || ALIVE.has(status))
+  const mutants = results
+    .filter(({ status }) => KILLED.has(status) || ALIVE.has(status))
+    .filter((mutant) => !isSentence(mutant))
   const alive = mutants.filter(({ status }) => ALIVE.has(status))
   const score = percent(mutants.length - alive.length, mutants.length)
   const reasons = new Map(listed.map((survivor) => [keyOf(survivor), survivor.why]))

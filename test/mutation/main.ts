@@ -42,13 +42,17 @@ const options: PartialStrykerOptions & { vitest: { configFile: string; related: 
 const results = await new Stryker(options).runMutationTest()
 
 const listed = JSON.parse(readFileSync(join(ROOT, 'test/mutation/survivors.json'), 'utf8')) as Survivor[]
-const mutants = results.map(({ fileName, location, mutatorName, replacement, status }) => ({
-  file: relative(ROOT, fileName),
-  line: (readFileSync(fileName, 'utf8').split('\n')[location.start.line - 1] ?? '').trim(),
-  mutator: mutatorName,
-  replacement: replacement ?? '',
-  status,
-}))
+const mutants = results.map(({ fileName, location: { start, end }, mutatorName, replacement, status }) => {
+  const line = readFileSync(fileName, 'utf8').split('\n')[start.line - 1] ?? ''
+  return {
+    file: relative(ROOT, fileName),
+    line: line.trim(),
+    original: start.line === end.line ? line.slice(start.column - 1, end.column - 1) : line.trim(),
+    mutator: mutatorName,
+    replacement: replacement ?? '',
+    status,
+  }
+})
 const { failed, text } = judge(mutants, listed, chosen.length === 0)
 console.log(text)
 process.exitCode = failed ? 1 : 0
