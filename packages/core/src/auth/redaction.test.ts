@@ -61,6 +61,27 @@ describe('redactions', () => {
     expect(redactionTarget(V12, byBob.pdu)).toBeUndefined()
   })
 
+  it('are what an event of their type says, and no other', () => {
+    const said = room.build({ ...message(BOB, 'x'), content: { redacts: byAlice.id } })
+    expect(redactionTarget(V12, said.pdu)).toBeUndefined()
+  })
+
+  it('not of or by the event that a room begins with', () => {
+    const { pdu } = redaction(ALICE, room.create.id)
+    const { room_id: _, ...nowhere } = pdu
+    expect(redactionAllowed(V12, nowhere as Pdu, room.create.pdu, auth)).toBe(false)
+  })
+
+  it('that the rules of version 1 let pass may be of others', () => {
+    const { room: old } = publicRoom(requireVersion('1'))
+    const own = old.add(message(BOB, 'x'))
+    const made = old.decide({ type: 'm.room.redaction', sender: BOB, redacts: own.id })
+    expect(made.decision).toMatchObject({
+      kind: 'accept',
+      effects: [{ kind: 'redact', target: own.id, ofOthers: true }],
+    })
+  })
+
   it('that are soft-failed have no effect', () => {
     const before = room.all().at(-1) ?? room.create
     const copy = createTestRoom({ create: room.create })
