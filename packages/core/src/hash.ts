@@ -25,9 +25,12 @@ export function eventIdOf(version: RoomVersion, pdu: Pdu): EventId {
 
 /** True if two events of one id are copies of one event, which an id that the event carries does not say. */
 export function areCopies(version: RoomVersion, a: Pdu, b: Pdu): boolean {
-  if (version.eventIds !== 'field') return true
-  const text = (pdu: Pdu): string => canonicalJson(without(redact(version, pdu), 'signatures', 'unsigned'))
-  return text(a) === text(b)
+  return version.eventIds !== 'field' || referenceHash(version, a) === referenceHash(version, b)
+}
+
+/** Unpadded base64. spec: server-server-api.md "Calculating the reference hash for an event" */
+function referenceHash(version: RoomVersion, pdu: Pdu): string {
+  return encodeBase64(sha256(signingBytes(version, pdu)))
 }
 
 /** How events of this room version refer to an event. */
@@ -36,7 +39,7 @@ export function referenceTo(
   event: { readonly id: EventId; readonly pdu: Pdu },
 ): EventReference {
   if (version.eventIds !== 'field') return event.id
-  return [event.id, { sha256: encodeBase64(sha256(signingBytes(version, event.pdu))) }]
+  return [event.id, { sha256: referenceHash(version, event.pdu) }]
 }
 
 /**
