@@ -4,6 +4,7 @@ import {
   encodeBase64,
   eventIdOf,
   memberKey,
+  ROOM_VERSIONS,
   roomVersion,
   signingBytes,
   stateKey,
@@ -20,6 +21,7 @@ import {
   createRoom,
   expectAncestorsFirst,
   FROM_START,
+  initialState,
   say,
   setTopic,
   stateText,
@@ -191,7 +193,7 @@ describe('a template of another server', () => {
   const template = async (change: (event: JsonObject) => JsonObject, roomVersion = '12'): Promise<void> => {
     network.cheats.set(alice.name, {
       makeMembership: async () => {
-        const honest = await alice.rooms.makeMembership('join', bob.name, roomId, bob.user, ['12'])
+        const honest = await alice.rooms.makeMembership('join', bob.name, roomId, bob.user, ROOM_VERSIONS)
         return { roomVersion, event: change(honest.event) }
       },
     })
@@ -249,6 +251,22 @@ describe('a template of another server', () => {
       await network.settle()
       expect(await bodies(alice, roomId)).toEqual(['still works'])
     }
+  })
+
+  it('of a room version that is not the one of the room is refused', async () => {
+    const version = '10'
+    const state = initialState(alice.user, 'public').map((event) =>
+      event.type === 'm.room.power_levels' ? { ...event, content: { users: { [alice.user]: 100 } } } : event,
+    )
+    roomId = await alice.rooms.create({ creator: alice.user, version, initialState: state })
+    // Both have events of one form, so that nothing else shows the difference.
+    const told = (roomVersion: string) => template((event) => event, roomVersion)
+    await expect(told('9')).rejects.toMatchObject({
+      errcode: 'M_BAD_STATE',
+      message: expect.stringContaining('room version') as unknown,
+    })
+    await told(version)
+    expect((await bob.rooms.snapshot(roomId))?.version.id).toBe(version)
   })
 
   it('of a room version that is not supported is refused', async () => {

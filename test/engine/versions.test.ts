@@ -1,6 +1,14 @@
 /** Rooms of every version between three nodes: made, joined, forked, merged, redacted, left. */
-import { DEFAULT_ROOM_VERSION, ROOM_VERSIONS } from '@plexus/core'
-import type { RoomId } from '@plexus/core'
+import {
+  contentHash,
+  DEFAULT_ROOM_VERSION,
+  encodeBase64,
+  ROOM_VERSIONS,
+  roomVersion,
+  signingBytes,
+  withSignature,
+} from '@plexus/core'
+import type { KeyId, RoomId, RoomVersion } from '@plexus/core'
 import { describe, expect, it } from 'vitest'
 import type { BareNode } from '../kit/bare-rooms.ts'
 import { createBareNetwork } from '../kit/bare-rooms.ts'
@@ -60,6 +68,36 @@ describe.each(ROOM_VERSIONS)('a room of version %s', (version) => {
     await network.settle()
     expect((await carol.rooms.snapshot(roomId))?.joinedServers).not.toContain(bob.name)
   })
+})
+
+it('takes no other event for a copy of one whose id it carries, in version 1', async () => {
+  const network = createBareNetwork()
+  const [alice, bob] = [await network.add('alice'), await network.add('bob')]
+  const roomId = await createRoomOf(alice, '1')
+  await bringIn(network, alice, bob, roomId)
+  network.offline.add(bob.name)
+  const [record] = await alice.rooms.events([await say(alice, roomId, 'first')])
+  const { pdu, id } = record ?? { pdu: undefined, id: undefined }
+  if (pdu === undefined || id === undefined) throw new Error('the event is not there')
+
+  // What is kept of a copy that was changed on the way is redacted.
+  await bob.rooms.receive(alice.name, [{ ...pdu, content: { body: 'forged' } }])
+  await network.settle()
+  expect((await bob.rooms.events([id]))[0]).toMatchObject({ hashMismatch: true, pdu: { content: {} } })
+
+  // Another event of the same server under the same id, whole and signed.
+  const changed = { ...pdu, content: { body: 'other' } }
+  const hashed = { ...changed, hashes: { sha256: contentHash(changed) }, signatures: {} }
+  const version = roomVersion('1') as RoomVersion
+  const signature = encodeBase64(await alice.signer.sign(signingBytes(version, hashed)))
+  const other = withSignature(hashed, alice.name, alice.signer.keyId as KeyId, signature)
+  await bob.rooms.receive(alice.name, [other])
+  await network.settle()
+  expect((await bob.rooms.events([id]))[0]).toMatchObject({ hashMismatch: true, pdu: { content: {} } })
+
+  await bob.rooms.receive(alice.name, [pdu])
+  await network.settle()
+  expect(await bodies(bob, roomId)).toEqual(['first'])
 })
 
 it('is made when none is asked for', () => {

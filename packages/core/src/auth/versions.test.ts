@@ -46,6 +46,14 @@ describe('the create event', () => {
   })
 })
 
+it.each(ROOM_VERSIONS.slice(0, 11))('a room of version %s begins once', (id) => {
+  const room = createTestRoom({ version: requireVersion(id) })
+  const other = altered(room, room.create, { origin_server_ts: 7, event_id: '$other:a' })
+  expect(other.id).not.toBe(room.create.id)
+  expect(outcome(decideIn(room, other))).toBe('drop: wrong room')
+  expect(outcome(decideIn(room, room.create))).toBe('accept')
+})
+
 it('resolution by depth, too, takes the create event of the state', () => {
   const room = createTestRoom({ version: requireVersion('1'), content: { 'm.federate': false } })
   const alice = room.add(join(ALICE))
