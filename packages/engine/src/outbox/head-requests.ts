@@ -28,7 +28,7 @@ export type HeadRequestDeps = {
 }
 
 export interface HeadRequests {
-  /** True when some of the heads are unknown. They are asked for in place of earlier ones of this server and room. */
+  /** True when some of these are unknown and worth asking for. They are asked for in place of earlier ones of this server and room. */
   want(server: ServerName, roomId: RoomId, heads: readonly EventId[]): Promise<boolean>
   idle(): Promise<void>
   close(): void

@@ -147,9 +147,9 @@ export function createHeadExchange(deps: HeadExchangeDeps): HeadExchange {
       const shared = sharedOf(name, roomId)
       const present = textOf(toldOf(snapshot))
       shared.heard = textOf(ids)
-      if (shared.heard === present) continue
-      if ((await requests.want(name, roomId, ids.slice(0, MAX_TOLD_HEADS))) || shared.told === present)
-        continue
+      const { holes } = snapshot
+      const isAsked = await requests.want(name, roomId, [...ids.slice(0, MAX_TOLD_HEADS), ...holes])
+      if (shared.heard === present || isAsked || shared.told === present) continue
       // The server lacks something of which it was told nothing.
       shared.isStale = true
       schedule(roomId)

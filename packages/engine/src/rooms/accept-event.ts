@@ -17,6 +17,8 @@ import { reachOf } from './waiting-redactions.ts'
 
 /** Events that are remembered as the lower ends of what is known of a room. */
 export const MAX_BACKWARD = 100
+/** Events that nobody gave which are remembered, to be asked for again. */
+export const MAX_HOLES = 100
 /** Forward extremities that one server's events can be: each costs every later event its part of a resolution. */
 export const MAX_HEADS_PER_SERVER = 5
 
@@ -36,7 +38,9 @@ export async function acceptEvent(
 
   const heads = await headsAfter(current)
   const resolved =
-    heads.length === 1 ? { group: after.group, writes: [] } : await resolveHeads(current, heads)
+    heads.length === 1 && heads[0] === event.id
+      ? { group: after.group, writes: [] }
+      : await resolveHeads(current, heads)
   const changes = stateChanges(copy?.current.state ?? new Map(), resolved.group.state)
   await view.load(
     changes.flatMap(({ key, before, after: id }) =>
@@ -52,7 +56,9 @@ export async function acceptEvent(
     current: resolved.group,
     joined: joinedAfter(copy?.joined ?? new Set(), changes, find),
     lowestOrder: copy?.lowestOrder ?? 0,
-    backward: backwardAfter(current),
+    backward: copy?.backward ?? [],
+    holes: holesAfter(current),
+    since: copy?.since ?? 0,
   }
   const change = acceptedChange(current, next, draft, {
     stateWrites: [...after.writes, ...resolved.writes],
@@ -72,7 +78,9 @@ async function headsAfter(current: Case): Promise<readonly EventId[]> {
   const direct = new Set(prevEventIds(event.pdu))
   const others = (copy?.heads ?? []).filter((id) => !direct.has(id))
   const behind = others.length === 0 ? direct : await behindRefused(current)
-  const heads = [...others.filter((id) => !behind.has(id)), event.id]
+  const left = others.filter((id) => !behind.has(id))
+  const isFollowed = copy?.holes.includes(event.id) === true && left.length > 0
+  const heads = isFollowed ? left : [...left, event.id]
   if (heads.length <= MAX_HEADS_PER_SERVER) return heads
   await view.load(heads)
   const server = serverOf(event.pdu.sender)
@@ -103,11 +111,13 @@ async function behindRefused({ deps, event }: Case): Promise<ReadonlySet<EventId
   return behind
 }
 
-/** Previous events that nobody gave are where the history below the event is to be fetched from. */
-function backwardAfter({ deps, copy, claimed }: Case): readonly EventId[] {
-  const backward = copy?.backward ?? []
-  const open = [...claimed].filter((id) => !isHistory(deps.events.peek(id)) && !backward.includes(id))
-  return open.length === 0 ? backward : [...backward, ...open].slice(-MAX_BACKWARD)
+/** What fills a hole is none any more; previous events that nobody gave are new ones. */
+function holesAfter({ deps, copy, event, claimed }: Case): readonly EventId[] {
+  const holes = copy?.holes ?? []
+  const left = holes.includes(event.id) ? holes.filter((id) => id !== event.id) : holes
+  const isOpen = (id: EventId): boolean => !isHistory(deps.events.peek(id), copy?.since ?? 0)
+  const open = [...claimed].filter((id) => isOpen(id) && !left.includes(id))
+  return open.length === 0 ? left : [...left, ...open].slice(-MAX_HOLES)
 }
 
 /** The state of several heads together. */

@@ -40,27 +40,41 @@ export function openCase(start: CaseInit): Case {
   return { ...start, view: start.deps.events.view(), states: new Map(), claimed: new Set() }
 }
 
-/** True for an event that later ones can follow: the state after it is known. */
-export function hasPlace(record: EventRecord | undefined): boolean {
+/** True for an event that was decided, in this stay in the room or before. */
+export function isDecided(record: EventRecord | undefined): boolean {
   return record?.stateGroup !== undefined
 }
 
-/** True for an event from before this node's join that was fetched for reading: the state after it is not known. */
-export function isHistory(record: EventRecord | undefined): boolean {
+/**
+ * True for an event that later ones can follow: the state after it is known, and so is what came after it. `since` is
+ * that of the room's copy; what is not committed yet has no position and is of this stay.
+ */
+export function hasPlace(record: EventRecord | undefined, since: number): boolean {
+  return record !== undefined && isDecided(record) && (record.position === 0 || record.position > since)
+}
+
+/** True for an event from before this node's join: fetched for reading, or of an earlier stay. */
+export function isHistory(record: EventRecord | undefined, since: number): boolean {
+  return isFetchedHistory(record) || (isDecided(record) && !hasPlace(record, since))
+}
+
+/** True for an event that was fetched for reading: the state after it is not known. */
+export function isFetchedHistory(record: EventRecord | undefined): boolean {
   return record?.order !== undefined && record.order < 0
 }
 
 /** Loads the states after these events of the room; answers with the events that have none. */
 export async function loadStates(
-  { deps, roomId, states }: Case,
+  { deps, roomId, copy, states }: Case,
   ids: readonly EventId[],
 ): Promise<readonly EventId[]> {
   const missing: EventId[] = []
   const records = await deps.events.working(ids)
   for (const [index, id] of ids.entries()) {
     const record = records[index]
-    if (record?.stateGroup === undefined || record.roomId !== roomId) missing.push(id)
-    else states.set(id, await deps.groups.load(record.stateGroup))
+    const group = hasPlace(record, copy?.since ?? 0) ? record?.stateGroup : undefined
+    if (group === undefined || record?.roomId !== roomId) missing.push(id)
+    else states.set(id, await deps.groups.load(group))
   }
   return missing
 }

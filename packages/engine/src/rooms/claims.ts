@@ -76,10 +76,8 @@ export async function claimedState(deps: GapDeps, gap: Inquiry, id: EventId): Pr
   checkTime(deps, gap)
   const told = await deps.federation.stateIds(gap.server, gap.roomId, id)
   const unknown = await unknownOf(deps, [...told.authChainIds, ...told.pduIds].slice(0, MAX_STATE_EVENTS))
-  const stateIds =
-    unknown.length > MAX_FETCHED_STATE_EVENTS
-      ? await fetchWhole(deps, gap, id)
-      : await fetchSingly(deps, gap, unknown).then(() => told.pduIds)
+  // Without one of its events it would be another state.
+  const stateIds = (await fetchSingly(deps, gap, unknown)) ? told.pduIds : await fetchWhole(deps, gap, id)
   const state = new Map<StateKey, EventId>()
   for (const record of await deps.events.working(stateIds.slice(0, MAX_STATE_EVENTS))) {
     if (record === undefined || record.verdict === 'rejected' || record.roomId !== gap.roomId) continue
@@ -97,13 +95,17 @@ function nameOf(state: ReadonlyMap<StateKey, EventId>): string {
   return `claimed ${bytesToHex(sha256(utf8ToBytes(lines.join('\n'))))}`
 }
 
-async function fetchSingly(deps: GapDeps, gap: Inquiry, ids: readonly EventId[]): Promise<void> {
+/** False where the server does not give all of them, or they are too many. */
+async function fetchSingly(deps: GapDeps, gap: Inquiry, ids: readonly EventId[]): Promise<boolean> {
+  if (ids.length > MAX_FETCHED_STATE_EVENTS) return false
   const events: CheckedEvent[] = []
   for (const id of ids) {
     const event = await fetchEvent(deps, gap, id)
-    if (event !== undefined) events.push(event)
+    if (event === undefined) return false
+    events.push(event)
   }
   await keepOutliers(deps, gap, events)
+  return true
 }
 
 /** Fetches the state before an event and its auth chain; answers with the ids of the state's events. */

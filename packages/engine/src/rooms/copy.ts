@@ -15,6 +15,12 @@ export type RoomCopy = {
   readonly joined: ReadonlySet<UserId>
   readonly lowestOrder: number
   readonly backward: readonly EventId[]
+  readonly holes: readonly EventId[]
+  /**
+   * What was committed up to here is of an earlier stay of this node in the room, after which events are missing, so
+   * that nothing tells what followed it: history. 0 while there is none.
+   */
+  readonly since: number
 }
 
 export type StateChange = StateDelta['changes'][number]
@@ -40,6 +46,14 @@ export function membershipOf(pdu: Pdu | undefined): Membership {
   return membership === 'join' || membership === 'invite' || membership === 'knock' || membership === 'ban'
     ? membership
     : 'leave'
+}
+
+/**
+ * True for a copy that came without its content, for no reason that is known: it is not passed on, and gives way to one
+ * that has it. A redacted event is whole as it is. DESIGN section 5 "Inbound"
+ */
+export function isStripped({ hashMismatch, redactedBy }: EventRecord): boolean {
+  return hashMismatch === true && redactedBy === undefined
 }
 
 /** The user whose membership a state key holds. */
@@ -75,6 +89,8 @@ export function toRecord(copy: RoomCopy, lastPosition: number): RoomRecord {
     lastPosition,
     lowestOrder: copy.lowestOrder,
     backward: copy.backward,
+    ...(copy.holes.length === 0 ? {} : { holes: copy.holes }),
+    ...(copy.since === 0 ? {} : { since: copy.since }),
   }
 }
 
@@ -92,6 +108,7 @@ export function toSnapshot(copy: RoomCopy, lastPosition: number): RoomSnapshot {
     version: copy.version,
     create: copy.create.pdu,
     heads: [...copy.heads].sort(),
+    holes: copy.holes,
     state: copy.current.state,
     stateGroup: copy.current.id,
     lastPosition,

@@ -7,8 +7,8 @@ import { newEventWrites } from './auth-graph.ts'
 import {
   draftRecord,
   groupOf,
-  hasPlace,
-  isHistory,
+  isDecided,
+  isFetchedHistory,
   loadStates,
   MAX_DECIDE_ROUNDS,
   openCase,
@@ -24,7 +24,7 @@ type Missing = { readonly kind: 'missing'; readonly events: readonly EventId[] }
 
 export async function decideEvent(start: CaseInit): Promise<Decided> {
   const { deps, event } = start
-  if (event.own !== true && (await isDecided(deps, event)))
+  if (event.own !== true && (await wasDecided(deps, event)))
     return { outcome: { kind: 'known', change: undefined } }
   const current = openCase(start)
   const decision = await decideLoop(current)
@@ -57,9 +57,9 @@ function isDoubtful({ version, roomId, event, view, claimed }: Case, decision: R
 }
 
 /** True for an event that was decided before: a copy of it must not get a second place in the timeline. */
-async function isDecided(deps: RoomDeps, event: EventInput): Promise<boolean> {
+async function wasDecided(deps: RoomDeps, event: EventInput): Promise<boolean> {
   const known = event.isNew === true ? deps.events.peek(event.id) : (await deps.events.working([event.id]))[0]
-  return hasPlace(known) || isHistory(known)
+  return isDecided(known) || isFetchedHistory(known)
 }
 
 /** Gathers what the core asks for and asks again. */

@@ -204,13 +204,14 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
   entry.tries += 1
   for (const server of serversFor(deps, room, entry)) {
     try {
-      const { heads, backward } = await room.run(async ({ copy }) => ({
+      const { heads, backward, since } = await room.run(async ({ copy }) => ({
         heads: copy?.heads ?? [],
         backward: copy?.backward ?? [],
+        since: copy?.since ?? 0,
       }))
       const { roomId, version } = room
       const { event } = entry
-      const filled = await fillGap(deps, { roomId, version, heads, backward, event, server })
+      const filled = await fillGap(deps, { roomId, version, heads, backward, since, event, server })
       if (filled === undefined) {
         await leaveStaging(deps, room, entry)
         return { missing: [], progress: false }

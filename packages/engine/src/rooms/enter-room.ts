@@ -49,7 +49,10 @@ export type Told = {
 export async function enterRoom(deps: RemoteDeps, room: Room, told: Told): Promise<void> {
   const { roomId, version } = room
   const { done } = await room.run(async (turn) => {
-    const joined = await adoptRoom(deps, { version, roomId, previous: turn.copy, ...told })
+    const previous = turn.copy
+    // The position after all that was decided in the earlier stay.
+    const since = previous === undefined ? 0 : await deps.committer.submit({ writes: () => [] })
+    const joined = await adoptRoom(deps, { version, roomId, previous, since, ...told })
     const publish = turn.replace(joined.copy)
     return {
       done: turn.submit({
@@ -69,6 +72,8 @@ type Answer = Told & {
   readonly roomId: RoomId
   /** The copy from an earlier stay in the room. */
   readonly previous: RoomCopy | undefined
+  /** Of the copy to be made. */
+  readonly since: number
 }
 
 type Adopted = {
@@ -106,7 +111,11 @@ async function adoptRoom(deps: RemoteDeps, answer: Answer): Promise<Adopted> {
     const pdu = byId.get(id)?.pdu
     if (id !== replaced && membershipOf(pdu) === 'join') joined.add(pdu?.state_key as UserId)
   }
-  const lower = await unplaced(deps, [...prevEventIds(join.pdu), ...(previous?.backward ?? [])])
+  const lower = await unplaced(deps, [
+    ...prevEventIds(join.pdu),
+    ...(previous?.backward ?? []),
+    ...(previous?.holes ?? []),
+  ])
   const copy: RoomCopy = {
     roomId,
     version,
@@ -116,6 +125,8 @@ async function adoptRoom(deps: RemoteDeps, answer: Answer): Promise<Adopted> {
     joined,
     lowestOrder: previous?.lowestOrder ?? 0,
     backward: lower.slice(0, MAX_BACKWARD),
+    holes: [],
+    since: answer.since,
   }
   const record: EventRecord = {
     id: join.id,

@@ -2,7 +2,7 @@
 import type { EventId, JsonValue } from '@plexus/core'
 import { prevEventIds } from '@plexus/core'
 import { claimedState, fetchAuthEvents } from './claims.ts'
-import { hasPlace, isHistory } from './case.ts'
+import { hasPlace, isDecided, isFetchedHistory, isHistory } from './case.ts'
 import { checkTime, MAX_GAP_MS, type Gap, type GapDeps, type OpenGap } from './gap.ts'
 import { inRoomOrder } from './outliers.ts'
 import type { StateGroup } from './state-groups.ts'
@@ -137,7 +137,7 @@ async function unknownAncestors(
   const parents = [...history.values()].flatMap(({ pdu }) => prevEventIds(pdu))
   const outside = [...new Set([...gap.backward, ...parents])].filter((id) => !history.has(id))
   const records = await deps.events.working(outside)
-  return outside.filter((_, index) => !isHistory(records[index])).sort()
+  return outside.filter((_, index) => !isHistory(records[index], gap.since)).sort()
 }
 
 async function collect(
@@ -153,7 +153,7 @@ async function collect(
   }
   const known = await deps.events.working([...into.keys()])
   for (const record of known) {
-    if (record !== undefined && (hasPlace(record) || isHistory(record))) into.delete(record.id)
+    if (record !== undefined && (isDecided(record) || isFetchedHistory(record))) into.delete(record.id)
   }
 }
 
@@ -165,7 +165,7 @@ async function openEnds(
   history: ReadonlyMap<EventId, CheckedEvent>,
 ): Promise<readonly EventId[]> {
   const parents = await unplacedParents(deps, gap, found)
-  return parents.flatMap(([id, record]) => (history.has(id) || isHistory(record) ? [] : [id]))
+  return parents.flatMap(([id, record]) => (history.has(id) || isHistory(record, gap.since) ? [] : [id]))
 }
 
 /** Parents of the new events that are not new themselves, and the state after which is not known; sorted. */
@@ -177,5 +177,7 @@ async function unplacedParents(
   const parents = new Set([gap.event, ...found.values()].flatMap(({ pdu }) => prevEventIds(pdu)))
   const outside = [...parents].filter((id) => !found.has(id)).sort()
   const records = await deps.events.working(outside)
-  return outside.flatMap((id, index) => (hasPlace(records[index]) ? [] : [[id, records[index]] as const]))
+  return outside.flatMap((id, index) =>
+    hasPlace(records[index], gap.since) ? [] : [[id, records[index]] as const],
+  )
 }

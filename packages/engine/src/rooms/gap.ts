@@ -30,6 +30,8 @@ export type Gap = Omit<Inquiry, 'deadline'> & {
   readonly heads: readonly EventId[]
   /** Events just before the known history that this node does not hold: the join of this node follows them. */
   readonly backward: readonly EventId[]
+  /** Of the room's copy. */
+  readonly since: number
   readonly event: CheckedEvent
 }
 

@@ -14,6 +14,10 @@ export type RoomRecord = {
   readonly lowestOrder: number
   /** Events just before the known history that this node does not hold. */
   readonly backward: readonly EventId[]
+  /** See `RoomSnapshot.holes`; none if absent. */
+  readonly holes?: readonly EventId[]
+  /** See `RoomCopy.since`; 0 if absent. */
+  readonly since?: number
 }
 
 /** The state after or before an event, as changes to another group or (no `prev`) whole. `null`: no longer there. */

@@ -85,6 +85,8 @@ async function loadRoom(deps: RoomDeps, roomId: RoomId): Promise<Room | undefine
     joined,
     lowestOrder: record.lowestOrder,
     backward: record.backward,
+    holes: record.holes ?? [],
+    since: record.since ?? 0,
   }
   return createRoom(deps, { roomId, version, failures, copy, lastPosition: record.lastPosition })
 }

@@ -131,8 +131,8 @@ async function rejoin(deps: RemoteDeps, room: Room, server: ServerName, join: Ev
   const copy = await room.run((turn) => Promise.resolve(turn.copy))
   if (copy === undefined) return false
   try {
-    const { heads, backward } = copy
-    const missed = await fetchGap(deps, { roomId, version, heads, backward, event: join, server })
+    const { heads, backward, since } = copy
+    const missed = await fetchGap(deps, { roomId, version, heads, backward, since, event: join, server })
     if (!missed.isComplete) return false
     const { done } = await room.run(async (turn) => {
       const changes: Change[] = []

@@ -98,6 +98,8 @@ export interface Room {
   readonly roomId: RoomId
   readonly version: RoomVersion
   readonly snapshot: RoomSnapshot | undefined
+  /** Of the working copy; 0 while there is none. */
+  readonly since: number
   /** A commit failed since the room was loaded: see invariant 4. */
   readonly void: boolean
   /** Runs alone among the decisions of the room. @throws RoomError when the room is void. */
@@ -195,6 +197,9 @@ export function createRoom(deps: RoomDeps, init: RoomInit): Room {
     version,
     get snapshot() {
       return snapshot
+    },
+    get since() {
+      return copy?.since ?? 0
     },
     get void() {
       return isVoid()

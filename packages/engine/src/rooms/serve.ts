@@ -20,7 +20,7 @@ import {
   stateKey,
 } from '@plexus/core'
 import type { RoomCopy } from './copy.ts'
-import { membershipOf, stateBefore } from './copy.ts'
+import { isStripped, membershipOf, stateBefore } from './copy.ts'
 import { buildNext } from './local.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { Room } from './room.ts'
@@ -110,8 +110,7 @@ export function createServing(deps: RemoteDeps): Serving {
     },
     async eventFor(origin, eventId) {
       const record = await deps.events.get(eventId)
-      if (record === undefined || record.hashMismatch === true)
-        throw new RoomError('M_NOT_FOUND', 'no such event')
+      if (record === undefined || isStripped(record)) throw new RoomError('M_NOT_FOUND', 'no such event')
       const { room } = await roomFor(origin, record.roomId)
       const [pdu] = await visible(deps, room, origin, [record])
       if (pdu === undefined) throw new RoomError('M_NOT_FOUND', 'no such event')
@@ -243,7 +242,7 @@ async function walkBack(
     const next = [...frontier.values()].reduce((a, b) => (b.pdu.depth > a.pdu.depth ? b : a))
     frontier.delete(next.id)
     // What is not passed on does not hide what lies behind it.
-    if (next.verdict !== 'rejected' && next.hashMismatch !== true) found.set(next.id, next)
+    if (next.verdict !== 'rejected' && !isStripped(next)) found.set(next.id, next)
     await add(prevEventIds(next.pdu))
   }
   return [...found.values()].sort((a, b) => b.pdu.depth - a.pdu.depth)

@@ -21,16 +21,17 @@ export interface StagedEntries {
   isReady(now: number): boolean
   /** Looks at it again at a time. */
   park(entry: StagedEntry, until: number): void
-  /** It was decided, or waits for what it misses. `find` answers without I/O. */
+  /** It was decided, or waits for what it misses. `find` answers without I/O; `since` is that of the room's copy. */
   settle(
     entry: StagedEntry,
     missing: readonly EventId[],
     find: (id: EventId) => EventRecord | undefined,
+    since: number,
   ): void
   /** Events that some wait for. */
   missing(): readonly EventId[]
   /** An event is known: what it is enough for can be decided. */
-  arrived(id: EventId, record: EventRecord | undefined): void
+  arrived(id: EventId, record: EventRecord | undefined, since: number): void
   /** Those that miss events which are not among them. */
   readonly gaps: GapTurns<StagedEntry>
   /** When something can be done, `undefined` when nothing waits for a time. */
@@ -121,7 +122,7 @@ export function createStagedEntries(): StagedEntries {
     park(entry, until) {
       if (entries.get(entry.event.id) === entry) parked.set(entry, until)
     },
-    settle(entry, missing, find) {
+    settle(entry, missing, find, since) {
       if (entries.get(entry.event.id) !== entry || ready.has(entry)) return
       if (missing.length === 0) {
         remove(entry)
@@ -130,12 +131,12 @@ export function createStagedEntries(): StagedEntries {
       }
       waitFor(entry, missing)
       // Something of it may have come since it was found to be missing.
-      if (missing.some((id) => isEnough(find(id), entry, id))) makeReady(entry)
+      if (missing.some((id) => isEnough(find(id), entry, id, since))) makeReady(entry)
     },
     missing: () => [...waiters.keys()],
-    arrived(id, record) {
+    arrived(id, record, since) {
       const waiting = [...(waiters.get(id) ?? [])]
-      if (waiting.some((entry) => isEnough(record, entry, id))) wake(id)
+      if (waiting.some((entry) => isEnough(record, entry, id, since))) wake(id)
     },
     gaps,
     due() {
@@ -147,6 +148,11 @@ export function createStagedEntries(): StagedEntries {
 }
 
 /** An event can follow one that has a place, and be authorised by one that is known. */
-function isEnough(record: EventRecord | undefined, { event }: StagedEntry, id: EventId): boolean {
-  return prevEventIds(event.pdu).includes(id) ? hasPlace(record) : record !== undefined
+function isEnough(
+  record: EventRecord | undefined,
+  { event }: StagedEntry,
+  id: EventId,
+  since: number,
+): boolean {
+  return prevEventIds(event.pdu).includes(id) ? hasPlace(record, since) : record !== undefined
 }

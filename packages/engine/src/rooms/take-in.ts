@@ -11,7 +11,8 @@
 import { areCopies } from '@plexus/core'
 import type { RoomId, ServerName } from '@plexus/core'
 import { combineChanges, type Change } from '../kernel/committer.ts'
-import { hasPlace, isHistory } from './case.ts'
+import { isDecided, isFetchedHistory } from './case.ts'
+import { isStripped } from './copy.ts'
 import { decideArriving, type StagedEntry } from './decide-staged.ts'
 import { events as eventTable, staged } from './records.ts'
 import type { StagedRecord } from './records.ts'
@@ -81,7 +82,7 @@ async function takeInOnce(
     const held = waiting.get(event.id)
     if (held !== undefined) {
       if (!held.event.contentHashOk && event.contentHashOk) better.push([held, event])
-    } else if (!hasPlace(known[index]) && !isHistory(known[index])) {
+    } else if (!isDecided(known[index]) && !isFetchedHistory(known[index])) {
       const isNew = known[index] === undefined
       fresh.push({ ...toEntry(0, recordOf({ origin, at, event })), isNew })
     }
@@ -183,7 +184,7 @@ async function replaceMismatched(
       writes: () => {
         replaced = whole.flatMap(({ id, pdu }) => {
           const record = deps.events.peek(id)
-          if (record?.hashMismatch !== true || record.redactedBy !== undefined) return []
+          if (record === undefined || !isStripped(record)) return []
           if (!areCopies(room.version, record.pdu, pdu)) return []
           const { hashMismatch: _, ...rest } = record
           return [{ ...rest, pdu }]

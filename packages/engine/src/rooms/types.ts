@@ -36,7 +36,7 @@ export type EventRecord = {
   readonly position: StreamPosition
   /** The event that redacts this one; `pdu` is the redacted form then. */
   readonly redactedBy?: EventId
-  /** True when the content hash did not match: `pdu` is the redacted form and is never forwarded. */
+  /** True when the content hash did not match: `pdu` is the redacted form. See `isStripped`. */
   readonly hashMismatch?: true
   /** The client that sent it, for `unsigned.transaction_id`. */
   readonly sentBy?: { readonly userId: UserId; readonly deviceId: string; readonly transactionId: string }
@@ -67,6 +67,8 @@ export type RoomSnapshot = {
   readonly create: Pdu
   /** Forward extremities, sorted. */
   readonly heads: readonly EventId[]
+  /** Events that others follow and nobody gave yet: the state before those that follow is as a member told it. */
+  readonly holes: readonly EventId[]
   /** The current resolved state. */
   readonly state: StateMap
   readonly stateGroup: string

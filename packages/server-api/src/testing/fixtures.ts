@@ -161,6 +161,7 @@ export function testRooms(creator: UserId, members: readonly UserId[]): TestRoom
     version: room.version,
     create: room.create.pdu,
     heads: [],
+    holes: [],
     state: room.state(),
     stateGroup: '1',
     lastPosition: 1,
