@@ -162,7 +162,7 @@ describe('checkFormat', () => {
             expect(checkFormat(V12, value as JsonValue).kind).toBe('drop')
           },
         ),
-        { numRuns: 500 },
+        { numRuns: 1_000 },
       )
     },
     PROPERTY_MS,
