@@ -1,10 +1,11 @@
 /** What was missed comes from who has it, whoever made it; and nothing is sent where nothing is missed. */
+import { stateKey } from '@plexus/core'
 import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
 import type { Federation, Heads } from '@plexus/engine/ports'
 import { FederationError } from '@plexus/engine/ports'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
-import { bodies, bringIn, createRoom, say, stateText } from './rooms-kit.ts'
+import { bodies, bringIn, createRoom, say, setTopic, stateText } from './rooms-kit.ts'
 
 const MINUTE_MS = 60_000
 /** One event and what comes after it in time for all to have compared their heads. */
@@ -81,6 +82,65 @@ describe('heads', { timeout: 30_000 }, () => {
     await network.pass(SPREAD_MS)
     expect(refusals).toBe(1)
     expect(await bodies(bob, roomId)).toEqual(['patience'])
+  })
+
+  it('are not those that an event follows which comes late', async () => {
+    await alice.rooms.send(roomId, {
+      type: 'm.room.power_levels',
+      stateKey: '',
+      sender: alice.user,
+      content: { users: { [carol.user]: 50 } },
+    })
+    await network.settle()
+    network.offline.add(bob.name)
+    const late = await setTopic(carol, roomId, 'late')
+    await network.settle()
+    network.offline.delete(bob.name)
+    network.offline.add(carol.name)
+    // Alice, who alone has it, is too busy to tell anything but the state.
+    const busy = async (): Promise<never> => {
+      throw new FederationError({ status: 502, errcode: 'M_UNKNOWN', error: 'busy' })
+    }
+    const nothing = { pdus: [] }
+    network.cheats.set(alice.name, {
+      event: busy,
+      getMissingEvents: async () => ({ events: [] }),
+      backfill: async () => nothing,
+    })
+    const early = await say(alice, roomId, 'early')
+    await network.pass(1_000)
+    expect(await bodies(bob, roomId)).toEqual(['early'])
+    // The state is told whole, or it would be another.
+    expect((await bob.rooms.stateAfter(early))?.get(stateKey('m.room.topic', ''))).toBe(late)
+    const snapshot = await bob.rooms.snapshot(roomId)
+    expect(snapshot?.holes).toEqual([late])
+    expect(snapshot?.heads).toHaveLength(2)
+
+    network.cheats.clear()
+    await network.pass(SPREAD_MS)
+    expect((await bob.rooms.event(late))?.order).toBeDefined()
+    expect((await bob.rooms.snapshot(roomId))?.holes).toEqual([])
+    expect((await bob.rooms.snapshot(roomId))?.heads).toEqual([early])
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+  })
+
+  it('bring events that are redacted from who knows by what', async () => {
+    network.offline.add(bob.name)
+    const redacts = await say(carol, roomId, 'regretted')
+    await network.settle()
+    network.offline.add(carol.name)
+    network.offline.delete(bob.name)
+    await alice.rooms.send(roomId, { type: 'm.room.redaction', sender: alice.user, content: {}, redacts })
+    await network.pass(SPREAD_MS)
+    expect(await bob.rooms.event(redacts)).toMatchObject({ hashMismatch: true })
+    expect(await bob.rooms.eventFor(alice.name, redacts)).toMatchObject({ content: {} })
+    const query = {
+      earliest: [],
+      latest: (await bob.rooms.snapshot(roomId))?.heads ?? [],
+      limit: 1,
+      minDepth: 0,
+    }
+    expect(await bob.rooms.missingEvents(alice.name, roomId, query)).toMatchObject([{ content: {} }])
   })
 
   it('cost a room that converged and is idle nothing', async () => {

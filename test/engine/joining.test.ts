@@ -471,6 +471,29 @@ describe('a member that comes back', { timeout: 30_000 }, () => {
     expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
   })
 
+  it('takes for history what its return follows, though it follows the earlier stay', async () => {
+    await join(bob, alice)
+    await network.settle()
+    await bob.rooms.leave(bob.user, roomId)
+    await network.settle()
+    const missed = await alice.rooms.event(await say(alice, roomId, 'missed'))
+    const topic = await alice.rooms.event(await setTopic(alice, roomId, 'missed too'))
+    await say(alice, roomId, 'the return follows this')
+    network.cheats.set(alice.name, { getMissingEvents: () => Promise.reject(new Error('no')) })
+    await join(bob, alice)
+    network.cheats.clear()
+    await bob.rooms.receive(alice.name, [missed?.pdu as Pdu, topic?.pdu as Pdu])
+    await network.pass(60_000)
+    expect(await bodies(bob, roomId)).toEqual([])
+    expect((await bob.rooms.snapshot(roomId))?.heads).toEqual((await alice.rooms.snapshot(roomId))?.heads)
+    expect(await historyOf(bob)).toEqual(['missed', 'the return follows this'])
+    // Nor does it forget when it starts again.
+    const again = await network.add('bob', { store: bob.store, seed: 2 })
+    await again.rooms.receive(alice.name, [missed?.pdu as Pdu])
+    await network.pass(60_000)
+    expect((await again.rooms.snapshot(roomId))?.heads).toEqual((await alice.rooms.snapshot(roomId))?.heads)
+  })
+
   it('tells what changed while it was away also when it was told no event of that', async () => {
     await join(bob, alice)
     await network.settle()
