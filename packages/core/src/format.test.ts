@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MAX_JSON_DEPTH } from './canonical-json.ts'
-import { checkFormat, MAX_AUTH_EVENTS, MAX_PDU_BYTES, MAX_PREV_EVENTS } from './format.ts'
+import { checkFormat, MAX_AUTH_EVENTS, MAX_PDU_BYTES, MAX_PREV_EVENTS, parseReferences } from './format.ts'
 import { contentHash } from './hash.ts'
 import type { JsonObject, JsonValue } from './json.ts'
+import type { EventReference } from './pdu.ts'
 import { createTestRoom, message, requireVersion, topic } from './testing/rooms.ts'
 
 /** Random rooms take a while on a busy machine. */
@@ -12,6 +13,9 @@ const PROPERTY_MS = 60_000
 const V12 = requireVersion('12')
 const room = createTestRoom()
 const event = room.build({ ...message('@alice:a', 'hello'), prev: [room.create] })
+const V1 = requireVersion('1')
+const oldRoom = createTestRoom({ version: V1 })
+const first = oldRoom.build({ ...message('@alice:a', 'hello'), prev: [oldRoom.create] })
 const id = (n: number): string => `$${String(n).padStart(43, 'a')}`
 const ids = (count: number): string[] => Array.from({ length: count }, (_, n) => id(n))
 
@@ -122,6 +126,7 @@ describe('checkFormat', () => {
     ['wrong type hashes', 'hashes without sha256', { hashes: {} }],
     ['wrong type hashes', 'hashes as text', { hashes: 'x' }],
     ['missing signatures', 'no signatures', { signatures: undefined }],
+    ['wrong type signatures', 'a signature that is no string', { signatures: { a: { one: 'x', two: 1 } } }],
     ['wrong type signatures', 'signatures of an array', { signatures: [] }],
     ['wrong type signatures', 'signatures without keys', { signatures: { a: 'x' } }],
     ['wrong type signatures', 'signatures that are no text', { signatures: { a: { 'ed25519:1': 1 } } }],
@@ -131,6 +136,27 @@ describe('checkFormat', () => {
 
   it.each([null, 1, 'x', true, [], [event.pdu]])('refuses %j', (value) => {
     expect(outcome(value as JsonValue)).toBe('not an object')
+  })
+
+  it.each<[string, string, JsonObject]>([
+    ['ok', 'a reference', { prev_events: [['$x:a', { sha256: 'x' }]] }],
+    ['invalid prev_events', 'a reference without id', { prev_events: [['x', { sha256: 'x' }]] }],
+    [
+      'invalid prev_events',
+      'a reference of which the id is a number',
+      { prev_events: [[1, { sha256: 'x' }]] },
+    ],
+    ['invalid prev_events', 'a reference without hash', { prev_events: [['$x:a', {}]] }],
+    ['invalid prev_events', 'a reference of three', { prev_events: [['$x:a', { sha256: 'x' }, 1]] }],
+    ['invalid auth_events', 'an id alone', { auth_events: ['$x:a'] }],
+    ['invalid event_id', 'an id without server', { event_id: '$x' }],
+    ['missing event_id', 'no id', { event_id: undefined }],
+    ['wrong type depth', 'a fraction', { depth: 1.5 }],
+    ['invalid depth', 'more than digits can be kept of', { depth: 2 ** 60 }],
+    ['invalid origin_server_ts', 'a time before all', { origin_server_ts: -(2 ** 60) }],
+  ])('says %s for %s in version 1', (expected, _, change) => {
+    const verdict = checkFormat(V1, { ...first.pdu, ...change })
+    expect(verdict.kind === 'ok' ? 'ok' : `${verdict.why.code} ${verdict.why.field}`).toBe(expected)
   })
 
   it('takes an event of exactly the largest size', () => {
@@ -167,4 +193,21 @@ describe('checkFormat', () => {
     },
     PROPERTY_MS,
   )
+})
+
+describe('parseReferences', () => {
+  const parse = (value: JsonValue | undefined, most = 3): readonly EventReference[] | undefined =>
+    parseReferences(V12, value, most)
+
+  it('takes a list of references in the form of the version, as long as it may be', () => {
+    expect(parse(ids(3))).toEqual(ids(3))
+    expect(parse([])).toEqual([])
+    expect(parseReferences(V1, [['$x:a', { sha256: 'x' }]], 3)).toEqual([['$x:a', { sha256: 'x' }]])
+  })
+
+  it('takes nothing else', () => {
+    for (const value of [undefined, null, {}, 'x', ids(4), [...ids(1), 'x'], [['$x:a', { sha256: 'x' }]]])
+      expect(parse(value)).toBeUndefined()
+    expect(parseReferences(V1, ids(1), 3)).toBeUndefined()
+  })
 })
