@@ -242,7 +242,13 @@ async function agree(world: World, roomId: RoomId, before: readonly Seen[]): Pro
     seen = await look(world, roomId)
     const wrong = differingStates(seen)
     if (wrong !== undefined) throw new Wrong(wrong)
-    if (holder !== undefined) break
+    if (holder !== undefined) {
+      if (seen.every((one) => isIn(one) || !isMember(seen, one)) || round >= MAX_JOINING_ROUNDS) break
+      // What it joined undid a kick, of which the kicked, who is told nothing any more, hears by trying.
+      await finishJoins(world, roomId)
+      await world.pass(PEACE_MS)
+      seen = await look(world, roomId)
+    }
   }
   const members = membersOf(world, seen)
   const heads = new Set(members.map(headsOf))
@@ -251,6 +257,12 @@ async function agree(world: World, roomId: RoomId, before: readonly Seen[]): Pro
   if (states.size > 1) throw new Wrong('the states differ in the end')
   const lost = await missingEvents(world, roomId, members)
   if (lost !== undefined) throw new Wrong(lost)
+}
+
+/** The creator's node sees it in the room. */
+function isMember(seen: readonly Seen[], { place }: Seen): boolean {
+  const [first] = seen
+  return place.isUp && first?.snapshot.joinedServers.includes(place.name) === true
 }
 
 /** The nodes in the room, as the creator's sees it; all of them must see the same. */

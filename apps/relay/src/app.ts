@@ -1,14 +1,13 @@
+import type { IncomingMessage } from 'node:http'
 import type { Relay } from '@plexus/relay'
-import { acquireFolderLock } from '@plexus/store/folder-lock'
+import { acquireDataFolder, createServer, listen, readTls } from '@plexus/daemon'
 import type { Logger } from 'pino'
 import { addressToOpen, isLoopback, isWildcard } from './addresses.ts'
 import { type DataFolder, openDataFolder } from './data-folder.ts'
 import { DEFAULT_PORT, type Flags } from './flags.ts'
-import { createServer, listen, readTls } from './listen.ts'
 import { startRelayNode } from './relay-node.ts'
 import { createSite, type NetworkConfig } from './site.ts'
 import { readSnapshot } from './snapshot.ts'
-import { StartError } from './start-error.ts'
 
 /** A running relay. Its port is open until it is disposed of. */
 export interface RelayApp extends AsyncDisposable {
@@ -23,15 +22,14 @@ type Deps = {
 }
 
 /** Two relays with one identity would each get half of what is meant for it. */
-async function lock(data: DataFolder, port: number): Promise<AsyncDisposable> {
-  const owner = await acquireFolderLock(data.path).catch((error: unknown) => {
-    throw new StartError(`the file lock in ${data.path} is damaged: delete it`, { cause: error })
-  })
-  if (owner !== undefined) return { [Symbol.asyncDispose]: () => owner.release() }
+function lock(data: DataFolder, port: number): Promise<AsyncDisposable> {
   const what = port === data.port ? `port ${port} is taken: a relay` : 'a relay'
   const advice = 'stop it, or give this one its own --port and --data'
-  throw new StartError(`${what} already runs on the data folder ${data.path}; ${advice}`)
+  return acquireDataFolder(data.path, `${what} already runs on the data folder ${data.path}; ${advice}`)
 }
+
+/** WebSockets live at `/`. */
+const mayUpgrade = ({ url = '' }: IncomingMessage): boolean => url === '/' || url.startsWith('/?')
 
 function warn(log: Logger, flags: Flags, before: number | undefined, port: number): void {
   if (before !== undefined && before !== port) {
@@ -55,8 +53,12 @@ export async function startRelayApp(deps: Deps, flags: Flags): Promise<RelayApp>
     relay && { relays: relay.multiaddrs(flags.publicUrl?.href ?? requested), iceServers: [] }
   const reachesLoopback = isWildcard(flags.host) || flags.host === '127.0.0.1'
   const redirectLocalhost = reachesLoopback && tls === undefined && flags.publicUrl === undefined
-  const web = createServer(tls, createSite({ assets, network, redirectLocalhost }))
-  const port = await listen(web.server, flags.host, wanted)
+  const web = createServer(createSite({ assets, network, redirectLocalhost }), { tls, mayUpgrade })
+  const port = await listen(web.server, {
+    host: flags.host,
+    port: wanted,
+    flags: { host: '--host', port: '--port' },
+  })
   started.use(web)
   relay = started.use(await startRelayNode(deps.log, web.server, data.path))
   data.rememberPort(port)

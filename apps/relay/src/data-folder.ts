@@ -1,16 +1,6 @@
-import { randomUUID } from 'node:crypto'
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs'
-import { join, resolve } from 'node:path'
-import { StartError } from './start-error.ts'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { openDataFolder as openFolder, StartError, writeDurably } from '@plexus/daemon'
 
 /** What the relay keeps between runs. Its files are readable by their owner only, since some are secret. */
 export interface DataFolder {
@@ -26,25 +16,6 @@ const SETTINGS = 'relay.json'
 const MAX_SETTINGS_BYTES = 4096
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error)
-
-/** Replaces the file at once: after a crash there is the old content or the new. */
-function writeDurably(folder: string, name: string, text: string): void {
-  const temporary = join(folder, `.${name}.${randomUUID()}`)
-  const file = openSync(temporary, 'wx', 0o600)
-  try {
-    writeSync(file, text)
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
-  renameSync(temporary, join(folder, name))
-}
-
-function checkWritable(folder: string): void {
-  const probe = join(folder, `.probe.${randomUUID()}`)
-  closeSync(openSync(probe, 'wx', 0o600))
-  rmSync(probe)
-}
 
 function readSettings(folder: string): { port: number } | undefined {
   const file = join(folder, SETTINGS)
@@ -79,16 +50,7 @@ function portIn(text: string): number | undefined {
  * @throws StartError when it cannot be written to or holds a damaged file; nothing is overwritten then.
  */
 export function openDataFolder(folder: string): DataFolder {
-  const path = resolve(folder)
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o700 })
-    checkWritable(path)
-  } catch (error) {
-    const advice = 'name a folder that can be written to with --data'
-    throw new StartError(`the data folder ${path} is not writable (${codeOf(error)}): ${advice}`, {
-      cause: error,
-    })
-  }
+  const path = openFolder(folder)
   const port = readSettings(path)?.port
   return {
     path,

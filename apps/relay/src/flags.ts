@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { StartError } from './start-error.ts'
+import { StartError } from '@plexus/daemon'
 
 export type Flags = {
   /** `undefined`: the port remembered in the data folder, else `DEFAULT_PORT`. 0: any free one. */

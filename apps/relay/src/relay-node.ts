@@ -1,21 +1,8 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Clock, Log } from '@plexus/engine/ports'
+import { clock, portOf, StartError } from '@plexus/daemon'
 import { createRelay, loadRelayIdentity, type Relay, type RelayIdentity } from '@plexus/relay'
 import type { Logger } from 'pino'
-import { StartError } from './start-error.ts'
-
-const clock: Clock = {
-  now: () => Date.now(),
-  after(ms, run) {
-    const timer = setTimeout(run, ms)
-    return () => clearTimeout(timer)
-  },
-}
-
-const portOf = (logger: Logger): Log => ({
-  log: (level, message, fields = {}) => logger[level](fields, message),
-})
 
 async function identityIn(folder: string): Promise<RelayIdentity> {
   try {

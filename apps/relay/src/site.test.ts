@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createServer, listen, type WebServer } from './listen.ts'
+import { createServer, listen, type WebServer } from '@plexus/daemon'
 import { createSite, type NetworkConfig } from './site.ts'
 import { readSnapshot } from './snapshot.ts'
 
@@ -30,8 +30,12 @@ beforeAll(async () => {
   writeFileSync(join(dist, 'assets', 'app-AbCd_123.js.gz'), gzipSync(SCRIPT))
   const network = (reachedAt: string): NetworkConfig => ({ relays: [reachedAt], iceServers: [] })
   const site = createSite({ assets: readSnapshot(dist), network, redirectLocalhost: true })
-  web = createServer(undefined, site)
-  port = await listen(web.server, '127.0.0.1', 0)
+  web = createServer(site)
+  port = await listen(web.server, {
+    host: '127.0.0.1',
+    port: 0,
+    flags: { host: '--host', port: '--port' },
+  })
   // What is served was read at the start.
   rmSync(dist, { recursive: true })
 })

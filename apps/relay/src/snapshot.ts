@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { globSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { lookup } from 'mrmime'
-import { StartError } from './start-error.ts'
+import { StartError } from '@plexus/daemon'
 
 /** Best first: the order in which a client that accepts several gets them. */
 export const ENCODINGS = ['br', 'gzip'] as const

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { StartError } from './start-error.ts'
+import { StartError } from '@plexus/daemon'
 
 /**
  * Builds the web app if a source changed. In a process of its own, so that the bundler's memory is not the relay's.

@@ -1,7 +1,7 @@
 export { createClientApi } from './client-api.ts'
 export type { ClientApi, ClientApiInit } from './client-api.ts'
 export type { RateLimit, RateLimits } from './rate-limit.ts'
-export { DEFAULT_RATE_LIMITS } from './rate-limit.ts'
+export { DEFAULT_RATE_LIMITS, UNLIMITED } from './rate-limit.ts'
 export type { ApiEngine, Requester } from './services.ts'
 export type { RoomServices } from './services-rooms.ts'
 export type { UserServices } from './services-users.ts'

@@ -19,6 +19,10 @@ export const DEFAULT_RATE_LIMITS: RateLimits = {
   lookup: { burst: 50, perSecond: 10 },
 }
 
+const NO_LIMIT: RateLimit = { burst: Infinity, perSecond: Infinity }
+/** For nodes whose clients are all trusted, and for measuring. */
+export const UNLIMITED: RateLimits = { login: NO_LIMIT, message: NO_LIMIT, media: NO_LIMIT, lookup: NO_LIMIT }
+
 /** Buckets kept at a time; the least recently used one goes first, full or not. */
 export const MAX_BUCKETS = 10_000
 

@@ -2,6 +2,7 @@ export { createEngine, type Engine, type EngineDeps, type EngineInit } from './e
 export type * from './directory/types.ts'
 export * from './kernel/committer.ts'
 export { MIGRATIONS } from './migrations.ts'
+export { watchPeers } from './watch-peers.ts'
 export * from './outbox-types.ts'
 export * from './ports.ts'
 export type * from './rooms-ephemeral/types.ts'

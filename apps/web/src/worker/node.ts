@@ -1,7 +1,14 @@
 /** The node of this browser: store, engine and both APIs in a worker. The page beside it has the network. */
 import { isValidNewLocalpart } from '@plexus/core'
 import { createClientApi, type ClientApi } from '@plexus/client-api'
-import { createEngine, createSigner, createVerifier, MIGRATIONS, type Engine } from '@plexus/engine'
+import {
+  createEngine,
+  createSigner,
+  createVerifier,
+  MIGRATIONS,
+  watchPeers,
+  type Engine,
+} from '@plexus/engine'
 import type { Carrier, Directory, InboundHandler, Session } from '@plexus/engine/ports'
 import { createFederation, createServerApi } from '@plexus/server-api'
 import { openBrowserBlobs } from '@plexus/store/blobs-browser'
@@ -10,7 +17,6 @@ import { createBridge, type Bridge } from '../bridge/bridge.ts'
 import type { NodeApi, PageApi, WireRequest, WireResponse } from '../bridge/api.ts'
 import { clock, log, random } from '../shared/platform.ts'
 import { checkPhrase, openKeyStore, unsealText, type Identity, type KeyStore } from './key-store.ts'
-import { watchWanted } from './wanted.ts'
 
 const STORE = 'plexus'
 const BLOBS = 'plexus-media'
@@ -129,7 +135,7 @@ function main(): void {
       await engine.control.watchDeliveries((delivery) => {
         page.call('delivered', delivery).catch(ignoreClosed)
       })
-      watchWanted(engine, session.userId, (names) => {
+      watchPeers(engine, (names) => {
         page.call('wanted', names).catch(ignoreClosed)
       })
       await engine.resume()

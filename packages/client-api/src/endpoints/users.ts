@@ -55,6 +55,7 @@ import { putBackupRoom } from './users/put-backup-room.ts'
 import { putBackupSession } from './users/put-backup-session.ts'
 import { register } from './users/register.ts'
 import { registerAvailable } from './users/register-available.ts'
+import { registrationTokenValidity } from './users/registration-token-validity.ts'
 import { renameDevice } from './users/rename-device.ts'
 import { roomAccountData } from './users/room-account-data.ts'
 import { sendToDevice } from './users/send-to-device.ts'
@@ -134,6 +135,7 @@ export const userEndpoints: readonly Endpoint[] = [
   putBackupSession,
   register,
   registerAvailable,
+  registrationTokenValidity,
   renameDevice,
   roomAccountData,
   sendToDevice,

@@ -114,6 +114,11 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
     delivery: (roomId, eventId) => deliveries.delivery(roomId, eventId),
     watch: (listener) => deliveries.watch(listener),
     waiting: () => deliveries.waiting(),
+    peers: () =>
+      [...memory.destinations.values()]
+        .filter(({ rooms }) => [...rooms.values()].some(({ until }) => until === undefined))
+        .map(({ name }) => name)
+        .toSorted(),
   }
 
   return {

@@ -20,7 +20,16 @@ export type UsersDeps = {
   readonly log: Log
 }
 
+export type RegistrationInit = {
+  /** Who may make an account through the Client-Server API: everybody, who has the token, or nobody. */
+  readonly mode: 'open' | 'token' | 'closed'
+  /** Secret. Needed in mode `token`. */
+  readonly token?: string
+}
+
 export type UsersInit = {
+  /** Open by default. */
+  readonly registration?: RegistrationInit
   /** Accounts that this node hosts at most; 1 in a tab. */
   readonly maxAccounts?: number
   /** Account data entries of one user, in all rooms together. */

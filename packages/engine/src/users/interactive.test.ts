@@ -42,6 +42,7 @@ describe('user-interactive authentication', () => {
         },
       },
       accounts as Accounts,
+      { isToken: (text) => text === 'secret' },
     )
   })
 
@@ -129,5 +130,16 @@ describe('user-interactive authentication', () => {
   it('asks an account without a password for the dummy stage', async () => {
     expect(await interactive.stagesFor(ALICE)).toEqual(PASSWORD)
     expect(await interactive.stagesFor('@bob:example.org' as UserId)).toEqual(['m.login.dummy'])
+  })
+
+  it('takes the registration token, and no other', async () => {
+    const stages = ['m.login.registration_token']
+    const begun = await interactive.check('POST /register', undefined, stages)
+    const auth = { type: 'm.login.registration_token', session: begun?.session ?? '' }
+    for (const wrong of [{}, { token: '' }, { token: 'Secret' }, { token: 1 }])
+      expect(await interactive.check('POST /register', { ...auth, ...wrong }, stages)).toMatchObject({
+        errcode: 'M_FORBIDDEN',
+      })
+    expect(await interactive.check('POST /register', { ...auth, token: 'secret' }, stages)).toBeUndefined()
   })
 })

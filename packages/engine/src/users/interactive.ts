@@ -7,7 +7,7 @@ import type { JsonObject, UserId } from '@plexus/core'
 import { createLru } from '../kernel/lru.ts'
 import type { Clock, Random } from '../ports.ts'
 import { objectAt, stringAt } from './read.ts'
-import type { Accounts, Interactive, InteractiveChallenge } from './types.ts'
+import type { Accounts, Interactive, InteractiveChallenge, Registration } from './types.ts'
 
 export const MAX_INTERACTIVE_SESSIONS = 1_000
 export const INTERACTIVE_SESSION_MS: number = 15 * 60 * 1000
@@ -22,7 +22,11 @@ type State = {
   attempts: number
 }
 
-export function createInteractive(deps: { clock: Clock; random: Random }, accounts: Accounts): Interactive {
+export function createInteractive(
+  deps: { clock: Clock; random: Random },
+  accounts: Pick<Accounts, 'hasPassword' | 'checkPassword'>,
+  registration: Pick<Registration, 'isToken'>,
+): Interactive {
   const { clock, random } = deps
   const sessions = createLru<string, State>(MAX_INTERACTIVE_SESSIONS)
 
@@ -48,6 +52,7 @@ export function createInteractive(deps: { clock: Clock; random: Random }, accoun
 
   const passes = async (stage: string, auth: JsonObject, userId: UserId | undefined): Promise<boolean> => {
     if (stage === 'm.login.dummy') return true
+    if (stage === 'm.login.registration_token') return registration.isToken(stringAt(auth, 'token') ?? '')
     const password = stringAt(auth, 'password')
     if (stage !== 'm.login.password' || password === undefined || userId === undefined) return false
     return namesUser(auth, userId) && accounts.checkPassword(userId, password)

@@ -133,6 +133,14 @@ export interface Interactive {
   stagesFor(userId: UserId): Promise<readonly string[]>
 }
 
+export interface Registration {
+  readonly mode: 'open' | 'token' | 'closed'
+  /** The stages of user-interactive authentication that a new account takes. */
+  readonly stages: readonly string[]
+  /** Constant time in the token. Always false where none is asked for. */
+  isToken(text: string): boolean
+}
+
 // --- Federation -------------------------------------------------------------------------------------------------
 
 /** What other servers may ask. Answers are the bodies of the Server-Server API. */
@@ -158,6 +166,7 @@ export type UserEduType = 'm.direct_to_device' | 'm.device_list_update' | 'm.sig
 export type Users = {
   readonly accounts: Accounts
   readonly interactive: Interactive
+  readonly registration: Registration
   readonly devices: Devices
   readonly keys: E2eeKeys
   readonly deviceLists: DeviceLists

@@ -27,6 +27,7 @@ import { createQueries } from './queries.ts'
 import { createRecentIds } from './recent-ids.ts'
 import { createRemoteLists } from './remote-lists.ts'
 import { createSignatureUpload } from './signatures.ts'
+import { createRegistration } from './registration.ts'
 import { createToDevice } from './to-device.ts'
 import type { ClaimedKeys, Users } from './types.ts'
 
@@ -56,9 +57,11 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
       : (await remote.get(userId)).list.master
   const profiles = createProfiles(context, accounts)
   const media = createMedia(context, init)
+  const registration = createRegistration(init.registration)
   return {
     accounts,
-    interactive: createInteractive(deps, accounts),
+    interactive: createInteractive(deps, accounts, registration),
+    registration,
     devices,
     keys: createE2eeKeys(context, {
       local,

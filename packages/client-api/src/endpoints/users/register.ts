@@ -23,10 +23,12 @@ export const register: Endpoint = endpoint({
   async handler({ engine, request, query, body }) {
     if (query.kind === 'guest')
       throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'there are no guests here')
-    const { accounts } = engine.users
+    const { accounts, registration } = engine.users
+    if (registration.mode === 'closed')
+      throw new MatrixError(403, 'M_FORBIDDEN', 'this server takes no new accounts')
     // A name that is taken is said before the user goes through the stages.
     if (body.username !== undefined) await accounts.checkAvailable(body.username)
-    const more = await challenge({ engine, request, auth: body.auth }, ['m.login.dummy'])
+    const more = await challenge({ engine, request, auth: body.auth }, registration.stages)
     if (more !== undefined) return more
     const account = {
       ...(body.username === undefined ? {} : { localpart: body.username }),

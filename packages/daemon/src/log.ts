@@ -1,3 +1,4 @@
+import type { Log, LogLevel } from '@plexus/engine/ports'
 import { type Logger, pino } from 'pino'
 import pretty from 'pino-pretty'
 
@@ -13,8 +14,9 @@ const SECRETS: readonly string[] = [
 ]
 
 /** Logs to standard error: lines for a person at a terminal, JSON for a collector. */
-export function createLog(): Logger {
+export function createLog(level: LogLevel = 'info'): Logger {
   const options = {
+    level,
     base: null,
     redact: { paths: SECRETS.flatMap((name) => [name, `*.${name}`]), censor: '(secret)' },
   }
@@ -29,3 +31,8 @@ export function createLog(): Logger {
     : pino.destination({ dest: 2, sync: true })
   return pino(options, target)
 }
+
+/** The log as the packages know it. */
+export const portOf = (logger: Logger): Log => ({
+  log: (level, message, fields = {}) => logger[level](fields, message),
+})

@@ -46,22 +46,32 @@ export function readTls(files: { readonly cert: string; readonly key: string }):
   return tls
 }
 
-/** WebSockets live at `/`; a request to upgrade any other path is answered as if it had not asked. */
-const mayUpgrade = ({ url = '' }: IncomingMessage): boolean => url === '/' || url.startsWith('/?')
+export type ServerInit = {
+  readonly tls?: Tls | undefined
+  /** A request to upgrade that may not is answered as if it had not asked; none may by default. */
+  readonly mayUpgrade?: (request: IncomingMessage) => boolean
+  /** Time in which a request must have arrived whole; 30 s by default. */
+  readonly requestTimeoutMs?: number
+}
 
 /** An HTTP or HTTPS server. Disposing of it stops accepting, lets answers finish, then cuts what is left. */
 export interface WebServer extends AsyncDisposable {
   readonly server: Server
 }
 
-export function createServer(tls: Tls | undefined, site: RequestListener): WebServer {
+export function createServer(
+  listener: RequestListener,
+  { tls, mayUpgrade = () => false, requestTimeoutMs = REQUEST_TIMEOUT_MS }: ServerInit = {},
+): WebServer {
   const options: ServerOptions = {
     headersTimeout: HEADERS_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: requestTimeoutMs,
     shouldUpgradeCallback: mayUpgrade,
   }
   const server =
-    tls === undefined ? createHttpServer(options, site) : createHttpsServer({ ...options, ...tls }, site)
+    tls === undefined
+      ? createHttpServer(options, listener)
+      : createHttpsServer({ ...options, ...tls }, listener)
   server.maxConnections = MAX_CONNECTIONS
   // Node forgets those that became WebSockets, yet waits for them at its end.
   const sockets = new Set<Socket>()
@@ -85,10 +95,17 @@ export function createServer(tls: Tls | undefined, site: RequestListener): WebSe
   }
 }
 
+export type Place = {
+  readonly host: string
+  readonly port: number
+  /** The flags that choose host and port, for what is said when that fails. */
+  readonly flags: { readonly host: string; readonly port: string }
+}
+
 /** Listens and answers with the port. @throws StartError when the address is taken, unknown or not allowed. */
-export function listen(server: Server, host: string, port: number): Promise<number> {
+export function listen(server: Server, { host, port, flags }: Place): Promise<number> {
   return new Promise((resolve, reject) => {
-    const refuse = (error: NodeJS.ErrnoException): void => reject(explain(error, host, port))
+    const refuse = (error: NodeJS.ErrnoException): void => reject(explain(error, { host, port, flags }))
     server.once('error', refuse)
     server.listen({ host, port }, () => {
       server.off('error', refuse)
@@ -97,12 +114,12 @@ export function listen(server: Server, host: string, port: number): Promise<numb
   })
 }
 
-function explain(error: NodeJS.ErrnoException, host: string, port: number): StartError {
+function explain(error: NodeJS.ErrnoException, { host, port, flags }: Place): StartError {
   const lines: Readonly<Record<string, string>> = {
-    EADDRINUSE: `port ${port} is taken: stop what uses it, or choose another with --port`,
-    EACCES: `port ${port} needs more rights: choose one above 1023 with --port`,
-    EADDRNOTAVAIL: `${host} is not an address of this machine: choose another with --host`,
-    ENOTFOUND: `${host} is not an address of this machine: choose another with --host`,
+    EADDRINUSE: `port ${port} is taken: stop what uses it, or choose another with ${flags.port}`,
+    EACCES: `port ${port} needs more rights: choose one above 1023 with ${flags.port}`,
+    EADDRNOTAVAIL: `${host} is not an address of this machine: choose another with ${flags.host}`,
+    ENOTFOUND: `${host} is not an address of this machine: choose another with ${flags.host}`,
   }
   const line =
     lines[error.code ?? ''] ?? `cannot listen on ${host} port ${port} (${error.code ?? error.message})`

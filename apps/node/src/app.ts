@@ -1,0 +1,169 @@
+/** A full node: store, engine, both APIs and the network, put together. */
+import { join } from 'node:path'
+import { createClientApi, UNLIMITED } from '@plexus/client-api'
+import { acquireDataFolder, clock, openDataFolder, portOf } from '@plexus/daemon'
+import { createEngine, createVerifier, MIGRATIONS, watchPeers, type Engine } from '@plexus/engine'
+import type { Carrier, Directory, Log, Random } from '@plexus/engine/ports'
+import { CarrierError } from '@plexus/engine/ports'
+import { createP2pNode, nodePlatform } from '@plexus/p2p/node'
+import type { P2pNode } from '@plexus/p2p'
+import { createFederation, createServerApi } from '@plexus/server-api'
+import { openFileBlobs } from '@plexus/store/blobs-files'
+import { openSqliteStore } from '@plexus/store/sqlite'
+import type { Logger } from 'pino'
+import type { Config } from './config.ts'
+import { loadIdentity, loadRegistrationToken, registrationTokenFile, type Identity } from './identity.ts'
+import { createMetrics } from './metrics.ts'
+import { createPeerMemory } from './peer-memory.ts'
+import { listenToClients, listenToOperator } from './servers.ts'
+
+const SOFTWARE = { name: 'Plexus', version: '0.1.0' }
+/** Accounts of one node. */
+const MAX_ACCOUNTS = 100_000
+
+const random: Random = { bytes: (length) => globalThis.crypto.getRandomValues(new Uint8Array(length)) }
+
+/** A running node. */
+export interface NodeApp extends AsyncDisposable {
+  readonly serverName: string
+  /** Where clients connect. */
+  readonly clientApi: string
+  /** Where the operator looks. */
+  readonly admin: string
+  /** The file that the registration token is in; absent where none is asked for. */
+  readonly tokenFile: string | undefined
+}
+
+/** @throws StartError for what the person who started it can mend. */
+export async function startNodeApp(logger: Logger, config: Config): Promise<NodeApp> {
+  await using started = new AsyncDisposableStack()
+  const folder = openDataFolder(config.data)
+  const taken = `a node already runs on the data folder ${folder}: stop it, or give this one its own --data`
+  started.use(await acquireDataFolder(folder, taken))
+  const log = portOf(logger)
+  const identity = await loadIdentity(folder, config.serverName)
+  let network: P2pNode | undefined
+  const engine = await openEngine({ folder, identity, log, config, network: () => network })
+  started.defer(() => engine.close())
+  network = started.use(await openNetwork({ folder, identity, log, config, engine }))
+  const metrics = createMetrics({ engine, p2p: network })
+  const serverApi = serverApiOf(engine, log)
+  network.onRequest(async (request) => {
+    const response = await serverApi(request)
+    metrics.served(response.status)
+    return response
+  })
+  const addresses = new WeakMap<Request, string>()
+  const clients = started.use(
+    await listenToClients({
+      address: config.clientApi,
+      trustProxy: config.trustProxy,
+      clientApi: createClientApi(engine, {
+        clientOf: (request) => addresses.get(request) ?? 'unknown',
+        ...(config.rateLimits === 'off' ? { rateLimits: UNLIMITED } : {}),
+      }),
+      seen: (request, address) => void addresses.set(request, address),
+      metrics,
+    }),
+  )
+  let problem: string | undefined
+  engine.committer.onFailure(({ code }) => {
+    if (code === 'fenced' || code === 'closed') problem = `the store is ${code}`
+  })
+  const operator = started.use(
+    await listenToOperator({ address: config.admin, metrics, problem: () => problem }),
+  )
+  await engine.resume()
+  const address = urlOf(config.clientApi.host, clients.port)
+  logger.info({ address, serverName: engine.serverName, data: folder }, 'started')
+  const running = started.move()
+  return {
+    serverName: engine.serverName,
+    clientApi: address,
+    admin: urlOf(config.admin.host, operator.port),
+    tokenFile: config.registration === 'token' ? registrationTokenFile(folder) : undefined,
+    async [Symbol.asyncDispose]() {
+      await running.disposeAsync()
+      logger.info('stopped')
+    },
+  }
+}
+
+type Parts = {
+  readonly folder: string
+  readonly identity: Identity
+  readonly log: Log
+  readonly config: Config
+}
+
+async function openEngine(parts: Parts & { readonly network: () => P2pNode | undefined }): Promise<Engine> {
+  const { folder, identity, log, config, network } = parts
+  const { signer } = identity
+  const { registration: mode } = config
+  const { subtle } = globalThis.crypto
+  const store = await openSqliteStore(join(folder, 'plexus.sqlite'), { migrations: MIGRATIONS })
+  const blobs = await openFileBlobs(join(folder, 'media'))
+  const carrier: Carrier = {
+    send: async (request, options) => {
+      const p2p = network()
+      if (p2p === undefined) throw new CarrierError('unreachable', 'the network is not up')
+      return p2p.carrier.send(request, options)
+    },
+  }
+  const directory: Directory = {
+    learn: async (addresses) => network()?.directory.learn(addresses),
+    own: async () => (await network()?.directory.own()) ?? [],
+  }
+  const federation = (incarnation: string): ReturnType<typeof createFederation> =>
+    createFederation({ carrier, signer, clock }, { incarnation })
+  const verifier = createVerifier(subtle)
+  return createEngine(
+    { store, blobs, federation, directory, signer, verifier, clock, random, log },
+    {
+      users: {
+        maxAccounts: MAX_ACCOUNTS,
+        registration: { mode, ...(mode === 'token' ? { token: loadRegistrationToken(folder) } : {}) },
+      },
+    },
+  )
+}
+
+function serverApiOf(engine: Engine, log: Log): ReturnType<typeof createServerApi> {
+  const { rooms, inbound, serverName, users, roomDirectory } = engine
+  return createServerApi({
+    serverName,
+    rooms,
+    inbound,
+    queries: users.queries,
+    aliases: roomDirectory,
+    verifier: createVerifier(globalThis.crypto.subtle),
+    random,
+    clock,
+    log,
+    software: SOFTWARE,
+  })
+}
+
+async function openNetwork(parts: Parts & { readonly engine: Engine }): Promise<P2pNode> {
+  const { folder, identity, log, config, engine } = parts
+  const { listen, announce, relay, lan } = config
+  const p2p = await createP2pNode(
+    {
+      platform: nodePlatform({ listen, announce }),
+      clock,
+      log,
+      random,
+      memory: createPeerMemory(folder, log),
+      certify: (peerId) => engine.control.certify(peerId),
+    },
+    { transportKey: identity.transportKey, relays: relay, lan },
+  )
+  p2p.watch((event) => {
+    if (event.kind === 'appeared') engine.control.peerAppeared(event.name)
+  })
+  watchPeers(engine, (names) => p2p.want(names))
+  return p2p
+}
+
+const urlOf = (host: string, port: number): string =>
+  `http://${host.includes(':') ? `[${host}]` : host}:${port}/`

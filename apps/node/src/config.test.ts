@@ -1,0 +1,133 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { StartError } from '@plexus/daemon'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { HELP, readConfig, type Config } from './config.ts'
+
+let scratch = ''
+beforeEach(() => {
+  scratch = mkdtempSync(join(tmpdir(), 'plexus-config-'))
+})
+afterEach(() => rmSync(scratch, { recursive: true }))
+
+const read = (args: readonly string[], environment: Readonly<Record<string, string>> = {}): Config => {
+  const config = readConfig(args, environment, '/default')
+  if (config === undefined) throw new Error('asked for help')
+  return config
+}
+const file = (text: string): string => {
+  const path = join(scratch, 'node.json')
+  writeFileSync(path, text)
+  return path
+}
+
+describe('the configuration', () => {
+  it('is complete without a word', () => {
+    expect(read([])).toEqual({
+      data: '/default',
+      clientApi: { host: '127.0.0.1', port: 8010 },
+      admin: { host: '127.0.0.1', port: 8011 },
+      serverName: undefined,
+      listen: [],
+      announce: [],
+      relay: [],
+      lan: false,
+      registration: 'token',
+      rateLimits: 'on',
+      trustProxy: false,
+      logLevel: 'info',
+    })
+  })
+
+  it('is undefined for who asks for help, which names every flag', () => {
+    expect(readConfig(['--help'], {}, '/default')).toBeUndefined()
+    for (const flag of ['--data', '--client-api', '--listen', '--relay', '--registration', '--config'])
+      expect(HELP).toContain(flag)
+  })
+
+  it('reads every flag', () => {
+    const args =
+      '--data /d --client-api [::1]:0 --admin localhost:1 --server-name a.example --lan --trust-proxy ' +
+      '--listen /ip4/127.0.0.1/tcp/0/ws --listen /ip4/127.0.0.1/tcp/0 --announce /dns4/a/tcp/1 ' +
+      '--relay /ip4/127.0.0.1/tcp/1/ws/p2p/x --registration open --rate-limits off --log-level debug'
+    expect(read(args.split(' '))).toEqual({
+      data: '/d',
+      clientApi: { host: '::1', port: 0 },
+      admin: { host: 'localhost', port: 1 },
+      serverName: 'a.example',
+      listen: ['/ip4/127.0.0.1/tcp/0/ws', '/ip4/127.0.0.1/tcp/0'],
+      announce: ['/dns4/a/tcp/1'],
+      relay: ['/ip4/127.0.0.1/tcp/1/ws/p2p/x'],
+      lan: true,
+      registration: 'open',
+      rateLimits: 'off',
+      trustProxy: true,
+      logLevel: 'debug',
+    })
+  })
+
+  it('takes flags before the environment, and that before the file', () => {
+    const path = file(
+      JSON.stringify({ registration: 'open', logLevel: 'warn', rateLimits: 'off', lan: true }),
+    )
+    const environment = {
+      PLEXUS_CONFIG: path,
+      PLEXUS_REGISTRATION: 'closed',
+      PLEXUS_LOG_LEVEL: 'error',
+      PATH: '/bin',
+    }
+    const config = read(['--log-level', 'debug'], environment)
+    expect(config).toMatchObject({ logLevel: 'debug', registration: 'closed', rateLimits: 'off', lan: true })
+  })
+
+  it('reads lists and switches of the environment', () => {
+    const environment = { PLEXUS_LISTEN: '/ip4/1.2.3.4/tcp/1, /ip4/1.2.3.4/tcp/2,', PLEXUS_LAN: 'true' }
+    expect(read([], environment)).toMatchObject({
+      listen: ['/ip4/1.2.3.4/tcp/1', '/ip4/1.2.3.4/tcp/2'],
+      lan: true,
+    })
+    expect(read([], { PLEXUS_LAN: 'false' }).lan).toBe(false)
+  })
+
+  it.each([
+    [['--client-api', '8010'], '--client-api must be HOST:PORT'],
+    [['--client-api', 'a:b:1'], '--client-api must be HOST:PORT'],
+    [['--admin', '127.0.0.1:70000'], '--admin must name a port'],
+    [['--server-name', '@'], '--server-name is no server name'],
+    [['--listen', '127.0.0.1:1'], '--listen must be a multiaddr'],
+    [['--registration', 'maybe'], '--registration must be one of open, token, closed'],
+    [['--data', ''], '--data is empty'],
+    [['--nonsense'], "Unknown option '--nonsense'"],
+    [['stray'], "Unexpected argument 'stray'"],
+  ])('names the flag that is wrong: %j', (args, why) => {
+    expect(() => read(args)).toThrow(StartError)
+    expect(() => read(args)).toThrow(why)
+  })
+
+  it('names the variable that is wrong', () => {
+    expect(() => read([], { PLEXUS_RATE_LIMITS: 'some' })).toThrow(
+      'PLEXUS_RATE_LIMITS must be one of on, off',
+    )
+    expect(() => read([], { PLEXUS_LAN: 'yes' })).toThrow('PLEXUS_LAN must be true or false')
+  })
+
+  it.each([
+    ['{"clientApi": 8010}', 'clientApi in'],
+    ['{"listen": "/ip4/1.2.3.4/tcp/1"}', 'listen in'],
+    ['{"colour": "red"}', 'colour in'],
+    ['{', 'is not JSON'],
+    ['[]', 'is not a JSON object'],
+    ['null', 'is not a JSON object'],
+    [`{"data": "${'x'.repeat(70_000)}"}`, 'is not a JSON object of at most'],
+  ])('names the key of the file that is wrong: %.30s', (text, why) => {
+    const path = file(text)
+    expect(() => read(['--config', path])).toThrow(StartError)
+    expect(() => read(['--config', path])).toThrow(why)
+    expect(() => read(['--config', path])).toThrow(path)
+  })
+
+  it('says when the file cannot be read', () => {
+    expect(() => read(['--config', join(scratch, 'none.json')])).toThrow(/cannot be read \(ENOENT\)/)
+  })
+})

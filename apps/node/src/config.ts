@@ -1,0 +1,223 @@
+/** What a node is told: by flags, environment and a file, in this order, all of one schema. */
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { parseServerName } from '@plexus/core'
+import { StartError } from '@plexus/daemon'
+import type { LogLevel } from '@plexus/engine/ports'
+import * as v from 'valibot'
+
+/** A configuration file is small; one beyond this is not ours. In UTF-16 code units. */
+const MAX_FILE_LENGTH = 65_536
+const MAX_PORT = 65_535
+/** Of one kind: to listen on, to announce, of relays. */
+const MAX_ADDRESSES = 64
+
+export type Address = { readonly host: string; readonly port: number }
+
+/** A key's schema from text, or a list of it. */
+type Schema<T> = v.GenericSchema<unknown, T>
+
+/** `host:port`, with an IPv6 host in brackets. */
+const address = (fallback: string): Schema<Address> =>
+  v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^(\[[0-9a-f:.]+\]|[^:[\]\s]+):\d{1,5}$/i, 'must be HOST:PORT, such as 127.0.0.1:8010'),
+      v.transform((text): Address => {
+        const colon = text.lastIndexOf(':')
+        return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) }
+      }),
+      v.check(({ port }) => port <= MAX_PORT, 'must name a port from 0 to 65535'),
+    ),
+    fallback,
+  )
+
+const multiaddrs: Schema<readonly string[]> = v.optional(
+  v.pipe(
+    v.array(v.pipe(v.string(), v.startsWith('/', 'must be a multiaddr, such as /ip4/0.0.0.0/tcp/4001/ws'))),
+    v.maxLength(MAX_ADDRESSES, `has more than ${MAX_ADDRESSES} entries`),
+  ),
+  [],
+)
+
+const oneOf = <const T extends readonly string[]>(all: T, fallback: T[number]): Schema<T[number]> =>
+  v.optional(v.picklist(all, `must be one of ${all.join(', ')}`), fallback)
+
+const onOrOff: Schema<boolean> = v.optional(v.boolean('must be true or false'), false)
+
+const serverName: Schema<string | undefined> = v.optional(
+  v.pipe(
+    v.string(),
+    v.check((name) => parseServerName(name) !== undefined, 'is no server name'),
+  ),
+)
+
+export type Config = {
+  readonly data: string
+  readonly clientApi: Address
+  readonly admin: Address
+  readonly serverName: string | undefined
+  readonly listen: readonly string[]
+  readonly announce: readonly string[]
+  readonly relay: readonly string[]
+  readonly lan: boolean
+  readonly registration: 'open' | 'token' | 'closed'
+  readonly rateLimits: 'on' | 'off'
+  readonly trustProxy: boolean
+  readonly logLevel: LogLevel
+}
+
+const schemaOf = (defaultData: string): Schema<Config> =>
+  v.strictObject({
+    data: v.optional(v.pipe(v.string(), v.nonEmpty('is empty')), defaultData),
+    clientApi: address('127.0.0.1:8010'),
+    admin: address('127.0.0.1:8011'),
+    serverName,
+    listen: multiaddrs,
+    announce: multiaddrs,
+    relay: multiaddrs,
+    lan: onOrOff,
+    registration: oneOf(['open', 'token', 'closed'], 'token'),
+    rateLimits: oneOf(['on', 'off'], 'on'),
+    trustProxy: onOrOff,
+    logLevel: oneOf(['debug', 'info', 'warn', 'error'], 'info'),
+  })
+
+export const HELP: string = `Plexus node: a Matrix homeserver without a window.
+
+  npm run node -- [flags]
+
+  --data <folder>             where everything is kept (data/node, in this project)
+  --client-api <host:port>    where Matrix clients connect (127.0.0.1:8010; port 0: any free one)
+  --admin <host:port>         where /health, /ready and /metrics are served (127.0.0.1:8011)
+  --server-name <name>        name of the server (none: the name is the node's key). It cannot be changed later
+  --listen <multiaddr>        address to take libp2p connections on; may be repeated
+  --announce <multiaddr>      address under which others reach this node, where that is another; may be repeated
+  --relay <multiaddr>         relay to be reached through; may be repeated
+  --lan                       peers at private addresses may be dialled
+  --registration <mode>       who may make an account: open, token (default; the token is in the data folder) or closed
+  --rate-limits <on|off>      limits on what one client may ask (on)
+  --trust-proxy               the client's address is what a proxy in front says (X-Forwarded-For)
+  --log-level <level>         debug, info, warn or error (info)
+  --config <file>             a JSON file with the same keys (clientApi, rateLimits, …)
+  --help                      this text
+
+Each flag can stand in the environment as well (PLEXUS_CLIENT_API, lists separated by commas). Flags go before the
+environment, and that before the file.`
+
+const FLAGS = {
+  data: { type: 'string' },
+  'client-api': { type: 'string' },
+  admin: { type: 'string' },
+  'server-name': { type: 'string' },
+  listen: { type: 'string', multiple: true },
+  announce: { type: 'string', multiple: true },
+  relay: { type: 'string', multiple: true },
+  lan: { type: 'boolean' },
+  registration: { type: 'string' },
+  'rate-limits': { type: 'string' },
+  'trust-proxy': { type: 'boolean' },
+  'log-level': { type: 'string' },
+  config: { type: 'string' },
+  help: { type: 'boolean' },
+} as const
+
+type FlagName = keyof typeof FLAGS
+const LISTS: ReadonlySet<string> = new Set(['listen', 'announce', 'relay'])
+const SWITCHES: ReadonlySet<string> = new Set(['lan', 'trust-proxy'])
+
+/** `clientApi` of `client-api`. */
+const keyOf = (name: string): string => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+/** `PLEXUS_CLIENT_API` of `client-api`. */
+const variableOf = (name: string): string => `PLEXUS_${name.replaceAll('-', '_').toUpperCase()}`
+
+/** One source of settings, and what a key is called there. */
+type Source = { readonly values: Readonly<Record<string, unknown>>; readonly nameOf: (key: string) => string }
+
+function readFlags(
+  args: readonly string[],
+): ReturnType<typeof parseArgs<{ options: typeof FLAGS }>>['values'] {
+  try {
+    return parseArgs({ args: [...args], options: FLAGS, allowPositionals: false }).values
+  } catch (error) {
+    // Node explains at length; its first sentence names the flag.
+    const [sentence] = (error as Error).message.split(/\.\s|\n/, 1)
+    throw new StartError(`${(sentence ?? '').replace(/\.$/, '')}; --help lists the flags`, { cause: error })
+  }
+}
+
+const FLAG_NAMES: readonly FlagName[] = Object.keys(FLAGS) as FlagName[]
+const nameOfKey = (key: string): string => FLAG_NAMES.find((name) => keyOf(name) === key) ?? key
+
+function fromFlags(values: Readonly<Record<string, unknown>>): Source {
+  const { config: _config, help: _help, ...rest } = values
+  const entries = Object.entries(rest).map(([name, value]) => [keyOf(name), value])
+  return { values: Object.fromEntries(entries), nameOf: (key) => `--${nameOfKey(key)}` }
+}
+
+function fromEnvironment(environment: Readonly<Record<string, string | undefined>>): Source {
+  const entries = FLAG_NAMES.flatMap((name) => {
+    const text = environment[variableOf(name)]
+    if (text === undefined || name === 'config' || name === 'help') return []
+    return [[keyOf(name), LISTS.has(name) ? split(text) : SWITCHES.has(name) ? switchOf(text) : text]]
+  })
+  return { values: Object.fromEntries(entries), nameOf: (key) => variableOf(nameOfKey(key)) }
+}
+
+const split = (text: string): readonly string[] => text.split(',').flatMap((part) => part.trim() || [])
+const switchOf = (text: string): boolean | string =>
+  text === 'true' ? true : text === 'false' ? false : text
+
+function fromFile(path: string): Source {
+  const nameOf = (key: string): string => `${key} in ${path}`
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unreadable'
+    throw new StartError(`the configuration ${path} cannot be read (${code})`, { cause: error })
+  }
+  try {
+    const value: unknown = text.length > MAX_FILE_LENGTH ? undefined : JSON.parse(text)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      return { values: value as Readonly<Record<string, unknown>>, nameOf }
+  } catch (error) {
+    throw new StartError(`the configuration ${path} is not JSON: ${(error as Error).message}`, {
+      cause: error,
+    })
+  }
+  throw new StartError(
+    `the configuration ${path} is not a JSON object of at most ${MAX_FILE_LENGTH} characters`,
+  )
+}
+
+/**
+ * The configuration, or `undefined` when the command line asks for help. `defaultData` is a folder.
+ * @throws StartError that names the wrong key as it is called where it stands.
+ */
+export function readConfig(
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+  defaultData: string,
+): Config | undefined {
+  const flags = readFlags(args)
+  if (flags.help === true) return undefined
+  const file = flags.config ?? environment['PLEXUS_CONFIG']
+  const sources = [
+    fromFlags(flags),
+    fromEnvironment(environment),
+    ...(file === undefined ? [] : [fromFile(file)]),
+  ]
+  const merged = Object.assign({}, ...sources.toReversed().map(({ values }) => values)) as Record<
+    string,
+    unknown
+  >
+  const result = v.safeParse(schemaOf(defaultData), merged)
+  if (result.success) return result.output
+  const [issue] = result.issues
+  const key = (v.getDotPath(issue) ?? '').split('.', 1)[0] ?? ''
+  const source = sources.find(({ values }) => Object.hasOwn(values, key))
+  const name = source?.nameOf(key) ?? key
+  if (issue.type === 'strict_object') throw new StartError(`${name} is not known; --help lists the keys`)
+  throw new StartError(`${name} ${issue.message.startsWith('Invalid') ? 'has a wrong type' : issue.message}`)
+}

@@ -1,0 +1,122 @@
+/** What makes a node the same node after a restart: its name, its name key and its transport key. */
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseServerName, type ServerName } from '@plexus/core'
+import { nameOfKey } from '@plexus/core/names'
+import { StartError, writeDurably } from '@plexus/daemon'
+import { createSigner } from '@plexus/engine'
+import type { Signer } from '@plexus/engine/ports'
+import { generateTransportKey, peerIdOfKey } from '@plexus/p2p'
+import * as v from 'valibot'
+
+const FILE = 'identity.json'
+const TOKEN_FILE = 'registration-token'
+const SEED_BYTES = 32
+const TOKEN_BYTES = 18
+/** What stands before the 32 bytes of an Ed25519 seed in PKCS #8. RFC 8410 */
+const PKCS8_PREFIX: Uint8Array = Uint8Array.of(48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 112, 4, 34, 4, 32)
+const KEY_ID = 'ed25519:0'
+
+const base64 = (bytes: number): v.GenericSchema<string> =>
+  v.pipe(
+    v.string(),
+    v.check((text) => Buffer.from(text, 'base64').length === bytes),
+  )
+
+const schema = v.object({
+  serverName: v.string(),
+  /** Secret: the seed of the name key, base64. */
+  nameSeed: base64(SEED_BYTES),
+  /** Secret: the transport key as libp2p keeps it, base64. */
+  transportKey: v.string(),
+})
+type Kept = v.InferOutput<typeof schema>
+
+export type Identity = {
+  readonly signer: Signer
+  readonly transportKey: Uint8Array
+}
+
+/**
+ * Loads the identity in `folder`, or makes it. `serverName` is the name that was asked for, if any.
+ * @throws StartError when the file is damaged, or of a node with another name.
+ */
+export async function loadIdentity(folder: string, serverName: string | undefined): Promise<Identity> {
+  const file = join(folder, FILE)
+  const kept = readKept(file) ?? (await make(folder, serverName))
+  if (serverName !== undefined && serverName !== kept.serverName) {
+    const what = `the data folder is of ${kept.serverName}, not of ${serverName}`
+    throw new StartError(`${what}: a server keeps its name; choose another folder with --data`)
+  }
+  const { subtle } = globalThis.crypto
+  const seed = Buffer.from(kept.nameSeed, 'base64')
+  const key = await subtle.importKey('pkcs8', Uint8Array.of(...PKCS8_PREFIX, ...seed), 'Ed25519', false, [
+    'sign',
+  ])
+  return {
+    signer: createSigner(subtle, { name: kept.serverName as ServerName, keyId: KEY_ID, privateKey: key }),
+    transportKey: new Uint8Array(Buffer.from(kept.transportKey, 'base64')),
+  }
+}
+
+/** The file that holds the token by which accounts are made. */
+export const registrationTokenFile = (folder: string): string => join(folder, TOKEN_FILE)
+
+/** Loads the token in `folder`, or makes it; the operator may write another. @throws StartError */
+export function loadRegistrationToken(folder: string): string {
+  const file = registrationTokenFile(folder)
+  const kept = readIfThere(file)?.trim()
+  if (kept === undefined) {
+    const token = randomBytes(TOKEN_BYTES).toString('base64url')
+    writeDurably(folder, TOKEN_FILE, `${token}\n`)
+    return token
+  }
+  if (/^[A-Za-z0-9._~-]{1,64}$/.test(kept)) return kept
+  throw new StartError(`${file} holds no token: that is 1 to 64 letters, digits and ._~-`)
+}
+
+function readIfThere(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error)
+    if (code === 'ENOENT') return undefined
+    throw new StartError(`${file} cannot be read (${code})`, { cause: error })
+  }
+}
+
+function readKept(file: string): Kept | undefined {
+  const text = readIfThere(file)
+  if (text === undefined) return undefined
+  const damaged = `${file} is damaged: restore it, or delete the data folder and the node is a new one`
+  try {
+    const kept = v.parse(schema, JSON.parse(text))
+    peerIdOfKey(new Uint8Array(Buffer.from(kept.transportKey, 'base64')))
+    if (parseServerName(kept.serverName) === undefined) throw new StartError(damaged)
+    return kept
+  } catch {
+    // What is wrong with it may quote the file, which is secret.
+    throw new StartError(damaged)
+  }
+}
+
+async function make(folder: string, serverName: string | undefined): Promise<Kept> {
+  const seed = randomBytes(SEED_BYTES)
+  const kept: Kept = {
+    serverName: serverName ?? nameOfKey(await publicKeyOf(seed)),
+    nameSeed: seed.toString('base64'),
+    transportKey: Buffer.from(await generateTransportKey()).toString('base64'),
+  }
+  writeDurably(folder, FILE, `${JSON.stringify(kept, undefined, 2)}\n`)
+  return kept
+}
+
+async function publicKeyOf(seed: Uint8Array): Promise<Uint8Array> {
+  const { subtle } = globalThis.crypto
+  const key = await subtle.importKey('pkcs8', Uint8Array.of(...PKCS8_PREFIX, ...seed), 'Ed25519', true, [
+    'sign',
+  ])
+  const { x = '' } = await subtle.exportKey('jwk', key)
+  return new Uint8Array(Buffer.from(x, 'base64url'))
+}

@@ -1,0 +1,74 @@
+/** The HTTP servers of a node: clients at one address, its operator at another. */
+import type { ClientApi } from '@plexus/client-api'
+import { createServer, listen } from '@plexus/daemon'
+import { createRequestListener, type ClientAddress } from '@remix-run/node-fetch-server'
+import type { Address } from './config.ts'
+import type { Metrics } from './metrics.ts'
+
+export type Listening = AsyncDisposable & { readonly port: number }
+
+/** Time in which a request must have arrived whole: the largest upload over a slow line. */
+const REQUEST_TIMEOUT_MS = 600_000
+
+const textResponse = (status: number, text: string, type = 'text/plain; charset=utf-8'): Response =>
+  new Response(text, { status, headers: { 'Content-Type': type } })
+
+export type ClientServerInit = {
+  readonly address: Address
+  readonly trustProxy: boolean
+  readonly clientApi: ClientApi
+  /** Remembers the address of the client for `ClientApiInit.clientOf`. */
+  readonly seen: (request: Request, address: string) => void
+  readonly metrics: Metrics
+}
+
+export async function listenToClients(init: ClientServerInit): Promise<Listening> {
+  const { clientApi, metrics, seen, trustProxy } = init
+  const listener = createRequestListener(
+    async (request: Request, client: ClientAddress) => {
+      const begun = performance.now()
+      seen(request, client.address)
+      const response = await clientApi(request)
+      metrics.answered(request, response.status, (performance.now() - begun) / 1_000)
+      return response
+    },
+    // Only what cannot be made a request comes here, such as a bad Host: the API itself never throws.
+    { trustProxy, onError: () => textResponse(400, 'bad request\n') },
+  )
+  return start(listener, init.address, '--client-api')
+}
+
+export type AdminServerInit = {
+  readonly address: Address
+  readonly metrics: Metrics
+  /** Why the node cannot serve, `undefined` when it can. */
+  readonly problem: () => string | undefined
+}
+
+export async function listenToOperator({ address, metrics, problem }: AdminServerInit): Promise<Listening> {
+  const listener = createRequestListener(
+    async (request) => {
+      const { pathname } = new URL(request.url)
+      if (request.method !== 'GET') return textResponse(405, 'only GET\n')
+      if (pathname === '/health') return textResponse(200, 'ok\n')
+      if (pathname === '/ready') {
+        const why = problem()
+        return why === undefined ? textResponse(200, 'ok\n') : textResponse(503, `${why}\n`)
+      }
+      if (pathname === '/metrics') return textResponse(200, await metrics.text(), metrics.contentType)
+      return textResponse(404, '/health, /ready or /metrics\n')
+    },
+    { onError: () => textResponse(500, 'failed\n') },
+  )
+  return start(listener, address, '--admin')
+}
+
+async function start(
+  listener: ReturnType<typeof createRequestListener>,
+  { host, port }: Address,
+  flag: string,
+): Promise<Listening> {
+  const web = createServer(listener, { requestTimeoutMs: REQUEST_TIMEOUT_MS })
+  const at = await listen(web.server, { host, port, flags: { host: flag, port: flag } })
+  return { port: at, [Symbol.asyncDispose]: () => web[Symbol.asyncDispose]() }
+}

@@ -1,0 +1,7 @@
+/** What the processes of an operator share: start and stop, the data folder, the log, a listening server. */
+export { acquireDataFolder, openDataFolder, writeDurably } from './data-folder.ts'
+export { createServer, listen, readTls, type Tls, type WebServer } from './listen.ts'
+export { createLog, portOf } from './log.ts'
+export { clock } from './clock.ts'
+export { runMain, stopSignal } from './run-main.ts'
+export { StartError } from './start-error.ts'

@@ -1,0 +1,68 @@
+import type { Logger } from 'pino'
+import { StartError } from './start-error.ts'
+
+/** A stop that takes longer is cut short. */
+const STOP_LIMIT_MS = 5_000
+
+/** Aborts at the first signal, and when the process that started this one is gone. Later ones change nothing. */
+export function stopSignal(): AbortSignal {
+  const stop = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP', 'disconnect'] as const) {
+    process.on(name, () => stop.abort(new StartError('stopped')))
+  }
+  return stop.signal
+}
+
+/**
+ * The main function of a process: starts, waits for a signal, stops, exits. A StartError is said in one line, and so is
+ * one of `read`, which reads the command line and answers `undefined` when that asks for help.
+ */
+export async function runMain<Config>(init: {
+  readonly name: string
+  readonly help: string
+  readonly read: () => Config | undefined
+  readonly log: (config: Config) => Logger
+  /** Starts, and tells the person who started it. */
+  readonly start: (config: Config, log: Logger, stop: AbortSignal) => Promise<AsyncDisposable>
+}): Promise<never> {
+  // What the process keeps is for its owner only, whichever library writes it.
+  process.umask(0o077)
+  const config = said(init.name, 2, init.read)
+  if (config === undefined) {
+    console.log(init.help)
+    process.exit(0)
+  }
+  const log = init.log(config)
+  process.on('uncaughtException', (error) => {
+    // libp2p throws this out of a timer when a stream closes while it drains (js-libp2p issue 3415); it harms nothing.
+    if (error.name === 'StreamStateError') {
+      log.warn({ err: error }, 'a stream closed while it drained')
+      return
+    }
+    log.fatal({ err: error }, 'uncaught')
+    process.exit(1)
+  })
+  const stop = stopSignal()
+  try {
+    const app = await init.start(config, log, stop)
+    if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }))
+    setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref()
+    await app[Symbol.asyncDispose]()
+  } catch (error) {
+    said(init.name, 1, () => {
+      throw error
+    })
+  }
+  process.exit(0)
+}
+
+/** Runs, and says a StartError. @throws what else is thrown */
+function said<T>(name: string, code: number, run: () => T): T {
+  try {
+    return run()
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error
+    console.error(`${name}: ${error.message}`)
+    return process.exit(code)
+  }
+}
