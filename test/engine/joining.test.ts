@@ -404,6 +404,9 @@ describe('the answer to a join', { timeout: 30_000 }, () => {
   })
 })
 
+/** Events of one answer to a backfill. */
+const PAGE = 100
+
 describe('a member that comes back', { timeout: 30_000 }, () => {
   const historyOf = async (node: BareNode): Promise<unknown[]> => {
     for (let page = 0; page < 10; page += 1) await node.rooms.backfill(roomId, TO_END, 1_000)
@@ -492,6 +495,39 @@ describe('a member that comes back', { timeout: 30_000 }, () => {
     await again.rooms.receive(alice.name, [missed?.pdu as Pdu])
     await network.pass(60_000)
     expect((await again.rooms.snapshot(roomId))?.heads).toEqual((await alice.rooms.snapshot(roomId))?.heads)
+  })
+
+  it('takes a late event for history in a room that it made, and however much it missed', async () => {
+    const own = await createRoom(bob, 'public')
+    await alice.rooms.join(alice.user, own, { via: [bob.name] })
+    await network.settle()
+    await bob.rooms.leave(bob.user, own)
+    await network.settle()
+    const first = await alice.rooms.event(await say(alice, own, 'first'))
+    for (let index = 0; index < 2 * PAGE; index += 1) await say(alice, own, `missed ${index}`)
+    network.cheats.set(alice.name, { getMissingEvents: () => Promise.reject(new Error('no')) })
+    await bob.rooms.join(bob.user, own, { via: [alice.name] })
+    network.cheats.clear()
+    await bob.rooms.receive(alice.name, [first?.pdu as Pdu])
+    await network.pass(60_000)
+    expect(await bodies(bob, own)).toEqual([])
+    expect((await bob.rooms.snapshot(own))?.heads).toEqual((await alice.rooms.snapshot(own))?.heads)
+  })
+
+  it('still sends what it said before it left', async () => {
+    await join(bob, alice)
+    await network.settle()
+    network.offline.add(alice.name)
+    const unsent = await say(bob, roomId, 'before it left')
+    await bob.rooms.leave(bob.user, roomId)
+    await say(alice, roomId, 'meanwhile')
+    await network.settle()
+    network.offline.delete(alice.name)
+    network.cheats.set(alice.name, { getMissingEvents: () => Promise.reject(new Error('no')) })
+    await join(bob, alice)
+    network.cheats.clear()
+    await network.pass(600_000)
+    expect(await alice.rooms.event(unsent)).toMatchObject({ verdict: 'accepted' })
   })
 
   it('tells what changed while it was away also when it was told no event of that', async () => {

@@ -1,6 +1,16 @@
 /** What the tests of rooms do on bare nodes. */
-import type { EventId, RoomId, UserId } from '@plexus/core'
-import { prevEventIds } from '@plexus/core'
+import {
+  buildEvent,
+  encodeBase64,
+  eventIdOf,
+  memberKey,
+  prevEventIds,
+  roomVersion,
+  signingBytes,
+  stateKey,
+  withSignature,
+} from '@plexus/core'
+import type { EventId, JsonObject, KeyId, Pdu, RoomId, RoomVersion, UserId } from '@plexus/core'
 import type { EventRecord } from '@plexus/engine'
 import { expect } from 'vitest'
 import type { BareNetwork, BareNode } from '../kit/bare-rooms.ts'
@@ -67,3 +77,48 @@ export async function expectAncestorsFirst(node: BareNode, roomId: RoomId): Prom
     }
   }
 }
+
+const version = roomVersion('12') as RoomVersion
+
+/** An event that a server made by itself. */
+type Made = { readonly id: EventId; readonly pdu: Pdu }
+
+/** An event of `node`'s user as its server could sign it, whatever it follows. */
+export async function make(
+  node: BareNode,
+  seenBy: BareNode,
+  roomId: RoomId,
+  more: {
+    readonly prev?: readonly EventId[]
+    readonly auth?: readonly EventId[]
+    readonly body?: string
+    readonly type?: string
+    readonly stateKey?: string
+    readonly content?: JsonObject
+    readonly now?: number
+  } = {},
+): Promise<Made> {
+  const snapshot = await seenBy.rooms.snapshot(roomId)
+  const heads = await seenBy.rooms.events(snapshot?.heads ?? [])
+  const keys = [stateKey('m.room.power_levels', ''), memberKey(node.user)]
+  const bare = buildEvent(version, {
+    template: {
+      type: more.type ?? 'm.room.message',
+      sender: node.user,
+      content: more.content ?? { msgtype: 'm.text', body: more.body ?? 'made' },
+      ...(more.stateKey === undefined ? {} : { stateKey: more.stateKey }),
+    },
+    roomId,
+    prevEvents:
+      more.prev?.map((id) => ({ reference: id, depth: 10 })) ??
+      heads.flatMap((head) => (head === undefined ? [] : [{ reference: head.id, depth: head.pdu.depth }])),
+    authEvents: more.auth ?? keys.flatMap((key) => snapshot?.state.get(key) ?? []),
+    now: more.now ?? 1_700_000_000_000,
+  })
+  const signature = encodeBase64(await node.signer.sign(signingBytes(version, bare)))
+  const pdu = withSignature(bare, node.name, node.signer.keyId as KeyId, signature)
+  return { id: eventIdOf(version, pdu), pdu }
+}
+
+/** The id of an event that nobody has. */
+export const nowhere = (index: number): EventId => `$${String(index).padStart(43, 'A')}` as EventId

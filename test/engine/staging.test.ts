@@ -16,51 +16,20 @@ import { createMemoryDisk, createMemoryStore, openMemoryStore, type Fault } from
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
-import { bodies, bringIn, createRoom, expectAncestorsFirst, say, setTopic, stateText } from './rooms-kit.ts'
+import {
+  bodies,
+  bringIn,
+  createRoom,
+  expectAncestorsFirst,
+  make,
+  nowhere,
+  say,
+  setTopic,
+  stateText,
+} from './rooms-kit.ts'
 
 const version = roomVersion('12') as RoomVersion
 const WEEK_MS = 604_800_000
-
-type Made = { readonly id: EventId; readonly pdu: Pdu }
-
-/** An event of `node`'s user as its server could sign it, whatever it follows. */
-async function make(
-  node: BareNode,
-  seenBy: BareNode,
-  roomId: RoomId,
-  more: {
-    readonly prev?: readonly EventId[]
-    readonly auth?: readonly EventId[]
-    readonly body?: string
-    readonly type?: string
-    readonly stateKey?: string
-    readonly content?: JsonObject
-    readonly now?: number
-  } = {},
-): Promise<Made> {
-  const snapshot = await seenBy.rooms.snapshot(roomId)
-  const heads = await seenBy.rooms.events(snapshot?.heads ?? [])
-  const keys = [stateKey('m.room.power_levels', ''), memberKey(node.user)]
-  const bare = buildEvent(version, {
-    template: {
-      type: more.type ?? 'm.room.message',
-      sender: node.user,
-      content: more.content ?? { msgtype: 'm.text', body: more.body ?? 'made' },
-      ...(more.stateKey === undefined ? {} : { stateKey: more.stateKey }),
-    },
-    roomId,
-    prevEvents:
-      more.prev?.map((id) => ({ reference: id, depth: 10 })) ??
-      heads.flatMap((head) => (head === undefined ? [] : [{ reference: head.id, depth: head.pdu.depth }])),
-    authEvents: more.auth ?? keys.flatMap((key) => snapshot?.state.get(key) ?? []),
-    now: more.now ?? 1_700_000_000_000,
-  })
-  const signature = encodeBase64(await node.signer.sign(signingBytes(version, bare)))
-  const pdu = withSignature(bare, node.name, node.signer.keyId as KeyId, signature)
-  return { id: eventIdOf(version, pdu), pdu }
-}
-
-const nowhere = (index: number): EventId => `$${String(index).padStart(43, 'A')}` as EventId
 
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
 

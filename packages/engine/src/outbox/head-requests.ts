@@ -1,6 +1,6 @@
 /** Asking for heads that this node does not know: the events go to staging, which fetches what lies before them. */
 import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
-import { createLru } from '../kernel/lru.ts'
+import { createLru, type Lru } from '../kernel/lru.ts'
 import type { Clock, Federation, Log, Random } from '../ports.ts'
 import { FederationError } from '../ports.ts'
 import type { Rooms } from '../rooms/types.ts'
@@ -9,6 +9,8 @@ import type { Rooms } from '../rooms/types.ts'
 export const ASK_AFTER_MS = 1_000
 /** Attempts to ask one server for the heads that it told, with growing pauses. */
 export const MAX_ASK_TRIES = 8
+/** Holes of a room that one server is asked for at once. */
+export const MAX_ASKED_HOLES = 5
 /** Answered questions that are remembered, so that none is asked again when the answer is of no use. */
 export const MAX_REMEMBERED_HEADS = 2_000
 
@@ -28,37 +30,48 @@ export type HeadRequestDeps = {
 }
 
 export interface HeadRequests {
-  /** True when some of these are unknown and worth asking for. They are asked for in place of earlier ones of this server and room. */
-  want(server: ServerName, roomId: RoomId, heads: readonly EventId[]): Promise<boolean>
+  /**
+   * True when some of these are unknown and worth asking for. They are asked for in place of earlier ones of this server
+   * and room. `heads` are what the server told; `holes` it may have as well as any other.
+   */
+  want(server: ServerName, roomId: RoomId, events: Wished): Promise<boolean>
   idle(): Promise<void>
   close(): void
 }
 
+export type Wished = { readonly heads: readonly EventId[]; readonly holes: readonly EventId[] }
+
 type Wanted = {
   readonly server: ServerName
   readonly roomId: RoomId
-  heads: readonly EventId[]
+  events: Wished
   tries: number
   cancel: (() => void) | undefined
 }
 
+/** `<server> <event id>` of questions that are answered. */
+type Notes = Lru<string, true>
+
 export function createHeadRequests(deps: HeadRequestDeps): HeadRequests {
   const wanted = new Map<string, Wanted>()
   const running = new Set<Promise<void>>()
-  const answered = createLru<string, true>(MAX_REMEMBERED_HEADS)
+  const answered: Notes = createLru(MAX_REMEMBERED_HEADS)
+  /** Apart: that a server does not have a hole says nothing of it when it tells it as a head. */
+  const askedHoles: Notes = createLru(MAX_REMEMBERED_HEADS)
   let closed = false
 
-  const unknown = async (
-    server: ServerName,
-    roomId: RoomId,
-    heads: readonly EventId[],
+  /** Those that this node does not know and has not asked the server for. */
+  const fresh = async (
+    notes: Notes,
+    { server, roomId }: Pick<Wanted, 'server' | 'roomId'>,
+    ids: readonly EventId[],
   ): Promise<readonly EventId[]> => {
-    const records = await deps.rooms().events(heads)
-    return heads.filter((id, index) => {
+    const records = await deps.rooms().events(ids)
+    return ids.filter((id, index) => {
       const record = records[index]
       // An event that is known only as state has no place yet.
       const isPlaced = record?.order !== undefined || (record !== undefined && record.verdict !== 'accepted')
-      return !isPlaced && !deps.holds(roomId, id) && answered.get(`${server} ${id}`) === undefined
+      return !isPlaced && !deps.holds(roomId, id) && notes.get(`${server} ${id}`) === undefined
     })
   }
 
@@ -73,11 +86,12 @@ export function createHeadRequests(deps: HeadRequestDeps): HeadRequests {
   }
 
   const ask = async (entry: Wanted): Promise<void> => {
-    const { server, roomId, heads } = entry
+    const { server, roomId, events } = entry
     const name = `${server} ${roomId}`
     try {
-      for (const id of await unknown(server, roomId, heads)) await askFor(server, id)
-      if (entry.heads === heads) wanted.delete(name)
+      for (const id of await fresh(answered, entry, events.heads)) await askFor(answered, server, id)
+      for (const id of await fresh(askedHoles, entry, events.holes)) await askFor(askedHoles, server, id)
+      if (entry.events === events) wanted.delete(name)
     } catch (error) {
       entry.tries += 1
       deps.log.log('debug', 'a head could not be asked for', { server, roomId, error: String(error) })
@@ -88,27 +102,30 @@ export function createHeadRequests(deps: HeadRequestDeps): HeadRequests {
   }
 
   /** @throws when the server cannot be reached, or its event cannot be taken at this time. */
-  const askFor = async (server: ServerName, id: EventId): Promise<void> => {
+  const askFor = async (notes: Notes, server: ServerName, id: EventId): Promise<void> => {
     const note = `${server} ${id}`
     try {
       const { pdus } = await deps.federation.event(server, id)
       await deps.receive(server, pdus.slice(0, 1))
-      answered.set(note, true)
+      notes.set(note, true)
     } catch (error) {
       if (!(error instanceof FederationError) || error.remote.status === 429 || error.remote.status >= 500)
         throw error
-      // It told of what it does not give.
-      answered.set(note, true)
+      // It does not give it.
+      notes.set(note, true)
     }
   }
 
   return {
     async want(server, roomId, told) {
-      const heads = await unknown(server, roomId, told)
-      if (heads.length === 0) return false
+      const about = { server, roomId }
+      const heads = await fresh(answered, about, told.heads)
+      const holes = (await fresh(askedHoles, about, told.holes)).slice(-MAX_ASKED_HOLES)
+      if (heads.length === 0 && holes.length === 0) return false
       const name = `${server} ${roomId}`
-      const entry = wanted.get(name) ?? { server, roomId, heads, tries: 0, cancel: undefined }
-      entry.heads = heads
+      const events = { heads, holes }
+      const entry = wanted.get(name) ?? { ...about, events, tries: 0, cancel: undefined }
+      entry.events = events
       wanted.set(name, entry)
       schedule(entry)
       return true

@@ -148,7 +148,7 @@ export function createHeadExchange(deps: HeadExchangeDeps): HeadExchange {
       const present = textOf(toldOf(snapshot))
       shared.heard = textOf(ids)
       const { holes } = snapshot
-      const isAsked = await requests.want(name, roomId, [...ids.slice(0, MAX_TOLD_HEADS), ...holes])
+      const isAsked = await requests.want(name, roomId, { heads: ids.slice(0, MAX_TOLD_HEADS), holes })
       if (shared.heard === present || isAsked || shared.told === present) continue
       // The server lacks something of which it was told nothing.
       shared.isStale = true

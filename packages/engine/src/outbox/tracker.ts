@@ -1,7 +1,7 @@
 /** Which servers get the own events of a room: rows that are committed with the events that change them. */
 import type { EventId, RoomId, ServerName } from '@plexus/core'
 import type { Write } from '../ports.ts'
-import { sent } from '../rooms/records.ts'
+import { sent, type CursorRecord } from '../rooms/records.ts'
 import type { DestinationTracker } from '../rooms/room.ts'
 import type { AfterCommit } from './after-commit.ts'
 import type { Cursors } from './cursors.ts'
@@ -50,12 +50,20 @@ export function createTracker(deps: {
       const before = position - 1
       const present = new Set([resident, ...others])
       afterCommit.run(position, () => deps.heads.changed(roomId))
+      // Own events of an earlier stay that have not arrived yet still go.
+      const left = (name: ServerName): CursorRecord | undefined => {
+        const record = cursors.get(name, roomId)
+        const isBehind = record !== undefined && record.cursor < (memory.newest.get(roomId) ?? 0)
+        return isBehind && record.until === undefined ? record : undefined
+      }
       const gone = memory.destinationsOf(roomId).filter(({ name }) => !present.has(name))
       return [
         // Of an earlier stay: they left while this node was away.
         ...gone.flatMap(({ name }) => end(name, roomId, position, before)),
-        cursors.set(resident, roomId, position, { start: position, cursor: position }),
-        ...others.map((name) => cursors.set(name, roomId, position, { start: before, cursor: before })),
+        cursors.set(resident, roomId, position, left(resident) ?? { start: position, cursor: position }),
+        ...others.map((name) =>
+          cursors.set(name, roomId, position, left(name) ?? { start: before, cursor: before }),
+        ),
         noteSent(roomId, position, join),
       ]
     },

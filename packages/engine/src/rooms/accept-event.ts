@@ -4,11 +4,12 @@ import { prevEventIds, redact, resolve, serverOf } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import type { Write } from '../ports.ts'
 import { authChildWrites } from './auth-graph.ts'
-import { draftRecord, groupOf, isHistory, loadStates, MAX_DECIDE_ROUNDS, parentGroups } from './case.ts'
-import type { AcceptedDecision, Case, Grouped } from './case.ts'
+import { draftRecord, groupOf, parentGroups } from './case.ts'
+import type { AcceptedDecision, Case } from './case.ts'
 import type { RoomCopy, StateChange } from './copy.ts'
 import { joinedAfter, memberOf, membershipOf, stateChanges, toRecord } from './copy.ts'
 import { clientTransactions, deltas, events, memberships, rooms, waitingRedactions } from './records.ts'
+import { holesAfter, presentAfter } from './present.ts'
 import { prepareRedaction, type Redaction } from './redaction.ts'
 import { placeWrites } from './relation.ts'
 import type { RoomDeps } from './room.ts'
@@ -17,14 +18,6 @@ import { reachOf } from './waiting-redactions.ts'
 
 /** Events that are remembered as the lower ends of what is known of a room. */
 export const MAX_BACKWARD = 100
-/** Events that nobody gave which are remembered, to be asked for again. */
-export const MAX_HOLES = 100
-/** Forward extremities that one server's events can be: each costs every later event its part of a resolution. */
-export const MAX_HEADS_PER_SERVER = 5
-
-/** Events before refused ones that are looked at for one event; heads beyond stay heads. */
-export const MAX_REFUSED_WALK = 1_000
-
 export async function acceptEvent(
   current: Case,
   decision: AcceptedDecision,
@@ -36,11 +29,7 @@ export async function acceptEvent(
   current.hold(draft)
   states.set(event.id, after.group)
 
-  const heads = await headsAfter(current)
-  const resolved =
-    heads.length === 1 && heads[0] === event.id
-      ? { group: after.group, writes: [] }
-      : await resolveHeads(current, heads)
+  const { heads, ...resolved } = await presentAfter(current, after.group)
   const changes = stateChanges(copy?.current.state ?? new Map(), resolved.group.state)
   await view.load(
     changes.flatMap(({ key, before, after: id }) =>
@@ -67,78 +56,6 @@ export async function acceptEvent(
     redaction: await prepareRedaction(current, decision),
   })
   return { change, next }
-}
-
-/**
- * The forward extremities with the event. Of a server that makes forks without end only the newest count here, as if
- * the others had not come yet; an event that follows them brings them back.
- */
-async function headsAfter(current: Case): Promise<readonly EventId[]> {
-  const { copy, event, view } = current
-  const direct = new Set(prevEventIds(event.pdu))
-  const others = (copy?.heads ?? []).filter((id) => !direct.has(id))
-  const behind = others.length === 0 ? direct : await behindRefused(current)
-  const left = others.filter((id) => !behind.has(id))
-  const isFollowed = copy?.holes.includes(event.id) === true && left.length > 0
-  const heads = isFollowed ? left : [...left, event.id]
-  if (heads.length <= MAX_HEADS_PER_SERVER) return heads
-  await view.load(heads)
-  const server = serverOf(event.pdu.sender)
-  const ofServer = heads.filter((id) => {
-    const record = view.record(id)
-    return record !== undefined && serverOf(record.pdu.sender) === server
-  })
-  const dropped = new Set(ofServer.slice(0, -MAX_HEADS_PER_SERVER))
-  return heads.filter((id) => !dropped.has(id))
-}
-
-/**
- * What lies before the refused events that the event follows: refused ones took no head's place, so the heads before
- * them are followed only now.
- */
-async function behindRefused({ deps, event }: Case): Promise<ReadonlySet<EventId>> {
-  const behind = new Set<EventId>()
-  let level: readonly EventId[] = prevEventIds(event.pdu)
-  while (level.length > 0 && behind.size < MAX_REFUSED_WALK) {
-    const records = await deps.events.working(level)
-    const refused = records.filter((record) => record !== undefined && record.verdict !== 'accepted')
-    const before = new Set(
-      refused.flatMap((record) => (record === undefined ? [] : prevEventIds(record.pdu))),
-    )
-    level = [...before].filter((id) => !behind.has(id))
-    for (const id of level) behind.add(id)
-  }
-  return behind
-}
-
-/** What fills a hole is none any more; previous events that nobody gave are new ones. */
-function holesAfter({ deps, copy, event, claimed }: Case): readonly EventId[] {
-  const holes = copy?.holes ?? []
-  const left = holes.includes(event.id) ? holes.filter((id) => id !== event.id) : holes
-  const isOpen = (id: EventId): boolean => !isHistory(deps.events.peek(id), copy?.since ?? 0)
-  const open = [...claimed].filter((id) => isOpen(id) && !left.includes(id))
-  return open.length === 0 ? left : [...left, ...open].slice(-MAX_HOLES)
-}
-
-/** The state of several heads together. */
-async function resolveHeads(current: Case, heads: readonly EventId[]): Promise<Grouped> {
-  const { version, event, view, states } = current
-  await loadStates(
-    current,
-    heads.filter((id) => !states.has(id)),
-  )
-  const bases = heads.flatMap((id) => states.get(id) ?? [])
-  const sets = bases.map(({ state }) => state)
-  await view.load([event.id])
-  for (let round = 0; round < MAX_DECIDE_ROUNDS; round += 1) {
-    const result = resolve(version, sets, view)
-    if (result.kind === 'resolved') return groupOf(current, `current ${event.id}`, result.state, bases)
-    const missing = await view.supply(result, round)
-    if (missing.length > 0) {
-      throw new Error(`state of a head refers to unknown events ${missing.slice(0, 5).join(' ')}`)
-    }
-  }
-  throw new Error(`the resolution at ${event.id} did not settle in ${MAX_DECIDE_ROUNDS} rounds`)
 }
 
 type Accepted = {

@@ -45,17 +45,25 @@ export function isDecided(record: EventRecord | undefined): boolean {
   return record?.stateGroup !== undefined
 }
 
+/** The present stay of this node in a room: `since` is that of the room's copy, 0 where there is none. */
+export type Stay = { readonly roomId: RoomId; readonly since: number }
+
 /**
- * True for an event that later ones can follow: the state after it is known, and so is what came after it. `since` is
- * that of the room's copy; what is not committed yet has no position and is of this stay.
+ * True for an event that later ones of the room can follow: the state after it is known, and so is what came after it.
+ * What is not committed yet has no position, and is of this stay.
  */
-export function hasPlace(record: EventRecord | undefined, since: number): boolean {
-  return record !== undefined && isDecided(record) && (record.position === 0 || record.position > since)
+export function hasPlace(record: EventRecord | undefined, { roomId, since }: Stay): boolean {
+  if (record === undefined || record.roomId !== roomId || !isDecided(record)) return false
+  return record.position === 0 || record.position > since
 }
 
 /** True for an event from before this node's join: fetched for reading, or of an earlier stay. */
-export function isHistory(record: EventRecord | undefined, since: number): boolean {
-  return isFetchedHistory(record) || (isDecided(record) && !hasPlace(record, since))
+export function isHistory(record: EventRecord | undefined, stay: Stay): boolean {
+  return isFetchedHistory(record) || (isDecided(record) && !hasPlace(record, stay))
+}
+
+export function stayOf({ roomId, copy }: Pick<Case, 'roomId' | 'copy'>): Stay {
+  return copy ?? { roomId, since: 0 }
 }
 
 /** True for an event that was fetched for reading: the state after it is not known. */
@@ -64,16 +72,14 @@ export function isFetchedHistory(record: EventRecord | undefined): boolean {
 }
 
 /** Loads the states after these events of the room; answers with the events that have none. */
-export async function loadStates(
-  { deps, roomId, copy, states }: Case,
-  ids: readonly EventId[],
-): Promise<readonly EventId[]> {
+export async function loadStates(current: Case, ids: readonly EventId[]): Promise<readonly EventId[]> {
+  const { deps, states } = current
   const missing: EventId[] = []
   const records = await deps.events.working(ids)
   for (const [index, id] of ids.entries()) {
     const record = records[index]
-    const group = hasPlace(record, copy?.since ?? 0) ? record?.stateGroup : undefined
-    if (group === undefined || record?.roomId !== roomId) missing.push(id)
+    const group = hasPlace(record, stayOf(current)) ? record?.stateGroup : undefined
+    if (group === undefined) missing.push(id)
     else states.set(id, await deps.groups.load(group))
   }
   return missing

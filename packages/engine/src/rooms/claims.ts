@@ -76,11 +76,12 @@ export async function claimedState(deps: GapDeps, gap: Inquiry, id: EventId): Pr
   checkTime(deps, gap)
   const told = await deps.federation.stateIds(gap.server, gap.roomId, id)
   const unknown = await unknownOf(deps, [...told.authChainIds, ...told.pduIds].slice(0, MAX_STATE_EVENTS))
-  // Without one of its events it would be another state.
-  const stateIds = (await fetchSingly(deps, gap, unknown)) ? told.pduIds : await fetchWhole(deps, gap, id)
+  if (!(await fetchSingly(deps, gap, unknown))) await fetchWhole(deps, gap, id)
   const state = new Map<StateKey, EventId>()
-  for (const record of await deps.events.working(stateIds.slice(0, MAX_STATE_EVENTS))) {
-    if (record === undefined || record.verdict === 'rejected' || record.roomId !== gap.roomId) continue
+  for (const record of await deps.events.working(told.pduIds.slice(0, MAX_STATE_EVENTS))) {
+    // Without one of its events it would be another state.
+    if (record === undefined) throw new Error(`${gap.server} does not tell the whole state`)
+    if (record.verdict === 'rejected' || record.roomId !== gap.roomId) continue
     const key = stateKeyOf(record.pdu)
     if (key !== undefined) state.set(key, record.id)
   }

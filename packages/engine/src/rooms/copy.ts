@@ -1,5 +1,5 @@
 /** The working copy of a room: immutable, one per decision; the newest committed one is what others see. */
-import type { EventId, Pdu, RoomId, RoomVersion, StateKey, StateMap, UserId } from '@plexus/core'
+import type { EventId, Pdu, RoomId, RoomVersion, ServerName, StateKey, StateMap, UserId } from '@plexus/core'
 import { serverOf, splitStateKey, stateDifference, stateKeyOf } from '@plexus/core'
 import type { RoomRecord } from './records.ts'
 import type { StateGroup } from './state-groups.ts'
@@ -15,13 +15,17 @@ export type RoomCopy = {
   readonly joined: ReadonlySet<UserId>
   readonly lowestOrder: number
   readonly backward: readonly EventId[]
-  readonly holes: readonly EventId[]
+  /** See `RoomSnapshot.holes`. */
+  readonly holes: readonly Hole[]
   /**
    * What was committed up to here is of an earlier stay of this node in the room, after which events are missing, so
    * that nothing tells what followed it: history. 0 while there is none.
    */
   readonly since: number
 }
+
+/** A missing event, and the server of the event that follows it. */
+export type Hole = readonly [id: EventId, by: ServerName]
 
 export type StateChange = StateDelta['changes'][number]
 
@@ -108,7 +112,7 @@ export function toSnapshot(copy: RoomCopy, lastPosition: number): RoomSnapshot {
     version: copy.version,
     create: copy.create.pdu,
     heads: [...copy.heads].sort(),
-    holes: copy.holes,
+    holes: copy.holes.map(([id]) => id),
     state: copy.current.state,
     stateGroup: copy.current.id,
     lastPosition,

@@ -1,6 +1,6 @@
 /** From a checked event to a decision. */
 import type { EventId } from '@plexus/core'
-import { checkOutlier, decide } from '@plexus/core'
+import { checkOutlier, decide, prevEventIds } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import { acceptEvent } from './accept-event.ts'
 import { newEventWrites } from './auth-graph.ts'
@@ -39,7 +39,11 @@ export async function decideEvent(start: CaseInit): Promise<Decided> {
   }
   const why = `${decision.why.rule}: ${decision.why.reason}`
   const change = event.own === true ? undefined : refusedChange(current, decision, why)
-  return { outcome: { kind: decision.kind, why, change, doubtful: isDoubtful(current, decision) } }
+  const outcome = { kind: decision.kind, why, change, doubtful: isDoubtful(current, decision) }
+  const { copy } = start
+  return copy === undefined || !isHole(start)
+    ? { outcome }
+    : { outcome, next: { ...copy, holes: copy.holes.filter(([id]) => id !== event.id) } }
 }
 
 /** The rule by which an event would be refused. */
@@ -62,10 +66,17 @@ async function wasDecided(deps: RoomDeps, event: EventInput): Promise<boolean> {
   return isDecided(known) || isFetchedHistory(known)
 }
 
+/** True for an event that accepted ones follow already. */
+function isHole({ copy, event }: Pick<Case, 'copy' | 'event'>): boolean {
+  return copy?.holes.some(([id]) => id === event.id) === true
+}
+
 /** Gathers what the core asks for and asks again. */
 async function decideLoop(current: Case): Promise<Settled | Missing> {
   const { version, roomId, copy, event, view, states } = current
   const absent = new Set<EventId>()
+  // What others follow is no news that the present could forbid.
+  const isPast = isHole(current) && prevEventIds(event.pdu).length > 0
   for (let round = 0; round < MAX_DECIDE_ROUNDS; round += 1) {
     const decision = decide({
       version,
@@ -73,7 +84,7 @@ async function decideLoop(current: Case): Promise<Settled | Missing> {
       event: { id: event.id, pdu: event.pdu },
       view,
       stateAfter: (id) => states.get(id)?.state,
-      currentState: copy?.current.state,
+      currentState: isPast ? undefined : copy?.current.state,
     })
     if (decision.kind !== 'need') return decision
     for (const id of await view.supply(decision, round)) absent.add(id)

@@ -115,10 +115,12 @@ async function decideAll(
 async function decideByClaim(
   deps: StagedDeps,
   room: Room,
+  since: number,
   entry: StagedEntry,
   claim: Claim | undefined,
 ): Promise<readonly EventId[]> {
   return room.run(async (turn) => {
+    checkStay(room, since)
     const { outcome, change } = await decideEntry(turn, room.roomId, entry, claim)
     if (isInDoubt(deps, entry.event, outcome, claim)) return [...entry.missing]
     if (change !== undefined) submit(deps, turn, change)
@@ -163,14 +165,21 @@ function submit(deps: StagedDeps, turn: Turn, change: Change): void {
     )
 }
 
+/** What was fetched for one stay says nothing in another. @throws when this node came back to the room meanwhile. */
+function checkStay(room: Room, since: number): void {
+  if (room.since !== since) throw new Error('the room was entered anew meanwhile')
+}
+
 /** Decides an event that was fetched. True when that is new. */
 async function decideFetched(
   deps: StagedDeps,
   room: Room,
+  since: number,
   event: CheckedEvent,
   claim: Claim | undefined,
 ): Promise<boolean> {
   return room.run(async (turn) => {
+    checkStay(room, since)
     const outcome = await decideIn(turn, event, claim)
     if (outcome.change === undefined || isInDoubt(deps, event, outcome, claim)) return false
     submit(deps, turn, outcome.change)
@@ -223,9 +232,9 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
       for (const fetched of filled.events) {
         // It waits as if it had been sent, and the entry with it.
         if (isDatedAhead(deps, fetched)) throw new Error('an event of the gap is dated ahead')
-        if (await decideFetched(deps, room, fetched, claimOf(fetched.id))) progress = true
+        if (await decideFetched(deps, room, since, fetched, claimOf(fetched.id))) progress = true
       }
-      missing = await decideByClaim(deps, room, entry, claimOf(event.id))
+      missing = await decideByClaim(deps, room, since, entry, claimOf(event.id))
       if (missing.length === 0) return { missing, progress: true }
     } catch (error) {
       if (room.void) throw error

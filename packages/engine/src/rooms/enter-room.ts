@@ -25,6 +25,7 @@ import {
 import type { Write } from '../ports.ts'
 import { MAX_BACKWARD } from './accept-event.ts'
 import { newEventWrites } from './auth-graph.ts'
+import { isDecided, isFetchedHistory } from './case.ts'
 import { MAX_STATE_EVENTS } from './claims.ts'
 import type { RoomCopy } from './copy.ts'
 import { memberOf, membershipOf, stateChanges, toRecord } from './copy.ts'
@@ -54,6 +55,7 @@ export async function enterRoom(deps: RemoteDeps, room: Room, told: Told): Promi
     const since = previous === undefined ? 0 : await deps.committer.submit({ writes: () => [] })
     const joined = await adoptRoom(deps, { version, roomId, previous, since, ...told })
     const publish = turn.replace(joined.copy)
+    joined.stage()
     return {
       done: turn.submit({
         writes: joined.writes,
@@ -79,6 +81,8 @@ type Answer = Told & {
 type Adopted = {
   readonly copy: RoomCopy
   readonly writes: (position: number) => Write[]
+  /** Holds the join until it is committed: what is decided meanwhile follows it. */
+  readonly stage: () => void
   readonly publish: () => void
 }
 
@@ -111,11 +115,7 @@ async function adoptRoom(deps: RemoteDeps, answer: Answer): Promise<Adopted> {
     const pdu = byId.get(id)?.pdu
     if (id !== replaced && membershipOf(pdu) === 'join') joined.add(pdu?.state_key as UserId)
   }
-  const lower = await unplaced(deps, [
-    ...prevEventIds(join.pdu),
-    ...(previous?.backward ?? []),
-    ...(previous?.holes ?? []),
-  ])
+  const lower = await unplaced(deps, [...prevEventIds(join.pdu), ...(previous?.backward ?? [])])
   const copy: RoomCopy = {
     roomId,
     version,
@@ -178,11 +178,11 @@ function checkJoin(
   throw new RoomError('M_BAD_STATE', `the state that ${server} told does not allow the join: ${why}`)
 }
 
-/** Those of the events that have no place in the timeline here. */
+/** Those of the events that are not decided here, and not fetched. */
 async function unplaced(deps: RemoteDeps, ids: readonly EventId[]): Promise<readonly EventId[]> {
   const unique = [...new Set(ids)]
   const records = await deps.events.working(unique)
-  return unique.filter((_, index) => records[index]?.order === undefined)
+  return unique.filter((_, index) => !isDecided(records[index]) && !isFetchedHistory(records[index]))
 }
 
 function joinChange(
@@ -206,8 +206,10 @@ function joinChange(
   const changes = before === undefined ? [] : stateChanges(before, copy.current.state)
   let final = join
   return {
+    stage: () => deps.events.stage(join),
     writes: (position) => {
       final = { ...join, position, order: position }
+      deps.events.stage(final)
       return [
         ...outlierWrites(deps.events, facts.outliers, position),
         ...facts.groupWrites,

@@ -86,20 +86,27 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Map<EventId, Che
   const backfill = async (from: readonly EventId[]): Promise<readonly JsonValue[]> =>
     (await federation.backfill(gap.server, gap.roomId, from.slice(0, MAX_GAP_STARTS), GAP_BATCH)).pdus
   let ends = await openEnds(deps, gap, found, history)
-  let below = ends.length > 0 || reachesBeginning(found) ? gap.backward : []
+  // Of an event that follows an earlier stay alone, only what this node's return follows tells whether it is history.
+  const isOld = await followsHistory(deps, gap)
+  let below = ends.length > 0 || isOld || reachesBeginning(found) ? gap.backward : []
   while ((ends.length > 0 || below.length > 0) && found.size + history.size < MAX_GAP_EVENTS) {
     const before = found.size + history.size
     if (below.length > 0) await collect(deps, gap, history, () => backfill(below))
     if (moveHistory(gap, found, history)) return undefined
     ends = await openEnds(deps, gap, found, history)
-    if (ends.length === 0) break
-    await collect(deps, gap, found, () => backfill(ends))
+    if (ends.length === 0 && !isOld) break
+    if (ends.length > 0) await collect(deps, gap, found, () => backfill(ends))
     if (moveHistory(gap, found, history)) return undefined
     ends = await openEnds(deps, gap, found, history)
     below = await unknownAncestors(deps, gap, history)
     if (found.size + history.size === before) break
   }
   return found
+}
+
+async function followsHistory(deps: GapDeps, gap: Gap): Promise<boolean> {
+  const records = await deps.events.working(prevEventIds(gap.event.pdu))
+  return records.some((record) => isHistory(record, gap))
 }
 
 /** Then nothing is unknown, but all of it may lie before the join. */
@@ -137,7 +144,7 @@ async function unknownAncestors(
   const parents = [...history.values()].flatMap(({ pdu }) => prevEventIds(pdu))
   const outside = [...new Set([...gap.backward, ...parents])].filter((id) => !history.has(id))
   const records = await deps.events.working(outside)
-  return outside.filter((_, index) => !isHistory(records[index], gap.since)).sort()
+  return outside.filter((_, index) => !isHistory(records[index], gap)).sort()
 }
 
 async function collect(
@@ -165,7 +172,7 @@ async function openEnds(
   history: ReadonlyMap<EventId, CheckedEvent>,
 ): Promise<readonly EventId[]> {
   const parents = await unplacedParents(deps, gap, found)
-  return parents.flatMap(([id, record]) => (history.has(id) || isHistory(record, gap.since) ? [] : [id]))
+  return parents.flatMap(([id, record]) => (history.has(id) || isHistory(record, gap) ? [] : [id]))
 }
 
 /** Parents of the new events that are not new themselves, and the state after which is not known; sorted. */
@@ -178,6 +185,6 @@ async function unplacedParents(
   const outside = [...parents].filter((id) => !found.has(id)).sort()
   const records = await deps.events.working(outside)
   return outside.flatMap((id, index) =>
-    hasPlace(records[index], gap.since) ? [] : [[id, records[index]] as const],
+    hasPlace(records[index], gap) ? [] : [[id, records[index]] as const],
   )
 }

@@ -15,7 +15,7 @@ export type RoomRecord = {
   /** Events just before the known history that this node does not hold. */
   readonly backward: readonly EventId[]
   /** See `RoomSnapshot.holes`; none if absent. */
-  readonly holes?: readonly EventId[]
+  readonly holes?: readonly (readonly [EventId, ServerName])[]
   /** See `RoomCopy.since`; 0 if absent. */
   readonly since?: number
 }

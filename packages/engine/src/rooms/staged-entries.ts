@@ -1,7 +1,7 @@
 /** Which of a room's staged events can be decided, which wait for a time, and which for other events. No I/O. */
 import type { EventId, ServerName } from '@plexus/core'
 import { prevEventIds } from '@plexus/core'
-import { hasPlace } from './case.ts'
+import { hasPlace, type Stay } from './case.ts'
 import { MAX_DATED_AHEAD_MS, type StagedEntry } from './decide-staged.ts'
 import { createGapTurns, type GapTurns } from './gap-turns.ts'
 import type { EventRecord } from './types.ts'
@@ -21,17 +21,17 @@ export interface StagedEntries {
   isReady(now: number): boolean
   /** Looks at it again at a time. */
   park(entry: StagedEntry, until: number): void
-  /** It was decided, or waits for what it misses. `find` answers without I/O; `since` is that of the room's copy. */
+  /** It was decided, or waits for what it misses. `find` answers without I/O. */
   settle(
     entry: StagedEntry,
     missing: readonly EventId[],
     find: (id: EventId) => EventRecord | undefined,
-    since: number,
+    stay: Stay,
   ): void
   /** Events that some wait for. */
   missing(): readonly EventId[]
   /** An event is known: what it is enough for can be decided. */
-  arrived(id: EventId, record: EventRecord | undefined, since: number): void
+  arrived(id: EventId, record: EventRecord | undefined, stay: Stay): void
   /** Those that miss events which are not among them. */
   readonly gaps: GapTurns<StagedEntry>
   /** When something can be done, `undefined` when nothing waits for a time. */
@@ -122,7 +122,7 @@ export function createStagedEntries(): StagedEntries {
     park(entry, until) {
       if (entries.get(entry.event.id) === entry) parked.set(entry, until)
     },
-    settle(entry, missing, find, since) {
+    settle(entry, missing, find, stay) {
       if (entries.get(entry.event.id) !== entry || ready.has(entry)) return
       if (missing.length === 0) {
         remove(entry)
@@ -131,12 +131,12 @@ export function createStagedEntries(): StagedEntries {
       }
       waitFor(entry, missing)
       // Something of it may have come since it was found to be missing.
-      if (missing.some((id) => isEnough(find(id), entry, id, since))) makeReady(entry)
+      if (missing.some((id) => isEnough(find(id), entry, id, stay))) makeReady(entry)
     },
     missing: () => [...waiters.keys()],
-    arrived(id, record, since) {
+    arrived(id, record, stay) {
       const waiting = [...(waiters.get(id) ?? [])]
-      if (waiting.some((entry) => isEnough(record, entry, id, since))) wake(id)
+      if (waiting.some((entry) => isEnough(record, entry, id, stay))) wake(id)
     },
     gaps,
     due() {
@@ -148,11 +148,6 @@ export function createStagedEntries(): StagedEntries {
 }
 
 /** An event can follow one that has a place, and be authorised by one that is known. */
-function isEnough(
-  record: EventRecord | undefined,
-  { event }: StagedEntry,
-  id: EventId,
-  since: number,
-): boolean {
-  return prevEventIds(event.pdu).includes(id) ? hasPlace(record, since) : record !== undefined
+function isEnough(record: EventRecord | undefined, { event }: StagedEntry, id: EventId, stay: Stay): boolean {
+  return prevEventIds(event.pdu).includes(id) ? hasPlace(record, stay) : record !== undefined
 }

@@ -112,7 +112,7 @@ export function createStagedRoom(deps: StagedRoomDeps, roomId: RoomId, onEmpty: 
     },
     decided(origin, ids) {
       // Decided just now, so of this stay.
-      for (const id of ids) entries.arrived(id, deps.events.peek(id), 0)
+      for (const id of ids) entries.arrived(id, deps.events.peek(id), { roomId, since: 0 })
       entries.gaps.arrived(origin, clock.now())
       pump()
     },
@@ -157,7 +157,7 @@ async function decideBatch(
 ): Promise<void> {
   for (const [entry, outcome] of await decideStaged(deps, room, batch)) {
     if (!(outcome instanceof Error)) {
-      entries.settle(entry, outcome, (id) => deps.events.peek(id), room.since)
+      entries.settle(entry, outcome, (id) => deps.events.peek(id), room)
       continue
     }
     // A fault with one event keeps no other from being decided.
@@ -180,12 +180,12 @@ async function fillGaps({ deps, roomId, entries, isClosed }: Work, pump: () => v
     if (isClosed()) return
     if (missing.length === 0) entries.gaps.filled(entry)
     else entries.gaps.failed(entry, clock.now())
-    entries.settle(entry, missing, (id) => events.peek(id), room.since)
+    entries.settle(entry, missing, (id) => events.peek(id), room)
     if (progress) {
       // What others wait for may have come with it.
       const ids = entries.missing()
       const records = await events.working(ids)
-      ids.forEach((id, index) => entries.arrived(id, records[index], room.since))
+      ids.forEach((id, index) => entries.arrived(id, records[index], room))
     }
     pump()
   }

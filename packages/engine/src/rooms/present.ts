@@ -1,0 +1,117 @@
+/** The present of a room after an accepted event: its forward extremities, their state together, and what is missing. */
+import type { EventId, StateMap } from '@plexus/core'
+import { prevEventIds, resolve, serverOf, stateDifference } from '@plexus/core'
+import { groupOf, isHistory, loadStates, MAX_DECIDE_ROUNDS, stayOf, type Case, type Grouped } from './case.ts'
+import type { Hole } from './copy.ts'
+import type { StateGroup } from './state-groups.ts'
+
+/** Forward extremities that one server's events can be: each costs every later event its part of a resolution. */
+export const MAX_HEADS_PER_SERVER = 5
+/** Events before refused ones that are looked at for one event; heads beyond stay heads. */
+export const MAX_REFUSED_WALK = 1_000
+/** Events that nobody gave which are remembered, to be asked for again; and those that one server's events follow. */
+export const MAX_HOLES = 100
+export const MAX_HOLES_PER_SERVER = 10
+
+export type Present = Grouped & { readonly heads: readonly EventId[] }
+
+/** `after` is the state after the event. */
+export async function presentAfter(current: Case, after: StateGroup): Promise<Present> {
+  const { event, states } = current
+  const heads = await headsAfter(current)
+  if (heads.length === 1 && heads[0] === event.id) return { heads, group: after, writes: [] }
+  const state = await resolveHeads(current, heads)
+  const bases = heads.flatMap((id) => states.get(id) ?? [])
+  return { heads, ...groupOf(current, `current ${event.id}`, state, bases) }
+}
+
+/**
+ * The forward extremities with the event. Of a server that makes forks without end only the newest count here, as if
+ * the others had not come yet; an event that follows them brings them back.
+ */
+async function headsAfter(current: Case): Promise<readonly EventId[]> {
+  const { copy, event, view } = current
+  const direct = new Set(prevEventIds(event.pdu))
+  const others = (copy?.heads ?? []).filter((id) => !direct.has(id))
+  const behind = others.length === 0 ? direct : await behindRefused(current)
+  const left = others.filter((id) => !behind.has(id))
+  const heads = (await isSpokenFor(current, left)) ? left : [...left, event.id]
+  if (heads.length <= MAX_HEADS_PER_SERVER) return heads
+  await view.load(heads)
+  const server = serverOf(event.pdu.sender)
+  const ofServer = heads.filter((id) => {
+    const record = view.record(id)
+    return record !== undefined && serverOf(record.pdu.sender) === server
+  })
+  const dropped = new Set(ofServer.slice(0, -MAX_HEADS_PER_SERVER))
+  return heads.filter((id) => !dropped.has(id))
+}
+
+/**
+ * True for an event that fills a hole, if it changes nothing: an event follows it, but on a state that a member claimed.
+ * Unless both agree, what the claim left out counts through resolution. DESIGN section 4
+ */
+async function isSpokenFor(current: Case, heads: readonly EventId[]): Promise<boolean> {
+  const { copy, event } = current
+  if (heads.length === 0 || copy?.holes.some(([id]) => id === event.id) !== true) return false
+  const without = await resolveHeads(current, heads)
+  const withIt = await resolveHeads(current, [...heads, event.id])
+  return stateDifference(without, withIt).length === 0
+}
+
+/**
+ * What lies before the refused events that the event follows: refused ones took no head's place, so the heads before
+ * them are followed only now. Not where the state of a refused one is what a member claimed.
+ */
+async function behindRefused({ deps, event }: Case): Promise<ReadonlySet<EventId>> {
+  const behind = new Set<EventId>()
+  let level: readonly EventId[] = prevEventIds(event.pdu)
+  while (level.length > 0 && behind.size < MAX_REFUSED_WALK) {
+    const records = await deps.events.working(level)
+    const before = records.flatMap((record) =>
+      record === undefined || record.verdict === 'accepted' || record.basis === 'partial'
+        ? []
+        : prevEventIds(record.pdu),
+    )
+    level = [...new Set(before)].filter((id) => !behind.has(id))
+    for (const id of level) behind.add(id)
+  }
+  return behind
+}
+
+/** The state of several heads together. */
+async function resolveHeads(current: Case, heads: readonly EventId[]): Promise<StateMap> {
+  const { version, event, view, states } = current
+  const unknown = await loadStates(
+    current,
+    heads.filter((id) => !states.has(id)),
+  )
+  if (unknown.length > 0) throw new Error(`a forward extremity has no state: ${unknown.join(' ')}`)
+  const sets = heads.flatMap((id) => states.get(id)?.state ?? [])
+  await view.load([event.id])
+  for (let round = 0; round < MAX_DECIDE_ROUNDS; round += 1) {
+    const result = resolve(version, sets, view)
+    if (result.kind === 'resolved') return result.state
+    const missing = await view.supply(result, round)
+    if (missing.length > 0) {
+      throw new Error(`state of a head refers to unknown events ${missing.slice(0, 5).join(' ')}`)
+    }
+  }
+  throw new Error(`the resolution at ${event.id} did not settle in ${MAX_DECIDE_ROUNDS} rounds`)
+}
+
+/** What fills a hole is none any more; previous events that nobody gave are new ones. */
+export function holesAfter(current: Case): readonly Hole[] {
+  const { deps, copy, event, claimed } = current
+  const by = serverOf(event.pdu.sender)
+  const left = (copy?.holes ?? []).filter(([id]) => id !== event.id)
+  const known = new Set(left.map(([id]) => id))
+  const open = [...claimed].filter(
+    (id) => !known.has(id) && !isHistory(deps.events.peek(id), stayOf(current)),
+  )
+  if (open.length === 0) return left
+  // What one server's events follow pushes out no hole of another's.
+  const own = [...left.filter((hole) => hole[1] === by), ...open.map((id): Hole => [id, by])]
+  const others = left.filter((hole) => hole[1] !== by)
+  return [...others, ...own.slice(-MAX_HOLES_PER_SERVER)].slice(-MAX_HOLES)
+}

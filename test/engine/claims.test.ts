@@ -1,0 +1,129 @@
+/** What a member claims about the state of a room: it counts through resolution, or not at all. */
+import { eventIdOf, roomVersion, stateKey } from '@plexus/core'
+import type { EventId, RoomId, RoomVersion } from '@plexus/core'
+import type { Federation } from '@plexus/engine/ports'
+import { FederationError } from '@plexus/engine/ports'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
+import { bodies, bringIn, createRoom, make, nowhere, say, setTopic } from './rooms-kit.ts'
+
+const version = roomVersion('12') as RoomVersion
+const TOPIC = stateKey('m.room.topic', '')
+
+describe('what a hostile member claims', { timeout: 30_000 }, () => {
+  let network: BareNetwork
+  let alice: BareNode
+  let bob: BareNode
+  let mallory: BareNode
+  let roomId: RoomId
+
+  beforeEach(async () => {
+    network = createBareNetwork()
+    alice = await network.add('alice')
+    bob = await network.add('bob')
+    mallory = await network.add('mallory')
+    roomId = await createRoom(alice)
+    await bringIn(network, alice, bob, roomId)
+    await bringIn(network, alice, mallory, roomId)
+  })
+
+  const topicAt = async (node: BareNode): Promise<EventId | undefined> =>
+    (await node.rooms.snapshot(roomId))?.state.get(TOPIC)
+
+  /** Mallory withholds events, and tells the state before `before` for that before any event. */
+  const lieAbout = (before: EventId): void => {
+    const notFound = async (): Promise<never> => {
+      throw new FederationError({ status: 404, errcode: 'M_NOT_FOUND', error: 'no' })
+    }
+    const lies: Partial<Federation> = {
+      event: notFound,
+      getMissingEvents: async () => ({ events: [] }),
+      backfill: async () => ({ pdus: [] }),
+      stateIds: async () => {
+        const { state } = await alice.rooms.stateFor(bob.name, roomId, before)
+        return { pduIds: state.map((pdu) => eventIdOf(version, pdu)), authChainIds: [] }
+      },
+    }
+    network.cheats.set(mallory.name, lies)
+  }
+
+  it('does not become the present when the event that it withheld comes', async () => {
+    const topic = await setTopic(alice, roomId, 'true')
+    await network.settle()
+    lieAbout(topic)
+    network.offline.add(alice.name)
+    const withheld = await make(mallory, mallory, roomId, { body: 'withheld' })
+    const shown = await make(mallory, mallory, roomId, { prev: [withheld.id], body: 'shown' })
+    await bob.rooms.receive(mallory.name, [shown.pdu])
+    await network.pass(60_000)
+    expect(await bodies(bob, roomId)).toEqual(['shown'])
+    expect((await bob.rooms.stateAfter(shown.id))?.get(TOPIC)).toBeUndefined()
+    expect(await topicAt(bob)).toBe(topic)
+
+    await bob.rooms.receive(mallory.name, [withheld.pdu])
+    await network.pass(60_000)
+    expect(await bodies(bob, roomId)).toEqual(['shown', 'withheld'])
+    expect(await topicAt(bob)).toBe(topic)
+    const after = await make(mallory, mallory, roomId, { prev: [shown.id], body: 'after' })
+    await bob.rooms.receive(mallory.name, [after.pdu])
+    await network.pass(60_000)
+    expect(await bodies(bob, roomId)).toEqual(['shown', 'withheld', 'after'])
+    expect(await topicAt(bob)).toBe(topic)
+  })
+
+  it('does not become the present by an event that it has refused', async () => {
+    const beforePower = await say(alice, roomId, 'before')
+    await alice.rooms.send(roomId, {
+      type: 'm.room.power_levels',
+      stateKey: '',
+      sender: alice.user,
+      content: { users: { [mallory.user]: 50 } },
+    })
+    const topic = await setTopic(alice, roomId, 'true')
+    await network.settle()
+    lieAbout(beforePower)
+    network.offline.add(alice.name)
+    const withheld = await make(mallory, mallory, roomId, { body: 'withheld' })
+    const more = { type: 'm.room.name', stateKey: '', content: { name: 'hers' } }
+    const refused = await make(mallory, mallory, roomId, { ...more, prev: [withheld.id] })
+    await bob.rooms.receive(mallory.name, [refused.pdu])
+    await network.pass(60_000)
+    expect(await bob.rooms.event(refused.id)).toMatchObject({ verdict: 'rejected', basis: 'partial' })
+    await bob.rooms.receive(mallory.name, [withheld.pdu])
+    const after = await make(mallory, mallory, roomId, { prev: [refused.id], body: 'after' })
+    await bob.rooms.receive(mallory.name, [after.pdu])
+    await network.pass(60_000)
+    expect(await bodies(bob, roomId)).toContain('after')
+    expect(await topicAt(bob)).toBe(topic)
+  })
+
+  it('leaves few holes, and those of others alone', async () => {
+    const topic = await setTopic(alice, roomId, 'true')
+    await network.settle()
+    lieAbout(topic)
+    network.offline.add(alice.name)
+    for (let event = 0; event < 5; event += 1) {
+      const prev = Array.from({ length: 20 }, (_, index) => nowhere(100 * event + index))
+      const { pdu } = await make(mallory, mallory, roomId, { prev, body: `${event}` })
+      await bob.rooms.receive(mallory.name, [pdu])
+      await network.pass(60_000)
+    }
+    expect(await bodies(bob, roomId)).toHaveLength(5)
+    expect((await bob.rooms.snapshot(roomId))?.holes).toHaveLength(10)
+  })
+
+  it('that an event follows one of another room holds up nothing', async () => {
+    const other = await createRoom(alice)
+    await bringIn(network, alice, bob, other)
+    await bringIn(network, alice, mallory, other)
+    const foreign = await say(alice, other, 'of another room')
+    await network.settle()
+    // It must not be found to be there and to be missing in turn: that would never end.
+    const { pdu } = await make(mallory, alice, roomId, { prev: [foreign], body: 'astray' })
+    await bob.rooms.receive(mallory.name, [pdu])
+    await network.pass(60_000)
+    await say(alice, roomId, 'still works')
+    await network.settle()
+    expect(await bodies(bob, roomId)).toContain('still works')
+  })
+})
