@@ -74,9 +74,13 @@ export async function missingEvents(
     graph,
     inRoom.flatMap(({ snapshot }) => snapshot.heads),
   )
-  for (const { place } of inRoom) {
+  for (const { place, snapshot } of inRoom) {
     const own = held.get(place) ?? new Map<EventId, Pdu>()
-    const ends = [...own.values()].flatMap((pdu) => prevEventIds(pdu).filter((id) => !own.has(id)))
+    const holes = new Set(snapshot.holes)
+    // What lies before the node's own beginning: a hole is none.
+    const ends = [...own.values()].flatMap((pdu) =>
+      prevEventIds(pdu).filter((id) => !own.has(id) && !holes.has(id)),
+    )
     const history = ancestors(graph, ends)
     const staged = await stagedEvents(place)
     for (const id of acknowledged) {
@@ -99,8 +103,14 @@ export async function unknownHeads(members: readonly Seen[]): Promise<string | u
     )
     const heads = [...new Set(others.flatMap((other) => other.snapshot.heads))]
     const records = await place.node.engine.rooms.events(heads)
-    const unknown = heads.filter((_, index) => records[index] === undefined)
+    // An event that is known only as state has no place yet.
+    const unknown = heads.filter((_, index) => records[index]?.stateGroup === undefined)
     if (unknown.length > 0) return `node ${place.index} was told of ${unknown.join(' ')} and does not have it`
+    for (const other of others) {
+      const filled = await other.place.node.engine.rooms.events(snapshot.holes)
+      const hole = snapshot.holes.find((_, index) => filled[index]?.stateGroup !== undefined)
+      if (hole !== undefined) return `node ${place.index} lacks ${hole}, which node ${other.place.index} has`
+    }
   }
   return undefined
 }

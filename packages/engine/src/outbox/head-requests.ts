@@ -111,8 +111,8 @@ export function createHeadRequests(deps: HeadRequestDeps): HeadRequests {
     } catch (error) {
       if (!(error instanceof FederationError) || error.remote.status === 429 || error.remote.status >= 500)
         throw error
-      // It does not give it.
-      notes.set(note, true)
+      // It does not give it; one that sees this node out of the room may do so once it has heard more.
+      if (error.remote.status !== 403) notes.set(note, true)
     }
   }
 

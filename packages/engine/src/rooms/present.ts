@@ -106,9 +106,10 @@ export function holesAfter(current: Case): readonly Hole[] {
   const by = serverOf(event.pdu.sender)
   const left = (copy?.holes ?? []).filter(([id]) => id !== event.id)
   const known = new Set(left.map(([id]) => id))
-  const open = [...claimed].filter(
-    (id) => !known.has(id) && !isHistory(deps.events.peek(id), stayOf(current)),
-  )
+  // What the own join follows is history, also while it is not here.
+  const isPast = (id: EventId): boolean =>
+    copy?.backward.includes(id) === true || isHistory(deps.events.peek(id), stayOf(current))
+  const open = [...claimed].filter((id) => !known.has(id) && !isPast(id))
   if (open.length === 0) return left
   // What one server's events follow pushes out no hole of another's.
   const own = [...left.filter((hole) => hole[1] === by), ...open.map((id): Hole => [id, by])]
