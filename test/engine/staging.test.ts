@@ -1,16 +1,6 @@
 /** Events of other servers on their way into a room: what hostile ones cost, and what honest ones keep. */
-import {
-  buildEvent,
-  encodeBase64,
-  eventIdOf,
-  memberKey,
-  prevEventIds,
-  roomVersion,
-  signingBytes,
-  stateKey,
-  withSignature,
-} from '@plexus/core'
-import type { EventId, JsonObject, KeyId, Pdu, RoomId, RoomVersion } from '@plexus/core'
+import { eventIdOf, prevEventIds, roomVersion } from '@plexus/core'
+import type { EventId, JsonObject, Pdu, RoomId, RoomVersion } from '@plexus/core'
 import type { Store } from '@plexus/engine/ports'
 import { createMemoryDisk, createMemoryStore, openMemoryStore, type Fault } from '@plexus/store/memory'
 import fc from 'fast-check'

@@ -1,6 +1,6 @@
 /** The next copy of the room after an accepted event, and the change that commits both. */
 import type { EventId, RoomId, ServerName, UserId } from '@plexus/core'
-import { prevEventIds, redact, resolve, serverOf } from '@plexus/core'
+import { redact, serverOf } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import type { Write } from '../ports.ts'
 import { authChildWrites } from './auth-graph.ts'
