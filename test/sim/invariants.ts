@@ -1,6 +1,6 @@
 /** What holds at all times, and what holds in the end. Each answer is what is wrong, `undefined` when nothing is. */
 import { canonicalJson, prevEventIds, type EventId, type Pdu, type RoomId, type StateMap } from '@plexus/core'
-import type { RoomSnapshot } from '@plexus/engine'
+import type { EventRecord, RoomSnapshot } from '@plexus/engine'
 import type { Place, World } from './world.ts'
 
 export type Seen = { readonly place: Place; readonly snapshot: RoomSnapshot }
@@ -108,11 +108,17 @@ export async function unknownHeads(members: readonly Seen[]): Promise<string | u
     if (unknown.length > 0) return `node ${place.index} was told of ${unknown.join(' ')} and does not have it`
     for (const other of others) {
       const filled = await other.place.node.engine.rooms.events(snapshot.holes)
-      const hole = snapshot.holes.find((_, index) => filled[index]?.stateGroup !== undefined)
+      const hole = snapshot.holes.find((_, index) => canPassOn(filled[index]))
       if (hole !== undefined) return `node ${place.index} lacks ${hole}, which node ${other.place.index} has`
     }
   }
   return undefined
+}
+
+/** A copy that came without its content is not passed on. */
+function canPassOn(record: EventRecord | undefined): boolean {
+  if (record?.stateGroup === undefined) return false
+  return record.hashMismatch !== true || record.redactedBy !== undefined
 }
 
 /** These events and all before them that the node holds without a hole. */

@@ -5,9 +5,10 @@ import type { Change } from '../kernel/committer.ts'
 import { combineChanges } from '../kernel/committer.ts'
 import type { Lru } from '../kernel/lru.ts'
 import type { Log } from '../ports.ts'
+import { toRecord } from './copy.ts'
 import { fillGap } from './gap-fill.ts'
 import type { GapDeps } from './gap.ts'
-import { staged } from './records.ts'
+import { rooms, staged } from './records.ts'
 import type { EventInput, Outcome, Room, Turn } from './room.ts'
 import type { StateGroup } from './state-groups.ts'
 import type { CheckedEvent } from './verify.ts'
@@ -249,8 +250,21 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
 }
 
 /** An event that turned out to be history comes when somebody reads back to it. */
-async function leaveStaging(deps: StagedDeps, room: Room, { seq }: StagedEntry): Promise<void> {
-  await room.run(async (turn) => submit(deps, turn, { writes: () => [staged.delete([room.roomId, seq])] }))
+async function leaveStaging(deps: StagedDeps, room: Room, { seq, event }: StagedEntry): Promise<void> {
+  const { roomId } = room
+  await room.run(async (turn) => {
+    const { copy } = turn
+    const unstage = staged.delete([roomId, seq])
+    if (copy?.holes.some(([id]) => id === event.id) !== true)
+      return submit(deps, turn, { writes: () => [unstage] })
+    const next = { ...copy, holes: copy.holes.filter(([id]) => id !== event.id) }
+    const lastPosition = room.snapshot?.lastPosition ?? 0
+    const publish = turn.replace(next)
+    return submit(deps, turn, {
+      writes: () => [unstage, rooms.put([roomId], toRecord(next, lastPosition))],
+      publish: () => publish(lastPosition),
+    })
+  })
 }
 
 /** Who sent the event and who made it know most; of the others each gets asked in time. */
