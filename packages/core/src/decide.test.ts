@@ -282,6 +282,13 @@ describe('need', () => {
   )
 })
 
+it('rejects a create event that follows others by rule 1.1, also where the room has one', () => {
+  const { room } = publicRoom(requireVersion('10'))
+  const second = altered(room, room.build({ type: 'm.room.create', sender: ALICE, stateKey: '' }), {})
+  expect(second.pdu.prev_events).not.toEqual([])
+  expect(outcome(decideIn(room, second))).toBe('reject: v10 auth 1.1')
+})
+
 describe('checkOutlier', () => {
   it('judges by the auth events alone', () => {
     const { room, base } = publicRoom()
@@ -294,6 +301,16 @@ describe('checkOutlier', () => {
     const weak = room.build({ ...topic(CAROL, 'x'), prev: [base] })
     expect(checkOutlier({ version, roomId, event: weak, view })?.rule).toBe('v12 auth 8')
     expect(checkOutlier({ version, roomId, event: room.create, view })).toBeUndefined()
+  })
+
+  it('takes nothing of another room', () => {
+    const { room } = publicRoom(requireVersion('10'))
+    const { version, roomId, view } = room
+    const event = altered(room, room.build(message(BOB, 'x')), { room_id: '!other:a' })
+    expect(checkOutlier({ version, roomId, event, view })?.reason).toBe('the event is of another room')
+    expect(checkOutlier({ version, roomId: event.pdu.room_id as RoomId, event, view })?.rule).toBe(
+      'v10 auth 2.5',
+    )
   })
 
   it('fails closed on what is not known', () => {

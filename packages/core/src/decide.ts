@@ -90,7 +90,9 @@ export function decide(input: DecideInput): Decision {
  * hold its auth events and the room's create event.
  */
 export function checkOutlier(input: OutlierInput): AuthFailure | undefined {
-  const { version, event, view } = input
+  const { version, roomId, event, view } = input
+  if (claimedRoomId(version, event.pdu) !== roomId)
+    return breach(version, 'authEvents.otherRoom', 'the event is of another room')
   if (startsRoom(version, event.pdu)) {
     return checkAuth(version, event.pdu, { create: event.pdu, get: () => undefined })
   }
@@ -102,16 +104,16 @@ export function checkOutlier(input: OutlierInput): AuthFailure | undefined {
   return checkByAuthEvents(input)
 }
 
-/** The event that starts a room. Rule 1 needs no state. */
+/** The event that starts a room. Rule 1 needs no state. A room is started once: another such event is of another room. */
 function decideFirst({ version, event, currentState }: DecideInput): Decision {
+  const stateBefore: StateMap = new Map()
+  const why = checkAuth(version, event.pdu, { create: event.pdu, get: () => undefined })
+  if (why !== undefined) return reject(why, stateBefore)
   const first = currentState?.get(CREATE_KEY)
   if (first !== undefined && first !== event.id) {
     const reason = 'another create event of a room that has one'
     return { kind: 'drop', why: { code: 'wrong room', field: 'type', reason } }
   }
-  const stateBefore: StateMap = new Map()
-  const why = checkAuth(version, event.pdu, { create: event.pdu, get: () => undefined })
-  if (why !== undefined) return reject(why, stateBefore)
   return {
     kind: 'accept',
     stateBefore,

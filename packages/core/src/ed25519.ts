@@ -1,4 +1,5 @@
 import { ed25519 } from '@noble/curves/ed25519.js'
+import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex } from '@noble/hashes/utils.js'
 
 /**
@@ -17,7 +18,7 @@ import { bytesToHex } from '@noble/hashes/utils.js'
 const PUBLIC_KEY_BYTES = 32
 const SIGNATURE_BYTES = 64
 
-/** Keys whose group membership is remembered; the least recently used goes first. */
+/** Keys whose group membership is remembered, and as many checks of signatures; the least recently used goes first. */
 export const MAX_CACHED_KEYS = 4096
 
 /** The order of the base point, little endian. */
@@ -46,28 +47,35 @@ export function precheckSignature(publicKey: Uint8Array, signature: Uint8Array):
 /** True for 32 bytes that are the canonical encoding of a point of prime order, as every honest key is. Cached. */
 export function isSoundPublicKey(publicKey: Uint8Array): boolean {
   if (publicKey.length !== PUBLIC_KEY_BYTES || !isCanonicalLargeOrder(publicKey)) return false
-  const key = bytesToHex(publicKey)
-  const known = soundKeys.get(key)
-  const sound = known ?? isTorsionFree(publicKey)
-  if (known !== undefined) soundKeys.delete(key)
-  soundKeys.set(key, sound)
-  if (soundKeys.size > MAX_CACHED_KEYS) {
-    for (const oldest of soundKeys.keys()) {
-      soundKeys.delete(oldest)
+  return remembered(soundKeys, bytesToHex(publicKey), () => isTorsionFree(publicKey))
+}
+
+/** Memos of pure functions: what they hold never changes an answer. In order of use. */
+const soundKeys = new Map<string, boolean>()
+const checked = new Map<string, boolean>()
+
+function remembered(memo: Map<string, boolean>, key: string, compute: () => boolean): boolean {
+  const known = memo.get(key)
+  const answer = known ?? compute()
+  if (known !== undefined) memo.delete(key)
+  memo.set(key, answer)
+  if (memo.size > MAX_CACHED_KEYS) {
+    for (const oldest of memo.keys()) {
+      memo.delete(oldest)
       break
     }
   }
-  return sound
+  return answer
 }
 
-/** A memo of a pure function: what it holds never changes an answer. In order of use. */
-const soundKeys = new Map<string, boolean>()
-
-/** True if the signature over the message is valid. Slow (about a millisecond); never throws. */
+/** True if the signature over the message is valid. Slow (about a millisecond) but for the last ones; never throws. */
 export function verifyEd25519(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   if (!precheckSignature(publicKey, signature)) return false
-  if (!isTorsionFree(signature.subarray(0, 32))) return false
-  return ed25519.verify(signature, message, publicKey, { zip215: false })
+  const key = `${bytesToHex(publicKey)} ${bytesToHex(signature)} ${bytesToHex(sha256(message))}`
+  return remembered(checked, key, () => {
+    if (!isTorsionFree(signature.subarray(0, 32))) return false
+    return ed25519.verify(signature, message, publicKey, { zip215: false })
+  })
 }
 
 function isTorsionFree(encoded: Uint8Array): boolean {

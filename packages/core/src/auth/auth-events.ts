@@ -24,9 +24,10 @@ export function checkAuthEvents(
 ): AuthFailure | undefined {
   const events = knownAuthEvents(pdu, view)
   // 3.1
-  const seen = new Set<StateKey | undefined>()
+  const seen = new Set<StateKey>()
   for (const { pdu: event } of events) {
     const key = stateKeyOf(event)
+    if (key === undefined) continue
     if (seen.has(key))
       return breach(version, 'authEvents.duplicate', `two entries of type ${event.type} and one state key`)
     seen.add(key)

@@ -42,17 +42,32 @@ it('tries a bounded number of keys', () => {
   expect(verdict(behind(MAX_INVITE_KEYS), thirdParty({ signed }))).toBe('5.4.1.8')
 })
 
-it('tries a bounded number of signatures of a third-party invite', () => {
+it('tries a bounded number of signatures of a third-party invite, the same in every copy', () => {
   const good = (signed['signatures'] as JsonObject)['magic'] as JsonObject
-  const bad = Object.fromEntries(
-    Array.from({ length: MAX_INVITE_SIGNATURES }, (_, i) => [
-      `ed25519:x${i}`,
-      encodeBase64(new Uint8Array(64)),
-    ]),
-  )
+  const bad = (prefix: string, count: number): JsonObject =>
+    Object.fromEntries(
+      Array.from({ length: count }, (_, i) => [`ed25519:${prefix}${i}`, encodeBase64(new Uint8Array(64))]),
+    )
   const setting = withToken({ public_key: inviteKey })
-  const before = { ...signed, signatures: { magic: { ...good, ...bad } } }
-  const behind = { ...signed, signatures: { magic: { ...bad, ...good } } }
-  expect(verdict(setting, thirdParty({ signed: before }))).toBe('allowed')
-  expect(verdict(setting, thirdParty({ signed: behind }))).toBe('5.4.1.8')
+  const of = (...parts: readonly JsonObject[]): string => {
+    const magic = Object.assign({}, ...parts) as JsonObject
+    return verdict(setting, thirdParty({ signed: { ...signed, signatures: { magic } } }))
+  }
+  // The good one is `ed25519:0`: by key id some stand before it, and others after it.
+  const after = bad('x', MAX_INVITE_SIGNATURES)
+  expect(of(good, after)).toBe('allowed')
+  expect(of(after, good)).toBe('allowed')
+  const before = bad('-', MAX_INVITE_SIGNATURES)
+  expect(of(good, before)).toBe('5.4.1.8')
+  expect(of(before, good)).toBe('5.4.1.8')
+  expect(of(good, bad('-', MAX_INVITE_SIGNATURES - 1))).toBe('allowed')
+})
+
+it('counts nothing that cannot be a key or a signature', () => {
+  const good = (signed['signatures'] as JsonObject)['magic'] as JsonObject
+  const short = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`ed25519:-${i}`, 'AAAA']))
+  const keys = Array.from({ length: 20 }, () => ({ public_key: 'AAAA' }))
+  const setting = withToken({ public_keys: [...keys, { public_key: inviteKey }] })
+  const magic = { ...short, ...good }
+  expect(verdict(setting, thirdParty({ signed: { ...signed, signatures: { magic } } }))).toBe('allowed')
 })

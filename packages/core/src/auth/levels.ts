@@ -22,10 +22,17 @@ export function creatorOf(version: RoomVersion, create: Pdu): string | undefined
 
 /** The creators of a room: the sender of its create event and the `additional_creators`. spec: rooms/v12.md */
 export function creatorsOf(create: Pdu): ReadonlySet<string> {
+  const known = creators.get(create)
+  if (known !== undefined) return known
   const additional = ownValue(create.content, 'additional_creators')
   const listed = Array.isArray(additional) ? additional.filter((userId) => typeof userId === 'string') : []
-  return new Set<string>([create.sender, ...listed])
+  const made = new Set<string>([create.sender, ...listed])
+  creators.set(create, made)
+  return made
 }
+
+/** An event can list thousands, and every level asks. */
+const creators = new WeakMap<Pdu, ReadonlySet<string>>()
 
 /** The level of a user: Infinity for a creator where the version says so. */
 export function userPowerLevel(version: RoomVersion, auth: AuthState, userId: string): number {

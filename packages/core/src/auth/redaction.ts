@@ -39,17 +39,3 @@ function hasRedactLevel(version: RoomVersion, redaction: Pdu, auth: AuthState): 
 export function mayRedactOthers(version: RoomVersion, redaction: Pdu, auth: AuthState): boolean {
   return version.rules.redaction !== undefined || hasRedactLevel(version, redaction, auth)
 }
-
-/**
- * Whether an accepted redaction is to be applied to an accepted event. `auth` is the state before the redaction.
- * spec: rooms/v3.md "Handling redactions"
- */
-export function redactionAllowed(
-  version: RoomVersion,
-  redaction: Pdu,
-  target: Pdu,
-  auth: AuthState,
-): boolean {
-  if (redaction.room_id === undefined || target.room_id !== redaction.room_id) return false
-  return mayRedactOthers(version, redaction, auth) || serverOf(redaction.sender) === serverOf(target.sender)
-}
