@@ -10,7 +10,7 @@ import { type Browser, chromium, type Page } from 'playwright'
 import { build } from 'vite'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { launchOptions } from '../../scripts/chromium.ts'
-import { watchOutput } from '../kit/relay-process.ts'
+import { watchOutput } from '../kit/process.ts'
 import type { P2pPage } from './p2p/page.ts'
 
 declare global {

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { startRelay, watchOutput } from '../kit/relay-process.ts'
+import { watchOutput } from '../kit/process.ts'
+import { startRelay } from '../kit/relay-process.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { DEFAULT_RATE_LIMITS, MAX_BUCKETS, createRateLimiter } from './rate-limit.ts'
+import { DEFAULT_RATE_LIMITS, MAX_BUCKETS, UNLIMITED, createRateLimiter } from './rate-limit.ts'
 
 describe('rate limiter', () => {
   it('keeps a bounded number of buckets, the least recently used go first', () => {
@@ -25,5 +25,11 @@ describe('rate limiter', () => {
     limiter.take('message', 'a')
     now = 0
     expect(limiter.take('message', 'a')).toBe(1000)
+  })
+
+  it('limits nothing where there is no limit', () => {
+    const limiter = createRateLimiter({ now: () => 0, after: () => () => undefined }, UNLIMITED)
+    for (let count = 0; count < 1_000; count += 1) expect(limiter.take('login', 'alice')).toBe(0)
+    expect(limiter.size).toBe(0)
   })
 })

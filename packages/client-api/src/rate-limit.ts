@@ -41,6 +41,7 @@ export function createRateLimiter(clock: Clock, limits: RateLimits): RateLimiter
     take(rateClass, who) {
       if (rateClass === 'none') return 0
       const { burst, perSecond } = limits[rateClass]
+      if (burst === Infinity) return 0
       const key = `${rateClass} ${who}`
       const at = clock.now()
       const last = buckets.get(key) ?? { tokens: burst, at }

@@ -91,7 +91,7 @@ async function decideLoop(current: Case): Promise<Settled | Missing> {
     for (const id of await loadStates(current, decision.states)) {
       if (event.claim === undefined) absent.add(id)
       else {
-        states.set(id, event.claim)
+        states.set(id, event.claim.state)
         current.claimed.add(id)
       }
     }

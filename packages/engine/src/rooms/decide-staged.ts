@@ -9,8 +9,7 @@ import { toRecord } from './copy.ts'
 import { fillGap } from './gap-fill.ts'
 import type { GapDeps } from './gap.ts'
 import { rooms, staged } from './records.ts'
-import type { EventInput, Outcome, Room, Turn } from './room.ts'
-import type { StateGroup } from './state-groups.ts'
+import type { Claim, EventInput, Outcome, Room, Turn } from './room.ts'
 import type { CheckedEvent } from './verify.ts'
 
 /** Members asked for the missing part, one after the other, before a pause. */
@@ -51,8 +50,6 @@ export type StagedDeps = GapDeps & {
 function isDatedAhead({ clock }: StagedDeps, { pdu }: CheckedEvent): boolean {
   return pdu.origin_server_ts > clock.now() + MAX_DATED_AHEAD_MS
 }
-
-type Claim = { readonly state: StateGroup; readonly by: ServerName }
 
 /** What became of an entry: what it misses, nothing when it is decided, or a fault. */
 export type StagedOutcome = readonly EventId[] | Error
@@ -145,7 +142,7 @@ async function decideEntry(
 async function decideIn(turn: Turn, event: EventInput, claim: Claim | undefined): Promise<Outcome> {
   // What others follow already is history: it comes when somebody reads back to it.
   if (turn.copy?.backward.includes(event.id) === true) return { kind: 'known', change: undefined }
-  return turn.decide({ ...event, ...(claim === undefined ? {} : { claim: claim.state }) })
+  return turn.decide({ ...event, ...(claim === undefined ? {} : { claim }) })
 }
 
 function missingOf(deps: StagedDeps, { event, origin }: StagedEntry, outcome: Outcome): readonly EventId[] {
@@ -228,7 +225,7 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
       }
       const claimOf = (id: EventId): Claim | undefined => {
         const state = filled.claims.get(id)
-        return state === undefined ? undefined : { state, by: server }
+        return state === undefined ? undefined : { state, by: server, history: filled.history }
       }
       for (const fetched of filled.events) {
         // It waits as if it had been sent, and the entry with it.

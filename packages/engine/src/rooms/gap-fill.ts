@@ -23,6 +23,8 @@ export type FilledGap = {
   readonly events: readonly CheckedEvent[]
   /** By event: the state before it, where a previous event of it is known to nobody who was asked. */
   readonly claims: ReadonlyMap<EventId, StateGroup>
+  /** Events that were found to be history: what follows them leaves no hole. */
+  readonly history: ReadonlySet<EventId>
 }
 
 type FetchedGap = {
@@ -51,30 +53,44 @@ export async function fillGap(deps: GapDeps, given: Gap): Promise<FilledGap | un
   const gap = openGap(deps, given)
   const fetched = await fetchEvents(deps, gap)
   if (fetched === undefined) return undefined
-  const { found, lowest } = fetched
+  const { found, lowest, history } = fetched
   const claims = new Map<EventId, StateGroup>()
   for (const { id } of lowest.slice(0, MAX_GAP_CLAIMS)) claims.set(id, await claimedState(deps, gap, id))
-  return { events: inRoomOrder(found), claims }
+  return { events: inRoomOrder(found), claims, history }
 }
 
 function openGap({ clock }: GapDeps, gap: Gap): OpenGap {
   return { ...gap, deadline: clock.now() + MAX_GAP_MS }
 }
 
+type Gathered = {
+  readonly found: ReadonlyMap<EventId, CheckedEvent>
+  readonly history: ReadonlyMap<EventId, CheckedEvent>
+}
+
 async function fetchEvents(
   deps: GapDeps,
   gap: OpenGap,
-): Promise<{ found: ReadonlyMap<EventId, CheckedEvent>; lowest: readonly CheckedEvent[] } | undefined> {
-  const found = await findEvents(deps, gap)
-  if (found === undefined) return undefined
+): Promise<
+  | {
+      readonly found: Gathered['found']
+      readonly lowest: readonly CheckedEvent[]
+      readonly history: ReadonlySet<EventId>
+    }
+  | undefined
+> {
+  const gathered = await findEvents(deps, gap)
+  if (gathered === undefined) return undefined
+  const { found, history } = gathered
   const events = [...found.values(), gap.event]
   await fetchAuthEvents(deps, gap, events)
   const unplaced = new Set((await unplacedParents(deps, gap, found)).map(([id]) => id))
-  return { found, lowest: events.filter(({ pdu }) => prevEventIds(pdu).some((id) => unplaced.has(id))) }
+  const lowest = events.filter(({ pdu }) => prevEventIds(pdu).some((id) => unplaced.has(id)))
+  return { found, lowest, history: new Set(history.keys()) }
 }
 
 /** `undefined` when the event is history. */
-async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Map<EventId, CheckedEvent> | undefined> {
+async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Gathered | undefined> {
   const { federation } = deps
   const found = new Map<EventId, CheckedEvent>()
   const history = new Map<EventId, CheckedEvent>()
@@ -101,7 +117,7 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Map<EventId, Che
     below = await unknownAncestors(deps, gap, history)
     if (found.size + history.size === before) break
   }
-  return found
+  return { found, history }
 }
 
 async function followsHistory(deps: GapDeps, gap: Gap): Promise<boolean> {

@@ -108,7 +108,9 @@ export function holesAfter(current: Case): readonly Hole[] {
   const known = new Set(left.map(([id]) => id))
   // What the own join follows is history, also while it is not here.
   const isPast = (id: EventId): boolean =>
-    copy?.backward.includes(id) === true || isHistory(deps.events.peek(id), stayOf(current))
+    copy?.backward.includes(id) === true ||
+    event.claim?.history.has(id) === true ||
+    isHistory(deps.events.peek(id), stayOf(current))
   const open = [...claimed].filter((id) => !known.has(id) && !isPast(id))
   if (open.length === 0) return left
   // What one server's events follow pushes out no hole of another's.

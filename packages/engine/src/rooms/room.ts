@@ -66,6 +66,15 @@ export interface DestinationTracker {
   ): readonly Write[]
 }
 
+/** What another member told about an event. */
+export type Claim = {
+  /** The state before the event. */
+  readonly state: StateGroup
+  readonly by: ServerName
+  /** Of the events that this node does not hold, those that were found to be history. */
+  readonly history: ReadonlySet<EventId>
+}
+
 export type EventInput = CheckedEvent & {
   readonly sentBy?: EventRecord['sentBy']
   /** An event that this node built, or accepted for distribution: it goes to the other members' servers. */
@@ -76,8 +85,8 @@ export type EventInput = CheckedEvent & {
   readonly isNew?: boolean
   /** Deletes of the same commit, such as the event's place in staging. */
   readonly writes?: readonly Write[]
-  /** The state before the event, as another member told; stands for previous events that this node does not hold. */
-  readonly claim?: StateGroup
+  /** Stands for previous events that this node does not hold. */
+  readonly claim?: Claim
 }
 
 export type Outcome =

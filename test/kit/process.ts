@@ -1,0 +1,86 @@
+/** Programs of ours in processes of their own. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const START_LIMIT_MS = 60_000
+
+export interface Program extends AsyncDisposable {
+  readonly pid: number
+  /** What the pattern found in its output. */
+  readonly said: string
+  /** Standard output and error so far. */
+  output(): string
+  /** Sends the signal and waits until the process is gone. A number is its exit code, a string the fatal signal. */
+  stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals>
+}
+
+/** Runs `main`, a path below the root, and waits until its output matches. @throws with the output when it does not. */
+export async function startProgram(init: {
+  readonly main: string
+  readonly args: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  readonly ready: RegExp
+}): Promise<Program> {
+  const child = spawn(process.execPath, [join(ROOT, init.main), ...init.args], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...init.env },
+  })
+  const ended = new Promise<number | NodeJS.Signals>((resolve) => {
+    child.once('close', (code, signal) => resolve(code ?? signal ?? 1))
+  })
+  const seen = watchOutput(child)
+  const said = await Promise.race([
+    seen.match(init.ready),
+    ended.then(() => undefined),
+    new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), START_LIMIT_MS).unref()),
+  ])
+  if (said === undefined) {
+    child.kill('SIGKILL')
+    throw new Error(`${init.main} ended with ${await ended}:\n${seen.text()}`)
+  }
+  const stop = (signal: NodeJS.Signals = 'SIGTERM'): Promise<number | NodeJS.Signals> => {
+    child.kill(signal)
+    return ended
+  }
+  return {
+    pid: child.pid ?? 0,
+    said,
+    output: () => seen.text(),
+    stop,
+    async [Symbol.asyncDispose]() {
+      await stop()
+    },
+  }
+}
+
+/** Collects what a process writes; `match` resolves with the first group once the pattern is there. */
+export function watchOutput(child: ChildProcess): {
+  text(): string
+  match(pattern: RegExp): Promise<string>
+} {
+  let text = ''
+  const waiting = new Set<() => void>()
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk
+      for (const check of waiting) check()
+    })
+  }
+  return {
+    text: () => text,
+    match: (pattern) =>
+      new Promise((resolve) => {
+        const check = (): void => {
+          const [, group] = pattern.exec(text) ?? []
+          if (group === undefined) return
+          waiting.delete(check)
+          resolve(group)
+        }
+        waiting.add(check)
+        check()
+      }),
+  }
+}
