@@ -27,7 +27,7 @@ export function resolveByDepth(
 ): StateMap {
   const state = new Map(sets[0])
   const conflicts = new Map<StateKey, readonly Candidate[]>()
-  for (const key of [...differing].sort()) {
+  for (const key of differing) {
     const ids = [...new Set(sets.flatMap((set) => set.get(key) ?? []))]
     state.delete(key)
     const [only, ...others] = ids

@@ -67,9 +67,9 @@ export function createLookup(view: AuthView): Lookup {
   }
 }
 
-/** Ids of events are ASCII, so this is the order of their characters. */
+/** The order of two ids that are not the same. They are ASCII, so it is that of their characters. */
 export function compareIds(a: EventId, b: EventId): number {
-  return a < b ? -1 : a > b ? 1 : 0
+  return a < b ? -1 : 1
 }
 
 /**

@@ -7,14 +7,13 @@ export interface Heap<T> {
 export function createHeap<T>(compare: (a: T, b: T) => number): Heap<T> {
   const items: T[] = []
 
+  /** Of two places, of which the second is above or left of the first; false where there is no first. */
   function isBefore(a: number, b: number): boolean {
-    const [x, y] = [items[a], items[b]]
-    return x !== undefined && y !== undefined && compare(x, y) < 0
+    return a < items.length && compare(items[a] as T, items[b] as T) < 0
   }
 
   function swap(a: number, b: number): void {
-    const [x, y] = [items[a], items[b]]
-    if (x === undefined || y === undefined) return
+    const [x, y] = [items[a] as T, items[b] as T]
     items[a] = y
     items[b] = x
   }
@@ -30,8 +29,10 @@ export function createHeap<T>(compare: (a: T, b: T) => number): Heap<T> {
       }
     },
     pop() {
-      swap(0, items.length - 1)
-      const top = items.pop()
+      const [top] = items
+      const last = items.pop()
+      if (items.length === 0) return last
+      items[0] = last as T
       let at = 0
       for (;;) {
         const left = 2 * at + 1

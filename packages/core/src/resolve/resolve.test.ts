@@ -1,3 +1,5 @@
+import { sha1 } from '@noble/hashes/legacy.js'
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { EventId } from '../ids.ts'
@@ -226,6 +228,103 @@ describe('resolve with conflict', () => {
   })
 })
 
+describe('step 5', () => {
+  it('keeps what the states agree on, whatever was replayed at its place', () => {
+    const { room, base } = publicRoom()
+    const lost = room.add({ ...levels(ALICE, { users: { [BOB]: 60 } }), prev: [base] })
+    const topicOfLost = room.add({ ...topic(BOB, 'x'), prev: [lost] })
+    const stands = room.add({ ...levels(ALICE, { users: { [BOB]: 70 } }), prev: [base] })
+    const right = after(room, stands)
+    // Its topic stands on power levels that are in no state, but are replayed for it.
+    const left = new Map(right).set(stateKey('m.room.topic', ''), topicOfLost.id)
+    const state = resolved([left, right], room.view)
+    expect(idAt(state, 'm.room.power_levels')).toBe(stands.id)
+    expect(idAt(state, 'm.room.topic')).toBe(topicOfLost.id)
+  })
+})
+
+describe('resolution of version 1', () => {
+  const V1 = requireVersion('1')
+  const creator = { [ALICE]: 100 }
+  const mergeV1 = (room: TestRoom, ...ends: readonly Made[]): StateMap => {
+    const sets = ends.map((end) => after(room, end))
+    const state = resolved(sets, room.view, V1)
+    expect(stateText(resolved(sets.toReversed(), room.view, V1))).toEqual(stateText(state))
+    return state
+  }
+
+  it('breaks a tie of depth by the hash of the id', () => {
+    const { room, base } = publicRoom(V1)
+    for (let round = 0; round < 5; round += 1) {
+      const topics = ['a', 'b', 'c', 'd'].map((text) => room.add({ ...topic(BOB, text), prev: [base] }))
+      const hashOf = ({ id }: Made): string => bytesToHex(sha1(utf8ToBytes(id)))
+      const [last] = topics.toSorted((a, b) => (hashOf(a) < hashOf(b) ? -1 : 1))
+      expect(idAt(mergeV1(room, ...topics), 'm.room.topic')).toBe(last?.id)
+    }
+  })
+
+  it('decides memberships before what their users did', () => {
+    const { room, base } = publicRoom(V1)
+    const before = room.add({ ...topic(ALICE, 'before'), prev: [base] })
+    const first = room.add({ ...topic(ALICE, 'still before'), prev: [before] })
+    const banned = room.add({ ...member(ALICE, BOB, 'ban'), prev: [first] })
+    const deeper = room.add({ ...topic(ALICE, 'deeper'), prev: [before] })
+    const evading = room.add({ ...topic(BOB, 'evading'), prev: [deeper] })
+    const state = mergeV1(room, banned, evading)
+    expect(idAt(state, 'm.room.member', BOB)).toBe(banned.id)
+    expect(idAt(state, 'm.room.topic')).toBe(first.id)
+  })
+
+  it('takes a place that only one state has as it is, before all else', () => {
+    const room = createTestRoom({ version: V1 })
+    room.add(join(ALICE))
+    room.add(joinRule(ALICE, 'public'))
+    const base = room.add(levels(ALICE, { users: { ...creator, [BOB]: 100 } }))
+    const other = room.add({
+      ...levels(ALICE, { users: { ...creator, [BOB]: 100 }, kick: 60 }),
+      prev: [base],
+    })
+    const joined = room.add({ ...join(BOB), prev: [base] })
+    const byBob = room.add({
+      ...levels(BOB, { users: { ...creator, [BOB]: 100 }, kick: 70 }),
+      prev: [joined],
+    })
+    const state = mergeV1(room, other, byBob)
+    expect(idAt(state, 'm.room.member', BOB)).toBe(joined.id)
+    expect(idAt(state, 'm.room.power_levels')).toBe(byBob.id)
+  })
+})
+
+describe('the cost of a resolution', () => {
+  /** Events looked up for a fork at the end of a history of so many power levels, and what the fork came to. */
+  const costOf = (history: number): number => {
+    const { room } = publicRoom()
+    for (let n = 0; n < history; n += 1) room.add(levels(ALICE, { users: { [BOB]: 50 }, ban: 50 + (n % 40) }))
+    const fork = room.add(levels(ALICE, { users: { [BOB]: 50 }, ban: 100 }))
+    // Power levels beside the mainline, and topics on them.
+    let aside = room.add({ ...levels(ALICE, { users: { [BOB]: 50 }, kick: 1 }), prev: [fork] })
+    for (let n = 0; n < 20; n += 1)
+      aside = room.add({ ...levels(ALICE, { users: { [BOB]: 50 }, kick: 2 + n }), prev: [aside] })
+    const left = room.add({ ...topic(BOB, 'left'), prev: [aside] })
+    const right = room.add({ ...topic(BOB, 'right'), prev: [fork] })
+    let looked = 0
+    const counting: AuthView = {
+      ...room.view,
+      get: (id) => {
+        looked += 1
+        return room.view.get(id)
+      },
+    }
+    const state = resolved([after(room, left), after(room, right)], counting)
+    expect(idAt(state, 'm.room.topic')).toBe(left.id)
+    return looked
+  }
+
+  it('is that of the fork, however long the history of the power levels is', () => {
+    expect(costOf(300)).toBe(costOf(30))
+  })
+})
+
 describe('what version 2.1 mends', () => {
   it('problem A: unconflicted state does not unauthorise what came before it', () => {
     const room = createTestRoom({ creator: CAROL })
@@ -283,6 +382,29 @@ describe('need', () => {
     }
     expect(rounds).toBeLessThan(10)
     expect(stateText(resolution.state)).toEqual(stateText(resolved(sets, room.view)))
+  })
+})
+
+describe('the part of the auth chains that is asked for', () => {
+  it('reaches further down the more was walked', () => {
+    const { room } = publicRoom()
+    let tip = room.add(levels(ALICE, { users: { [BOB]: 50 }, ban: 0 }))
+    for (let n = 1; n <= 60; n += 1) tip = room.add(levels(ALICE, { users: { [BOB]: 50 }, ban: n % 50 }))
+    const left = room.add({ ...levels(ALICE, { users: { [BOB]: 50 }, kick: 1 }), prev: [tip] })
+    const right = room.add({ ...topic(BOB, 'x'), prev: [room.all()[10] ?? tip] })
+    const sets = [after(room, left), after(room, right)]
+    const loading = createLoading(room.view)
+    const floors: number[] = []
+    for (let resolution = resolve(V12, sets, loading.view); resolution.kind === 'need';) {
+      floors.push(resolution.floor)
+      loading.load(resolution)
+      resolution = resolve(V12, sets, loading.view)
+    }
+    // The topic, and the power levels that it stands on.
+    const low = room.view.generation(right.id) - 1
+    const high = room.view.generation(left.id)
+    // The conflicted events alone; eight generations below the lowest, and four for each that was walked; the rest.
+    expect(floors).toEqual([Infinity, low - 8 - 4 * (high - low), Infinity])
   })
 })
 

@@ -8,7 +8,7 @@ import { POWER_LEVELS_KEY, stateKeyOf, type StateKey, type StateMap } from '../s
 import { isAllowedIn } from './allowed.ts'
 import { resolveByDepth } from './by-depth.ts'
 import { fullConflictedSet } from './conflict.ts'
-import { authChain, compareIds, createLookup, lowestOf, type Lookup, type Missing } from './graph.ts'
+import { authChain, createLookup, lowestOf, type Lookup, type Missing } from './graph.ts'
 import { sortByMainline, sortByPower } from './order.ts'
 
 export type Resolution =
@@ -20,10 +20,9 @@ export type Resolution =
  * spec: rooms/v12.md "State resolution"
  */
 export function resolve(version: RoomVersion, stateSets: readonly StateMap[], view: AuthView): Resolution {
-  const [first, ...others] = [...new Set(stateSets)]
+  const sets = [...new Set(stateSets)]
+  const [first] = sets
   if (first === undefined) return { kind: 'resolved', state: new Map() }
-  if (others.length === 0) return { kind: 'resolved', state: first }
-  const sets = [first, ...others]
   const differing = differingKeys(sets)
   if (differing.size === 0) return { kind: 'resolved', state: first }
   const lookup = createLookup(view)
@@ -46,7 +45,7 @@ function resolveByAuth(
   const unconflicted = { get: (key: StateKey) => (differing.has(key) ? undefined : first.get(key)) }
   const full = fullConflictedSet(version, sets, differing, lookup)
   if (lookup.missing() !== undefined) return first
-  const events = stateEvents(full, lookup)
+  const events = [...full].flatMap((id) => lookup.get(id) ?? [])
   const decided = new Map<StateKey, EventId>()
   const started = version.stateResolution.startsEmpty ? new Map<StateKey, EventId>() : unconflicted
   const state = { get: (key: StateKey) => decided.get(key) ?? started.get(key) }
@@ -71,12 +70,6 @@ function resolveByAuth(
     if (unconflicted.get(key) === undefined) changes.set(key, decided.get(key))
   }
   return changeState(first, changes)
-}
-
-/** The events of a set, sorted by id; only state events can be part of a state. */
-function stateEvents(ids: ReadonlySet<EventId>, lookup: Lookup): KnownEvent[] {
-  const events = [...ids].sort(compareIds).flatMap((id) => lookup.get(id) ?? [])
-  return events.filter((event) => event.pdu.state_key !== undefined)
 }
 
 /** spec: rooms/v12.md "Power events" */

@@ -9,7 +9,7 @@ export type Reached = { readonly event: KnownEvent; readonly generation: number;
 /**
  * Walks down from some events by `auth_events`, latest generation first, and answers with what it came by in that
  * order: all that is in some of the full auth chains and not in all, and of the rest all of the generation `lowest`
- * or a later one. Ends there: below lies only what every state has.
+ * or a later one. Goes no further: below lies only what every state has.
  *
  * When an event's turn comes, all that name it had theirs, being of later generations, so its `states` are final. What
  * is in every chain passes that on to its own auth events; so once only such events wait, nothing below can differ.
@@ -41,7 +41,6 @@ export function walkDown(
   for (const [event, states] of starts) reach(event, states)
   const walked: Reached[] = []
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    if (partly === 0 && next.generation < lowest) break
     walked.push(next)
     // An event in every chain matters further down only where it meets others, or may lie between the starts.
     if (partly > 0 || next.generation > lowest) {
