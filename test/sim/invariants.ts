@@ -84,8 +84,9 @@ export async function missingEvents(
     const history = ancestors(graph, ends)
     const staged = await stagedEvents(place)
     for (const id of acknowledged) {
-      // What it took and follows something that nobody in the room has, waits.
-      const isOwed = present.has(id) || (place.acknowledged.has(id) && !staged.has(id))
+      // What it took and follows something that nobody in the room has, waits; so do all for what nobody there has.
+      const isThere = present.has(id) && graph.has(id)
+      const isOwed = isThere || (place.acknowledged.has(id) && !staged.has(id))
       if (isOwed && !own.has(id) && !history.has(id))
         return `node ${place.index} lost the acknowledged event ${id}`
     }

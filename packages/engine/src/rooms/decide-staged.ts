@@ -1,13 +1,14 @@
 /** Deciding staged events, and fetching and deciding what lies before it. */
-import type { EventId, RoomId, ServerName } from '@plexus/core'
+import type { EventId, ServerName } from '@plexus/core'
 import { serverOf } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import { combineChanges } from '../kernel/committer.ts'
 import type { Lru } from '../kernel/lru.ts'
-import type { Log } from '../ports.ts'
+import type { Log, Write } from '../ports.ts'
 import { toRecord } from './copy.ts'
 import { fillGap } from './gap-fill.ts'
 import type { GapDeps } from './gap.ts'
+import { judgeOutliers, outlierWrites } from './outliers.ts'
 import { rooms, staged } from './records.ts'
 import type { Claim, EventInput, Outcome, Room, Turn } from './room.ts'
 import type { CheckedEvent } from './verify.ts'
@@ -98,7 +99,7 @@ async function decideAll(
   for (const entry of entries) {
     if (deps.clock.now() > until) break
     try {
-      const { outcome, change } = await decideEntry(turn, room.roomId, entry, undefined)
+      const { outcome, change } = await decideEntry(deps, turn, room, entry, undefined)
       outcomes.set(entry, missingOf(deps, entry, outcome))
       if (change !== undefined) changes.push(change)
     } catch (error) {
@@ -119,7 +120,7 @@ async function decideByClaim(
 ): Promise<readonly EventId[]> {
   return room.run(async (turn) => {
     checkStay(room, since)
-    const { outcome, change } = await decideEntry(turn, room.roomId, entry, claim)
+    const { outcome, change } = await decideEntry(deps, turn, room, entry, claim)
     if (isInDoubt(deps, entry.event, outcome, claim)) return [...entry.missing]
     if (change !== undefined) submit(deps, turn, change)
     return missingOf(deps, entry, outcome)
@@ -128,21 +129,42 @@ async function decideByClaim(
 
 /** With a change for everything but what misses something: an entry that was decided before leaves staging too. */
 async function decideEntry(
+  deps: StagedDeps,
   turn: Turn,
-  roomId: RoomId,
+  room: Room,
   { event, isNew, seq }: StagedEntry,
   claim: Claim | undefined,
 ): Promise<{ outcome: Outcome; change: Change | undefined }> {
-  const unstage = seq === 0 ? [] : [staged.delete([roomId, seq])]
+  const unstage = seq === 0 ? [] : [staged.delete([room.roomId, seq])]
+  if (isKnownHistory(turn, event.id)) {
+    const keep = await historyWrites(deps, room, event)
+    const change = { writes: (position: number) => [...keep(position), ...unstage] }
+    return { outcome: { kind: 'known', change: undefined }, change }
+  }
   const outcome = await decideIn(turn, { ...event, isNew, writes: unstage }, claim)
   const change = outcome.kind === 'missing' ? undefined : (outcome.change ?? { writes: () => unstage })
   return { outcome, change }
 }
 
 async function decideIn(turn: Turn, event: EventInput, claim: Claim | undefined): Promise<Outcome> {
-  // What others follow already is history: it comes when somebody reads back to it.
-  if (turn.copy?.backward.includes(event.id) === true) return { kind: 'known', change: undefined }
+  if (isKnownHistory(turn, event.id)) return { kind: 'known', change: undefined }
   return turn.decide({ ...event, ...(claim === undefined ? {} : { claim }) })
+}
+
+/** What this node's join follows: it is shown when somebody reads back to it. */
+function isKnownHistory({ copy }: Turn, id: EventId): boolean {
+  return copy?.backward.includes(id) === true
+}
+
+/** The writes that keep an event of which no more is known than that it is history: it was acknowledged. */
+async function historyWrites(
+  deps: StagedDeps,
+  { roomId, version }: Room,
+  event: CheckedEvent,
+): Promise<(position: number) => readonly Write[]> {
+  const input = { version, roomId, receivedAt: deps.clock.now(), basis: 'partial' as const }
+  const records = await judgeOutliers(deps.events, input, [event])
+  return (position) => outlierWrites(deps.events, records, position)
 }
 
 function missingOf(deps: StagedDeps, { event, origin }: StagedEntry, outcome: Outcome): readonly EventId[] {
@@ -246,19 +268,19 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
   return { missing, progress }
 }
 
-/** An event that turned out to be history comes when somebody reads back to it. */
+/** An event that turned out to be history. */
 async function leaveStaging(deps: StagedDeps, room: Room, { seq, event }: StagedEntry): Promise<void> {
   const { roomId } = room
   await room.run(async (turn) => {
     const { copy } = turn
-    const unstage = staged.delete([roomId, seq])
-    if (copy?.holes.some(([id]) => id === event.id) !== true)
-      return submit(deps, turn, { writes: () => [unstage] })
+    const keep = await historyWrites(deps, room, event)
+    const leave = (position: number): Write[] => [...keep(position), staged.delete([roomId, seq])]
+    if (copy?.holes.some(([id]) => id === event.id) !== true) return submit(deps, turn, { writes: leave })
     const next = { ...copy, holes: copy.holes.filter(([id]) => id !== event.id) }
     const lastPosition = room.snapshot?.lastPosition ?? 0
     const publish = turn.replace(next)
     return submit(deps, turn, {
-      writes: () => [unstage, rooms.put([roomId], toRecord(next, lastPosition))],
+      writes: (position) => [...leave(position), rooms.put([roomId], toRecord(next, lastPosition))],
       publish: () => publish(lastPosition),
     })
   })

@@ -108,11 +108,11 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Gathered | undef
   while ((ends.length > 0 || below.length > 0) && found.size + history.size < MAX_GAP_EVENTS) {
     const before = found.size + history.size
     if (below.length > 0) await collect(deps, gap, history, () => backfill(below))
-    if (moveHistory(gap, found, history)) return undefined
+    if (await moveHistory(deps, gap, found, history)) return undefined
     ends = await openEnds(deps, gap, found, history)
     if (ends.length === 0 && !isOld) break
     if (ends.length > 0) await collect(deps, gap, found, () => backfill(ends))
-    if (moveHistory(gap, found, history)) return undefined
+    if (await moveHistory(deps, gap, found, history)) return undefined
     ends = await openEnds(deps, gap, found, history)
     below = await unknownAncestors(deps, gap, history)
     if (found.size + history.size === before) break
@@ -133,23 +133,25 @@ function reachesBeginning(found: ReadonlyMap<EventId, CheckedEvent>): boolean {
 /**
  * Moves the ancestors of this node's join, as far as they hang together with it. True when the event itself is one.
  */
-function moveHistory(
+async function moveHistory(
+  deps: GapDeps,
   gap: Gap,
   found: Map<EventId, CheckedEvent>,
   history: Map<EventId, CheckedEvent>,
-): boolean {
-  let isBehind = false
+): Promise<boolean> {
   const seen = new Set<EventId>()
   const queue = [...gap.backward]
-  for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
-    isBehind ||= id === gap.event.id
-    const event = history.get(id) ?? found.get(id)
-    if (event === undefined || seen.has(id)) continue
+  for (let id = queue.pop(); id !== undefined && seen.size < MAX_GAP_EVENTS; id = queue.pop()) {
+    if (id === gap.event.id) return true
+    if (seen.has(id)) continue
     seen.add(id)
-    if (found.delete(id)) history.set(id, event)
-    queue.push(...prevEventIds(event.pdu))
+    const event = history.get(id) ?? found.get(id)
+    if (event !== undefined && found.delete(id)) history.set(id, event)
+    // Some of it may be here already, as state or because somebody sent it.
+    const { pdu } = event ?? (await deps.events.working([id]))[0] ?? {}
+    if (pdu !== undefined) queue.push(...prevEventIds(pdu))
   }
-  return isBehind
+  return false
 }
 
 async function unknownAncestors(
