@@ -39,6 +39,7 @@ import { mediaDownload } from './users/media-download.ts'
 import { mediaThumbnail } from './users/media-thumbnail.ts'
 import { mediaUpload } from './users/media-upload.ts'
 import { newestBackup } from './users/newest-backup.ts'
+import { notHere } from './users/not-here.ts'
 import { notifications } from './users/notifications.ts'
 import { openId } from './users/openid.ts'
 import { presence } from './users/presence.ts'
@@ -119,6 +120,7 @@ export const userEndpoints: readonly Endpoint[] = [
   mediaThumbnail,
   mediaUpload,
   newestBackup,
+  ...notHere,
   notifications,
   openId,
   presence,
