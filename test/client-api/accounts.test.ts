@@ -102,7 +102,37 @@ describe('accounts', () => {
         body: { type: 'm.login.password', user: 'carol', password: PASSWORD },
       })
       expect(old).toMatchObject({ user_id: alice.node.userId('carol') })
-      expect(await anonymous().ok('GET', 'v3/login')).toEqual({ flows: [{ type: 'm.login.password' }] })
+      expect(await anonymous().ok('GET', 'v3/login')).toEqual({
+        flows: [{ type: 'm.login.password' }, { type: 'm.login.token', get_login_token: true }],
+      })
+    })
+
+    it('takes a token that another client of the user asked for with the password, once', async () => {
+      const carol = clientWith(text(await register('carol'), 'access_token'))
+      const capability = async (client: ApiClient): Promise<unknown> =>
+        pick(await client.ok('GET', 'v3/capabilities'), 'capabilities', 'm.get_login_token', 'enabled')
+      expect(await capability(carol)).toBe(true)
+      const path = 'v1/login/get_token'
+      const asked = await carol.ask('POST', path, { body: {} })
+      expect(asked).toMatchObject({ status: 401, body: { flows: [{ stages: ['m.login.password'] }] } })
+      const auth = { type: 'm.login.password', session: text(asked.body, 'session') }
+      const wrong = await carol.ask('POST', path, { body: { auth: { ...auth, password: 'wrong' } } })
+      expect(wrong.status).toBe(401)
+      const made = await carol.ok('POST', path, { body: { auth: { ...auth, password: PASSWORD } } })
+      expect(made).toMatchObject({ expires_in_ms: 120_000 })
+      const body = { type: 'm.login.token', token: text(made, 'login_token'), device_id: 'NEXT' }
+      const session = await anonymous().ok('POST', 'v3/login', { body })
+      expect(session).toMatchObject({ user_id: alice.node.userId('carol'), device_id: 'NEXT' })
+      const whoami = await clientWith(text(session, 'access_token')).ok('GET', 'v3/account/whoami')
+      expect(whoami).toMatchObject({ user_id: alice.node.userId('carol') })
+      expect(await anonymous().fails('POST', 'v3/login', { body })).toEqual([403, 'M_FORBIDDEN'])
+      const none = { type: 'm.login.token' }
+      expect(await anonymous().fails('POST', 'v3/login', { body: none })).toEqual([400, 'M_MISSING_PARAM'])
+
+      // An account without a password has nothing that would prove who asks.
+      const { accessToken } = await alice.node.engine.users.accounts.openSession(alice.user, {})
+      expect(await capability(clientWith(accessToken))).toBe(false)
+      expect(await clientWith(accessToken).fails('POST', path, { body: {} })).toEqual([400, 'M_UNKNOWN'])
     })
 
     it('tells a wrong password from an unknown user by nothing', async () => {

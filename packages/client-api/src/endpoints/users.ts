@@ -28,6 +28,7 @@ import { keysQuery } from './users/keys-query.ts'
 import { keysUpload } from './users/keys-upload.ts'
 import { legacyMediaDownload } from './users/legacy-media-download.ts'
 import { legacyMediaThumbnail } from './users/legacy-media-thumbnail.ts'
+import { loginToken } from './users/login-token.ts'
 import { login } from './users/login.ts'
 import { loginFlows } from './users/login-flows.ts'
 import { logout } from './users/logout.ts'
@@ -110,6 +111,7 @@ export const userEndpoints: readonly Endpoint[] = [
   legacyMediaDownload,
   legacyMediaThumbnail,
   login,
+  loginToken,
   loginFlows,
   logout,
   logoutAll,

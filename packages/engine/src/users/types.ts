@@ -133,6 +133,13 @@ export interface Interactive {
   stagesFor(userId: UserId): Promise<readonly string[]>
 }
 
+export interface LoginTokens {
+  /** A token with which a client logs in as this user. */
+  issue(userId: UserId): { readonly token: string; readonly expiresInMs: number }
+  /** Whose it is; `undefined` when it was used, has expired or never was. */
+  take(token: string): UserId | undefined
+}
+
 export interface Registration {
   readonly mode: 'open' | 'token' | 'closed'
   /** The stages of user-interactive authentication that a new account takes. */
@@ -167,6 +174,7 @@ export type Users = {
   readonly accounts: Accounts
   readonly interactive: Interactive
   readonly registration: Registration
+  readonly loginTokens: LoginTokens
   readonly devices: Devices
   readonly keys: E2eeKeys
   readonly deviceLists: DeviceLists

@@ -27,6 +27,7 @@ import { createQueries } from './queries.ts'
 import { createRecentIds } from './recent-ids.ts'
 import { createRemoteLists } from './remote-lists.ts'
 import { createSignatureUpload } from './signatures.ts'
+import { createLoginTokens } from './login-tokens.ts'
 import { createRegistration } from './registration.ts'
 import { createToDevice } from './to-device.ts'
 import type { ClaimedKeys, Users } from './types.ts'
@@ -62,6 +63,7 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
     accounts,
     interactive: createInteractive(deps, accounts, registration),
     registration,
+    loginTokens: createLoginTokens(deps),
     devices,
     keys: createE2eeKeys(context, {
       local,

@@ -7,7 +7,7 @@ export const capabilities: Endpoint = endpoint({
   method: 'GET',
   path: '/_matrix/client/v3/capabilities',
   auth: 'user',
-  handler: () => ({
+  handler: async ({ engine, requester }) => ({
     capabilities: {
       'm.change_password': { enabled: true },
       'm.room_versions': {
@@ -17,7 +17,7 @@ export const capabilities: Endpoint = endpoint({
       'm.set_displayname': { enabled: true },
       'm.set_avatar_url': { enabled: true },
       'm.3pid_changes': { enabled: false },
-      'm.get_login_token': { enabled: false },
+      'm.get_login_token': { enabled: await engine.users.accounts.hasPassword(requester.userId) },
       'm.profile_fields': { enabled: true },
     },
   }),

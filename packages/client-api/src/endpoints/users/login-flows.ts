@@ -7,5 +7,7 @@ export const loginFlows: Endpoint = endpoint({
   path: '/_matrix/client/v3/login',
   auth: 'none',
   rateLimit: 'login',
-  handler: () => ({ flows: [{ type: 'm.login.password' }] }),
+  handler: () => ({
+    flows: [{ type: 'm.login.password' }, { type: 'm.login.token', get_login_token: true }],
+  }),
 })

@@ -1,9 +1,12 @@
 // POST /_matrix/client/v3/login https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3login
-import { newDevice, sessionAnswer } from './session.ts'
+import type { JsonObject } from '@plexus/core'
+import type { NewDevice } from '@plexus/engine'
 import * as v from 'valibot'
+import { newDevice, sessionAnswer } from './session.ts'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
-import { MatrixError, missingParam } from '../../matrix-error.ts'
+import { forbidden, MatrixError, missingParam } from '../../matrix-error.ts'
+import type { ApiEngine } from '../../services.ts'
 
 export const login: Endpoint = endpoint({
   method: 'POST',
@@ -15,13 +18,15 @@ export const login: Endpoint = endpoint({
     identifier: v.optional(v.object({ type: v.string(), user: v.optional(v.string()) })),
     user: v.optional(v.string()),
     password: v.optional(v.string()),
+    token: v.optional(v.string()),
     device_id: v.optional(v.string()),
     initial_device_display_name: v.optional(v.string()),
   }),
   async handler({ engine, body }) {
     const { type, identifier, password } = body
+    if (type === 'm.login.token') return loginByToken(engine, body.token, newDevice(body))
     if (type !== 'm.login.password')
-      throw new MatrixError(400, 'M_UNKNOWN', 'this node knows m.login.password only')
+      throw new MatrixError(400, 'M_UNKNOWN', 'this node knows m.login.password and m.login.token only')
     if (identifier !== undefined && identifier.type !== 'm.id.user') {
       throw new MatrixError(400, 'M_UNKNOWN', 'this node knows users by their id only')
     }
@@ -31,3 +36,17 @@ export const login: Endpoint = endpoint({
     return sessionAnswer(engine, await engine.users.accounts.login(user, password, newDevice(body)))
   },
 })
+
+/** spec: client-server-api "Token-based user login" */
+async function loginByToken(
+  engine: ApiEngine,
+  token: string | undefined,
+  device: NewDevice,
+): Promise<JsonObject> {
+  const { accounts, loginTokens } = engine.users
+  if (token === undefined) throw missingParam('the token is missing')
+  const userId = loginTokens.take(token)
+  if (userId === undefined || !(await accounts.exists(userId)))
+    throw forbidden('the token is not known, was used, or has expired')
+  return sessionAnswer(engine, await accounts.openSession(userId, device))
+}
