@@ -40,6 +40,9 @@ describe('a headless node', { timeout: 60_000 }, () => {
     expect(metrics).toMatch(/^plexus_client_request_seconds_count\{method="PUT",status="200"\} 1$/m)
     expect(metrics).toMatch(/^plexus_stream_position \d+$/m)
     expect((await textOf(`${node.admin}other`))[0]).toBe(404)
+    await ben.ok('POST', `v3/rooms/${encodeURIComponent(roomId)}/report`, { reason: 'too friendly' })
+    const [, reports] = await textOf(`${node.admin}reports`)
+    expect(JSON.parse(reports)).toMatchObject([{ by: ben.userId, roomId, reason: 'too friendly' }])
 
     const { serverName } = node
     expect(await node.stop('SIGTERM')).toBe(0)

@@ -71,7 +71,12 @@ export async function startNodeApp(logger: Logger, config: Config): Promise<Node
     if (code === 'fenced' || code === 'closed') problem = `the store is ${code}`
   })
   const operator = started.use(
-    await listenToOperator({ address: config.admin, metrics, problem: () => problem }),
+    await listenToOperator({
+      address: config.admin,
+      metrics,
+      reports: engine.users.reports,
+      problem: () => problem,
+    }),
   )
   await engine.resume()
   const address = urlOf(config.clientApi.host, clients.port)

@@ -89,7 +89,7 @@ export const HELP: string = `Plexus node: a Matrix homeserver without a window.
 
   --data <folder>             where everything is kept (data/node, in this project)
   --client-api <host:port>    where Matrix clients connect (127.0.0.1:8010; port 0: any free one)
-  --admin <host:port>         where /health, /ready and /metrics are served (127.0.0.1:8011)
+  --admin <host:port>         where /health, /ready, /metrics and /reports are served (127.0.0.1:8011)
   --server-name <name>        name of the server (none: the name is the node's key). It cannot be changed later
   --listen <multiaddr>        address to take libp2p connections on; may be repeated
   --announce <multiaddr>      address under which others reach this node, where that is another; may be repeated

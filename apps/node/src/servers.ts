@@ -1,5 +1,6 @@
 /** The HTTP servers of a node: clients at one address, its operator at another. */
 import type { ClientApi } from '@plexus/client-api'
+import type { Reports } from '@plexus/engine'
 import { createServer, listen } from '@plexus/daemon'
 import { createRequestListener, type ClientAddress } from '@remix-run/node-fetch-server'
 import type { Address } from './config.ts'
@@ -41,11 +42,17 @@ export async function listenToClients(init: ClientServerInit): Promise<Listening
 export type AdminServerInit = {
   readonly address: Address
   readonly metrics: Metrics
+  readonly reports: Pick<Reports, 'list'>
   /** Why the node cannot serve, `undefined` when it can. */
   readonly problem: () => string | undefined
 }
 
-export async function listenToOperator({ address, metrics, problem }: AdminServerInit): Promise<Listening> {
+export async function listenToOperator({
+  address,
+  metrics,
+  reports,
+  problem,
+}: AdminServerInit): Promise<Listening> {
   const listener = createRequestListener(
     async (request) => {
       const { pathname } = new URL(request.url)
@@ -56,7 +63,9 @@ export async function listenToOperator({ address, metrics, problem }: AdminServe
         return why === undefined ? textResponse(200, 'ok\n') : textResponse(503, `${why}\n`)
       }
       if (pathname === '/metrics') return textResponse(200, await metrics.text(), metrics.contentType)
-      return textResponse(404, '/health, /ready or /metrics\n')
+      if (pathname === '/reports')
+        return textResponse(200, JSON.stringify(await reports.list(), undefined, 2), 'application/json')
+      return textResponse(404, '/health, /ready, /metrics or /reports\n')
     },
     { onError: () => textResponse(500, 'failed\n') },
   )

@@ -13,6 +13,7 @@ import {
 import { readMarkers, receipt, typing } from './rooms/ephemeral.ts'
 import { context, event, messages, relations, timestampToEvent } from './rooms/events.ts'
 import { ban, forget, invite, join, joinById, kick, knock, leave, unban } from './rooms/membership.ts'
+import { reportEvent, reportRoom, reportUser } from './rooms/report.ts'
 import { redact, send } from './rooms/send.ts'
 import { allState, joinedMembers, joinedRooms, members, oneState, putState } from './rooms/state.ts'
 import { hierarchy, mutualRooms, roomSummary } from './rooms/summary.ts'
@@ -38,6 +39,9 @@ export const roomEndpoints: readonly Endpoint[] = [
   unban,
   send,
   redact,
+  reportRoom,
+  reportEvent,
+  reportUser,
   allState,
   oneState,
   putState,

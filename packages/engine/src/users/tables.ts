@@ -2,6 +2,7 @@
 import type { JsonObject, UserId } from '@plexus/core'
 import { table } from '../kernel/table.ts'
 import type { Table } from '../kernel/table.ts'
+import type { Report } from './types.ts'
 
 type One = readonly [string]
 type Two = readonly [string, string]
@@ -176,3 +177,8 @@ export const backupKeys: Table<readonly [string, number, string, string], JsonOb
   's',
   's',
 ])
+
+// --- reports ---
+
+/** By position. */
+export const reports: Table<readonly [number], Report> = table('reports', ['n'])

@@ -3,7 +3,7 @@
  * rules, profiles, media. Every method that changes something resolves after its commit; what `/sync` shows carries the
  * stream position of its commit.
  */
-import type { JsonObject, ServerName, UserId } from '@plexus/core'
+import type { EventId, JsonObject, RoomId, ServerName, UserId } from '@plexus/core'
 import type { EduHandler } from '../outbox-types.ts'
 import type { Session } from '../ports.ts'
 import type {
@@ -133,6 +133,25 @@ export interface Interactive {
   stagesFor(userId: UserId): Promise<readonly string[]>
 }
 
+export type Report = {
+  readonly by: UserId
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  /** In the words of the user; may be empty. */
+  readonly reason: string
+  readonly roomId?: RoomId
+  readonly eventId?: EventId
+  readonly userId?: UserId
+}
+
+/** What users tell the operator of. */
+export interface Reports {
+  /** @throws UserError M_TOO_LARGE */
+  add(by: UserId, about: Pick<Report, 'roomId' | 'eventId' | 'userId'>, reason: string): Promise<void>
+  /** The newest first. */
+  list(): Promise<readonly Report[]>
+}
+
 export interface LoginTokens {
   /** A token with which a client logs in as this user. */
   issue(userId: UserId): { readonly token: string; readonly expiresInMs: number }
@@ -175,6 +194,7 @@ export type Users = {
   readonly interactive: Interactive
   readonly registration: Registration
   readonly loginTokens: LoginTokens
+  readonly reports: Reports
   readonly devices: Devices
   readonly keys: E2eeKeys
   readonly deviceLists: DeviceLists

@@ -29,6 +29,7 @@ import { createRemoteLists } from './remote-lists.ts'
 import { createSignatureUpload } from './signatures.ts'
 import { createLoginTokens } from './login-tokens.ts'
 import { createRegistration } from './registration.ts'
+import { createReports } from './reports.ts'
 import { createToDevice } from './to-device.ts'
 import type { ClaimedKeys, Users } from './types.ts'
 
@@ -64,6 +65,7 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
     interactive: createInteractive(deps, accounts, registration),
     registration,
     loginTokens: createLoginTokens(deps),
+    reports: createReports(context),
     devices,
     keys: createE2eeKeys(context, {
       local,
