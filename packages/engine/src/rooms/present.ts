@@ -4,6 +4,7 @@ import { prevEventIds, resolve, serverOf, stateDifference } from '@plexus/core'
 import { groupOf, isHistory, loadStates, MAX_DECIDE_ROUNDS, stayOf, type Case, type Grouped } from './case.ts'
 import type { Hole } from './copy.ts'
 import type { StateGroup } from './state-groups.ts'
+import type { EventRecord } from './types.ts'
 
 /** Forward extremities that one server's events can be: each costs every later event its part of a resolution. */
 export const MAX_HEADS_PER_SERVER = 5
@@ -61,22 +62,31 @@ async function isSpokenFor(current: Case, heads: readonly EventId[]): Promise<bo
 
 /**
  * What lies before the refused events that the event follows: refused ones took no head's place, so the heads before
- * them are followed only now. Not where the state of a refused one is what a member claimed.
+ * them are followed only now. Not what came after the refused one was decided, on what a member claimed in its place.
  */
 async function behindRefused({ deps, event }: Case): Promise<ReadonlySet<EventId>> {
   const behind = new Set<EventId>()
   let level: readonly EventId[] = prevEventIds(event.pdu)
   while (level.length > 0 && behind.size < MAX_REFUSED_WALK) {
-    const records = await deps.events.working(level)
-    const before = records.flatMap((record) =>
-      record === undefined || record.verdict === 'accepted' || record.basis === 'partial'
-        ? []
-        : prevEventIds(record.pdu),
-    )
-    level = [...new Set(before)].filter((id) => !behind.has(id))
-    for (const id of level) behind.add(id)
+    const next: EventId[] = []
+    for (const record of await deps.events.working(level)) {
+      if (record === undefined || record.verdict === 'accepted') continue
+      const before = await deps.events.working(prevEventIds(record.pdu))
+      for (const previous of before) {
+        if (previous === undefined || behind.has(previous.id) || !isBasisOf(previous, record)) continue
+        behind.add(previous.id)
+        next.push(previous.id)
+      }
+    }
+    level = next
   }
   return behind
+}
+
+/** True if the state before an event is made of that after this previous one, and not of a claim. */
+function isBasisOf(previous: EventRecord, { basis, position }: EventRecord): boolean {
+  if (basis === 'full') return true
+  return previous.position !== 0 && (position === 0 || previous.position < position)
 }
 
 /** The state of several heads together. */
