@@ -1,0 +1,74 @@
+/** Two headless nodes that know each other by name alone meet through a relay. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { RoomId } from '@plexus/core'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { register, startNodeApp, type NodeApp, type Person } from '../kit/node-app.ts'
+import { startRelayHere, type TestRelay } from '../kit/p2p.ts'
+
+const LIMIT_MS = 60_000
+
+let folder = ''
+let relay: TestRelay
+const running = new Set<NodeApp>()
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'plexus-nodes-'))
+  relay = await startRelayHere(join(folder, 'relay'))
+})
+afterEach(async () => {
+  for (const node of running) await node.stop('SIGKILL')
+  running.clear()
+  await relay.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function start(name: string): Promise<NodeApp> {
+  const node = await startNodeApp(join(folder, name), [
+    ...relay.addresses.flatMap((address) => ['--relay', address]),
+    '--lan',
+  ])
+  running.add(node)
+  return node
+}
+
+/** Asks for what is new until it holds. */
+async function until(person: Person, holds: () => Promise<boolean>): Promise<void> {
+  let since = ''
+  while (!(await holds())) {
+    const { next_batch: next } = await person.ok('GET', `v3/sync?timeout=10000${since}`)
+    since = `&since=${next as string}`
+  }
+}
+
+it(
+  'exchanges invites and messages, and what was sent while one was away',
+  { timeout: LIMIT_MS },
+  async () => {
+    const a = await start('a')
+    let b = await start('b')
+    const ann = await register(join(folder, 'a'), () => a.clientApi, 'ann')
+    const ben = await register(join(folder, 'b'), () => b.clientApi, 'ben')
+    const created = await ann.ok('POST', 'v3/createRoom', { preset: 'private_chat', invite: [ben.userId] })
+    const roomId = created['room_id'] as RoomId
+    const room = encodeURIComponent(roomId)
+    const isInvited = async (): Promise<boolean> => {
+      const { rooms } = (await ben.ok('GET', 'v3/sync')) as { rooms?: { invite?: Record<string, unknown> } }
+      return rooms?.invite?.[roomId] !== undefined
+    }
+    await until(ben, isInvited)
+    await ben.ok('POST', `v3/join/${room}`, {})
+    await ann.say(roomId, '1', 'one')
+    await until(ben, async () => (await ben.texts(roomId)).includes('one'))
+    await ben.say(roomId, '2', 'two')
+    await until(ann, async () => (await ann.texts(roomId)).includes('two'))
+
+    expect(await b.stop('SIGKILL')).toBe('SIGKILL')
+    running.delete(b)
+    await ann.say(roomId, '3', 'while you were away')
+    b = await start('b')
+    await until(ben, async () => (await ben.texts(roomId)).includes('while you were away'))
+    expect(await ben.texts(roomId)).toEqual(['one', 'two', 'while you were away'])
+  },
+)
