@@ -58,6 +58,28 @@ describe('turns of gaps', () => {
     expect(tried).toBeLessThanOrEqual((15 + 11) * MAX_GAPS_IN_TURN)
   })
 
+  it('leave a server alone for growing pauses also while others of its gaps are filled', () => {
+    const turns = createGapTurns<Entry>(() => true)
+    for (const entry of entries(A, MAX_GAPS_IN_TURN - 1)) turns.add(entry)
+    let now = 0
+    let tried = 0
+    for (let second = 0; second < 600; second += 1, now += 1_000) {
+      const easy = { origin: A, number: 1_000 + second }
+      turns.add(easy)
+      turns.arrived(A, now)
+      for (let entry = turns.next(now); entry !== undefined; entry = turns.next(now)) {
+        tried += 1
+        if (entry === easy || entry.number >= 1_000) {
+          turns.filled(entry, now)
+          turns.remove(entry)
+        } else turns.failed(entry, now)
+      }
+    }
+    // At most once in ten seconds, since it keeps sending.
+    expect(tried).toBeLessThanOrEqual(600 + 70 * MAX_GAPS_IN_TURN)
+    expect(turns.due()).toBeDefined()
+  })
+
   it('pass over what waits for others that are here', () => {
     const [one, two] = entries(A, 2) as [Entry, Entry]
     const turns = createGapTurns<Entry>((entry) => entry === two)

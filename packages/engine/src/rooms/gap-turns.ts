@@ -27,7 +27,8 @@ export interface GapTurns<Entry> {
   /** The next to try, if one is due. */
   next(now: number): Entry | undefined
   failed(entry: Entry, now: number): void
-  filled(entry: Entry): void
+  /** Only a server of which nothing failed meanwhile begins anew with short pauses. */
+  filled(entry: Entry, now: number): void
   /** The server sent something: it can be asked. */
   arrived(server: ServerName, now: number): void
   /** The server is here: its pause is over, and those of all end soon, since it may know what others do not. */
@@ -55,6 +56,13 @@ export function createGapTurns<Entry extends { readonly origin: ServerName }>(
     turns.delete(origin)
     turns.set(origin, turn)
     return turn
+  }
+
+  const pause = (turn: Turn<Entry>, now: number): void => {
+    turn.tried.clear()
+    turn.ended = now
+    turn.until = now + turn.pauseMs
+    turn.pauseMs = Math.min(turn.pauseMs * 2, LAST_RETRY_MS)
   }
 
   return {
@@ -87,17 +95,13 @@ export function createGapTurns<Entry extends { readonly origin: ServerName }>(
       if (turn?.entries.delete(entry) !== true) return
       turn.entries.add(entry)
       turn.tried.add(entry)
-      if (turn.tried.size < MAX_GAPS_IN_TURN && untried(turn) !== undefined) return
-      turn.tried.clear()
-      turn.ended = now
-      turn.until = now + turn.pauseMs
-      turn.pauseMs = Math.min(turn.pauseMs * 2, LAST_RETRY_MS)
+      if (turn.tried.size >= MAX_GAPS_IN_TURN || untried(turn) === undefined) pause(turn, now)
     },
-    filled(entry) {
+    filled(entry, now) {
       const turn = endTurn(entry.origin)
-      if (turn === undefined) return
-      turn.pauseMs = FIRST_RETRY_MS
-      turn.tried.clear()
+      if (turn?.entries.delete(entry) !== true) return
+      if (turn.tried.size === 0) turn.pauseMs = FIRST_RETRY_MS
+      else if (untried(turn) === undefined) pause(turn, now)
     },
     arrived(server, now) {
       const turn = turns.get(server)

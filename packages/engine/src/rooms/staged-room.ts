@@ -178,7 +178,7 @@ async function fillGaps({ deps, roomId, entries, isClosed }: Work, pump: () => v
     if (room === undefined) throw new Error('a room with staged events is not there')
     const { missing, progress } = await unblock(deps, room, entry)
     if (isClosed()) return
-    if (missing.length === 0) entries.gaps.filled(entry)
+    if (missing.length === 0) entries.gaps.filled(entry, clock.now())
     else entries.gaps.failed(entry, clock.now())
     entries.settle(entry, missing, (id) => events.peek(id), room)
     if (progress) {
