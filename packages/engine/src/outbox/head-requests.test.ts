@@ -1,7 +1,7 @@
 import type { EventId, RoomId, ServerName } from '@plexus/core'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { FederationError } from '../ports.ts'
-import { createHeadRequests, MAX_ASKED_HOLES, type HeadRequests } from './head-requests.ts'
+import { createHeadRequests, MAX_ANSWERS, MAX_ASKED_HOLES, type HeadRequests } from './head-requests.ts'
 
 const SERVER = 'a' as ServerName
 const ROOM = '!room:a' as RoomId
@@ -41,21 +41,25 @@ describe('requests for heads', () => {
     await requests.idle()
   }
 
-  it('ask a server again for what it did not have, once it tells it itself', async () => {
+  it('ask a server again for what it did not have, a few times, and apart for what it tells itself', async () => {
     const hole = id('hole')
-    expect(await requests.want(SERVER, ROOM, { heads: [], holes: [hole] })).toBe(true)
-    await pass()
+    for (let turn = 0; turn < MAX_ANSWERS; turn += 1) {
+      expect(await requests.want(SERVER, ROOM, { heads: [], holes: [hole] })).toBe(true)
+      await pass()
+    }
     expect(await requests.want(SERVER, ROOM, { heads: [], holes: [hole] })).toBe(false)
-    expect(await requests.want(SERVER, ROOM, { heads: [hole], holes: [hole] })).toBe(true)
-    await pass()
-    expect(asked).toEqual([hole, hole])
+    for (let turn = 0; turn < MAX_ANSWERS; turn += 1) {
+      expect(await requests.want(SERVER, ROOM, { heads: [hole], holes: [hole] })).toBe(true)
+      await pass()
+    }
+    expect(asked).toHaveLength(2 * MAX_ANSWERS)
     // It told of what it does not give.
     expect(await requests.want(SERVER, ROOM, { heads: [hole], holes: [hole] })).toBe(false)
   })
 
-  it('ask one server for a few holes at once, and for each once', async () => {
+  it('ask one server for a few holes at once', async () => {
     const holes = Array.from({ length: 3 * MAX_ASKED_HOLES }, (_, index) => id(`${index}`))
-    for (let turn = 1; turn <= 3; turn += 1) {
+    for (let turn = 1; turn <= 3 * MAX_ANSWERS; turn += 1) {
       expect(await requests.want(SERVER, ROOM, { heads: [], holes })).toBe(true)
       await pass()
       expect(asked).toHaveLength(turn * MAX_ASKED_HOLES)

@@ -11,6 +11,8 @@ export const ASK_AFTER_MS = 1_000
 export const MAX_ASK_TRIES = 8
 /** Holes of a room that one server is asked for at once. */
 export const MAX_ASKED_HOLES = 5
+/** Answers of one server about one event, after which it is not asked for that any more. */
+export const MAX_ANSWERS = 3
 /** Answered questions that are remembered, so that none is asked again when the answer is of no use. */
 export const MAX_REMEMBERED_HEADS = 2_000
 
@@ -49,8 +51,8 @@ type Wanted = {
   cancel: (() => void) | undefined
 }
 
-/** `<server> <event id>` of questions that are answered. */
-type Notes = Lru<string, true>
+/** How often a server answered about an event, by `<server> <event id>`. */
+type Notes = Lru<string, number>
 
 export function createHeadRequests(deps: HeadRequestDeps): HeadRequests {
   const wanted = new Map<string, Wanted>()
@@ -71,7 +73,7 @@ export function createHeadRequests(deps: HeadRequestDeps): HeadRequests {
       const record = records[index]
       // An event that is known only as state has no place yet.
       const isPlaced = record?.order !== undefined || (record !== undefined && record.verdict !== 'accepted')
-      return !isPlaced && !deps.holds(roomId, id) && notes.get(`${server} ${id}`) === undefined
+      return !isPlaced && !deps.holds(roomId, id) && (notes.get(`${server} ${id}`) ?? 0) < MAX_ANSWERS
     })
   }
 
@@ -107,13 +109,12 @@ export function createHeadRequests(deps: HeadRequestDeps): HeadRequests {
     try {
       const { pdus } = await deps.federation.event(server, id)
       await deps.receive(server, pdus.slice(0, 1))
-      notes.set(note, true)
     } catch (error) {
       if (!(error instanceof FederationError) || error.remote.status === 429 || error.remote.status >= 500)
         throw error
-      // It does not give it; one that sees this node out of the room may do so once it has heard more.
-      if (error.remote.status !== 403) notes.set(note, true)
+      // It does not give it: one that sees itself or this node out of the room may do so once it has heard more.
     }
+    notes.set(note, (notes.get(note) ?? 0) + 1)
   }
 
   return {
