@@ -24,7 +24,7 @@ describe('coverage', () => {
     (
       'sync create_room joining knocking inviting leaving kicking banning room_send redaction rooms room_state ' +
       'message_pagination event_context relations room_event_by_timestamp receipts read_markers typing directory ' +
-      'list_public_rooms list_joined_rooms'
+      'list_public_rooms list_joined_rooms room_initial_sync'
     )
       .split(' ')
       .map((name) => `data/api/client-server/${name}.yaml`),

@@ -31,12 +31,30 @@ export function reading(): void {
       )
     })
 
-    it.each(['state', 'state/m.room.name', 'members', 'joined_members', 'messages?dir=b', 'aliases'])(
-      'GET %s is refused to strangers',
-      async (path) => {
-        expect(await carol.fails('GET', `${at`v3/rooms/${roomId}`}/${path}`)).toEqual([403, 'M_FORBIDDEN'])
-      },
-    )
+    it('GET initialSync', async () => {
+      const id = await ownRoom()
+      for (const body of ['one', 'two', 'three']) await say(alice, id, body)
+      const answer = await alice.ok('GET', at`v3/rooms/${id}/initialSync`, { query: { limit: '2' } })
+      expect(answer).toMatchObject({ room_id: id, membership: 'join', visibility: 'private' })
+      const messages = answer['messages'] as JsonObject
+      expect(list(messages, 'chunk').map((event) => pick(event, 'content', 'body'))).toEqual(['two', 'three'])
+      expect(list(answer, 'state').map(({ type }) => type)).toContain('m.room.create')
+      const query = { dir: 'b', from: text(messages, 'start'), limit: '1' }
+      const before = await alice.ok('GET', at`v3/rooms/${id}/messages`, { query })
+      expect(pick(list(before, 'chunk')[0], 'content', 'body')).toBe('one')
+    })
+
+    it.each([
+      'state',
+      'state/m.room.name',
+      'members',
+      'joined_members',
+      'messages?dir=b',
+      'aliases',
+      'initialSync',
+    ])('GET %s is refused to strangers', async (path) => {
+      expect(await carol.fails('GET', `${at`v3/rooms/${roomId}`}/${path}`)).toEqual([403, 'M_FORBIDDEN'])
+    })
 
     it('GET state/{type} of what is not there', async () => {
       expect(await alice.fails('GET', at`v3/rooms/${roomId}/state/org.none`)).toEqual([404, 'M_NOT_FOUND'])

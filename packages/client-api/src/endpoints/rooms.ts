@@ -12,6 +12,7 @@ import {
 } from './rooms/directory.ts'
 import { readMarkers, receipt, typing } from './rooms/ephemeral.ts'
 import { context, event, messages, relations, timestampToEvent } from './rooms/events.ts'
+import { roomInitialSync } from './rooms/initial-sync.ts'
 import { ban, forget, invite, join, joinById, kick, knock, leave, unban } from './rooms/membership.ts'
 import { reportEvent, reportRoom, reportUser } from './rooms/report.ts'
 import { redact, send } from './rooms/send.ts'
@@ -49,6 +50,7 @@ export const roomEndpoints: readonly Endpoint[] = [
   joinedMembers,
   joinedRooms,
   messages,
+  roomInitialSync,
   event,
   context,
   relations,
