@@ -10,6 +10,8 @@ import { crossSigningKey, oneTimeKeys, testKey } from '../engine/users-kit.ts'
 const PASSWORD = 'correct horse battery'
 const DUMMY = { type: 'm.login.dummy' }
 
+const HOUR_MS = 3_600_000
+
 describe('accounts', () => {
   let network: TestNetwork
   let alice: Member
@@ -179,6 +181,46 @@ describe('accounts', () => {
       expect(await clientWith(token).ok('GET', 'v3/account/whoami')).toMatchObject({
         user_id: alice.node.userId('carol'),
       })
+    })
+
+    it('that its client can refresh ends after an hour, and goes on with another token', async () => {
+      const made = await register('carol', { refresh_token: true, device_id: 'PHONE' })
+      expect(made).toMatchObject({ expires_in_ms: HOUR_MS })
+      const refreshToken = text(made, 'refresh_token')
+      const refresh = () => anonymous().ask('POST', 'v3/refresh', { body: { refresh_token: refreshToken } })
+      const whoami = (token: string) => clientWith(token).ask('GET', 'v3/account/whoami')
+      const first = text(made, 'access_token')
+      expect((await whoami(first)).status).toBe(200)
+      await network.clock.advance(HOUR_MS)
+      expect(await whoami(first)).toMatchObject({
+        status: 401,
+        body: { errcode: 'M_UNKNOWN_TOKEN', soft_logout: true },
+      })
+      alice = await network.restart(alice)
+      expect((await whoami(first)).body).toMatchObject({ soft_logout: true })
+      const second = text((await refresh()).body, 'access_token')
+      expect((await whoami(second)).body).toMatchObject({ device_id: 'PHONE' })
+      // The answer may get lost: the refresh token is as good as before, and the access token before ends.
+      const again = await refresh()
+      expect(again).toMatchObject({ status: 200, body: { expires_in_ms: HOUR_MS } })
+      expect((await whoami(second)).body).toMatchObject({ errcode: 'M_UNKNOWN_TOKEN', soft_logout: false })
+      const third = text(again.body, 'access_token')
+      expect((await whoami(third)).status).toBe(200)
+      // It ends with the session: by another login on the device, or by logout.
+      const other = await login('carol', { device_id: 'PHONE', refresh_token: true })
+      expect(await refresh()).toMatchObject({ status: 401, body: { errcode: 'M_UNKNOWN_TOKEN' } })
+      expect((await whoami(third)).status).toBe(401)
+      await clientWith(text(other.body, 'access_token')).ok('POST', 'v3/logout')
+      const body = { refresh_token: text(other.body, 'refresh_token') }
+      expect(await anonymous().fails('POST', 'v3/refresh', { body })).toEqual([401, 'M_UNKNOWN_TOKEN'])
+    })
+
+    it('without a refresh token does not expire', async () => {
+      const made = await register('carol')
+      expect(made['refresh_token']).toBeUndefined()
+      await network.clock.advance(1_000 * HOUR_MS)
+      const { status } = await clientWith(text(made, 'access_token')).ask('GET', 'v3/account/whoami')
+      expect(status).toBe(200)
     })
 
     it('ends with logout, with its device and keys, also when it was just used', async () => {

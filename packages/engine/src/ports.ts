@@ -317,7 +317,13 @@ export type Delivery = {
   readonly members: number
 }
 
-export type Session = { readonly userId: UserId; readonly deviceId: string; readonly accessToken: string }
+export type Session = {
+  readonly userId: UserId
+  readonly deviceId: string
+  readonly accessToken: string
+  /** Of a session whose access tokens expire. */
+  readonly refresh?: { readonly token: string; readonly expiresInMs: number }
+}
 
 /** The parts of an invite link, DESIGN section 7 "Invite links". */
 export type InviteLink = {

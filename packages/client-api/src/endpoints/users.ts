@@ -56,6 +56,7 @@ import { putBackupKeys } from './users/put-backup-keys.ts'
 import { putBackupRoom } from './users/put-backup-room.ts'
 import { putBackupSession } from './users/put-backup-session.ts'
 import { register } from './users/register.ts'
+import { refresh } from './users/refresh.ts'
 import { registerAvailable } from './users/register-available.ts'
 import { registrationTokenValidity } from './users/registration-token-validity.ts'
 import { renameDevice } from './users/rename-device.ts'
@@ -138,6 +139,7 @@ export const userEndpoints: readonly Endpoint[] = [
   putBackupRoom,
   putBackupSession,
   register,
+  refresh,
   registerAvailable,
   registrationTokenValidity,
   renameDevice,

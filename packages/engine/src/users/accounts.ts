@@ -113,6 +113,7 @@ export function createAccounts(context: UsersContext, parts: AccountParts, init:
       return devices.open(userId, device)
     },
     authenticate: (accessToken) => devices.authenticate(accessToken),
+    refresh: (refreshToken) => devices.refresh(refreshToken),
     logout: ({ userId, deviceId }) => devices.delete(userId, [deviceId]),
     logoutAll: (userId) => devices.deleteAll(userId),
     async hasPassword(userId) {

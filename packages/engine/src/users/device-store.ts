@@ -22,12 +22,13 @@ import {
   keyCounts,
   oneTimeKeys,
   pushers,
+  refreshTokens,
   signatures,
   tokens,
 } from './tables.ts'
-import type { DeviceRow } from './tables.ts'
+import type { DeviceRow, TokenRow } from './tables.ts'
 import { UserError } from './types.ts'
-import type { Authentication, Caller, Device, Devices, NewDevice } from './types.ts'
+import type { Accounts, Authentication, Caller, Device, Devices, NewDevice } from './types.ts'
 
 const MAX_DEVICES_PER_USER = 500
 /** In UTF-16 code units. */
@@ -36,12 +37,15 @@ const LAST_SEEN_PRECISION_MS: number = 60 * 60 * 1000
 /** Tokens whose owner is known without a look into the store. */
 const MAX_TOKENS_IN_MEMORY = 10_000
 const TOKEN_BYTES = 32
+/** How long an access token is good that its client can refresh. */
+export const ACCESS_TOKEN_MS: number = 60 * 60 * 1000
 const DEVICE_ID_LENGTH = 10
 
 export interface DeviceStore extends Devices {
   /** A session of a new device, or of one that is there: its session before ends. `extra` is committed along. */
   open(userId: UserId, device: NewDevice, extra?: (position: number) => readonly Write[]): Promise<Session>
   authenticate(accessToken: string): Promise<Authentication>
+  refresh: Accounts['refresh']
   /** Deletes all devices but one. */
   deleteAll(userId: UserId, keep?: string): Promise<void>
 }
@@ -53,7 +57,7 @@ export function createDeviceStore(
   gone: (device: Caller) => void,
 ): DeviceStore {
   const { store, committer, clock, random, mutex, log } = context
-  const owners = createLru<string, Caller>(MAX_TOKENS_IN_MEMORY)
+  const owners = createLru<string, TokenRow>(MAX_TOKENS_IN_MEMORY)
   const seen = createLru<string, number>(MAX_TOKENS_IN_MEMORY)
   const lock = <T>(userId: UserId, work: () => Promise<T>): Promise<T> => mutex.run(`devices ${userId}`, work)
 
@@ -87,15 +91,20 @@ export function createDeviceStore(
     if (!isDeviceId(deviceId)) throw new UserError('M_INVALID_PARAM', 'not a device id')
     const before = await devices.get(store, [userId, deviceId])
     if (before === undefined) await checkNew(userId, deviceId)
-    const accessToken = encodeBase64Url(random.bytes(TOKEN_BYTES))
+    const accessToken = newToken()
     const tokenHash = hashOf(accessToken)
+    const refreshToken = device.refreshable === true ? newToken() : undefined
+    const refreshHash = refreshToken === undefined ? undefined : hashOf(refreshToken)
+    const { tokenHash: _ended, refreshHash: _endedToo, ...kept } = before ?? {}
     const row: DeviceRow = {
       createdAt: clock.now(),
       ...(device.displayName === undefined ? {} : { displayName: checkName(device.displayName) }),
-      ...before,
+      ...kept,
       tokenHash,
+      ...(refreshHash === undefined ? {} : { refreshHash }),
       lastSeenAt: clock.now(),
     }
+    const owner: TokenRow = { userId, deviceId }
     const change =
       before === undefined
         ? await lists.change(userId, { devices: [publicDevice(userId, deviceId, row, undefined, [])] })
@@ -103,8 +112,9 @@ export function createDeviceStore(
     await committer.submit({
       writes: (position) => [
         ...extra(position),
-        ...(before?.tokenHash === undefined ? [] : [tokens.delete([before.tokenHash])]),
-        tokens.put([tokenHash], { userId, deviceId }),
+        ...(before === undefined ? [] : endOf(before)),
+        tokens.put([tokenHash], refreshHash === undefined ? owner : expiring(owner)),
+        ...(refreshHash === undefined ? [] : [refreshTokens.put([refreshHash], owner)]),
         devices.put([userId, deviceId], row),
         ...(change?.writes(position) ?? []),
       ],
@@ -114,7 +124,49 @@ export function createDeviceStore(
       durability: 'strict',
     })
     change?.sent()
-    return { userId, deviceId, accessToken }
+    return {
+      userId,
+      deviceId,
+      accessToken,
+      ...(refreshToken === undefined
+        ? {}
+        : { refresh: { token: refreshToken, expiresInMs: ACCESS_TOKEN_MS } }),
+    }
+  }
+
+  const newToken = (): string => encodeBase64Url(random.bytes(TOKEN_BYTES))
+  const expiring = (owner: TokenRow): TokenRow => ({ ...owner, expires: clock.now() + ACCESS_TOKEN_MS })
+
+  /** The writes that end the session of a device. */
+  const endOf = ({ tokenHash, refreshHash }: DeviceRow): readonly Write[] => [
+    ...(tokenHash === undefined ? [] : [tokens.delete([tokenHash])]),
+    ...(refreshHash === undefined ? [] : [refreshTokens.delete([refreshHash])]),
+  ]
+
+  const refresh: Accounts['refresh'] = async (refreshToken) => {
+    const refreshHash = hashOf(refreshToken)
+    const claimed = await refreshTokens.get(store, [refreshHash])
+    if (claimed === undefined) return undefined
+    const { userId, deviceId } = claimed
+    return lock(userId, async () => {
+      const row = await devices.get(store, [userId, deviceId])
+      if (row?.refreshHash !== refreshHash) return undefined
+      const accessToken = newToken()
+      const tokenHash = hashOf(accessToken)
+      const { tokenHash: ended } = row
+      await committer.submit({
+        writes: () => [
+          ...(ended === undefined ? [] : [tokens.delete([ended])]),
+          tokens.put([tokenHash], expiring({ userId, deviceId })),
+          devices.put([userId, deviceId], { ...row, tokenHash, lastSeenAt: clock.now() }),
+        ],
+        publish() {
+          if (ended !== undefined) owners.delete(ended)
+        },
+        durability: 'strict',
+      })
+      return { accessToken, expiresInMs: ACCESS_TOKEN_MS }
+    })
   }
 
   /** Everything that hangs on a device. */
@@ -158,7 +210,7 @@ export function createDeviceStore(
       await committer.submit({
         writes: (position) => [
           ...writes,
-          ...hashes.map((hash) => tokens.delete([hash])),
+          ...found.flatMap(({ row }) => endOf(row)),
           ...change.writes(position),
         ],
         publish() {
@@ -189,6 +241,14 @@ export function createDeviceStore(
     touch(caller, now).catch((error: unknown) => {
       log.log('warn', 'the time a device was seen could not be kept', { error: String(error) })
     })
+  }
+
+  /** An expired token says that its client may refresh it or log in again. */
+  const admitted = ({ userId, deviceId, expires = Infinity }: TokenRow, hash: string): Authentication => {
+    if (clock.now() >= expires) return { kind: 'unknown', softLogout: true }
+    const requester = { userId, deviceId }
+    noteSeen(requester, hash)
+    return { kind: 'requester', requester }
   }
 
   return {
@@ -226,10 +286,7 @@ export function createDeviceStore(
     async authenticate(accessToken) {
       const hash = hashOf(accessToken)
       const known = owners.get(hash)
-      if (known !== undefined) {
-        noteSeen(known, hash)
-        return { kind: 'requester', requester: known }
-      }
+      if (known !== undefined) return admitted(known, hash)
       const claimed = await tokens.get(store, [hash])
       if (claimed === undefined) return { kind: 'unknown', softLogout: false }
       // Under the user's lock nothing deletes the token between the look and the remembering.
@@ -238,10 +295,9 @@ export function createDeviceStore(
         if (found !== undefined) owners.set(hash, found)
         return found
       })
-      if (owner === undefined) return { kind: 'unknown', softLogout: false }
-      noteSeen(owner, hash)
-      return { kind: 'requester', requester: owner }
+      return owner === undefined ? { kind: 'unknown', softLogout: false } : admitted(owner, hash)
     },
+    refresh,
   }
 }
 

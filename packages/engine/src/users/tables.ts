@@ -30,16 +30,25 @@ export type DeviceRow = {
   readonly lastSeenAt?: number
   /** Key of its row in `tokens`; absent for a device without a session. */
   readonly tokenHash?: string
+  /** Key of its row in `refreshTokens`, if its access tokens expire. */
+  readonly refreshHash?: string
 }
 
 /** user id */
 export const accounts: Table<One, AccountRow> = table('accounts', ['s'])
 /** user id, device id */
 export const devices: Table<Two, DeviceRow> = table('devices', ['s', 's'])
+export type TokenRow = {
+  readonly userId: UserId
+  readonly deviceId: string
+  /** Milliseconds since the epoch; a token without it does not expire. */
+  readonly expires?: number
+}
+
 /** unpadded base64 of the SHA-256 of an access token */
-export const tokens: Table<One, { readonly userId: UserId; readonly deviceId: string }> = table('tokens', [
-  's',
-])
+export const tokens: Table<One, TokenRow> = table('tokens', ['s'])
+/** likewise of a refresh token */
+export const refreshTokens: Table<One, TokenRow> = table('refresh_tokens', ['s'])
 
 // --- end-to-end keys of local users ---
 

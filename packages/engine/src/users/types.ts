@@ -70,7 +70,12 @@ export type NewAccount = {
   readonly password?: string
 }
 
-export type NewDevice = { readonly deviceId?: string; readonly displayName?: string }
+export type NewDevice = {
+  readonly deviceId?: string
+  readonly displayName?: string
+  /** The client can refresh its access token: it gets one that expires. */
+  readonly refreshable?: boolean
+}
 
 /** `softLogout`: the token has expired, and the client may log in again with its device. */
 export type Authentication =
@@ -88,6 +93,13 @@ export interface Accounts {
   login(user: string, password: string, device: NewDevice): Promise<Session>
   /** A session without a password, for the node's own user interface; ends the device's session before it. */
   openSession(userId: UserId, device: NewDevice): Promise<Session>
+  /**
+   * A new access token for the session of a refresh token, which stays good; the one before ends. `undefined` for a token
+   * that is not known. spec: client-server-api "Refreshing access tokens"
+   */
+  refresh(
+    refreshToken: string,
+  ): Promise<{ readonly accessToken: string; readonly expiresInMs: number } | undefined>
   /** Whose token it is; answers from memory for tokens seen before. */
   authenticate(accessToken: string): Promise<Authentication>
   /** Deletes the device too. */

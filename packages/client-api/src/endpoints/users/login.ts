@@ -21,6 +21,7 @@ export const login: Endpoint = endpoint({
     token: v.optional(v.string()),
     device_id: v.optional(v.string()),
     initial_device_display_name: v.optional(v.string()),
+    refresh_token: v.optional(v.boolean()),
   }),
   async handler({ engine, body }) {
     const { type, identifier, password } = body

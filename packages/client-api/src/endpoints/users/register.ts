@@ -18,6 +18,7 @@ export const register: Endpoint = endpoint({
     password: v.optional(v.string()),
     device_id: v.optional(v.string()),
     initial_device_display_name: v.optional(v.string()),
+    refresh_token: v.optional(v.boolean()),
     inhibit_login: v.optional(v.boolean(), false),
   }),
   async handler({ engine, request, query, body }) {
