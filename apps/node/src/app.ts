@@ -127,6 +127,7 @@ async function openEngine(parts: Parts & { readonly network: () => P2pNode | und
     {
       users: {
         maxAccounts: MAX_ACCOUNTS,
+        admins: config.adminUser,
         registration: { mode, ...(mode === 'token' ? { token: loadRegistrationToken(folder) } : {}) },
       },
     },

@@ -34,6 +34,7 @@ describe('the configuration', () => {
       relay: [],
       lan: false,
       registration: 'token',
+      adminUser: [],
       rateLimits: 'on',
       trustProxy: false,
       logLevel: 'info',
@@ -50,7 +51,7 @@ describe('the configuration', () => {
     const args =
       '--data /d --client-api [::1]:0 --admin localhost:1 --server-name a.example --lan --trust-proxy ' +
       '--listen /ip4/127.0.0.1/tcp/0/ws --listen /ip4/127.0.0.1/tcp/0 --announce /dns4/a/tcp/1 ' +
-      '--relay /ip4/127.0.0.1/tcp/1/ws/p2p/x --registration open --rate-limits off --log-level debug'
+      '--relay /ip4/127.0.0.1/tcp/1/ws/p2p/x --registration open --admin-user ann --admin-user ben --rate-limits off --log-level debug'
     expect(read(args.split(' '))).toEqual({
       data: '/d',
       clientApi: { host: '::1', port: 0 },
@@ -61,6 +62,7 @@ describe('the configuration', () => {
       relay: ['/ip4/127.0.0.1/tcp/1/ws/p2p/x'],
       lan: true,
       registration: 'open',
+      adminUser: ['ann', 'ben'],
       rateLimits: 'off',
       trustProxy: true,
       logLevel: 'debug',
@@ -97,6 +99,7 @@ describe('the configuration', () => {
     [['--server-name', '@'], '--server-name is no server name'],
     [['--listen', '127.0.0.1:1'], '--listen must be a multiaddr'],
     [['--registration', 'maybe'], '--registration must be one of open, token, closed'],
+    [['--admin-user', '@ann'], '--admin-user must be the first part of a user id'],
     [['--data', ''], '--data is empty'],
     [['--nonsense'], "Unknown option '--nonsense'"],
     [['stray'], "Unexpected argument 'stray'"],

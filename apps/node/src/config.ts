@@ -1,7 +1,7 @@
 /** What a node is told: by flags, environment and a file, in this order, all of one schema. */
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { parseServerName } from '@plexus/core'
+import { isValidNewLocalpart, parseServerName } from '@plexus/core'
 import { StartError } from '@plexus/daemon'
 import type { LogLevel } from '@plexus/engine/ports'
 import * as v from 'valibot'
@@ -11,6 +11,7 @@ const MAX_FILE_LENGTH = 65_536
 const MAX_PORT = 65_535
 /** Of one kind: to listen on, to announce, of relays. */
 const MAX_ADDRESSES = 64
+const MAX_ADMINS = 64
 
 export type Address = { readonly host: string; readonly port: number }
 
@@ -40,6 +41,16 @@ const multiaddrs: Schema<readonly string[]> = v.optional(
   [],
 )
 
+const localparts: Schema<readonly string[]> = v.optional(
+  v.pipe(
+    v.array(
+      v.pipe(v.string(), v.check(isValidNewLocalpart, 'must be the first part of a user id, without @')),
+    ),
+    v.maxLength(MAX_ADMINS, `has more than ${MAX_ADMINS} entries`),
+  ),
+  [],
+)
+
 const oneOf = <const T extends readonly string[]>(all: T, fallback: T[number]): Schema<T[number]> =>
   v.optional(v.picklist(all, `must be one of ${all.join(', ')}`), fallback)
 
@@ -62,6 +73,8 @@ export type Config = {
   readonly relay: readonly string[]
   readonly lan: boolean
   readonly registration: 'open' | 'token' | 'closed'
+  /** Localparts. */
+  readonly adminUser: readonly string[]
   readonly rateLimits: 'on' | 'off'
   readonly trustProxy: boolean
   readonly logLevel: LogLevel
@@ -78,6 +91,7 @@ const schemaOf = (defaultData: string): Schema<Config> =>
     relay: multiaddrs,
     lan: onOrOff,
     registration: oneOf(['open', 'token', 'closed'], 'token'),
+    adminUser: localparts,
     rateLimits: oneOf(['on', 'off'], 'on'),
     trustProxy: onOrOff,
     logLevel: oneOf(['debug', 'info', 'warn', 'error'], 'info'),
@@ -96,6 +110,7 @@ export const HELP: string = `Plexus node: a Matrix homeserver without a window.
   --relay <multiaddr>         relay to be reached through; may be repeated
   --lan                       peers at private addresses may be dialled
   --registration <mode>       who may make an account: open, token (default; the token is in the data folder) or closed
+  --admin-user <name>         who administers the server (the first part of the user id); may be repeated
   --rate-limits <on|off>      limits on what one client may ask (on)
   --trust-proxy               the client's address is what a proxy in front says (X-Forwarded-For)
   --log-level <level>         debug, info, warn or error (info)
@@ -115,6 +130,7 @@ const FLAGS = {
   relay: { type: 'string', multiple: true },
   lan: { type: 'boolean' },
   registration: { type: 'string' },
+  'admin-user': { type: 'string', multiple: true },
   'rate-limits': { type: 'string' },
   'trust-proxy': { type: 'boolean' },
   'log-level': { type: 'string' },
@@ -123,7 +139,7 @@ const FLAGS = {
 } as const
 
 type FlagName = keyof typeof FLAGS
-const LISTS: ReadonlySet<string> = new Set(['listen', 'announce', 'relay'])
+const LISTS: ReadonlySet<string> = new Set(['listen', 'announce', 'relay', 'admin-user'])
 const SWITCHES: ReadonlySet<string> = new Set(['lan', 'trust-proxy'])
 
 /** `clientApi` of `client-api`. */

@@ -10,7 +10,7 @@ import type { Answer, Endpoint } from './endpoint.ts'
 import { roomEndpoints } from './endpoints/rooms.ts'
 import { userEndpoints } from './endpoints/users.ts'
 import { errorBody, toMatrixError } from './error-response.ts'
-import { MatrixError, invalidParam, unrecognized } from './matrix-error.ts'
+import { accountLocked, accountSuspended, MatrixError, invalidParam, unrecognized } from './matrix-error.ts'
 import { DEFAULT_RATE_LIMITS, createRateLimiter } from './rate-limit.ts'
 import type { RateLimiter, RateLimits } from './rate-limit.ts'
 import { createRouter } from './router.ts'
@@ -50,6 +50,7 @@ export function createClientApi(engine: ApiEngine, init: ClientApiInit = {}): Cl
       template = endpoint.templates[0] ?? template
       const requester = await requesterOf(engine, endpoint, request, url)
       limit(limiter, endpoint, requester?.userId ?? clientOf(request))
+      if (requester !== undefined) await checkRestrictions(engine, endpoint, requester)
       return toResponse(await endpoint.run({ engine, requester, parameters, url, request }))
     } catch (error) {
       return refusal(engine.log, template, error)
@@ -86,6 +87,17 @@ async function requesterOf(
   throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'the access token is not valid', {
     soft_logout: answer.softLogout,
   })
+}
+
+/** spec: client-server-api "Account locking", "Account suspension" */
+async function checkRestrictions(
+  engine: ApiEngine,
+  endpoint: Endpoint,
+  { userId }: Requester,
+): Promise<void> {
+  const { locked, suspended } = await engine.users.moderation.restrictionsOf(userId)
+  if (locked === true && !endpoint.whileLocked) throw accountLocked()
+  if (suspended === true && !endpoint.whileSuspended) throw accountSuspended()
 }
 
 function tokenOf(request: Request, url: URL): string | undefined {

@@ -52,6 +52,10 @@ export type Declaration<
   /** Further templates, for unstable names and optional last segments (their parameters are then undefined). */
   readonly aliases?: readonly string[]
   readonly auth: A
+  /** A locked account may use it; it may use no other. */
+  readonly whileLocked?: true
+  /** A suspended account may not use it. */
+  readonly whileSuspended?: false
   readonly rateLimit?: RateClass
   /** Of the decoded parameters, all strings. Needed when the template has any. */
   readonly pathSchema?: Path
@@ -80,6 +84,8 @@ export type Endpoint = {
   readonly method: Method
   readonly templates: readonly string[]
   readonly auth: Auth
+  readonly whileLocked: boolean
+  readonly whileSuspended: boolean
   readonly rateLimit: RateClass
   readonly run: (invocation: Invocation) => Promise<Answer>
 }
@@ -92,6 +98,7 @@ export function endpoint<
   Body extends v.GenericSchema = NoFields,
 >(declaration: Declaration<A, Path, Query, Body>): Endpoint {
   const { method, path, aliases = [], auth, rateLimit = 'none', handler } = declaration
+  const { whileLocked = false, whileSuspended = true } = declaration
   const { bodySchema } = declaration
   const pathSchema: v.GenericSchema = declaration.pathSchema ?? noFields
   const querySchema: v.GenericSchema = declaration.querySchema ?? noFields
@@ -99,6 +106,8 @@ export function endpoint<
     method,
     templates: [path, ...aliases],
     auth,
+    whileLocked,
+    whileSuspended,
     rateLimit,
     async run({ engine, requester, parameters, url, request }) {
       return handler({

@@ -42,3 +42,11 @@ export function tooLarge(error: string): MatrixError {
 export function unrecognized(status: 404 | 405, error: string): MatrixError {
   return new MatrixError(status, 'M_UNRECOGNIZED', error)
 }
+
+export function accountLocked(): MatrixError {
+  return new MatrixError(401, 'M_USER_LOCKED', 'this account has been locked', { soft_logout: true })
+}
+
+export function accountSuspended(): MatrixError {
+  return new MatrixError(403, 'M_USER_SUSPENDED', 'this is not possible while the account is suspended')
+}

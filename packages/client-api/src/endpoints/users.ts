@@ -1,4 +1,5 @@
 import type { Endpoint } from '../endpoint.ts'
+import { admin } from './users/admin.ts'
 import { accountData } from './users/account-data.ts'
 import { backup } from './users/backup.ts'
 import { backupKeys } from './users/backup-keys.ts'
@@ -111,6 +112,7 @@ export const userEndpoints: readonly Endpoint[] = [
   keysUpload,
   legacyMediaDownload,
   legacyMediaThumbnail,
+  ...admin,
   login,
   loginToken,
   loginFlows,

@@ -1,7 +1,7 @@
 /** A small API on an engine that knows one token: what the tests of the framework ask. */
 import { parseUserId } from '@plexus/core'
 import type { UserId } from '@plexus/core'
-import type { Accounts, Users } from '@plexus/engine'
+import type { Moderation, Accounts, Users } from '@plexus/engine'
 import type { Clock, Log } from '@plexus/engine/ports'
 import * as v from 'valibot'
 import { createClientApi } from '../client-api.ts'
@@ -27,7 +27,11 @@ export function fakeEngine(
         : { kind: 'unknown', softLogout: token === 'old' },
     )
   const accounts: Partial<Accounts> = { authenticate }
-  const users: Partial<Users> = { accounts: accounts as Accounts }
+  const moderation: Partial<Moderation> = { restrictionsOf: () => Promise.resolve({}) }
+  const users: Partial<Users> = {
+    accounts: accounts as Accounts,
+    moderation: moderation as Moderation,
+  }
   const parts: Partial<ApiEngine> = { clock, log, users: users as Users }
   return parts as ApiEngine
 }

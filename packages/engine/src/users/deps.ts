@@ -28,6 +28,8 @@ export type RegistrationInit = {
 }
 
 export type UsersInit = {
+  /** Localparts of the administrators; none by default. */
+  readonly admins?: readonly string[]
   /** Open by default. */
   readonly registration?: RegistrationInit
   /** Accounts that this node hosts at most; 1 in a tab. */

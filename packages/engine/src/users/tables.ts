@@ -187,6 +187,13 @@ export const backupKeys: Table<readonly [string, number, string, string], JsonOb
   's',
 ])
 
+// --- moderation ---
+
+export type Restrictions = { readonly locked?: boolean; readonly suspended?: boolean }
+
+/** By user id: accounts that are restricted. */
+export const restrictions: Table<One, Restrictions> = table('restrictions', ['s'])
+
 // --- reports ---
 
 /** By position. */

@@ -145,6 +145,20 @@ export interface Interactive {
   stagesFor(userId: UserId): Promise<readonly string[]>
 }
 
+/** What administrators do to accounts. spec: client-server-api/_index.md "Account moderation" */
+export interface Moderation {
+  isAdmin(userId: UserId): boolean
+  /** Asked for each request; from memory. */
+  restrictionsOf(userId: UserId): Promise<{ readonly locked?: boolean; readonly suspended?: boolean }>
+  /** As `restrictionsOf`. @throws UserError M_INVALID_PARAM for a user of another server, M_NOT_FOUND */
+  find(userId: UserId): ReturnType<Moderation['restrictionsOf']>
+  /** @throws as `find`; M_FORBIDDEN for an administrator. */
+  restrict(
+    userId: UserId,
+    change: { readonly locked: boolean } | { readonly suspended: boolean },
+  ): Promise<void>
+}
+
 export type Report = {
   readonly by: UserId
   /** Milliseconds since the epoch. */
@@ -207,6 +221,7 @@ export type Users = {
   readonly registration: Registration
   readonly loginTokens: LoginTokens
   readonly reports: Reports
+  readonly moderation: Moderation
   readonly devices: Devices
   readonly keys: E2eeKeys
   readonly deviceLists: DeviceLists

@@ -28,6 +28,7 @@ import { createRecentIds } from './recent-ids.ts'
 import { createRemoteLists } from './remote-lists.ts'
 import { createSignatureUpload } from './signatures.ts'
 import { createLoginTokens } from './login-tokens.ts'
+import { createModeration } from './moderation.ts'
 import { createRegistration } from './registration.ts'
 import { createReports } from './reports.ts'
 import { createToDevice } from './to-device.ts'
@@ -66,6 +67,7 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
     registration,
     loginTokens: createLoginTokens(deps),
     reports: createReports(context),
+    moderation: createModeration(context, accounts, init),
     devices,
     keys: createE2eeKeys(context, {
       local,

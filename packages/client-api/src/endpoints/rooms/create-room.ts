@@ -39,6 +39,7 @@ export const createRoom: Endpoint = endpoint({
   method: 'POST',
   path: '/_matrix/client/v3/createRoom',
   auth: 'user',
+  whileSuspended: false,
   rateLimit: 'message',
   bodySchema: body,
   handler: async ({ engine, requester, body }) => {

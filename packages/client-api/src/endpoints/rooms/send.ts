@@ -9,7 +9,7 @@ import type { NewEvent } from '@plexus/engine'
 import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
-import { MatrixError, badJson } from '../../matrix-error.ts'
+import { accountSuspended, MatrixError, badJson } from '../../matrix-error.ts'
 import { eventContent, eventId, roomId, shortText } from '../../schemas.ts'
 import type { ApiEngine, Requester } from '../../services.ts'
 import { reasonOf, withReason } from './common.ts'
@@ -18,6 +18,7 @@ export const send: Endpoint = endpoint({
   method: 'PUT',
   path: '/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}',
   auth: 'user',
+  whileSuspended: false,
   rateLimit: 'message',
   pathSchema: v.object({ roomId, eventType: shortText, txnId: shortText }),
   bodySchema: eventContent,
@@ -32,7 +33,11 @@ export const redact: Endpoint = endpoint({
   rateLimit: 'message',
   pathSchema: v.object({ roomId, eventId, txnId: shortText }),
   bodySchema: withReason,
-  handler: ({ engine, requester, path, body }) => {
+  async handler({ engine, requester, path, body }) {
+    const { suspended } = await engine.users.moderation.restrictionsOf(requester.userId)
+    const sender = suspended === true ? (await engine.rooms.event(path.eventId))?.pdu.sender : undefined
+    // Own events alone. spec: client-server-api "Account suspension"
+    if (suspended === true && sender !== requester.userId) throw accountSuspended()
     const content = { ...reasonOf(body.reason), redacts: path.eventId }
     return sendOnce(engine, requester, path.roomId, 'm.room.redaction', content, path.txnId)
   },

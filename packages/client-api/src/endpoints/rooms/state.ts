@@ -52,6 +52,7 @@ export const putState: Endpoint = endpoint({
   path: STATE_PATH,
   aliases: STATE_ALIASES,
   auth: 'user',
+  whileSuspended: false,
   rateLimit: 'message',
   pathSchema: atKey,
   bodySchema: eventContent,

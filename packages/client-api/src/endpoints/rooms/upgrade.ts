@@ -43,6 +43,7 @@ export const upgrade: Endpoint = endpoint({
   method: 'POST',
   path: '/_matrix/client/v3/rooms/{roomId}/upgrade',
   auth: 'user',
+  whileSuspended: false,
   rateLimit: 'message',
   pathSchema: inRoom,
   bodySchema: v.object({

@@ -9,6 +9,7 @@ export const deleteProfileField: Endpoint = endpoint({
   method: 'DELETE',
   path: '/_matrix/client/v3/profile/{userId}/{keyName}',
   auth: 'user',
+  whileSuspended: false,
   rateLimit: 'message',
   pathSchema: v.object({ userId, keyName: v.string() }),
   async handler({ engine, requester, path }) {

@@ -1,11 +1,11 @@
 // POST /_matrix/client/v3/login https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3login
-import type { JsonObject } from '@plexus/core'
+import { parseUserId, type JsonObject } from '@plexus/core'
 import type { NewDevice } from '@plexus/engine'
 import * as v from 'valibot'
 import { newDevice, sessionAnswer } from './session.ts'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
-import { forbidden, MatrixError, missingParam } from '../../matrix-error.ts'
+import { accountLocked, forbidden, MatrixError, missingParam } from '../../matrix-error.ts'
 import type { ApiEngine } from '../../services.ts'
 
 export const login: Endpoint = endpoint({
@@ -34,7 +34,13 @@ export const login: Endpoint = endpoint({
     // The `user` key at the top is of clients before r0.4.
     const user = identifier?.user ?? body.user
     if (user === undefined || password === undefined) throw missingParam('identifier and password are needed')
-    return sessionAnswer(engine, await engine.users.accounts.login(user, password, newDevice(body)))
+    const { accounts, moderation } = engine.users
+    const own = parseUserId(user.startsWith('@') ? user : `@${user}:${engine.serverName}`)
+    const { locked } = own === undefined ? {} : await moderation.restrictionsOf(own)
+    // Only who has the password learns of it.
+    if (own !== undefined && locked === true && (await accounts.checkPassword(own, password)))
+      throw accountLocked()
+    return sessionAnswer(engine, await accounts.login(user, password, newDevice(body)))
   },
 })
 
@@ -49,5 +55,6 @@ async function loginByToken(
   const userId = loginTokens.take(token)
   if (userId === undefined || !(await accounts.exists(userId)))
     throw forbidden('the token is not known, was used, or has expired')
+  if ((await engine.users.moderation.restrictionsOf(userId)).locked === true) throw accountLocked()
   return sessionAnswer(engine, await accounts.openSession(userId, device))
 }

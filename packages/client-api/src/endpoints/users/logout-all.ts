@@ -6,6 +6,7 @@ export const logoutAll: Endpoint = endpoint({
   method: 'POST',
   path: '/_matrix/client/v3/logout/all',
   auth: 'user',
+  whileLocked: true,
   async handler({ engine, requester }) {
     await engine.users.accounts.logoutAll(requester.userId)
     return {}

@@ -6,6 +6,7 @@ export const logout: Endpoint = endpoint({
   method: 'POST',
   path: '/_matrix/client/v3/logout',
   auth: 'user',
+  whileLocked: true,
   async handler({ engine, requester }) {
     await engine.users.accounts.logout(requester)
     return {}

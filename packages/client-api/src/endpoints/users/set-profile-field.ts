@@ -11,6 +11,7 @@ export const setProfileField: Endpoint = endpoint({
   method: 'PUT',
   path: '/_matrix/client/v3/profile/{userId}/{keyName}',
   auth: 'user',
+  whileSuspended: false,
   rateLimit: 'message',
   pathSchema: v.object({ userId, keyName: v.string() }),
   bodySchema: jsonObject,
