@@ -46,7 +46,6 @@ export function createMetrics({ engine, p2p }: { engine: Engine; p2p: P2pNode })
   gauge('plexus_stream_position', 'Last committed position', () => engine.committer.committed)
   gauge('plexus_commit_failures', 'Commits that failed', () => engine.committer.failures)
   gauge('plexus_waiting_events', 'Own events that no other member has yet', () => engine.outbox.waiting())
-  gauge('plexus_peers', 'Servers that share a room', () => engine.outbox.peers().length)
   gauge('plexus_connected_peers', 'Connected servers', () => p2p.status.peers.length)
   return {
     contentType: register.contentType,

@@ -21,8 +21,8 @@ export interface Outbox {
   watch(listener: (delivery: Delivery) => void): () => void
   /** Own events that no other member's node has yet. */
   waiting(): Promise<number>
-  /** The servers that have a member in a room with a local member, sorted. */
-  peers(): readonly ServerName[]
+  /** The servers of the other members, by room; also of rooms that no local user is in any more. */
+  peers(): ReadonlyMap<RoomId, readonly ServerName[]>
 }
 
 /**

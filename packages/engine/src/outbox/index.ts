@@ -8,7 +8,7 @@
  * 3. The wire sequence of the k-th durable EDU that waits is `acknowledged + k`: rows are added at the end only and
  *    deleted with the counter's rise, so a sequence never names two EDUs.
  */
-import type { ServerName } from '@plexus/core'
+import type { RoomId, ServerName } from '@plexus/core'
 import { checkCanonical, encodeBase64Url } from '@plexus/core'
 import type { Committer } from '../kernel/committer.ts'
 import type { Outbox } from '../outbox-types.ts'
@@ -114,11 +114,18 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
     delivery: (roomId, eventId) => deliveries.delivery(roomId, eventId),
     watch: (listener) => deliveries.watch(listener),
     waiting: () => deliveries.waiting(),
-    peers: () =>
-      [...memory.destinations.values()]
-        .filter(({ rooms }) => [...rooms.values()].some(({ until }) => until === undefined))
-        .map(({ name }) => name)
-        .toSorted(),
+    peers() {
+      const peers = new Map<RoomId, ServerName[]>()
+      for (const { name, rooms } of memory.destinations.values()) {
+        for (const [roomId, { until }] of rooms) {
+          if (until !== undefined) continue
+          const names = peers.get(roomId) ?? []
+          names.push(name)
+          peers.set(roomId, names)
+        }
+      }
+      return peers
+    },
   }
 
   return {
