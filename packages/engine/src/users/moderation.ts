@@ -14,8 +14,15 @@ export function createModeration(
   const admins = new Set(init.admins)
   /** The restricted accounts. Every request asks, and they are few. */
   let loaded: Promise<Map<UserId, Restrictions>> | undefined
-  const load = async (): Promise<Map<UserId, Restrictions>> =>
-    new Map((await restrictions.list(store, [])).map(([[userId], row]) => [userId as UserId, row]))
+  const load = async (): Promise<Map<UserId, Restrictions>> => {
+    try {
+      return new Map((await restrictions.list(store, [])).map(([[userId], row]) => [userId as UserId, row]))
+    } catch (error) {
+      // The next request looks again.
+      loaded = undefined
+      throw error
+    }
+  }
 
   const isAdmin = (userId: UserId): boolean =>
     serverOf(userId) === signer.name && admins.has(localpartOf(userId))
