@@ -78,6 +78,8 @@ describe('a browser that is killed', () => {
 
       if (round === ROUNDS) {
         await loadWhole(page)
+        // What was just loaded is shown before it is decrypted; one that never is fails here.
+        await page.waitForFunction(() => !document.body.textContent?.includes('Decrypting…'))
         const onScreen = await timeline(page)
         const texts = onScreen.map(({ text }) => text)
         expect(texts.filter((text, index) => texts.indexOf(text) !== index)).toEqual([])
