@@ -1,5 +1,9 @@
 import type { Endpoint } from '../endpoint.ts'
-import { admin } from './users/admin.ts'
+import { getLock } from './users/get-lock.ts'
+import { getSuspension } from './users/get-suspension.ts'
+import { setLock } from './users/set-lock.ts'
+import { setSuspension } from './users/set-suspension.ts'
+import { whois } from './users/whois.ts'
 import { accountData } from './users/account-data.ts'
 import { backup } from './users/backup.ts'
 import { backupKeys } from './users/backup-keys.ts'
@@ -112,7 +116,11 @@ export const userEndpoints: readonly Endpoint[] = [
   keysUpload,
   legacyMediaDownload,
   legacyMediaThumbnail,
-  ...admin,
+  whois,
+  getLock,
+  setLock,
+  getSuspension,
+  setSuspension,
   login,
   loginToken,
   loginFlows,

@@ -4,8 +4,9 @@ import type { EventId, JsonObject, JsonValue, RoomId } from '@plexus/core'
 import { NO_FILTER, parseEventFilter } from '@plexus/engine'
 import type { EventFilter } from '@plexus/engine'
 import * as v from 'valibot'
-import { invalidParam } from '../../matrix-error.ts'
-import { eventId, queryInteger, roomId } from '../../schemas.ts'
+import { forbidden, invalidParam } from '../../matrix-error.ts'
+import { eventId, queryInteger, roomId, shortText } from '../../schemas.ts'
+import type { ApiEngine, Requester } from '../../services.ts'
 
 /** Most events of one page. */
 export const MAX_PAGE = 1_000
@@ -18,6 +19,9 @@ export const atEvent: v.GenericSchema<unknown, { roomId: RoomId; eventId: EventI
   roomId,
   eventId,
 })
+/** `/{roomId}/…/{eventType}/{stateKey}`; the state key may be left out. */
+export const atStateKey: v.GenericSchema<unknown, { roomId: RoomId; eventType: string; stateKey: string }> =
+  v.object({ roomId, eventType: shortText, stateKey: v.optional(v.string(), '') })
 /** The `limit` of a page. */
 export const pageLimit: v.GenericSchema<unknown, number> = v.optional(queryInteger(0, MAX_PAGE), DEFAULT_PAGE)
 export const direction: v.GenericSchema<unknown, 'f' | 'b'> = v.picklist(['f', 'b'])
@@ -48,4 +52,10 @@ export function jsonOf(text: string): JsonObject {
 /** The content of a member event with the reason, if there is one. */
 export function reasonOf(reason: string | undefined): JsonObject {
   return reason === undefined ? {} : { reason }
+}
+
+/** @throws MatrixError M_FORBIDDEN */
+export async function requireMember(engine: ApiEngine, { userId }: Requester, roomId: RoomId): Promise<void> {
+  const row = await engine.rooms.membership(userId, roomId)
+  if (row?.membership !== 'join') throw forbidden('you are not a member of this room')
 }

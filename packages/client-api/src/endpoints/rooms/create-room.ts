@@ -1,7 +1,4 @@
-/**
- * POST /_matrix/client/v3/createRoom
- * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom
- */
+// POST /_matrix/client/v3/createRoom https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom
 import { DEFAULT_ROOM_VERSION, parseRoomAlias, roomVersion } from '@plexus/core'
 import type { JsonValue, RoomAlias, RoomId } from '@plexus/core'
 import { RoomError } from '@plexus/engine'

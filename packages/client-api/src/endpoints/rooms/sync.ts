@@ -1,7 +1,4 @@
-/**
- * GET /_matrix/client/v3/sync
- * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync
- */
+// GET /_matrix/client/v3/sync https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync
 import { NO_SYNC_FILTER, parseSyncFilter, parseSyncToken } from '@plexus/engine'
 import type { StateKind, SyncFilter } from '@plexus/engine'
 import * as v from 'valibot'

@@ -1,7 +1,4 @@
-/**
- * GET /_matrix/client/v1/rooms/{roomId}/threads
- * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1roomsroomidthreads
- */
+// GET /_matrix/client/v1/rooms/{roomId}/threads https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1roomsroomidthreads
 import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'

@@ -1,7 +1,4 @@
-/**
- * POST /_matrix/client/v3/rooms/{roomId}/upgrade
- * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidupgrade
- */
+// POST /_matrix/client/v3/rooms/{roomId}/upgrade https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidupgrade
 import {
   POWER_LEVELS_KEY,
   isJsonObject,

@@ -1,8 +1,4 @@
-/**
- * GET /_matrix/client/versions
- * GET /.well-known/matrix/client
- * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientversions
- */
+// GET /_matrix/client/versions https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientversions
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 
@@ -17,12 +13,4 @@ export const versions: Endpoint = endpoint({
   path: '/_matrix/client/versions',
   auth: 'none',
   handler: () => ({ versions: SPEC_VERSIONS, unstable_features: { 'org.matrix.msc4222': true } }),
-})
-
-export const wellKnown: Endpoint = endpoint({
-  method: 'GET',
-  path: '/.well-known/matrix/client',
-  auth: 'none',
-  // Whoever asks here has found the server: its address is where the request came to.
-  handler: ({ request }) => ({ 'm.homeserver': { base_url: new URL(request.url).origin } }),
 })

@@ -65,3 +65,9 @@ export async function challenge(
 export async function challengeUser(interactive: Interactive, userId: UserId): Promise<Response | undefined> {
   return challenge(interactive, await interactive.engine.users.interactive.stagesFor(userId), userId)
 }
+
+/** Before any look for the account: who may not ask learns nothing. */
+export function requireAdmin(engine: ApiEngine, requester: Requester): void {
+  if (!engine.users.moderation.isAdmin(requester.userId))
+    throw forbidden('this is for administrators of the server')
+}

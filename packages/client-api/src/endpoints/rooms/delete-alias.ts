@@ -1,0 +1,17 @@
+// DELETE /_matrix/client/v3/directory/room/{roomAlias} https://spec.matrix.org/v1.19/client-server-api/#delete_matrixclientv3directoryroomroomalias
+import * as v from 'valibot'
+import { endpoint } from '../../endpoint.ts'
+import type { Endpoint } from '../../endpoint.ts'
+import { roomAlias } from '../../schemas.ts'
+
+export const deleteAlias: Endpoint = endpoint({
+  method: 'DELETE',
+  path: '/_matrix/client/v3/directory/room/{roomAlias}',
+  auth: 'user',
+  rateLimit: 'message',
+  pathSchema: v.object({ roomAlias }),
+  handler: async ({ engine, requester, path }) => {
+    await engine.roomDirectory.remove(path.roomAlias, requester.userId)
+    return {}
+  },
+})

@@ -1,0 +1,30 @@
+/** A room named by id or alias, and the servers to find it through. */
+import type { RoomId, ServerName } from '@plexus/core'
+import { parseRoomAlias, parseRoomId } from '@plexus/core'
+import * as v from 'valibot'
+import { invalidParam } from '../../matrix-error.ts'
+import { queryList, serverName } from '../../schemas.ts'
+import type { ApiEngine } from '../../services.ts'
+
+type Via = {
+  readonly via?: readonly ServerName[] | undefined
+  readonly server_name?: readonly ServerName[] | undefined
+}
+export type Where = { readonly roomId: RoomId; readonly via: readonly ServerName[] }
+
+export const idOrAlias: v.GenericSchema<unknown, { roomIdOrAlias: string }> = v.object({
+  roomIdOrAlias: v.string(),
+})
+const via = v.optional(queryList(serverName))
+/** `server_name` is the name of `via` before v1.12. */
+export const viaQuery: v.GenericSchema<unknown, Via> = v.object({ via, server_name: via })
+
+export async function find(engine: ApiEngine, text: string, query: Via, signal: AbortSignal): Promise<Where> {
+  const named = [...(query.via ?? []), ...(query.server_name ?? [])]
+  const id = parseRoomId(text)
+  if (id !== undefined) return { roomId: id, via: named }
+  const alias = parseRoomAlias(text)
+  if (alias === undefined) throw invalidParam('neither a room id nor a room alias')
+  const { roomId, servers } = await engine.roomDirectory.resolve(alias, signal)
+  return { roomId, via: [...new Set([...named, ...servers])] }
+}

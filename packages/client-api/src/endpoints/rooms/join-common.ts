@@ -1,0 +1,36 @@
+/** What both ways of joining share. */
+import type { JsonObject } from '@plexus/core'
+import * as v from 'valibot'
+import { MatrixError } from '../../matrix-error.ts'
+import { jsonObject } from '../../schemas.ts'
+import type { ApiEngine, Requester } from '../../services.ts'
+import { reasonOf } from './common.ts'
+import type { Where } from './id-or-alias.ts'
+
+type JoinBody = { readonly reason?: string | undefined; readonly third_party_signed?: JsonObject | undefined }
+export const joinBody: v.GenericSchema<unknown, JoinBody> = v.object({
+  reason: v.optional(v.string()),
+  third_party_signed: v.optional(jsonObject),
+})
+
+export async function joinRoom(
+  engine: ApiEngine,
+  { userId }: Requester,
+  where: Where,
+  body: JoinBody,
+  signal: AbortSignal,
+): Promise<JsonObject> {
+  const { roomId } = where
+  // Joining again changes nothing.
+  if ((await engine.rooms.membership(userId, roomId))?.membership === 'join') return { room_id: roomId }
+  if (body.third_party_signed !== undefined) {
+    throw new MatrixError(
+      400,
+      'M_UNKNOWN',
+      'third_party_signed is not taken here; open the invite link instead',
+    )
+  }
+  const content = { ...(await engine.users.profiles.memberContent(userId)), ...reasonOf(body.reason) }
+  await engine.rooms.join(userId, roomId, { via: where.via, content, signal })
+  return { room_id: roomId }
+}

@@ -1,0 +1,22 @@
+// GET /_matrix/client/v1/room_summary/{roomIdOrAlias} https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1room_summaryroomidoralias
+import { endpoint } from '../../endpoint.ts'
+import type { Endpoint } from '../../endpoint.ts'
+import { notFound } from '../../matrix-error.ts'
+import { find, idOrAlias, viaQuery } from './id-or-alias.ts'
+import { summaryOf } from './summary-common.ts'
+
+export const roomSummary: Endpoint = endpoint({
+  method: 'GET',
+  path: '/_matrix/client/v1/room_summary/{roomIdOrAlias}',
+  auth: 'optional',
+  rateLimit: 'lookup',
+  pathSchema: idOrAlias,
+  querySchema: viaQuery,
+  handler: async ({ engine, requester, path, query, signal }) => {
+    const { roomId } = await find(engine, path.roomIdOrAlias, query, signal)
+    const room = await engine.roomDirectory.describe(roomId, requester?.userId)
+    if (room === undefined) throw notFound('this node does not know such a room, or it is not open')
+    const row = requester === undefined ? undefined : await engine.rooms.membership(requester.userId, roomId)
+    return { ...summaryOf(room), ...(row === undefined ? {} : { membership: row.membership }) }
+  },
+})

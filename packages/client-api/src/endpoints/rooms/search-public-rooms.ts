@@ -1,0 +1,33 @@
+// POST /_matrix/client/v3/publicRooms https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3publicrooms
+import * as v from 'valibot'
+import { endpoint } from '../../endpoint.ts'
+import type { Endpoint } from '../../endpoint.ts'
+import { listRooms } from './public-rooms-common.ts'
+
+export const searchPublicRooms: Endpoint = endpoint({
+  method: 'POST',
+  path: '/_matrix/client/v3/publicRooms',
+  auth: 'user',
+  querySchema: v.object({ server: v.optional(v.string()) }),
+  bodySchema: v.object({
+    limit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
+    since: v.optional(v.string()),
+    filter: v.optional(
+      v.object({
+        generic_search_term: v.optional(v.nullable(v.string())),
+        room_types: v.optional(v.nullable(v.array(v.nullable(v.string())))),
+      }),
+      {},
+    ),
+    include_all_networks: v.optional(v.boolean()),
+    third_party_instance_id: v.optional(v.nullable(v.string())),
+  }),
+  handler: ({ engine, query, body }) => {
+    const { generic_search_term: term, room_types: types } = body.filter
+    return listRooms(
+      engine,
+      { server: query.server, since: body.since, limit: body.limit },
+      { ...(term ? { term } : {}), ...(types ? { types } : {}) },
+    )
+  },
+})
