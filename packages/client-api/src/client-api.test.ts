@@ -52,6 +52,17 @@ describe('routing', () => {
     },
   )
 
+  it('answers at r0 what it answers at v3', async () => {
+    const handler = (): { here: true } => ({ here: true })
+    const path = '/_matrix/client/v3/thing'
+    const client = createClientApi(fakeEngine(), {
+      endpoints: [endpoint({ method: 'GET', path, auth: 'none', handler })],
+    })
+    for (const version of ['v3', 'r0'])
+      expect((await ask(client, 'GET', `/_matrix/client/${version}/thing`)).body).toEqual({ here: true })
+    expect((await ask(client, 'GET', '/_matrix/client/v1/thing')).status).toBe(404)
+  })
+
   it('does not look at paths of many segments', async () => {
     expect((await ask(api(), 'GET', `/_matrix${'/x'.repeat(10_000)}`)).status).toBe(404)
   })

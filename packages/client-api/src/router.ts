@@ -4,6 +4,10 @@ import type { Endpoint, Method, Parameters } from './endpoint.ts'
 /** Segments of a path that are looked at; no template has more. */
 export const MAX_SEGMENTS = 16
 
+/** What began with `r0` begins with `v3` since v1.1, and clients older than that still ask so. */
+const V3 = '/_matrix/client/v3/'
+const R0 = '/_matrix/client/r0/'
+
 type Node = {
   readonly literal: Map<string, Node>
   parameter?: Node
@@ -26,8 +30,12 @@ const emptyNode = (): Node => ({ literal: new Map(), ends: new Map() })
 /** @throws when two endpoints claim the same method and path: a fault of the program, found when it starts. */
 export function createRouter(endpoints: readonly Endpoint[]): Router {
   const root = emptyNode()
-  for (const endpoint of endpoints)
-    for (const template of endpoint.templates) insert(root, template, endpoint)
+  for (const endpoint of endpoints) {
+    for (const template of endpoint.templates) {
+      insert(root, template, endpoint)
+      if (template.startsWith(V3)) insert(root, template.replace(V3, R0), endpoint)
+    }
+  }
   return {
     route(method, pathname) {
       const raw = segmentsOf(pathname)

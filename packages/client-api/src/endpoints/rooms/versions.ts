@@ -6,7 +6,10 @@ import type { Endpoint } from '../../endpoint.ts'
  * Versions from which a client may infer what is here. Of what they have, third-party ids, single sign-on, search, URL
  * previews, reports and application services are not: those endpoints answer M_UNRECOGNIZED.
  */
-export const SPEC_VERSIONS: readonly string[] = Array.from({ length: 19 }, (_, index) => `v1.${index + 1}`)
+export const SPEC_VERSIONS: readonly string[] = [
+  'r0.6.1',
+  ...Array.from({ length: 19 }, (_, index) => `v1.${index + 1}`),
+]
 
 export const versions: Endpoint = endpoint({
   method: 'GET',
