@@ -16,6 +16,7 @@ import { loadIdentity, loadRegistrationToken, registrationTokenFile, type Identi
 import { createMetrics } from './metrics.ts'
 import { createPeerMemory } from './peer-memory.ts'
 import { listenToClients, listenToOperator } from './servers.ts'
+import { turnOf } from './turn.ts'
 
 const SOFTWARE = { name: 'Plexus', version: '0.1.0' }
 /** Accounts of one node. */
@@ -128,6 +129,7 @@ async function openEngine(parts: Parts & { readonly network: () => P2pNode | und
       users: {
         maxAccounts: MAX_ACCOUNTS,
         admins: config.adminUser,
+        turn: turnOf(config),
         registration: { mode, ...(mode === 'token' ? { token: loadRegistrationToken(folder) } : {}) },
       },
     },

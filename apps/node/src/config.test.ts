@@ -37,6 +37,7 @@ describe('the configuration', () => {
       adminUser: [],
       rateLimits: 'on',
       trustProxy: false,
+      turnUri: [],
       logLevel: 'info',
     })
   })
@@ -51,7 +52,8 @@ describe('the configuration', () => {
     const args =
       '--data /d --client-api [::1]:0 --admin localhost:1 --server-name a.example --lan --trust-proxy ' +
       '--listen /ip4/127.0.0.1/tcp/0/ws --listen /ip4/127.0.0.1/tcp/0 --announce /dns4/a/tcp/1 ' +
-      '--relay /ip4/127.0.0.1/tcp/1/ws/p2p/x --registration open --admin-user ann --admin-user ben --rate-limits off --log-level debug'
+      '--relay /ip4/127.0.0.1/tcp/1/ws/p2p/x --registration open --admin-user ann --admin-user ben --rate-limits off --log-level debug ' +
+      '--turn-uri turn:a?transport=udp --turn-uri turns:b --turn-secret-file /s'
     expect(read(args.split(' '))).toEqual({
       data: '/d',
       clientApi: { host: '::1', port: 0 },
@@ -65,6 +67,8 @@ describe('the configuration', () => {
       adminUser: ['ann', 'ben'],
       rateLimits: 'off',
       trustProxy: true,
+      turnUri: ['turn:a?transport=udp', 'turns:b'],
+      turnSecretFile: '/s',
       logLevel: 'debug',
     })
   })
@@ -100,6 +104,7 @@ describe('the configuration', () => {
     [['--listen', '127.0.0.1:1'], '--listen must be a multiaddr'],
     [['--registration', 'maybe'], '--registration must be one of open, token, closed'],
     [['--admin-user', '@ann'], '--admin-user must be the first part of a user id'],
+    [['--turn-uri', 'stun:a'], '--turn-uri must be a TURN URI'],
     [['--data', ''], '--data is empty'],
     [['--nonsense'], "Unknown option '--nonsense'"],
     [['stray'], "Unexpected argument 'stray'"],

@@ -12,6 +12,7 @@ const MAX_PORT = 65_535
 /** Of one kind: to listen on, to announce, of relays. */
 const MAX_ADDRESSES = 64
 const MAX_ADMINS = 64
+const MAX_TURN_URIS = 16
 
 export type Address = { readonly host: string; readonly port: number }
 
@@ -51,6 +52,16 @@ const localparts: Schema<readonly string[]> = v.optional(
   [],
 )
 
+const turnUris: Schema<readonly string[]> = v.optional(
+  v.pipe(
+    v.array(
+      v.pipe(v.string(), v.regex(/^turns?:[^\s]+$/, 'must be a TURN URI, such as turn:turn.example.org')),
+    ),
+    v.maxLength(MAX_TURN_URIS, `has more than ${MAX_TURN_URIS} entries`),
+  ),
+  [],
+)
+
 const oneOf = <const T extends readonly string[]>(all: T, fallback: T[number]): Schema<T[number]> =>
   v.optional(v.picklist(all, `must be one of ${all.join(', ')}`), fallback)
 
@@ -77,6 +88,9 @@ export type Config = {
   readonly adminUser: readonly string[]
   readonly rateLimits: 'on' | 'off'
   readonly trustProxy: boolean
+  /** TURN servers of voice and video calls, and the file with the secret that is shared with them. */
+  readonly turnUri: readonly string[]
+  readonly turnSecretFile?: string | undefined
   readonly logLevel: LogLevel
 }
 
@@ -94,6 +108,8 @@ const schemaOf = (defaultData: string): Schema<Config> =>
     adminUser: localparts,
     rateLimits: oneOf(['on', 'off'], 'on'),
     trustProxy: onOrOff,
+    turnUri: turnUris,
+    turnSecretFile: v.optional(v.pipe(v.string(), v.nonEmpty('is empty'))),
     logLevel: oneOf(['debug', 'info', 'warn', 'error'], 'info'),
   })
 
@@ -113,6 +129,8 @@ export const HELP: string = `Plexus node: a Matrix homeserver without a window.
   --admin-user <name>         who administers the server (the first part of the user id); may be repeated
   --rate-limits <on|off>      limits on what one client may ask (on)
   --trust-proxy               the client's address is what a proxy in front says (X-Forwarded-For)
+  --turn-uri <uri>            TURN server for calls, such as turn:turn.example.org?transport=udp; may be repeated
+  --turn-secret-file <file>   the secret that is shared with it (static-auth-secret of coturn)
   --log-level <level>         debug, info, warn or error (info)
   --config <file>             a JSON file with the same keys (clientApi, rateLimits, …)
   --help                      this text
@@ -133,13 +151,15 @@ const FLAGS = {
   'admin-user': { type: 'string', multiple: true },
   'rate-limits': { type: 'string' },
   'trust-proxy': { type: 'boolean' },
+  'turn-uri': { type: 'string', multiple: true },
+  'turn-secret-file': { type: 'string' },
   'log-level': { type: 'string' },
   config: { type: 'string' },
   help: { type: 'boolean' },
 } as const
 
 type FlagName = keyof typeof FLAGS
-const LISTS: ReadonlySet<string> = new Set(['listen', 'announce', 'relay', 'admin-user'])
+const LISTS: ReadonlySet<string> = new Set(['listen', 'announce', 'relay', 'admin-user', 'turn-uri'])
 const SWITCHES: ReadonlySet<string> = new Set(['lan', 'trust-proxy'])
 
 /** `clientApi` of `client-api`. */

@@ -76,6 +76,14 @@ export function loadRegistrationToken(folder: string): string {
   throw new StartError(`${file} holds no token: that is 1 to 64 letters, digits and ._~-`)
 }
 
+/** A secret that the operator keeps in a file. @throws StartError when it cannot be read, or holds none. */
+export function readSecret(file: string): string {
+  const secret = readIfThere(file)?.trim()
+  if (secret === undefined) throw new StartError(`${file} is not there`)
+  if (secret === '') throw new StartError(`${file} is empty`)
+  return secret
+}
+
 function readIfThere(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8')

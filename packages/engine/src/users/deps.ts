@@ -4,6 +4,7 @@ import type { KeyedMutex } from '../kernel/mutex.ts'
 import type { Outbox } from '../outbox-types.ts'
 import type { Blobs, Clock, Federation, Log, Random, Signer, Store, Verifier } from '../ports.ts'
 import type { Rooms } from '../rooms/types.ts'
+import type { TurnInit } from './turn.ts'
 
 export type UsersDeps = {
   readonly store: Store
@@ -32,6 +33,8 @@ export type UsersInit = {
   readonly admins?: readonly string[]
   /** Open by default. */
   readonly registration?: RegistrationInit
+  /** None by default. */
+  readonly turn?: TurnInit | undefined
   /** Accounts that this node hosts at most; 1 in a tab. */
   readonly maxAccounts?: number
   /** Account data entries of one user, in all rooms together. */

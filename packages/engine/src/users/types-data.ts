@@ -150,6 +150,22 @@ export interface OpenId {
   userOf(token: string): UserId | undefined
 }
 
+// --- Calls ------------------------------------------------------------------------------------------------------
+
+export type TurnCredentials = {
+  readonly username: string
+  readonly password: string
+  readonly uris: readonly string[]
+  /** Seconds. */
+  readonly ttl: number
+}
+
+/** spec: client-server-api/modules/voip_events.md */
+export interface Turn {
+  /** `undefined` where no TURN server is configured. */
+  credentials(userId: UserId): TurnCredentials | undefined
+}
+
 // --- Media ------------------------------------------------------------------------------------------------------
 
 export type MediaItem = {

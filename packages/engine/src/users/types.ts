@@ -12,6 +12,7 @@ import type {
   Media,
   MediaItem,
   OpenId,
+  Turn,
   Presence,
   Profiles,
   PushRules,
@@ -234,6 +235,7 @@ export type Users = {
   readonly presence: Presence
   readonly directory: UserDirectory
   readonly openId: OpenId
+  readonly turn: Turn
   readonly media: Media
   readonly backups: KeyBackups
   readonly queries: UserQueries

@@ -32,6 +32,7 @@ import { createModeration } from './moderation.ts'
 import { createRegistration } from './registration.ts'
 import { createReports } from './reports.ts'
 import { createToDevice } from './to-device.ts'
+import { createTurn } from './turn.ts'
 import type { ClaimedKeys, Users } from './types.ts'
 
 /** `deps.rooms` is not asked before this returned. */
@@ -86,6 +87,7 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
     presence: createPresence(deps.clock),
     directory: createUserDirectory(context, accounts),
     openId: createOpenId(deps),
+    turn: createTurn(deps.clock, init.turn),
     media,
     backups: createKeyBackups(context),
     queries: createQueries(context, { accounts, profiles, lists, reader, media, claimed }),
