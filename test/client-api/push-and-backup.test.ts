@@ -118,7 +118,6 @@ describe('by the Client-Server API', () => {
     await api.ok('POST', 'v3/pushers/set', { body: { app_id: 'org.test', pushkey: 'key', kind: null } })
     expect(await api.ok('GET', 'v3/pushers')).toEqual({ pushers: [] })
     expect((await api.fails('POST', 'v3/pushers/set', { body: { app_id: 'x' } }))[0]).toBe(400)
-    expect(await api.ok('GET', 'v3/notifications')).toEqual({ notifications: [] })
   })
 
   describe('key backups', () => {

@@ -106,7 +106,13 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const typing = createTyping({ rooms: () => rooms, outbox, clock, serverName })
   const readMarkers = createReadMarkers({ rooms: () => rooms, accountData: users.accountData })
   const sync = createSync({ committer, clock, rooms, receipts, typing, users })
-  const reader = createRoomReader({ rooms, clock, accountData: users.accountData })
+  const reader = createRoomReader({
+    rooms,
+    clock,
+    receipts,
+    accountData: users.accountData,
+    pushRules: users.pushRules,
+  })
   const roomDirectory = createRoomDirectory({ store, committer, rooms, federation, serverName })
   const handlers = new Map<string, EduHandler>([
     ...Object.entries(users.edus),

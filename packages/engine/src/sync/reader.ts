@@ -3,14 +3,17 @@ import { memberKey, splitStateKey } from '@plexus/core'
 import type { EventId, JsonObject, RoomId, StateKey, UserId } from '@plexus/core'
 import type { Clock } from '../ports.ts'
 import { relationOf } from '../rooms/relation.ts'
+import type { Receipts } from '../rooms-ephemeral/types.ts'
 import type { EventRecord, NewEvent, Rooms } from '../rooms/types.ts'
-import type { AccountData } from '../users/types.ts'
+import type { AccountData, PushRules } from '../users/types.ts'
 import { hasAnnotated, withAggregations } from './aggregations.ts'
 import type { Recipient } from './client-event.ts'
 import { createClientEvents } from './client-event.ts'
 import type { EventFilter } from './filter.ts'
 import { allows } from './filter.ts'
 import { ignoredUsers } from './ignored.ts'
+import { readNotifications } from './notifications.ts'
+import type { Notifications, NotificationsRequest } from './notifications.ts'
 import type { Access, ReaderParts } from './room-access.ts'
 import { accessTo, noSuchEvent, notAllowed, orderOf, stateAt, stateFor, visibleEvent } from './room-access.ts'
 import { readThreads } from './thread-list.ts'
@@ -94,6 +97,8 @@ export interface RoomReader {
    * not redacted and not the same request.
    */
   hasAnnotated(roomId: RoomId, event: NewEvent, parent: EventId, key: string): Promise<boolean>
+  /** What the user has been notified about, in all rooms. */
+  notifications(recipient: Recipient, request: NotificationsRequest): Promise<Notifications>
   /** The event nearest to the time. */
   atTime(recipient: Recipient, roomId: RoomId, ts: number, direction: Direction): Promise<EventRecord>
 }
@@ -102,6 +107,8 @@ type ReaderDeps = {
   readonly rooms: Rooms
   readonly clock: Clock
   readonly accountData: Pick<AccountData, 'get'>
+  readonly pushRules: Pick<PushRules, 'evaluator'>
+  readonly receipts: Receipts
 }
 
 export function createRoomReader(deps: ReaderDeps): RoomReader {
@@ -144,6 +151,8 @@ export function createRoomReader(deps: ReaderDeps): RoomReader {
       return record !== undefined && relationOf(record.pdu) !== undefined
     },
     hasAnnotated: (roomId, event, parent, key) => hasAnnotated(rooms, roomId, event, parent, key),
+    notifications: (recipient, request) =>
+      readNotifications({ ...inner, receipts: deps.receipts, pushRules: deps.pushRules }, recipient, request),
     atTime: (recipient, roomId, ts, direction) => eventAtTime(inner, recipient, roomId, ts, direction),
   }
 }

@@ -86,7 +86,7 @@ export async function orderOf(rooms: Rooms, roomId: RoomId, token: string): Prom
 }
 
 /** Orders of live events rise with their positions, so that halving finds the last one at or before a position. */
-async function orderAtPosition(rooms: Rooms, roomId: RoomId, position: number): Promise<number> {
+export async function orderAtPosition(rooms: Rooms, roomId: RoomId, position: number): Promise<number> {
   const newest = await rooms.timeline(roomId, { from: -1, to: MAX_ORDER, direction: 'b', limit: 1 })
   let low = -1
   let high = newest.events[0]?.order ?? -1

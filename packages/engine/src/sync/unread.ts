@@ -26,7 +26,7 @@ export interface Unread {
 }
 
 type Entry = { readonly marks: string; readonly upTo: number; readonly counts: ThreadCounts }
-type Marks = { readonly all: number; readonly byThread: ReadonlyMap<string, number> }
+export type Marks = { readonly all: number; readonly byThread: ReadonlyMap<string, number> }
 
 export function createUnread(deps: { readonly rooms: Rooms; readonly receipts: Receipts }): Unread {
   const { rooms, receipts } = deps
@@ -41,7 +41,7 @@ export function createUnread(deps: { readonly rooms: Rooms; readonly receipts: R
       const records = await unreadRecords(rooms, snapshot, userId, known?.upTo, own)
       const counts = new Map(known?.counts)
       if (records.events.length > 0) {
-        const context = await contextOf(rooms, snapshot, userId)
+        const context = await pushContextOf(rooms, snapshot, userId)
         for (const record of records.events)
           await count(rooms, counts, record, userId, evaluate, context, records.marks)
       }
@@ -73,7 +73,8 @@ async function unreadRecords(
   return { events: events.slice(0, joined === -1 ? undefined : joined + 1).toReversed(), marks }
 }
 
-async function marksOf(rooms: Rooms, own: readonly Receipt[]): Promise<Marks> {
+/** How far the user has read, by order: in all threads, and in each. */
+export async function marksOf(rooms: Rooms, own: readonly Receipt[]): Promise<Marks> {
   const records = await rooms.events(own.map(({ eventId }) => eventId))
   let all = MIN_ORDER
   const byThread = new Map<string, number>()
@@ -111,7 +112,8 @@ async function count(
   })
 }
 
-function pushForm({ id, roomId, pdu }: EventRecord): JsonObject {
+/** An event as push rules look at it. */
+export function pushForm({ id, roomId, pdu }: EventRecord): JsonObject {
   return {
     event_id: id,
     room_id: roomId,
@@ -122,10 +124,10 @@ function pushForm({ id, roomId, pdu }: EventRecord): JsonObject {
   }
 }
 
-type Context = { of(sender: UserId): PushContext }
+export type Context = { of(sender: UserId): PushContext }
 
 /** The room as it is; an event is counted soon after it came. */
-async function contextOf(rooms: Rooms, snapshot: RoomSnapshot, userId: UserId): Promise<Context> {
+export async function pushContextOf(rooms: Rooms, snapshot: RoomSnapshot, userId: UserId): Promise<Context> {
   const keys = [POWER_LEVELS_KEY, memberKey(userId)]
   const records = await rooms.stateEvents(snapshot.state, keys)
   const levels = records.find(({ pdu }) => pdu.type === 'm.room.power_levels')?.pdu

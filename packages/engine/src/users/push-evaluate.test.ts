@@ -45,14 +45,19 @@ describe('the default push rules', () => {
   const text = event('m.room.message', { msgtype: 'm.text', body: 'hello' })
 
   it('notify for a message, with sound in a room of two', () => {
-    expect(outcome(text)).toEqual({ notify: true, highlight: false })
-    expect(outcome(text, { memberCount: 2 })).toEqual({ notify: true, highlight: false, sound: 'default' })
-    expect(outcome(event('m.room.encrypted', {}), { memberCount: 2 })).toMatchObject({ sound: 'default' })
-    expect(outcome(event('m.room.encrypted', {}))).toEqual({ notify: true, highlight: false })
+    expect(outcome(text)).toMatchObject({ notify: true, highlight: false })
+    expect(outcome(text, { memberCount: 2 })).toMatchObject({
+      notify: true,
+      actions: ['notify', { set_tweak: 'sound', value: 'default' }],
+    })
+    expect(outcome(event('m.room.encrypted', {}), { memberCount: 2 })).toMatchObject({
+      actions: ['notify', { set_tweak: 'sound', value: 'default' }],
+    })
+    expect(outcome(event('m.room.encrypted', {}))).toMatchObject({ notify: true, highlight: false })
   })
 
   it('are silent for notices, members, reactions, edits and own events', () => {
-    const silent = { notify: false, highlight: false }
+    const silent = { notify: false, highlight: false, actions: [] }
     expect(outcome(event('m.room.message', { msgtype: 'm.notice', body: 'x' }))).toEqual(silent)
     expect(outcome(event('m.room.member', { membership: 'join' }, { state_key: '@x:y' }))).toEqual(silent)
     expect(outcome(event('m.reaction', {}))).toEqual(silent)
@@ -63,7 +68,10 @@ describe('the default push rules', () => {
 
   it('notify of an invite to the user alone', () => {
     const invite = event('m.room.member', { membership: 'invite' }, { state_key: ME })
-    expect(outcome(invite)).toMatchObject({ notify: true, sound: 'default' })
+    expect(outcome(invite)).toMatchObject({
+      notify: true,
+      actions: ['notify', { set_tweak: 'sound', value: 'default' }],
+    })
     expect(outcome({ ...invite, state_key: '@other:example.org' })).toMatchObject({ notify: false })
   })
 
@@ -86,7 +94,7 @@ describe('the default push rules', () => {
     const override = defaults.override.map((rule) =>
       rule.rule_id === '.m.rule.master' ? { ...rule, enabled: true } : rule,
     )
-    expect(outcome(text, {}, { ...defaults, override })).toEqual({ notify: false, highlight: false })
+    expect(outcome(text, {}, { ...defaults, override })).toMatchObject({ notify: false, highlight: false })
   })
 })
 

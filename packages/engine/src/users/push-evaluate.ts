@@ -6,7 +6,7 @@ import { arrayAt, stringAt } from './read.ts'
 import { PUSH_RULE_KINDS } from './types.ts'
 import type { PushContext, PushEvaluator, PushOutcome, PushRule, PushRuleKind, PushRuleset } from './types.ts'
 
-const SILENT: PushOutcome = { notify: false, highlight: false }
+const SILENT: PushOutcome = { notify: false, highlight: false, actions: [] }
 /** spec: m.room.power_levels `notifications.room` */
 const DEFAULT_NOTIFICATION_LEVEL = 50
 
@@ -133,15 +133,11 @@ function memberCountHolds(is: string, count: number): boolean {
 
 function outcomeOf({ actions }: PushRule): PushOutcome {
   const tweaks = actions.filter((action) => isJsonObject(action))
-  const tweak = (name: string): JsonObject | undefined =>
-    tweaks.find((action) => ownValue(action, 'set_tweak') === name)
-  const highlight = tweak('highlight')
-  const sound = tweak('sound')
-  const named = sound && stringAt(sound, 'value')
+  const highlight = tweaks.find((action) => ownValue(action, 'set_tweak') === 'highlight')
   return {
     notify: actions.includes('notify'),
     highlight: highlight !== undefined && ownValue(highlight, 'value') !== false,
-    ...(named === undefined ? {} : { sound: named }),
+    actions,
   }
 }
 

@@ -53,7 +53,12 @@ export type PushContext = {
   readonly notificationLevels: Readonly<Record<string, number>>
 }
 
-export type PushOutcome = { readonly notify: boolean; readonly highlight: boolean; readonly sound?: string }
+export type PushOutcome = {
+  readonly notify: boolean
+  readonly highlight: boolean
+  /** Of the rule that matched; empty for none. */
+  readonly actions: readonly (string | JsonObject)[]
+}
 
 /** `event` in client form: type, sender, content, state_key for state. */
 export type PushEvaluator = (event: JsonObject, context: PushContext) => PushOutcome
