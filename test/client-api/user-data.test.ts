@@ -267,7 +267,8 @@ describe('by the Client-Server API', () => {
       status_msg: 'here',
       currently_active: true,
     })
-    expect(await api.fails('GET', at`v3/presence/${bob.user}/status`)).toEqual([404, 'M_NOT_FOUND'])
+    // They share no room.
+    expect(await api.fails('GET', at`v3/presence/${bob.user}/status`)).toEqual([403, 'M_FORBIDDEN'])
     expect((await api.fails('PUT', path, { body: { presence: 'busy' } }))[0]).toBe(400)
     expect(await other.fails('PUT', path, { body: { presence: 'online' } })).toEqual([403, 'M_FORBIDDEN'])
   })

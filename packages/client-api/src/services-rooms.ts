@@ -1,6 +1,15 @@
 /** What the framework and the rooms endpoints need of the engine. */
 import type { ServerName } from '@plexus/core'
-import type { ReadMarkers, Receipts, RoomDirectory, RoomReader, Rooms, Sync, Typing } from '@plexus/engine'
+import type {
+  Presence,
+  ReadMarkers,
+  Receipts,
+  RoomDirectory,
+  RoomReader,
+  Rooms,
+  Sync,
+  Typing,
+} from '@plexus/engine'
 import type { Clock, Log } from '@plexus/engine/ports'
 
 export interface RoomServices {
@@ -13,5 +22,6 @@ export interface RoomServices {
   readonly receipts: Receipts
   readonly readMarkers: ReadMarkers
   readonly typing: Typing
+  readonly presence: Presence
   readonly roomDirectory: RoomDirectory
 }

@@ -7,12 +7,13 @@ import { createNodeControl } from './control.ts'
 import { createInbound } from './inbound.ts'
 import type { Committer } from './kernel/committer.ts'
 import { createCommitter } from './kernel/committer.ts'
+import { createSerial } from './kernel/serial.ts'
 import type { Table } from './kernel/table.ts'
 import { table } from './kernel/table.ts'
 import type { EduHandler, Inbound, Outbox } from './outbox-types.ts'
 import { createOutbox } from './outbox/index.ts'
-import { createReadMarkers, createReceipts, createTyping } from './rooms-ephemeral/index.ts'
-import type { ReadMarkers, Receipts, Typing } from './rooms-ephemeral/types.ts'
+import { createPresence, createReadMarkers, createReceipts, createTyping } from './rooms-ephemeral/index.ts'
+import type { Presence, ReadMarkers, Receipts, Typing } from './rooms-ephemeral/types.ts'
 import { createRooms } from './rooms/index.ts'
 import type { Rooms } from './rooms/types.ts'
 import { createRoomDirectory } from './directory/index.ts'
@@ -59,6 +60,7 @@ export interface Engine {
   readonly receipts: Receipts
   readonly readMarkers: ReadMarkers
   readonly typing: Typing
+  readonly presence: Presence
   readonly sync: Sync
   readonly reader: RoomReader
   readonly roomDirectory: RoomDirectory
@@ -102,10 +104,12 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     },
   })
   const users: Users = createUsers({ ...base, blobs: deps.blobs, outbox, rooms: () => rooms }, init.users)
+  const serial = createSerial(clock)
   const receipts = createReceipts({ store, committer, rooms: () => rooms, outbox, clock, serverName })
-  const typing = createTyping({ rooms: () => rooms, outbox, clock, serverName })
+  const typing = createTyping({ rooms: () => rooms, outbox, clock, serial, serverName })
+  const presence = createPresence({ rooms: () => rooms, outbox, clock, serial, serverName })
   const readMarkers = createReadMarkers({ rooms: () => rooms, accountData: users.accountData })
-  const sync = createSync({ committer, clock, rooms, receipts, typing, users })
+  const sync = createSync({ committer, clock, rooms, receipts, typing, presence, serial, users })
   const reader = createRoomReader({
     rooms,
     clock,
@@ -118,6 +122,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     ...Object.entries(users.edus),
     ['m.receipt', receipts.edu],
     ['m.typing', typing.edu],
+    ['m.presence', presence.edu],
   ])
   const inbound = createInbound({ store, committer, staging, log, handlers, heads: outboxOwner.heads })
   const control = createNodeControl({
@@ -151,6 +156,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     receipts,
     readMarkers,
     typing,
+    presence,
     sync,
     reader,
     roomDirectory,

@@ -1,3 +1,4 @@
+export { createPresence, presenceContent } from './presence.ts'
 export { createReadMarkers } from './read-markers.ts'
 export { createReceipts } from './receipts.ts'
 export type * from './types.ts'

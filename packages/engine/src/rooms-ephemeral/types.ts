@@ -2,6 +2,7 @@
 import type { EventId, JsonObject, RoomId, UserId } from '@plexus/core'
 import type { StreamPosition } from '../kernel/committer.ts'
 import type { EduHandler } from '../outbox-types.ts'
+import type { Caller } from '../users/types.ts'
 
 export type ReceiptType = 'm.read' | 'm.read.private'
 
@@ -41,17 +42,40 @@ export interface ReadMarkers {
   setFullyRead(userId: UserId, roomId: RoomId, eventId: EventId): Promise<void>
 }
 
-/** Grows with every change; not kept. */
-export type TypingSerial = number
-
 export interface Typing {
   /** The user must be joined. `timeoutMs` is bounded by `MAX_TYPING_MS`. */
   set(userId: UserId, roomId: RoomId, typing: boolean, timeoutMs: number): Promise<void>
-  readonly serial: TypingSerial
   /** The rooms whose typing users changed after `serial`. */
-  changedSince(serial: TypingSerial): readonly RoomId[]
+  changedSince(serial: number): readonly RoomId[]
   /** Who types in the room at this moment, sorted. */
   users(roomId: RoomId): readonly UserId[]
+  onChange(listener: () => void): () => void
+  readonly edu: EduHandler
+}
+
+export type PresenceState = 'online' | 'offline' | 'unavailable'
+
+export type PresenceRecord = {
+  readonly presence: PresenceState
+  readonly statusMessage?: string
+  /** Milliseconds since the epoch. */
+  readonly lastActiveAt: number
+}
+
+/** spec: client-server-api/modules/presence.md */
+export interface Presence {
+  /** Of a user here or elsewhere; `undefined` when nothing is known. */
+  get(userId: UserId): PresenceRecord | undefined
+  /** Whether a local user may know: of themselves, and of who is in a room with them. */
+  maySee(viewer: UserId, userId: UserId): Promise<boolean>
+  /** What a client says of its user; without a message the one before goes. */
+  set(caller: Caller, presence: PresenceState, statusMessage?: string): void
+  /** A client asks for news, for which it waits so long, and says how present its user is. */
+  syncing(caller: Caller, presence: PresenceState, waitsMs: number): void
+  /** The user did something. */
+  active(userId: UserId): void
+  /** Users whose presence changed after the serial. */
+  changedSince(serial: number): readonly UserId[]
   onChange(listener: () => void): () => void
   readonly edu: EduHandler
 }

@@ -1,11 +1,12 @@
 /** Who is typing: in memory only, worth nothing after a restart. spec: client-server-api/modules/typing_notifications.md */
 import { ownValue, parseRoomId, parseUserId, serverOf } from '@plexus/core'
 import type { RoomId, ServerName, UserId } from '@plexus/core'
+import type { Serial } from '../kernel/serial.ts'
 import type { Outbox } from '../outbox-types.ts'
 import type { Clock } from '../ports.ts'
 import type { Rooms } from '../rooms/types.ts'
 import { requireJoined } from './joined.ts'
-import type { Typing, TypingSerial } from './types.ts'
+import type { Typing } from './types.ts'
 
 /** Longest time for which one request or EDU shows a user as typing. */
 export const MAX_TYPING_MS = 60_000
@@ -16,25 +17,23 @@ export const MAX_TYPING_USERS = 100
 /** Rooms whose typing users are remembered; the one changed longest ago is forgotten first. */
 export const MAX_TYPING_ROOMS = 1_000
 
-type RoomTyping = { readonly users: Map<UserId, () => void>; changed: TypingSerial }
+type RoomTyping = { readonly users: Map<UserId, () => void>; changed: number }
 
 type TypingDeps = {
   readonly rooms: () => Rooms
   readonly outbox: Pick<Outbox, 'sendVolatile'>
   readonly clock: Clock
+  readonly serial: Serial
   readonly serverName: ServerName
 }
 
-export function createTyping({ rooms, outbox, clock, serverName }: TypingDeps): Typing {
+export function createTyping({ rooms, outbox, clock, serial, serverName }: TypingDeps): Typing {
   /** In the order of the last change. */
   const byRoom = new Map<RoomId, RoomTyping>()
   const listeners = new Set<() => void>()
-  // From the clock, so that serials of before a restart are lower.
-  let serial = clock.now()
 
   const changed = (roomId: RoomId, room: RoomTyping): void => {
-    serial += 1
-    room.changed = serial
+    room.changed = serial.next()
     byRoom.delete(roomId)
     byRoom.set(roomId, room)
     for (const [oldest, { users }] of byRoom) {
@@ -75,9 +74,6 @@ export function createTyping({ rooms, outbox, clock, serverName }: TypingDeps): 
       else if (!stop(userId, roomId)) return
       const edu = { edu_type: 'm.typing', content: { room_id: roomId, user_id: userId, typing } }
       for (const server of snapshot.joinedServers) if (server !== serverName) outbox.sendVolatile(server, edu)
-    },
-    get serial() {
-      return serial
     },
     changedSince(since) {
       return [...byRoom].filter(([, room]) => room.changed > since).map(([roomId]) => roomId)

@@ -6,6 +6,7 @@ import type { AccountDataEntry } from '../users/types.ts'
 import { ignoredUsers } from './ignored.ts'
 import { strippedState } from './invites.ts'
 import type { LazyAnswer } from './lazy-members.ts'
+import { presenceEvents } from './presence.ts'
 import type { RoomPart } from './room-parts.ts'
 import { membershipsNow, partOf } from './room-parts.ts'
 import type { Round, RoomNews, SectionDeps } from './room-sections.ts'
@@ -19,7 +20,7 @@ export const MAX_TO_DEVICE_EVENTS = 100
 /** Rooms that are assembled at a time. */
 const ROOMS_AT_A_TIME = 8
 
-export const START: SyncToken = { position: 0, typing: 0, toDevice: 0 }
+export const START: SyncToken = { position: 0, serial: 0, toDevice: 0 }
 
 const NO_LISTS: { readonly changed: readonly UserId[]; readonly left: readonly UserId[] } = {
   changed: [],
@@ -38,7 +39,7 @@ export async function assemble(
 ): Promise<Assembled> {
   const { recipient, filter } = request
   const { users } = deps
-  const typing = deps.typing.serial
+  const serial = deps.serial.current
   const { rows, to } = await membershipsNow(deps, recipient.userId)
   const span = { from: from.position, to }
   const initial = from.position === 0
@@ -56,17 +57,19 @@ export async function assemble(
     ignored: once(() => ignoredUsers(users.accountData, recipient.userId)),
     evaluator: once(() => users.pushRules.evaluator(recipient.userId)),
   }
-  const news = { receipts, accountData, typing: new Set(deps.typing.changedSince(from.typing)) }
+  const news = { receipts, accountData, typing: new Set(deps.typing.changedSince(from.serial)) }
   const sections = await roomSections(deps, round, rows, news)
-  const token = { position: to, typing, toDevice: Math.min(toDevice.position, to) }
+  const token = { position: to, serial, toDevice: Math.min(toDevice.position, to) }
   const global = accountDataEvents(
     accountData.filter(({ roomId }) => roomId === undefined),
     filter.accountData,
   )
+  const present = await presenceEvents(deps, request, span.from, from.serial, rows)
   const empty =
     Object.values(sections).every((section) => Object.keys(section).length === 0) &&
     toDevice.events.length === 0 &&
     global.length === 0 &&
+    present.length === 0 &&
     lists.changed.length + lists.left.length === 0 &&
     keys.position <= span.from
   const body: JsonObject = {
@@ -74,7 +77,7 @@ export async function assemble(
     rooms: sections,
     account_data: { events: global },
     to_device: { events: toDevice.events },
-    presence: { events: [] },
+    presence: { events: present },
     ...(initial ? {} : { device_lists: lists }),
     device_one_time_keys_count: keys.oneTimeKeys,
     device_unused_fallback_key_types: keys.unusedFallbackTypes,

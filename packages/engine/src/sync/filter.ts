@@ -30,6 +30,7 @@ export type EventFilter = {
 
 export type SyncFilter = {
   readonly accountData: EventFilter
+  readonly presence: EventFilter
   readonly rooms: Names
   readonly notRooms: Names
   readonly includeLeave: boolean
@@ -51,6 +52,7 @@ export function parseSyncFilter(value: JsonValue | undefined): SyncFilter | unde
     const room = objectOf(ownValue(filter, 'room'))
     return {
       accountData: eventFilter(ownValue(filter, 'account_data')),
+      presence: eventFilter(ownValue(filter, 'presence')),
       rooms: namesOf(room, 'rooms'),
       notRooms: namesOf(room, 'not_rooms'),
       includeLeave: booleanOf(room, 'include_leave') ?? false,
@@ -70,6 +72,7 @@ export function parseEventFilter(value: JsonValue | undefined): EventFilter | un
 export const NO_FILTER: EventFilter = eventFilter(undefined)
 export const NO_SYNC_FILTER: SyncFilter = {
   accountData: NO_FILTER,
+  presence: NO_FILTER,
   rooms: undefined,
   notRooms: undefined,
   includeLeave: false,

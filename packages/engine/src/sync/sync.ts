@@ -7,7 +7,6 @@
 import type { Committer } from '../kernel/committer.ts'
 import type { Clock } from '../ports.ts'
 import { acknowledged, edus } from '../outbox/memory.ts'
-import type { Typing } from '../rooms-ephemeral/types.ts'
 import { clientTransactions, cursors, groups, sent, staged } from '../rooms/records.ts'
 import { START, assemble } from './assemble.ts'
 import { createClientEvents } from './client-event.ts'
@@ -53,7 +52,7 @@ export function createSync(deps: SyncDeps): Sync {
       since === undefined || request.fullState || request.timeoutMs <= 0 || waiting >= MAX_WAITING
     const wake = createWake(
       committer,
-      deps.typing,
+      [deps.typing, deps.presence],
       clock,
       answersAtOnce ? 0 : request.timeoutMs,
       request.signal,
@@ -99,7 +98,7 @@ export function createSync(deps: SyncDeps): Sync {
 type SyncBody = Awaited<ReturnType<Sync['sync']>>
 
 interface Wake {
-  /** Resolves at the next commit or typing change after the call, or when time is up or the request is aborted. */
+  /** Resolves at the next commit or change of what is in memory after the call, or when time is up or the request is aborted. */
   next(): Promise<void>
   readonly expired: boolean
   stop(): void
@@ -107,7 +106,7 @@ interface Wake {
 
 function createWake(
   committer: Committer,
-  typing: Typing,
+  sources: readonly { onChange(listener: () => void): () => void }[],
   clock: Clock,
   timeoutMs: number,
   signal: AbortSignal | undefined,
@@ -119,7 +118,7 @@ function createWake(
     committer.onCommit((_, maps) => {
       if (![...maps].every((map) => UNSEEN_MAPS.has(map))) wakeUp()
     }),
-    typing.onChange(wakeUp),
+    ...sources.map((source) => source.onChange(wakeUp)),
     clock.after(Math.min(timeoutMs, MAX_SYNC_TIMEOUT_MS), () => {
       expired = true
       wakeUp()

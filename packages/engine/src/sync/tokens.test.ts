@@ -12,8 +12,8 @@ describe('tokens', () => {
   it('come back as they were', () => {
     const number = fc.integer({ min: 0, max: 10 ** 15 - 1 })
     fc.assert(
-      fc.property(number, number, number, (position, typing, lag) => {
-        const token = { position, typing, toDevice: Math.min(position, lag) }
+      fc.property(number, number, number, (position, serial, lag) => {
+        const token = { position, serial, toDevice: Math.min(position, lag) }
         expect(parseSyncToken(formatSyncToken(token))).toEqual(token)
       }),
     )
@@ -25,8 +25,8 @@ describe('tokens', () => {
   })
 
   it('of the stream need only the position', () => {
-    expect(parseSyncToken('s12')).toEqual({ position: 12, typing: 0, toDevice: 12 })
-    expect(parseSyncToken('s12_3_99')).toEqual({ position: 12, typing: 3, toDevice: 12 })
+    expect(parseSyncToken('s12')).toEqual({ position: 12, serial: 0, toDevice: 12 })
+    expect(parseSyncToken('s12_3_99')).toEqual({ position: 12, serial: 3, toDevice: 12 })
   })
 
   it.each(['', 's', 's-1', 's1.5', 's1e3', 's1_', 's1_2_3_4', 't1', ' s1', 's1\n', `s${'9'.repeat(16)}`])(

@@ -1,13 +1,13 @@
 /**
- * Tokens of the Client-Server API. `s<position>_<typing>` stands after a position of the stream and a serial of the
- * typing notifications, `s<position>_<typing>_<toDevice>` where to-device messages lag behind; `t<order>` stands in a
+ * Tokens of the Client-Server API. `s<position>_<serial>` stands after a position of the stream and a serial of what is
+ * in memory only (typing, presence), `s<position>_<serial>_<toDevice>` where to-device messages lag behind; `t<order>` stands in a
  * room's timeline, after the event of that order. All are durable.
  */
 import type { StreamPosition } from '../kernel/committer.ts'
 
 export type SyncToken = {
   readonly position: StreamPosition
-  readonly typing: number
+  readonly serial: number
   /** The to-device messages up to this position were delivered. */
   readonly toDevice: StreamPosition
 }
@@ -19,8 +19,8 @@ export const MIN_ORDER: number = -MAX_ORDER
 const SYNC = /^s([0-9]{1,15})(?:_([0-9]{1,15}))?(?:_([0-9]{1,15}))?$/
 const TIMELINE = /^t(-?[0-9]{1,15})$/
 
-export function formatSyncToken({ position, typing, toDevice }: SyncToken): string {
-  const token = `s${position}_${typing}`
+export function formatSyncToken({ position, serial, toDevice }: SyncToken): string {
+  const token = `s${position}_${serial}`
   return toDevice === position ? token : `${token}_${toDevice}`
 }
 
@@ -30,7 +30,7 @@ export function parseSyncToken(text: string): SyncToken | undefined {
   const position = Number(match[1])
   return {
     position,
-    typing: Number(match[2] ?? 0),
+    serial: Number(match[2] ?? 0),
     toDevice: Math.min(position, Number(match[3] ?? position)),
   }
 }

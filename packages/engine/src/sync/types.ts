@@ -1,8 +1,9 @@
 /** `GET /sync`. spec: client-server-api/_index.md "Syncing", data/api/client-server/sync.yaml */
 import type { JsonObject } from '@plexus/core'
 import type { Committer } from '../kernel/committer.ts'
+import type { Serial } from '../kernel/serial.ts'
 import type { Clock } from '../ports.ts'
-import type { Receipts, Typing } from '../rooms-ephemeral/types.ts'
+import type { Presence, Receipts, Typing } from '../rooms-ephemeral/types.ts'
 import type { Rooms } from '../rooms/types.ts'
 import type { Users } from '../users/types.ts'
 import type { Recipient } from './client-event.ts'
@@ -42,5 +43,7 @@ export type SyncDeps = {
   readonly rooms: Rooms
   readonly receipts: Receipts
   readonly typing: Typing
+  readonly presence: Presence
+  readonly serial: Serial
   readonly users: SyncUsers
 }

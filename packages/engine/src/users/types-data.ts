@@ -103,7 +103,7 @@ export interface Filters {
   get(userId: UserId, filterId: string): Promise<JsonObject | undefined>
 }
 
-// --- Profiles, presence, directory ------------------------------------------------------------------------------
+// --- Profiles, directory ----------------------------------------------------------------------------------------
 
 /** spec: client-server-api/_index.md "Profiles" */
 export interface Profiles {
@@ -118,19 +118,6 @@ export interface Profiles {
    * @throws UserError M_PROFILE_TOO_LARGE, M_KEY_TOO_LARGE, M_INVALID_PARAM.
    */
   set(userId: UserId, field: string, value: JsonObject[string]): Promise<void>
-}
-
-export type PresenceState = 'online' | 'offline' | 'unavailable'
-export type PresenceRecord = {
-  readonly presence: PresenceState
-  readonly statusMessage?: string
-  readonly lastActiveAt: number
-}
-
-/** Kept in memory: presence is worth nothing after a restart. */
-export interface Presence {
-  get(userId: UserId): PresenceRecord | undefined
-  set(userId: UserId, presence: PresenceState, statusMessage?: string): void
 }
 
 export type DirectoryUser = {

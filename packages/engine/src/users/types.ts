@@ -13,7 +13,6 @@ import type {
   MediaItem,
   OpenId,
   Turn,
-  Presence,
   Profiles,
   PushRules,
   Pushers,
@@ -232,7 +231,6 @@ export type Users = {
   readonly pushers: Pushers
   readonly filters: Filters
   readonly profiles: Profiles
-  readonly presence: Presence
   readonly directory: UserDirectory
   readonly openId: OpenId
   readonly turn: Turn

@@ -19,7 +19,6 @@ import { createLocalKeys } from './local-keys.ts'
 import { createMedia } from './media.ts'
 import { createOpenId } from './open-id.ts'
 import { createPasswords } from './password.ts'
-import { createPresence } from './presence.ts'
 import { createProfiles } from './profiles.ts'
 import { createPushRules } from './push-rules.ts'
 import { createPushers } from './pushers.ts'
@@ -84,7 +83,6 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
     pushers: createPushers(context),
     filters: createFilters(context),
     profiles,
-    presence: createPresence(deps.clock),
     directory: createUserDirectory(context, accounts),
     openId: createOpenId(deps),
     turn: createTurn(deps.clock, init.turn),

@@ -39,6 +39,7 @@ export async function sendOnce(
   if (type === 'm.room.redaction' && target === undefined) throw badJson('redacts must be an event id')
   const event = { type, sender: userId, content, transaction: { deviceId, id: txnId } }
   await checkRelation(engine, event, roomId)
+  engine.presence.active(userId)
   const eventId = await engine.rooms.send(
     roomId,
     target === undefined ? event : { ...event, redacts: target },

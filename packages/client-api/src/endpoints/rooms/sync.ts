@@ -30,7 +30,7 @@ export const sync: Endpoint = endpoint({
     if (since === undefined && query.since !== undefined && query.since !== '') {
       throw invalidParam('since is not a token of this server')
     }
-    if (query.set_presence !== 'offline') engine.users.presence.set(requester.userId, query.set_presence)
+    engine.presence.syncing(requester, query.set_presence, query.timeout)
     return engine.sync.sync({
       recipient: requester,
       ...(since === undefined ? {} : { since }),

@@ -16,7 +16,7 @@ export const setPresence: Endpoint = endpoint({
   }),
   handler({ engine, requester, path, body }) {
     checkSelf(requester, path.userId)
-    engine.users.presence.set(path.userId, body.presence, body.status_msg)
+    engine.presence.set(requester, body.presence, body.status_msg)
     return {}
   },
 })
