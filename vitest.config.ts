@@ -18,7 +18,7 @@ export default defineConfig({
         test: {
           name: 'node',
           include: ['packages/**/*.test.ts', 'apps/**/*.test.ts', 'test/**/*.test.ts'],
-          exclude: ['**/*.browser.test.ts', '**/*.e2e.test.ts', '**/node_modules/**'],
+          exclude: ['**/*.{browser,e2e,interop}.test.ts', '**/node_modules/**'],
           // A limit against hanging, with room for a busy machine; what is slow shows in the budget of the group.
           testTimeout: 30_000,
           sequence: { groupOrder: 0 },
@@ -49,6 +49,17 @@ export default defineConfig({
           testTimeout: 240_000,
           hookTimeout: 120_000,
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
+          // Stock software against the headless node: `npm run interop`.
+          name: 'interop',
+          include: ['test/interop/**/*.interop.test.ts'],
+          maxWorkers: 1,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 3 },
         },
       },
     ],

@@ -56,6 +56,8 @@ const GROUPS: readonly Group[] = [
   check('web', 50, 'node', 'scripts/build-web.ts'),
   vitest('e2e', 345, true),
 ]
+/** Longer ones, which run when they are named. */
+const LONG: readonly Group[] = [vitest('interop', 300, false)]
 const STATIC: readonly string[] = ['format', 'lint', 'types', 'unused']
 
 type Result = {
@@ -156,8 +158,8 @@ function select(args: readonly string[]): { groups: readonly Group[]; filters: r
   if (first === '--checks' && filters.length === 0) {
     return { groups: GROUPS.filter(({ name }) => STATIC.includes(name)), filters: [] }
   }
-  const group = GROUPS.find(({ name }) => name === first)
-  const names = GROUPS.map(({ name }) => name).join(', ')
+  const group = [...GROUPS, ...LONG].find(({ name }) => name === first)
+  const names = [...GROUPS, ...LONG].map(({ name }) => name).join(', ')
   if (group === undefined)
     return `unknown group ${first}; the groups are ${names}, or --checks for the static ones`
   // The pages of end-to-end tests come from the built app.

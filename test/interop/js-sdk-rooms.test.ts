@@ -56,8 +56,8 @@ const eventAt = (client: MatrixClient, eventId: string): Promise<MatrixEvent> =>
 
 beforeAll(async () => {
   pair = await createClientPair()
-  alice = await pair.start(pair.first, 'alice', 'register')
-  bob = await pair.start(pair.second, 'bob', 'register')
+  alice = await pair.start(pair.first, 'alice')
+  bob = await pair.start(pair.second, 'bob')
   roomId = (await alice.createRoom({ preset: Preset.PrivateChat, name: 'Kitchen', topic: 'Tea' })).room_id
   for (let index = 0; index < 30; index += 1) await say(alice, `before ${index}`)
   await alice.invite(roomId, bob.getSafeUserId())

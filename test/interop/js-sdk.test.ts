@@ -5,7 +5,7 @@ import { MatrixEventEvent, MsgType, EventType, Preset, RoomEvent } from 'matrix-
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { quiet } from '../kit/node.ts'
 import type { ClientPair } from '../kit/stock-client.ts'
-import { createClientPair } from '../kit/stock-client.ts'
+import { createClientPair, cryptoOf } from '../kit/stock-client.ts'
 
 const TEN_SECONDS = 10_000
 
@@ -42,8 +42,8 @@ describe('matrix-js-sdk with Rust crypto', () => {
 
   it('lets two users on two nodes exchange encrypted text', { timeout: 3 * TEN_SECONDS }, async () => {
     const { loopback, first, second } = pair
-    const alice = await pair.start(first, 'alice', 'register')
-    const bob = await pair.start(second, 'bob', 'register')
+    const alice = await pair.start(first, 'alice')
+    const bob = await pair.start(second, 'bob')
     const { room_id: roomId } = await alice.createRoom({
       preset: Preset.PrivateChat,
       initial_state: [
@@ -55,6 +55,17 @@ describe('matrix-js-sdk with Rust crypto', () => {
     expect(await invite).toBe(roomId)
     await bob.joinRoom(roomId)
     await quiet(loopback, [first, second])
+
+    // Bob, on the other node, sees Alice's identity and that it signed her device.
+    await cryptoOf(alice).bootstrapCrossSigning({
+      authUploadDeviceSigningKeys: (request) => request(null).then(() => undefined),
+    })
+    expect(await cryptoOf(bob).userHasCrossSigningKeys(alice.getSafeUserId(), true)).toBe(true)
+    const status = await cryptoOf(bob).getDeviceVerificationStatus(
+      alice.getSafeUserId(),
+      alice.getDeviceId() ?? '',
+    )
+    expect(status?.signedByOwner).toBe(true)
 
     const atBob = nextText(bob)
     const { event_id: eventId } = await alice.sendMessage(roomId, {

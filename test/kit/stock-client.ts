@@ -1,7 +1,7 @@
-/** matrix-js-sdk with Rust crypto on test nodes of one process. */
+/** matrix-js-sdk with Rust crypto. */
 import type { MatrixClient } from 'matrix-js-sdk'
-import { ClientEvent, createClient } from 'matrix-js-sdk'
-import type { CryptoCallbacks } from 'matrix-js-sdk/lib/crypto-api/index.js'
+import { ClientEvent, createClient, MatrixEventEvent, RoomEvent, RoomStateEvent } from 'matrix-js-sdk'
+import type { CryptoApi, CryptoCallbacks } from 'matrix-js-sdk/lib/crypto-api/index.js'
 import type { Logger } from 'matrix-js-sdk/lib/logger.js'
 import type { Loopback } from './loopback.ts'
 import { createLoopback } from './loopback.ts'
@@ -9,7 +9,7 @@ import type { TestNode } from './node.ts'
 import { createTestNode } from './node.ts'
 import { realClock } from './real-clock.ts'
 
-const PASSWORD = 'correct horse battery staple'
+export const PASSWORD = 'correct horse battery staple'
 
 /** The client's log is of no use in a test's output. */
 const silent: Logger = {
@@ -25,17 +25,12 @@ export type ClientPair = {
   readonly loopback: Loopback
   readonly first: TestNode
   readonly second: TestNode
-  /** Registers, or logs in to an account that is there; the client is synced and has crypto. */
-  start(
-    node: TestNode,
-    localpart: string,
-    kind: 'register' | 'login',
-    cryptoCallbacks?: CryptoCallbacks,
-  ): Promise<MatrixClient>
+  /** Registers on the node; the client is synced and has crypto. */
+  start(node: TestNode, localpart: string): Promise<MatrixClient>
   close(): Promise<void>
 }
 
-/** Two nodes, and the clients that are started on them. */
+/** Two nodes in this process, and the clients that are started on them. */
 export async function createClientPair(): Promise<ClientPair> {
   const loopback = createLoopback({ clock: realClock })
   const first = await createTestNode({ loopback, clock: realClock, seed: 1 })
@@ -45,8 +40,13 @@ export async function createClientPair(): Promise<ClientPair> {
     loopback,
     first,
     second,
-    async start(node, localpart, kind, cryptoCallbacks = {}) {
-      const client = await startClient(node, localpart, kind, cryptoCallbacks)
+    async start({ clientApi }, localpart) {
+      const client = await startStockClient({
+        baseUrl: 'http://node.invalid',
+        fetchFn: (input, init) => clientApi(new Request(input, init)),
+        localpart,
+        kind: 'register',
+      })
       clients.push(client)
       return client
     },
@@ -58,15 +58,19 @@ export async function createClientPair(): Promise<ClientPair> {
   }
 }
 
-async function startClient(
-  { clientApi }: TestNode,
-  localpart: string,
-  kind: 'register' | 'login',
-  cryptoCallbacks: CryptoCallbacks,
-): Promise<MatrixClient> {
-  const fetchFn = (input: RequestInfo | URL, init?: RequestInit): Promise<Response> =>
-    clientApi(new Request(input, init))
-  const base = { baseUrl: 'http://node.invalid', fetchFn, logger: silent }
+export type StockClientInit = {
+  readonly baseUrl: string
+  readonly fetchFn: typeof fetch
+  readonly localpart: string
+  /** `login` is to an account that is there. */
+  readonly kind: 'register' | 'login'
+  readonly cryptoCallbacks?: CryptoCallbacks
+}
+
+/** A client of a new session, synced and with crypto; `stopClient` ends it. */
+export async function startStockClient(init: StockClientInit): Promise<MatrixClient> {
+  const { baseUrl, fetchFn, localpart, kind, cryptoCallbacks = {} } = init
+  const base = { baseUrl, fetchFn, logger: silent }
   const guest = createClient(base)
   const account =
     kind === 'login'
@@ -96,4 +100,24 @@ async function startClient(
   await client.startClient({ lazyLoadMembers: true, initialSyncLimit: 20 })
   await ready
   return client
+}
+
+export function cryptoOf(client: MatrixClient): CryptoApi {
+  const crypto = client.getCrypto()
+  if (crypto === undefined) throw new Error('the client has no crypto')
+  return crypto
+}
+
+/** Resolves once `holds` does; asks again after each of the client's events. */
+export function until(client: MatrixClient, holds: () => boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (holds()) resolve()
+    }
+    client.on(ClientEvent.Sync, look)
+    client.on(RoomEvent.Timeline, look)
+    client.on(RoomStateEvent.Events, look)
+    client.on(MatrixEventEvent.Decrypted, look)
+    look()
+  })
 }
