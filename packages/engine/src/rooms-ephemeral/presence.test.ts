@@ -1,6 +1,5 @@
 import type { JsonObject, JsonValue, ServerName, UserId } from '@plexus/core'
 import { describe, expect, it } from 'vitest'
-import { settled } from '../../../../test/kit/virtual-clock.ts'
 import {
   DEVICE_GONE_MS,
   IDLE_MS,
@@ -12,7 +11,7 @@ import {
   REMOTE_GONE_MS,
   createPresence,
 } from './presence.ts'
-import { ALICE, BOB, THERE, world, type World } from './test-world.ts'
+import { ALICE, BOB, THERE, settled, world, type World } from './test-world.ts'
 import type { Presence } from './types.ts'
 
 const PHONE = { userId: ALICE, deviceId: 'PHONE' }

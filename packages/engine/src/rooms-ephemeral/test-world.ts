@@ -30,6 +30,11 @@ export type World = {
   readonly timers: ReadonlySet<Timer>
 }
 
+/** Resolves when work that waits for no timer is done. */
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < 50; turn += 1) await Promise.resolve()
+}
+
 /** One room with those members. */
 export function world(members: readonly UserId[] = [ALICE, BOB]): World {
   let now = 1_000
