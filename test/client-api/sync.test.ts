@@ -227,11 +227,11 @@ describe('long polls', () => {
     )
     expect(other).toBeUndefined()
     await network.settle()
-    expect(member?.node.engine.sync.waiting).toBe(1)
+    expect(member?.node.engine.polls.waiting).toBe(1)
     abort.abort()
     await polling.catch(() => undefined)
     await network.settle()
-    expect(member?.node.engine.sync.waiting).toBe(0)
+    expect(member?.node.engine.polls.waiting).toBe(0)
   })
 
   it('wake for typing, which shows until it is over', async () => {

@@ -1,6 +1,7 @@
 /** What the framework and the rooms endpoints need of the engine. */
 import type { ServerName } from '@plexus/core'
 import type {
+  Polls,
   Presence,
   ReadMarkers,
   Receipts,
@@ -18,6 +19,7 @@ export interface RoomServices {
   readonly log: Log
   readonly rooms: Rooms
   readonly sync: Sync
+  readonly polls: Polls
   readonly reader: RoomReader
   readonly receipts: Receipts
   readonly readMarkers: ReadMarkers

@@ -18,8 +18,9 @@ import { createRooms } from './rooms/index.ts'
 import type { Rooms } from './rooms/types.ts'
 import { createRoomDirectory } from './directory/index.ts'
 import type { RoomDirectory } from './directory/index.ts'
-import { createRoomReader, createSync } from './sync/index.ts'
-import type { RoomReader, Sync } from './sync/index.ts'
+import { createSearchIndex } from './search/search-index.ts'
+import { createPolls, createRoomReader, createSync } from './sync/index.ts'
+import type { Polls, RoomReader, Sync } from './sync/index.ts'
 import { createUsers } from './users/index.ts'
 import type { UsersInit } from './users/deps.ts'
 import type { Users } from './users/types.ts'
@@ -62,6 +63,7 @@ export interface Engine {
   readonly typing: Typing
   readonly presence: Presence
   readonly sync: Sync
+  readonly polls: Polls
   readonly reader: RoomReader
   readonly roomDirectory: RoomDirectory
   readonly outbox: Outbox
@@ -109,9 +111,11 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const typing = createTyping({ rooms: () => rooms, outbox, clock, serial, serverName })
   const presence = createPresence({ rooms: () => rooms, outbox, clock, serial, serverName })
   const readMarkers = createReadMarkers({ rooms: () => rooms, accountData: users.accountData })
-  const sync = createSync({ committer, clock, rooms, receipts, typing, presence, serial, users })
+  const polls = createPolls({ committer, clock, sources: [typing, presence] })
+  const sync = createSync({ committer, clock, rooms, receipts, typing, presence, serial, polls, users })
   const reader = createRoomReader({
     rooms,
+    searchIndex: createSearchIndex({ store, committer, rooms }),
     clock,
     receipts,
     accountData: users.accountData,
@@ -158,6 +162,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     typing,
     presence,
     sync,
+    polls,
     reader,
     roomDirectory,
     outbox,

@@ -41,7 +41,11 @@ import { putVisibility } from './rooms/put-visibility.ts'
 import { publicRooms } from './rooms/public-rooms.ts'
 import { searchPublicRooms } from './rooms/search-public-rooms.ts'
 import { createRoom } from './rooms/create-room.ts'
-import { roomInitialSync } from './rooms/initial-sync.ts'
+import { roomInitialSync } from './rooms/room-initial-sync.ts'
+import { events } from './rooms/events.ts'
+import { initialSync } from './rooms/initial-sync.ts'
+import { oneEvent } from './rooms/one-event.ts'
+import { search } from './rooms/search.ts'
 import { sync } from './rooms/sync.ts'
 import { threads } from './rooms/threads.ts'
 import { upgrade } from './rooms/upgrade.ts'
@@ -51,6 +55,10 @@ export const roomEndpoints: readonly Endpoint[] = [
   versions,
   wellKnown,
   sync,
+  initialSync,
+  events,
+  oneEvent,
+  search,
   createRoom,
   join,
   joinById,

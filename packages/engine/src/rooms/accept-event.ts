@@ -3,6 +3,7 @@ import type { EventId, RoomId, ServerName, UserId } from '@plexus/core'
 import { redact, serverOf } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import type { Write } from '../ports.ts'
+import { forgetWrites } from '../search/postings.ts'
 import { authChildWrites } from './auth-graph.ts'
 import { draftRecord, groupOf, parentGroups } from './case.ts'
 import type { AcceptedDecision, Case } from './case.ts'
@@ -100,7 +101,10 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
       }
       if (redaction.target !== undefined) {
         const target = deps.events.peek(redaction.target.id) ?? redaction.target
-        writes.push(finish({ ...target, pdu: redact(copy.version, target.pdu), redactedBy: event.id }))
+        writes.push(
+          finish({ ...target, pdu: redact(copy.version, target.pdu), redactedBy: event.id }),
+          ...forgetWrites(target),
+        )
       }
       if (redaction.waits !== undefined)
         writes.push(

@@ -5,6 +5,7 @@ import type { Clock } from '../ports.ts'
 import { relationOf } from '../rooms/relation.ts'
 import type { Receipts } from '../rooms-ephemeral/types.ts'
 import type { EventRecord, NewEvent, Rooms } from '../rooms/types.ts'
+import type { SearchIndex } from '../search/search-index.ts'
 import type { AccountData, PushRules } from '../users/types.ts'
 import { hasAnnotated, withAggregations } from './aggregations.ts'
 import type { Recipient } from './client-event.ts'
@@ -19,6 +20,8 @@ import { accessTo, noSuchEvent, notAllowed, orderOf, stateAt, stateFor, visibleE
 import { readThreads } from './thread-list.ts'
 import type { ThreadsRequest } from './thread-list.ts'
 import { threadOf } from './threads.ts'
+import { searchEvents } from './search.ts'
+import type { SearchRequest, SearchResults } from './search.ts'
 import { MAX_ORDER, MIN_ORDER, formatTimelineToken } from './tokens.ts'
 import type { Seen } from './visibility.ts'
 import { createVisibility } from './visibility.ts'
@@ -42,6 +45,9 @@ export type Page = {
   readonly end?: string
   readonly state: readonly JsonObject[]
 }
+
+/** How many events around one. */
+export type ContextSides = { readonly before: number; readonly after: number }
 
 export type Context = {
   readonly event: JsonObject
@@ -72,7 +78,7 @@ export interface RoomReader {
     recipient: Recipient,
     roomId: RoomId,
     eventId: EventId,
-    limit: number,
+    sides: ContextSides,
     filter: EventFilter,
   ): Promise<Context>
   relations(
@@ -99,6 +105,8 @@ export interface RoomReader {
   hasAnnotated(roomId: RoomId, event: NewEvent, parent: EventId, key: string): Promise<boolean>
   /** What the user has been notified about, in all rooms. */
   notifications(recipient: Recipient, request: NotificationsRequest): Promise<Notifications>
+  /** Events with words, in the rooms that the user is or was in. */
+  search(recipient: Recipient, request: SearchRequest): Promise<SearchResults>
   /** The event nearest to the time. */
   atTime(recipient: Recipient, roomId: RoomId, ts: number, direction: Direction): Promise<EventRecord>
 }
@@ -109,6 +117,7 @@ type ReaderDeps = {
   readonly accountData: Pick<AccountData, 'get'>
   readonly pushRules: Pick<PushRules, 'evaluator'>
   readonly receipts: Receipts
+  readonly searchIndex: SearchIndex
 }
 
 export function createRoomReader(deps: ReaderDeps): RoomReader {
@@ -126,8 +135,8 @@ export function createRoomReader(deps: ReaderDeps): RoomReader {
       return event
     },
     page: (recipient, request) => readPage(inner, recipient, request),
-    context: (recipient, roomId, eventId, limit, filter) =>
-      readContext(inner, recipient, roomId, eventId, limit, filter),
+    context: (recipient, roomId, eventId, sides, filter) =>
+      readContext(inner, recipient, roomId, eventId, sides, filter),
     relations: (recipient, request) => readRelations(inner, recipient, request),
     threads: (recipient, request) => readThreads(inner, recipient, request),
     async state(recipient, roomId, keys) {
@@ -153,6 +162,7 @@ export function createRoomReader(deps: ReaderDeps): RoomReader {
     hasAnnotated: (roomId, event, parent, key) => hasAnnotated(rooms, roomId, event, parent, key),
     notifications: (recipient, request) =>
       readNotifications({ ...inner, receipts: deps.receipts, pushRules: deps.pushRules }, recipient, request),
+    search: (recipient, request) => searchEvents({ ...inner, index: deps.searchIndex }, recipient, request),
     atTime: (recipient, roomId, ts, direction) => eventAtTime(inner, recipient, roomId, ts, direction),
   }
 }
@@ -214,7 +224,7 @@ async function readContext(
   recipient: Recipient,
   roomId: RoomId,
   eventId: EventId,
-  limit: number,
+  sides: ContextSides,
   filter: EventFilter,
 ): Promise<Context> {
   const { rooms, clientEvents } = inner
@@ -235,10 +245,7 @@ async function readContext(
       accepts,
     })
   }
-  const [before, after] = await Promise.all([
-    side('b', Math.ceil(limit / 2)),
-    side('f', Math.floor(limit / 2)),
-  ])
+  const [before, after] = await Promise.all([side('b', sides.before), side('f', sides.after)])
   const last = after.found.at(-1) ?? seen
   const first = before.found.at(-1) ?? seen
   const state = (await rooms.stateAfter(last.record.id)) ?? access.state ?? new Map()

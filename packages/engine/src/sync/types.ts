@@ -8,6 +8,7 @@ import type { Rooms } from '../rooms/types.ts'
 import type { Users } from '../users/types.ts'
 import type { Recipient } from './client-event.ts'
 import type { SyncFilter } from './filter.ts'
+import type { Polls } from './polls.ts'
 import type { SyncToken } from './tokens.ts'
 
 /**
@@ -23,7 +24,7 @@ export type SyncRequest = {
   readonly filter: SyncFilter
   readonly fullState: boolean
   readonly stateKind: StateKind
-  /** How long to wait for something new, at most `MAX_SYNC_TIMEOUT_MS`. */
+  /** How long to wait for something new, at most `MAX_SYNC_TIMEOUT_MS` of polls.ts. */
   readonly timeoutMs: number
   readonly signal?: AbortSignal
 }
@@ -31,8 +32,8 @@ export type SyncRequest = {
 export interface Sync {
   /** The body of the answer. @throws the signal's reason when it is aborted while waiting. */
   sync(request: SyncRequest): Promise<JsonObject>
-  /** Long polls that are waiting. */
-  readonly waiting: number
+  /** The token of this moment. */
+  readonly now: SyncToken
 }
 
 export type SyncUsers = Pick<Users, 'accountData' | 'toDevice' | 'deviceLists' | 'keys' | 'pushRules'>
@@ -45,5 +46,6 @@ export type SyncDeps = {
   readonly typing: Typing
   readonly presence: Presence
   readonly serial: Serial
+  readonly polls: Polls
   readonly users: SyncUsers
 }

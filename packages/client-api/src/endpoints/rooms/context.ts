@@ -13,7 +13,8 @@ export const context: Endpoint = endpoint({
   handler: async ({ engine, requester, path, query }) => {
     const filter = eventFilterOf(query.filter)
     const { roomId, eventId } = path
-    const found = await engine.reader.context(requester, roomId, eventId, query.limit, filter)
+    const sides = { before: Math.ceil(query.limit / 2), after: Math.floor(query.limit / 2) }
+    const found = await engine.reader.context(requester, roomId, eventId, sides, filter)
     return {
       event: found.event,
       events_before: found.before,

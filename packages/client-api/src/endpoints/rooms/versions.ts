@@ -3,7 +3,7 @@ import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 
 /**
- * Versions from which a client may infer what is here. Of what they have, third-party ids, single sign-on, search, URL
+ * Versions from which a client may infer what is here. Of what they have, third-party ids, single sign-on, URL
  * previews, reports and application services are not: those endpoints answer M_UNRECOGNIZED.
  */
 export const SPEC_VERSIONS: readonly string[] = [
