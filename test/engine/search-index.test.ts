@@ -12,7 +12,7 @@ const record = (order: number): EventRecord => ({
   roomId: ROOM,
   order,
   position: Math.max(0, order),
-  pdu: { type: 'm.room.message', content: { body: 'word' }, origin_server_ts: order } as Pdu,
+  pdu: { type: 'm.room.message', content: { body: 'word' }, origin_server_ts: order } as Partial<Pdu> as Pdu,
   verdict: 'accepted',
   basis: 'full',
   generation: 0,
