@@ -3,5 +3,12 @@ export { acquireDataFolder, openDataFolder, writeDurably } from './data-folder.t
 export { createServer, listen, readTls, type Tls, type WebServer } from './listen.ts'
 export { createLog, portOf } from './log.ts'
 export { clock } from './clock.ts'
+export {
+  createOutbound,
+  OutboundError,
+  type Outbound,
+  type OutboundRequest,
+  type OutboundResponse,
+} from './outbound.ts'
 export { runMain, stopSignal } from './run-main.ts'
 export { StartError } from './start-error.ts'
