@@ -11,10 +11,12 @@ import { createFederation, createServerApi } from '@plexus/server-api'
 import { openFileBlobs } from '@plexus/store/blobs-files'
 import { openSqliteStore } from '@plexus/store/sqlite'
 import type { Logger } from 'pino'
+import { loadAppServices } from './app-services.ts'
 import type { Config } from './config.ts'
 import { loadIdentity, loadRegistrationToken, registrationTokenFile, type Identity } from './identity.ts'
 import { createMetrics } from './metrics.ts'
 import { createPeerMemory } from './peer-memory.ts'
+import { serviceHttp } from './service-http.ts'
 import { listenToClients, listenToOperator } from './servers.ts'
 import { turnOf } from './turn.ts'
 
@@ -132,6 +134,7 @@ async function openEngine(parts: Parts & { readonly network: () => P2pNode | und
         turn: turnOf(config),
         registration: { mode, ...(mode === 'token' ? { token: loadRegistrationToken(folder) } : {}) },
       },
+      appServices: { http: serviceHttp, registrations: loadAppServices(config.appservice) },
     },
   )
 }

@@ -38,6 +38,7 @@ describe('the configuration', () => {
       rateLimits: 'on',
       trustProxy: false,
       turnUri: [],
+      appservice: [],
       logLevel: 'info',
     })
   })
@@ -53,7 +54,7 @@ describe('the configuration', () => {
       '--data /d --client-api [::1]:0 --admin localhost:1 --server-name a.example --lan --trust-proxy ' +
       '--listen /ip4/127.0.0.1/tcp/0/ws --listen /ip4/127.0.0.1/tcp/0 --announce /dns4/a/tcp/1 ' +
       '--relay /ip4/127.0.0.1/tcp/1/ws/p2p/x --registration open --admin-user ann --admin-user ben --rate-limits off --log-level debug ' +
-      '--turn-uri turn:a?transport=udp --turn-uri turns:b --turn-secret-file /s'
+      '--turn-uri turn:a?transport=udp --turn-uri turns:b --turn-secret-file /s --appservice /b --appservice /c'
     expect(read(args.split(' '))).toEqual({
       data: '/d',
       clientApi: { host: '::1', port: 0 },
@@ -69,6 +70,7 @@ describe('the configuration', () => {
       trustProxy: true,
       turnUri: ['turn:a?transport=udp', 'turns:b'],
       turnSecretFile: '/s',
+      appservice: ['/b', '/c'],
       logLevel: 'debug',
     })
   })
@@ -106,6 +108,7 @@ describe('the configuration', () => {
     [['--admin-user', '@ann'], '--admin-user must be the first part of a user id'],
     [['--turn-uri', 'stun:a'], '--turn-uri must be a TURN URI'],
     [['--data', ''], '--data is empty'],
+    [['--appservice', ''], '--appservice is empty'],
     [['--nonsense'], "Unknown option '--nonsense'"],
     [['stray'], "Unexpected argument 'stray'"],
   ])('names the flag that is wrong: %j', (args, why) => {

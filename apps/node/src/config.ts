@@ -13,6 +13,7 @@ const MAX_PORT = 65_535
 const MAX_ADDRESSES = 64
 const MAX_ADMINS = 64
 const MAX_TURN_URIS = 16
+const MAX_APP_SERVICES = 64
 
 export type Address = { readonly host: string; readonly port: number }
 
@@ -62,6 +63,14 @@ const turnUris: Schema<readonly string[]> = v.optional(
   [],
 )
 
+const appServices: Schema<readonly string[]> = v.optional(
+  v.pipe(
+    v.array(v.pipe(v.string(), v.nonEmpty('is empty'))),
+    v.maxLength(MAX_APP_SERVICES, `has more than ${MAX_APP_SERVICES} entries`),
+  ),
+  [],
+)
+
 const oneOf = <const T extends readonly string[]>(all: T, fallback: T[number]): Schema<T[number]> =>
   v.optional(v.picklist(all, `must be one of ${all.join(', ')}`), fallback)
 
@@ -91,6 +100,8 @@ export type Config = {
   /** TURN servers of voice and video calls, and the file with the secret that is shared with them. */
   readonly turnUri: readonly string[]
   readonly turnSecretFile?: string | undefined
+  /** Files with the registrations of application services. */
+  readonly appservice: readonly string[]
   readonly logLevel: LogLevel
 }
 
@@ -110,6 +121,7 @@ const schemaOf = (defaultData: string): Schema<Config> =>
     trustProxy: onOrOff,
     turnUri: turnUris,
     turnSecretFile: v.optional(v.pipe(v.string(), v.nonEmpty('is empty'))),
+    appservice: appServices,
     logLevel: oneOf(['debug', 'info', 'warn', 'error'], 'info'),
   })
 
@@ -131,6 +143,7 @@ export const HELP: string = `Plexus node: a Matrix homeserver without a window.
   --trust-proxy               the client's address is what a proxy in front says (X-Forwarded-For)
   --turn-uri <uri>            TURN server for calls, such as turn:turn.example.org?transport=udp; may be repeated
   --turn-secret-file <file>   the secret that is shared with it (static-auth-secret of coturn)
+  --appservice <file>         the registration of an application service (bridge, bot), YAML; may be repeated
   --log-level <level>         debug, info, warn or error (info)
   --config <file>             a JSON file with the same keys (clientApi, rateLimits, …)
   --help                      this text
@@ -153,13 +166,21 @@ const FLAGS = {
   'trust-proxy': { type: 'boolean' },
   'turn-uri': { type: 'string', multiple: true },
   'turn-secret-file': { type: 'string' },
+  appservice: { type: 'string', multiple: true },
   'log-level': { type: 'string' },
   config: { type: 'string' },
   help: { type: 'boolean' },
 } as const
 
 type FlagName = keyof typeof FLAGS
-const LISTS: ReadonlySet<string> = new Set(['listen', 'announce', 'relay', 'admin-user', 'turn-uri'])
+const LISTS: ReadonlySet<string> = new Set([
+  'listen',
+  'announce',
+  'relay',
+  'admin-user',
+  'turn-uri',
+  'appservice',
+])
 const SWITCHES: ReadonlySet<string> = new Set(['lan', 'trust-proxy'])
 
 /** `clientApi` of `client-api`. */

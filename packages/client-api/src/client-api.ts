@@ -4,9 +4,12 @@
  * Invariants: the function never rejects; every answer carries the CORS headers; every error is a JSON object with
  * `errcode` and `error`, and says nothing about the inside of the node.
  */
+import type { AppService } from '@plexus/engine'
 import type { Log } from '@plexus/engine/ports'
+import { actingAs, requesterBy, serviceOf, tokenOf } from './access-token.ts'
 import { jsonResponse } from './endpoint.ts'
 import type { Answer, Endpoint } from './endpoint.ts'
+import { appServiceEndpoints } from './endpoints/app-services.ts'
 import { roomEndpoints } from './endpoints/rooms.ts'
 import { userEndpoints } from './endpoints/users.ts'
 import { errorBody, toMatrixError } from './error-response.ts'
@@ -34,11 +37,8 @@ const CORS: readonly (readonly [string, string])[] = [
   ['Access-Control-Allow-Headers', 'X-Requested-With, Content-Type, Authorization'],
 ]
 
-/** Longest access token that is looked up. */
-export const MAX_TOKEN_LENGTH = 1_024
-
 export function createClientApi(engine: ApiEngine, init: ClientApiInit = {}): ClientApi {
-  const router = createRouter(init.endpoints ?? [...roomEndpoints, ...userEndpoints])
+  const router = createRouter(init.endpoints ?? [...roomEndpoints, ...userEndpoints, ...appServiceEndpoints])
   const limiter = createRateLimiter(engine.clock, init.rateLimits ?? DEFAULT_RATE_LIMITS)
   const clientOf = init.clientOf ?? (() => 'anonymous')
   return async (request) => {
@@ -48,10 +48,12 @@ export function createClientApi(engine: ApiEngine, init: ClientApiInit = {}): Cl
       const url = new URL(request.url)
       const { endpoint, parameters } = foundBy(router, request.method, url)
       template = endpoint.templates[0] ?? template
-      const requester = await requesterOf(engine, endpoint, request, url)
-      limit(limiter, endpoint, requester?.userId ?? clientOf(request))
+      const token = tokenOf(request, url)
+      const service = serviceOf(engine, token)
+      const requester = await requesterOf(engine, endpoint, { token, service, url })
+      if (isLimited(service, requester)) limit(limiter, endpoint, requester?.userId ?? clientOf(request))
       if (requester !== undefined) await checkRestrictions(engine, endpoint, requester)
-      return toResponse(await endpoint.run({ engine, requester, parameters, url, request }))
+      return toResponse(await endpoint.run({ engine, requester, service, token, parameters, url, request }))
     } catch (error) {
       return refusal(engine.log, template, error)
     }
@@ -66,27 +68,13 @@ function foundBy(router: Router, method: string, url: URL): Extract<Route, { kin
   throw unrecognized(404, 'there is no such endpoint')
 }
 
-/** spec: client-server-api "Using access tokens"; the query parameter is for clients older than v1.11. */
 async function requesterOf(
   engine: ApiEngine,
   endpoint: Endpoint,
-  request: Request,
-  url: URL,
+  { token, service, url }: { token: string | undefined; service: AppService | undefined; url: URL },
 ): Promise<Requester | undefined> {
-  if (endpoint.auth === 'none') return undefined
-  const token = tokenOf(request, url)
-  if (token === undefined) {
-    if (endpoint.auth === 'optional') return undefined
-    throw new MatrixError(401, 'M_MISSING_TOKEN', 'an access token is needed')
-  }
-  const answer =
-    token.length > MAX_TOKEN_LENGTH
-      ? ({ kind: 'unknown', softLogout: false } as const)
-      : await engine.users.accounts.authenticate(token)
-  if (answer.kind === 'requester') return answer.requester
-  throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'the access token is not valid', {
-    soft_logout: answer.softLogout,
-  })
+  if (endpoint.auth === 'none' || (endpoint.auth === 'optional' && token === undefined)) return undefined
+  return service === undefined ? requesterBy(engine, token) : actingAs(engine, service, url.searchParams)
 }
 
 /** spec: client-server-api "Account locking", "Account suspension" */
@@ -100,11 +88,10 @@ async function checkRestrictions(
   if (suspended === true && !endpoint.whileSuspended) throw accountSuspended()
 }
 
-function tokenOf(request: Request, url: URL): string | undefined {
-  const header = request.headers.get('authorization')
-  if (header === null) return url.searchParams.get('access_token') ?? undefined
-  const [, token] = /^bearer +([^ ]+) *$/i.exec(header) ?? []
-  return token
+/** The sender of a service is never limited, the users that it acts as unless the registration says so. */
+function isLimited(service: AppService | undefined, requester: Requester | undefined): boolean {
+  if (service === undefined) return true
+  return service.registration.rateLimited && requester !== undefined && requester.userId !== service.sender
 }
 
 function limit(limiter: RateLimiter, endpoint: Endpoint, who: string): void {

@@ -1,6 +1,7 @@
 /** How an endpoint is declared. */
 import type { JsonObject, JsonValue } from '@plexus/core'
 import { isJsonObject } from '@plexus/core'
+import type { AppService } from '@plexus/engine'
 import * as v from 'valibot'
 import { readBytes, readJson } from './body.ts'
 import { badJson } from './matrix-error.ts'
@@ -21,6 +22,10 @@ export type RequesterOf<A extends Auth> = A extends 'user'
 export type Context<A extends Auth, Path, Query, Body> = {
   readonly engine: ApiEngine
   readonly requester: RequesterOf<A>
+  /** The application service that asks, whoever it acts as. */
+  readonly service: AppService | undefined
+  /** As it came with the request. */
+  readonly token: string | undefined
   readonly path: Path
   readonly query: Query
   readonly body: Body
@@ -74,6 +79,8 @@ export type Parameters = Readonly<Record<string, string>>
 export type Invocation = {
   readonly engine: ApiEngine
   readonly requester: Requester | undefined
+  readonly service: AppService | undefined
+  readonly token: string | undefined
   readonly parameters: Parameters
   readonly url: URL
   readonly request: Request
@@ -109,9 +116,11 @@ export function endpoint<
     whileLocked,
     whileSuspended,
     rateLimit,
-    async run({ engine, requester, parameters, url, request }) {
+    async run({ engine, requester, service, token, parameters, url, request }) {
       return handler({
         engine,
+        service,
+        token,
         requester: requester as RequesterOf<A>,
         path: parseWith(pathSchema, 'path', parameters) as v.InferOutput<Path>,
         query: parseWith(querySchema, 'query', queryOf(url)) as v.InferOutput<Query>,

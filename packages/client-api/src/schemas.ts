@@ -79,3 +79,15 @@ export function queryList<Output>(item: v.GenericSchema<unknown, Output>): Schem
     v.maxLength(MAX_REPEATED, `at most ${MAX_REPEATED} values`),
   )
 }
+
+/** `ts`: milliseconds since the epoch, as an event may carry. spec: application-service-api.md "Timestamp massaging" */
+export const timestampQuery: v.GenericSchema<unknown, { ts?: number | undefined }> = v.object({
+  ts: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^[0-9]{1,16}$/, 'must be milliseconds since the epoch'),
+      v.transform(Number),
+      v.maxValue(Number.MAX_SAFE_INTEGER, 'must be milliseconds since the epoch'),
+    ),
+  ),
+})

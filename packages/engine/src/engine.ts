@@ -2,7 +2,21 @@
 import type { ServerName } from '@plexus/core'
 import { encodeBase64Url, parseServerName } from '@plexus/core'
 import type { NodeControl } from './ports.ts'
-import type { Blobs, Clock, Directory, Federation, Log, Random, Signer, Store, Verifier } from './ports.ts'
+import type {
+  Blobs,
+  Clock,
+  Directory,
+  Federation,
+  Log,
+  Random,
+  ServiceHttp,
+  Signer,
+  Store,
+  Verifier,
+} from './ports.ts'
+import { CarrierError } from './ports.ts'
+import { createAppServiceCalls, createAppServices, createCallService } from './app-services/index.ts'
+import type { AppServiceCalls, AppServiceRegistration, AppServices } from './app-services/types.ts'
 import { createNodeControl } from './control.ts'
 import { createInbound } from './inbound.ts'
 import type { Committer } from './kernel/committer.ts'
@@ -30,6 +44,11 @@ const INCARNATION_BYTES = 16
 /** How often expired invite links are looked for. */
 const LINK_EXPIRY_INTERVAL_MS = 3_600_000
 
+/** Where no service is registered, none is called. */
+const NO_SERVICES: ServiceHttp = {
+  send: () => Promise.reject(new CarrierError('unreachable', 'there are no application services')),
+}
+
 const meta: Table<readonly [string], string> = table('meta', ['s'])
 
 export type EngineDeps = {
@@ -45,7 +64,16 @@ export type EngineDeps = {
   readonly log: Log
 }
 
-export type EngineInit = { readonly users?: UsersInit }
+export type AppServicesInit = {
+  readonly http: ServiceHttp
+  readonly registrations: readonly AppServiceRegistration[]
+}
+
+export type EngineInit = {
+  readonly users?: UsersInit
+  /** None by default. */
+  readonly appServices?: AppServicesInit
+}
 
 export interface Engine {
   readonly serverName: ServerName
@@ -66,6 +94,7 @@ export interface Engine {
   readonly polls: Polls
   readonly reader: RoomReader
   readonly roomDirectory: RoomDirectory
+  readonly appServices: AppServices & AppServiceCalls
   readonly outbox: Outbox
   readonly inbound: Inbound
   readonly control: NodeControl
@@ -83,6 +112,8 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const committer = await createCommitter(store)
   const incarnation = await loadIncarnation(store, committer, random)
   const federation = deps.federation(incarnation)
+  const appServices = createAppServices(init.appServices?.registrations ?? [], serverName)
+  const call = createCallService(init.appServices?.http ?? NO_SERVICES)
   const base = { store, committer, clock, random, log, signer, federation, verifier: deps.verifier }
   const outboxOwner = await createOutbox({
     ...base,
@@ -105,7 +136,10 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       }
     },
   })
-  const users: Users = createUsers({ ...base, blobs: deps.blobs, outbox, rooms: () => rooms }, init.users)
+  const users: Users = createUsers(
+    { ...base, blobs: deps.blobs, outbox, rooms: () => rooms, appServices },
+    init.users,
+  )
   const serial = createSerial(clock)
   const receipts = createReceipts({ store, committer, rooms: () => rooms, outbox, clock, serverName })
   const typing = createTyping({ rooms: () => rooms, outbox, clock, serial, serverName })
@@ -139,6 +173,13 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     directory: deps.directory,
   })
 
+  // A service acts as its sender from its first request on.
+  for (const service of appServices.all) {
+    const { senderLocalpart: localpart } = service.registration
+    if (!(await users.accounts.exists(service.sender)))
+      await users.accounts.register({ localpart, by: service })
+  }
+
   let stopExpiry: (() => void) | undefined
   const expireLinks = (): void => {
     links
@@ -165,6 +206,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     polls,
     reader,
     roomDirectory,
+    appServices: { ...appServices, ...createAppServiceCalls({ call, clock }) },
     outbox,
     inbound,
     control,

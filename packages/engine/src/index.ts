@@ -1,4 +1,11 @@
-export { createEngine, type Engine, type EngineDeps, type EngineInit } from './engine.ts'
+export type * from './app-services/types.ts'
+export {
+  createEngine,
+  type Engine,
+  type EngineDeps,
+  type EngineInit,
+  type AppServicesInit,
+} from './engine.ts'
 export type * from './directory/types.ts'
 export * from './kernel/committer.ts'
 export { MIGRATIONS } from './migrations.ts'

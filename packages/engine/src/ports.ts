@@ -117,6 +117,27 @@ export interface Directory {
   own(): Promise<readonly string[]>
 }
 
+// --- Application services ---------------------------------------------------------------------------------------
+
+export type ServiceResponse = { readonly status: number; readonly body: string }
+
+/** HTTP to the addresses of application services, which the operator named. */
+export interface ServiceHttp {
+  /**
+   * Resolves with the answer, whatever its status; no redirect is followed. `token` goes into the Authorization header,
+   * `body` is JSON.
+   * @throws CarrierError when no answer came, or (`refused`) one of more than `maxBytes`.
+   */
+  send(request: {
+    readonly method: 'GET' | 'POST' | 'PUT'
+    readonly url: string
+    readonly token: string
+    readonly body?: string
+    readonly timeoutMs: number
+    readonly maxBytes: number
+  }): Promise<ServiceResponse>
+}
+
 // --- Federation client (server-api implements it; the engine says what, it says how) ----------------------------
 
 export type RemoteError = { readonly status: number; readonly errcode: string; readonly error: string }

@@ -32,7 +32,13 @@ export function fakeEngine(
     accounts: accounts as Accounts,
     moderation: moderation as Moderation,
   }
-  const parts: Partial<ApiEngine> = { clock, log, users: users as Users }
+  const appServices: Partial<ApiEngine['appServices']> = { byToken: () => undefined }
+  const parts: Partial<ApiEngine> = {
+    clock,
+    log,
+    users: users as Users,
+    appServices: appServices as ApiEngine['appServices'],
+  }
   return parts as ApiEngine
 }
 

@@ -85,9 +85,9 @@ export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
         const record = await aliases.get(store, [alias])
         if (record === undefined) throw new RoomError('M_NOT_FOUND', 'there is no such room alias')
         const { roomId, creator } = record
-        if (creator !== userId && !(await mayNameRoom(rooms, roomId, userId))) {
-          throw new RoomError('M_FORBIDDEN', 'the alias is not yours')
-        }
+        const isTheirs =
+          userId === undefined || creator === userId || (await mayNameRoom(rooms, roomId, userId))
+        if (!isTheirs) throw new RoomError('M_FORBIDDEN', 'the alias is not yours')
         await committer.submit({
           writes: () => [
             aliases.delete([alias]),

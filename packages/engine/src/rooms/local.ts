@@ -72,8 +72,10 @@ export async function buildOwn(
   deps: LocalParts & { readonly signer: Signer; readonly random: Random },
   copy: RoomCopy,
   template: EventTemplate,
+  originServerTs?: number,
 ): Promise<EventInput> {
-  return signOwn(deps, copy.version, await buildNext(deps, copy, template, newEventId(deps, copy.version)))
+  const next = await buildNext(deps, copy, template, newEventId(deps, copy.version), originServerTs)
+  return signOwn(deps, copy.version, next)
 }
 
 /** An id for an event of a room version in which events carry theirs. spec: rooms/v1.md "Event IDs" */
@@ -100,6 +102,7 @@ export async function buildNext(
   copy: RoomCopy,
   template: EventTemplate,
   eventId: EventId | undefined,
+  originServerTs?: number,
 ): Promise<Pdu> {
   const { version } = copy
   const parents = await chooseParents(deps, copy)
@@ -112,10 +115,12 @@ export async function buildNext(
       depth: parent.pdu.depth,
     })),
     authEvents: await referencesTo(deps, version, selectAuthEvents(copy, template)),
-    now: ownTimestamp(
-      deps.clock.now(),
-      parents.map(({ pdu }) => pdu.origin_server_ts),
-    ),
+    now:
+      originServerTs ??
+      ownTimestamp(
+        deps.clock.now(),
+        parents.map(({ pdu }) => pdu.origin_server_ts),
+      ),
   })
 }
 
@@ -194,7 +199,7 @@ export function createLocalEvents(deps: LocalDeps): LocalEvents {
       if (copy === undefined) throw new RoomError('M_NOT_FOUND', 'this node is not in the room')
       const { sender, transaction, redacts } = event
       if (redacts !== undefined) await checkRedaction(deps, copy, sender, redacts)
-      const input = await buildOwn(deps, copy, templateOf(event))
+      const input = await buildOwn(deps, copy, templateOf(event), event.originServerTs)
       const change = await decideOwn(turn, {
         ...input,
         ...(transaction === undefined

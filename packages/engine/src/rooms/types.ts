@@ -85,6 +85,8 @@ export type NewEvent = {
   readonly content: JsonObject
   readonly stateKey?: string
   readonly redacts?: EventId
+  /** In place of the time of this node, milliseconds since the epoch. */
+  readonly originServerTs?: number
   /** The client's transaction, for deduplication and `unsigned.transaction_id`. */
   readonly transaction?: { readonly deviceId: string; readonly id: string }
 }

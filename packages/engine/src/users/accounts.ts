@@ -1,6 +1,7 @@
 /** Accounts: `@localpart:<this node's name>`. spec: client-server-api/_index.md "Account registration", "Login" */
 import { isValidNewLocalpart, parseUserId, serverOf } from '@plexus/core'
 import type { UserId } from '@plexus/core'
+import type { AppService } from '../app-services/types.ts'
 import type { Session, Write } from '../ports.ts'
 import type { AccountDataStore } from './account-data.ts'
 import type { UsersContext, UsersInit } from './deps.ts'
@@ -23,7 +24,7 @@ export type AccountParts = {
 }
 
 export function createAccounts(context: UsersContext, parts: AccountParts, init: UsersInit): Accounts {
-  const { store, committer, clock, random, signer, mutex, rooms, log } = context
+  const { store, committer, clock, random, signer, mutex, rooms, log, appServices } = context
   const { devices, passwords, accountData } = parts
   const maxAccounts = init.maxAccounts ?? MAX_ACCOUNTS
   const lock = <T>(work: () => Promise<T>): Promise<T> => mutex.run('accounts', work)
@@ -34,7 +35,14 @@ export function createAccounts(context: UsersContext, parts: AccountParts, init:
     throw new UserError('M_INVALID_USERNAME', 'a user name has the characters a-z, 0-9 and ._=/+-')
   }
 
-  const check = async (userId: UserId): Promise<void> => {
+  const check = async (userId: UserId, by: AppService | undefined): Promise<void> => {
+    if (by !== undefined && !by.coversUser(userId))
+      throw new UserError(
+        'M_EXCLUSIVE',
+        'the user name is outside of the namespaces of the application service',
+      )
+    if (appServices.isUserReserved(userId, by))
+      throw new UserError('M_EXCLUSIVE', 'the user name is reserved for an application service')
     if ((await accounts.get(store, [userId])) !== undefined) {
       throw new UserError('M_USER_IN_USE', 'the user name is taken')
     }
@@ -72,11 +80,11 @@ export function createAccounts(context: UsersContext, parts: AccountParts, init:
   async function register(account: NewAccount, device: NewDevice): Promise<Session>
   async function register(account: NewAccount, device?: NewDevice): Promise<UserId | Session> {
     const userId = toUserId(account.localpart ?? made())
-    await check(userId)
+    await check(userId, account.by)
     const password =
       account.password === undefined ? {} : { password: await passwords.hash(account.password) }
     return lock(async () => {
-      await check(userId)
+      await check(userId, account.by)
       const writes = (position: number): readonly Write[] => [
         accounts.put([userId], { createdAt: clock.now(), ...password }),
         ...accountData.newEntry(userId, PUSH_RULES_TYPE, pushRulesContent(defaultRuleset(userId)), position),
@@ -93,8 +101,8 @@ export function createAccounts(context: UsersContext, parts: AccountParts, init:
   return {
     register,
     checkPassword,
-    async checkAvailable(localpart) {
-      await check(toUserId(localpart))
+    async checkAvailable(localpart, by) {
+      await check(toUserId(localpart), by)
     },
     async login(user, password, device) {
       const userId = parseUserId(user.startsWith('@') ? user : `@${user}:${signer.name}`)

@@ -1,5 +1,6 @@
 /** What the users slice is made of. */
 import type { Committer } from '../kernel/committer.ts'
+import type { AppServices } from '../app-services/types.ts'
 import type { KeyedMutex } from '../kernel/mutex.ts'
 import type { Outbox } from '../outbox-types.ts'
 import type { Blobs, Clock, Federation, Log, Random, Signer, Store, Verifier } from '../ports.ts'
@@ -19,6 +20,7 @@ export type UsersDeps = {
   /** Asked at each use: rooms need users as much as users need rooms. */
   readonly rooms: () => Rooms
   readonly log: Log
+  readonly appServices: Pick<AppServices, 'isUserReserved'>
 }
 
 export type RegistrationInit = {

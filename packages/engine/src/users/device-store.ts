@@ -260,6 +260,22 @@ export function createDeviceStore(
       const row = await devices.get(store, [userId, deviceId])
       return row === undefined ? undefined : toDevice(deviceId, row)
     },
+    create: ({ userId, deviceId }, displayName) =>
+      lock(userId, async () => {
+        if (!isDeviceId(deviceId)) throw new UserError('M_INVALID_PARAM', 'not a device id')
+        await checkNew(userId, deviceId)
+        const row: DeviceRow = {
+          createdAt: clock.now(),
+          ...(displayName === undefined ? {} : { displayName: checkName(displayName) }),
+        }
+        const change = await lists.change(userId, {
+          devices: [publicDevice(userId, deviceId, row, undefined, [])],
+        })
+        await committer.submit({
+          writes: (position) => [devices.put([userId, deviceId], row), ...change.writes(position)],
+        })
+        change.sent()
+      }),
     rename: ({ userId, deviceId }, displayName) =>
       lock(userId, async () => {
         const before = await devices.get(store, [userId, deviceId])

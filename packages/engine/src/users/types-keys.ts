@@ -18,6 +18,8 @@ export interface Devices {
   /** Sorted by id. */
   list(userId: UserId): Promise<readonly Device[]>
   get(caller: Caller): Promise<Device | undefined>
+  /** A device without a session. @throws UserError M_INVALID_PARAM, M_FORBIDDEN when the user has no room for it. */
+  create(caller: Caller, displayName: string | undefined): Promise<void>
   /** @throws UserError M_NOT_FOUND. */
   rename(caller: Caller, displayName: string): Promise<void>
   /** Deletes devices with their sessions, keys and messages; unknown ones are ignored. */

@@ -4,6 +4,7 @@
  * stream position of its commit.
  */
 import type { EventId, JsonObject, RoomId, ServerName, UserId } from '@plexus/core'
+import type { AppService } from '../app-services/types.ts'
 import type { EduHandler } from '../outbox-types.ts'
 import type { Session } from '../ports.ts'
 import type {
@@ -68,6 +69,8 @@ export type NewAccount = {
   readonly localpart?: string
   /** An account without a password can be used only from its first device, or through `openSession`. */
   readonly password?: string
+  /** The application service that makes it. */
+  readonly by?: AppService
 }
 
 export type NewDevice = {
@@ -84,8 +87,11 @@ export type Authentication =
 
 /** Accounts of this node: `@localpart:<signer.name>`. Passwords are kept as scrypt hashes, tokens as SHA-256. */
 export interface Accounts {
-  /** @throws UserError M_USER_IN_USE, M_INVALID_USERNAME, or M_FORBIDDEN when this node takes no more accounts. */
-  checkAvailable(localpart: string): Promise<void>
+  /**
+   * @throws UserError M_USER_IN_USE, M_INVALID_USERNAME, M_EXCLUSIVE for what an application service has for itself or
+   * `by` has not in its namespace, M_FORBIDDEN when this node takes no more accounts.
+   */
+  checkAvailable(localpart: string, by?: AppService): Promise<void>
   /** Makes an account, and with `device` its first session. @throws as `checkAvailable`; M_WEAK_PASSWORD. */
   register(account: NewAccount): Promise<UserId>
   register(account: NewAccount, device: NewDevice): Promise<Session>

@@ -1,13 +1,14 @@
 // POST /_matrix/client/v3/createRoom https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom
 import { DEFAULT_ROOM_VERSION, parseRoomAlias, roomVersion } from '@plexus/core'
 import type { JsonValue, RoomAlias, RoomId } from '@plexus/core'
-import { RoomError } from '@plexus/engine'
+import { RoomError, type AppService } from '@plexus/engine'
 import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 import { MatrixError, invalidParam } from '../../matrix-error.ts'
 import { eventContent, jsonObject, shortText, userId } from '../../schemas.ts'
 import type { ApiEngine, Requester } from '../../services.ts'
+import { checkAliasIsFree } from '../app-services/alias-reserved.ts'
 import { initialEvents, trustedPeople } from './initial-events.ts'
 import type { RoomRequest } from './initial-events.ts'
 
@@ -39,7 +40,7 @@ export const createRoom: Endpoint = endpoint({
   whileSuspended: false,
   rateLimit: 'message',
   bodySchema: body,
-  handler: async ({ engine, requester, body }) => {
+  handler: async ({ engine, service, requester, body }) => {
     if (body.invite_3pid.length > 0) {
       throw new MatrixError(
         400,
@@ -47,7 +48,7 @@ export const createRoom: Endpoint = endpoint({
         'there is no identity server here; invite by link instead',
       )
     }
-    const alias = await freeAlias(engine, body.room_alias_name)
+    const alias = await freeAlias(engine, service, body.room_alias_name)
     const roomId = await make(engine, requester, body, alias)
     if (alias !== undefined) await engine.roomDirectory.create(alias, roomId, requester.userId)
     if (body.visibility === 'public') await engine.roomDirectory.setPublished(roomId, true)
@@ -56,10 +57,15 @@ export const createRoom: Endpoint = endpoint({
   },
 })
 
-async function freeAlias(engine: ApiEngine, name: string | undefined): Promise<RoomAlias | undefined> {
+async function freeAlias(
+  engine: ApiEngine,
+  service: AppService | undefined,
+  name: string | undefined,
+): Promise<RoomAlias | undefined> {
   if (name === undefined) return undefined
   const alias = /[:\s\0]/.test(name) ? undefined : parseRoomAlias(`#${name}:${engine.serverName}`)
   if (alias === undefined) throw invalidParam('room_alias_name is not the local part of an alias')
+  checkAliasIsFree(engine, service, alias)
   if ((await engine.roomDirectory.resolveLocal(alias)) !== undefined) {
     throw new MatrixError(400, 'M_ROOM_IN_USE', 'the room alias is taken')
   }

@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 import { roomAlias } from '../../schemas.ts'
+import { checkAliasIsFree } from '../app-services/alias-reserved.ts'
 
 export const deleteAlias: Endpoint = endpoint({
   method: 'DELETE',
@@ -10,8 +11,10 @@ export const deleteAlias: Endpoint = endpoint({
   auth: 'user',
   rateLimit: 'message',
   pathSchema: v.object({ roomAlias }),
-  handler: async ({ engine, requester, path }) => {
-    await engine.roomDirectory.remove(path.roomAlias, requester.userId)
+  handler: async ({ engine, service, requester, path }) => {
+    checkAliasIsFree(engine, service, path.roomAlias)
+    // A service may manage whatever is in its namespace.
+    await engine.roomDirectory.remove(path.roomAlias, service === undefined ? requester.userId : undefined)
     return {}
   },
 })

@@ -1,6 +1,7 @@
 /** A member event sent as state: the same as the membership endpoints do. */
 import { memberKey, ownValue, parseUserId } from '@plexus/core'
-import type { EventId, JsonObject, RoomId } from '@plexus/core'
+import type { EventId, RoomId } from '@plexus/core'
+import type { NewEvent } from '@plexus/engine'
 import { badJson, forbidden, invalidParam } from '../../matrix-error.ts'
 import type { ApiEngine, Requester } from '../../services.ts'
 
@@ -8,8 +9,11 @@ export async function changeMembership(
   engine: ApiEngine,
   { userId }: Requester,
   roomId: RoomId,
-  stateKey: string,
-  content: JsonObject,
+  {
+    stateKey,
+    content,
+    originServerTs,
+  }: Pick<NewEvent, 'content' | 'originServerTs'> & { readonly stateKey: string },
   signal: AbortSignal,
 ): Promise<EventId> {
   const target = parseUserId(stateKey)
@@ -18,10 +22,13 @@ export async function changeMembership(
   if (typeof membership !== 'string') throw badJson('membership must be a string')
   const { rooms } = engine
   const own = target === userId
+  const event = { type: 'm.room.member', sender: userId, stateKey, content }
+  // A time of its own has only what this node builds by itself, where it is in the room.
+  if (originServerTs !== undefined) return rooms.send(roomId, { ...event, originServerTs })
   if (own && membership === 'join') await rooms.join(userId, roomId, { via: [], content, signal })
   else if (own && membership === 'leave') await rooms.leave(userId, roomId, content)
   else if (!own && membership === 'invite') await rooms.invite(userId, roomId, target, content)
-  else return rooms.send(roomId, { type: 'm.room.member', sender: userId, stateKey, content })
+  else return rooms.send(roomId, event)
   const eventId = (await rooms.snapshot(roomId))?.state.get(memberKey(target))
   if (eventId === undefined) throw forbidden('the membership was not changed')
   return eventId

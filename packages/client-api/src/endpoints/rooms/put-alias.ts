@@ -4,6 +4,7 @@ import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 import { MatrixError } from '../../matrix-error.ts'
 import { roomAlias, roomId } from '../../schemas.ts'
+import { checkAliasIsFree } from '../app-services/alias-reserved.ts'
 import { requireMember } from './common.ts'
 
 export const putAlias: Endpoint = endpoint({
@@ -13,7 +14,8 @@ export const putAlias: Endpoint = endpoint({
   rateLimit: 'message',
   pathSchema: v.object({ roomAlias }),
   bodySchema: v.object({ room_id: roomId }),
-  handler: async ({ engine, requester, path, body }) => {
+  handler: async ({ engine, service, requester, path, body }) => {
+    checkAliasIsFree(engine, service, path.roomAlias)
     await requireMember(engine, requester, body.room_id)
     const outcome = await engine.roomDirectory.create(path.roomAlias, body.room_id, requester.userId)
     if (outcome === 'taken') throw new MatrixError(409, 'M_UNKNOWN', 'the room alias is taken')

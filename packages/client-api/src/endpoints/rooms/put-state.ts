@@ -5,10 +5,11 @@ import { RoomError } from '@plexus/engine'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 import { MatrixError, invalidParam } from '../../matrix-error.ts'
-import { eventContent } from '../../schemas.ts'
+import { eventContent, timestampQuery } from '../../schemas.ts'
 import type { ApiEngine, Requester } from '../../services.ts'
 import { changeMembership } from './member-state.ts'
 import { atStateKey } from './common.ts'
+import { timestampOf } from './send-common.ts'
 
 export const putState: Endpoint = endpoint({
   method: 'PUT',
@@ -18,14 +19,17 @@ export const putState: Endpoint = endpoint({
   whileSuspended: false,
   rateLimit: 'message',
   pathSchema: atStateKey,
+  querySchema: timestampQuery,
   bodySchema: eventContent,
-  handler: async ({ engine, requester, path, body, signal }) => {
+  handler: async ({ engine, service, requester, path, query, body, signal }) => {
+    const time = timestampOf(service, query)
     const { roomId, eventType, stateKey } = path
     if (eventType === 'm.room.member') {
-      return { event_id: await changeMembership(engine, requester, roomId, stateKey, body, signal) }
+      const change = { stateKey, content: body, ...time }
+      return { event_id: await changeMembership(engine, requester, roomId, change, signal) }
     }
     if (eventType === 'm.room.canonical_alias') await checkAliases(engine, requester, roomId, body, signal)
-    const event = { type: eventType, sender: requester.userId, stateKey, content: body }
+    const event = { type: eventType, sender: requester.userId, stateKey, content: body, ...time }
     return { event_id: await engine.rooms.send(roomId, event) }
   },
 })

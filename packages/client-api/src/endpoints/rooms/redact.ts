@@ -20,6 +20,7 @@ export const redact: Endpoint = endpoint({
     // Own events alone. spec: client-server-api "Account suspension"
     if (suspended === true && sender !== requester.userId) throw accountSuspended()
     const content = { ...reasonOf(body.reason), redacts: path.eventId }
-    return sendOnce(engine, requester, path.roomId, 'm.room.redaction', content, path.txnId)
+    const event = { type: 'm.room.redaction', content, txnId: path.txnId }
+    return sendOnce(engine, requester, path.roomId, event)
   },
 })

@@ -1,7 +1,7 @@
 /** What the endpoints of send share. */
 import { isJsonObject, ownValue, parseEventId } from '@plexus/core'
 import type { JsonObject, RoomId } from '@plexus/core'
-import type { NewEvent } from '@plexus/engine'
+import type { AppService, NewEvent } from '@plexus/engine'
 import { MatrixError, badJson } from '../../matrix-error.ts'
 import type { ApiEngine, Requester } from '../../services.ts'
 
@@ -30,14 +30,13 @@ export async function sendOnce(
   engine: ApiEngine,
   { userId, deviceId }: Requester,
   roomId: RoomId,
-  type: string,
-  content: JsonObject,
-  txnId: string,
+  { txnId, ...sent }: Pick<NewEvent, 'type' | 'content' | 'originServerTs'> & { readonly txnId: string },
 ): Promise<JsonObject> {
+  const { type, content } = sent
   const redacts = type === 'm.room.redaction' ? ownValue(content, 'redacts') : undefined
   const target = typeof redacts === 'string' ? parseEventId(redacts) : undefined
   if (type === 'm.room.redaction' && target === undefined) throw badJson('redacts must be an event id')
-  const event = { type, sender: userId, content, transaction: { deviceId, id: txnId } }
+  const event = { ...sent, sender: userId, transaction: { deviceId, id: txnId } }
   await checkRelation(engine, event, roomId)
   engine.presence.active(userId)
   const eventId = await engine.rooms.send(
@@ -45,4 +44,12 @@ export async function sendOnce(
     target === undefined ? event : { ...event, redacts: target },
   )
   return { event_id: eventId }
+}
+
+/** Only application services may say when an event was. spec: application-service-api.md "Timestamp massaging" */
+export function timestampOf(
+  service: AppService | undefined,
+  { ts }: { readonly ts?: number | undefined },
+): Pick<NewEvent, 'originServerTs'> {
+  return service === undefined || ts === undefined ? {} : { originServerTs: ts }
 }

@@ -2,8 +2,8 @@
 import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
-import { eventContent, roomId, shortText } from '../../schemas.ts'
-import { sendOnce } from './send-common.ts'
+import { eventContent, roomId, shortText, timestampQuery } from '../../schemas.ts'
+import { sendOnce, timestampOf } from './send-common.ts'
 
 export const send: Endpoint = endpoint({
   method: 'PUT',
@@ -12,7 +12,13 @@ export const send: Endpoint = endpoint({
   whileSuspended: false,
   rateLimit: 'message',
   pathSchema: v.object({ roomId, eventType: shortText, txnId: shortText }),
+  querySchema: timestampQuery,
   bodySchema: eventContent,
-  handler: ({ engine, requester, path, body }) =>
-    sendOnce(engine, requester, path.roomId, path.eventType, body, path.txnId),
+  handler: ({ engine, service, requester, path, query, body }) =>
+    sendOnce(engine, requester, path.roomId, {
+      type: path.eventType,
+      content: body,
+      txnId: path.txnId,
+      ...timestampOf(service, query),
+    }),
 })

@@ -1,11 +1,12 @@
 /** What the users endpoints share. */
 import { isJsonObject } from '@plexus/core'
 import type { JsonObject, JsonValue, UserId } from '@plexus/core'
+import type { AppService } from '@plexus/engine'
 import * as v from 'valibot'
 import { jsonResponse } from '../../endpoint.ts'
-import { forbidden } from '../../matrix-error.ts'
+import { forbidden, missingParam } from '../../matrix-error.ts'
 import { jsonObject } from '../../schemas.ts'
-import type { ApiEngine, Requester } from '../../services.ts'
+import { NO_DEVICE, type ApiEngine, type Requester } from '../../services.ts'
 
 /** Longest wait for other servers that a client can ask for, in milliseconds. */
 const MAX_REMOTE_TIMEOUT_MS = 30_000
@@ -49,6 +50,11 @@ type Interactive = {
   readonly auth: JsonObject | undefined
 }
 
+/** @throws MatrixError when an application service names no device. spec: application-service-api.md "Identity assertion" */
+export function requireDevice({ deviceId }: Requester): void {
+  if (deviceId === NO_DEVICE) throw missingParam('this needs a device_id')
+}
+
 /** The 401 answer while authentication is incomplete; `undefined` when it is complete. */
 export async function challenge(
   { engine, request, auth }: Interactive,
@@ -61,8 +67,15 @@ export async function challenge(
   return answer === undefined ? undefined : jsonResponse(401, { ...answer })
 }
 
-/** As `challenge`, for a user who proves who they are. */
-export async function challengeUser(interactive: Interactive, userId: UserId): Promise<Response | undefined> {
+/**
+ * As `challenge`, for a user who proves who they are. The `service` that acts as the user need not, where the
+ * specification spares it.
+ */
+export async function challengeUser(
+  interactive: Interactive & { readonly service?: AppService | undefined },
+  userId: UserId,
+): Promise<Response | undefined> {
+  if (interactive.service !== undefined) return undefined
   return challenge(interactive, await interactive.engine.users.interactive.stagesFor(userId), userId)
 }
 

@@ -11,8 +11,8 @@ export const deleteDevice: Endpoint = endpoint({
   rateLimit: 'login',
   pathSchema: v.object({ deviceId: v.string() }),
   bodySchema: v.object({ auth }),
-  async handler({ engine, request, requester, path, body }) {
-    const more = await challengeUser({ engine, request, auth: body.auth }, requester.userId)
+  async handler({ engine, service, request, requester, path, body }) {
+    const more = await challengeUser({ engine, service, request, auth: body.auth }, requester.userId)
     if (more !== undefined) return more
     await engine.users.devices.delete(requester.userId, [path.deviceId])
     return {}

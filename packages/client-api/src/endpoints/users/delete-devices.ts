@@ -13,8 +13,8 @@ export const deleteDevices: Endpoint = endpoint({
   auth: 'user',
   rateLimit: 'login',
   bodySchema: v.object({ auth, devices: v.pipe(v.array(v.string()), v.maxLength(MAX_DELETED_DEVICES)) }),
-  async handler({ engine, request, requester, body }) {
-    const more = await challengeUser({ engine, request, auth: body.auth }, requester.userId)
+  async handler({ engine, service, request, requester, body }) {
+    const more = await challengeUser({ engine, service, request, auth: body.auth }, requester.userId)
     if (more !== undefined) return more
     await engine.users.devices.delete(requester.userId, body.devices)
     return {}

@@ -16,14 +16,14 @@ export const deviceSigningUpload: Endpoint = endpoint({
     self_signing_key: v.optional(jsonObject),
     user_signing_key: v.optional(jsonObject),
   }),
-  async handler({ engine, request, requester, body }) {
+  async handler({ engine, service, request, requester, body }) {
     const keys = {
       ...(body.master_key === undefined ? {} : { master: body.master_key }),
       ...(body.self_signing_key === undefined ? {} : { selfSigning: body.self_signing_key }),
       ...(body.user_signing_key === undefined ? {} : { userSigning: body.user_signing_key }),
     }
     if (await engine.users.keys.crossSigningNeedsAuth(requester.userId, keys)) {
-      const more = await challengeUser({ engine, request, auth: body.auth }, requester.userId)
+      const more = await challengeUser({ engine, service, request, auth: body.auth }, requester.userId)
       if (more !== undefined) return more
     }
     await engine.users.keys.uploadCrossSigning(requester.userId, keys)

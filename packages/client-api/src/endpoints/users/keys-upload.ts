@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 import { jsonObject } from '../../schemas.ts'
+import { requireDevice } from './common.ts'
 
 export const keysUpload: Endpoint = endpoint({
   method: 'POST',
@@ -14,6 +15,7 @@ export const keysUpload: Endpoint = endpoint({
     fallback_keys: v.optional(jsonObject),
   }),
   async handler({ engine, requester, body }) {
+    requireDevice(requester)
     const { oneTimeKeys } = await engine.users.keys.upload(requester, {
       ...(body.device_keys === undefined ? {} : { deviceKeys: body.device_keys }),
       ...(body.one_time_keys === undefined ? {} : { oneTimeKeys: body.one_time_keys }),

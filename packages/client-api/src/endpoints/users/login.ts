@@ -1,8 +1,8 @@
 // POST /_matrix/client/v3/login https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3login
-import { parseUserId, type JsonObject } from '@plexus/core'
-import type { NewDevice } from '@plexus/engine'
+import { parseUserId, type JsonObject, type UserId } from '@plexus/core'
+import type { AppService, NewDevice } from '@plexus/engine'
 import * as v from 'valibot'
-import { newDevice, sessionAnswer } from './session.ts'
+import { newDevice, requireService, sessionAnswer, SERVICE_LOGIN } from './session.ts'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 import { accountLocked, forbidden, MatrixError, missingParam } from '../../matrix-error.ts'
@@ -23,19 +23,21 @@ export const login: Endpoint = endpoint({
     initial_device_display_name: v.optional(v.string()),
     refresh_token: v.optional(v.boolean()),
   }),
-  async handler({ engine, body }) {
+  async handler({ engine, service, token, body }) {
     const { type, identifier, password } = body
     if (type === 'm.login.token') return loginByToken(engine, body.token, newDevice(body))
-    if (type !== 'm.login.password')
-      throw new MatrixError(400, 'M_UNKNOWN', 'this node knows m.login.password and m.login.token only')
+    if (type !== 'm.login.password' && type !== SERVICE_LOGIN)
+      throw new MatrixError(400, 'M_UNKNOWN', 'this node knows the types that GET /login lists only')
     if (identifier !== undefined && identifier.type !== 'm.id.user') {
       throw new MatrixError(400, 'M_UNKNOWN', 'this node knows users by their id only')
     }
     // The `user` key at the top is of clients before r0.4.
     const user = identifier?.user ?? body.user
+    if (type === SERVICE_LOGIN)
+      return loginByService(engine, requireService(service, token), user, newDevice(body))
     if (user === undefined || password === undefined) throw missingParam('identifier and password are needed')
     const { accounts, moderation } = engine.users
-    const own = parseUserId(user.startsWith('@') ? user : `@${user}:${engine.serverName}`)
+    const own = wholeUserId(engine, user)
     const { locked } = own === undefined ? {} : await moderation.restrictionsOf(own)
     // Only who has the password learns of it.
     if (own !== undefined && locked === true && (await accounts.checkPassword(own, password)))
@@ -55,6 +57,32 @@ async function loginByToken(
   const userId = loginTokens.take(token)
   if (userId === undefined || !(await accounts.exists(userId)))
     throw forbidden('the token is not known, was used, or has expired')
-  if ((await engine.users.moderation.restrictionsOf(userId)).locked === true) throw accountLocked()
-  return sessionAnswer(engine, await accounts.openSession(userId, device))
+  return openSession(engine, userId, device)
 }
+
+/** spec: application-service-api.md "Server admin style permissions" */
+async function loginByService(
+  engine: ApiEngine,
+  service: AppService,
+  user: string | undefined,
+  device: NewDevice,
+): Promise<JsonObject> {
+  if (user === undefined) throw missingParam('the identifier is missing')
+  const userId = wholeUserId(engine, user)
+  if (userId === undefined || !service.coversUser(userId))
+    throw new MatrixError(
+      400,
+      'M_EXCLUSIVE',
+      'the user is outside of the namespaces of the application service',
+    )
+  if (!(await engine.users.accounts.exists(userId))) throw forbidden('there is no such user')
+  return openSession(engine, userId, device)
+}
+
+async function openSession(engine: ApiEngine, userId: UserId, device: NewDevice): Promise<JsonObject> {
+  if ((await engine.users.moderation.restrictionsOf(userId)).locked === true) throw accountLocked()
+  return sessionAnswer(engine, await engine.users.accounts.openSession(userId, device))
+}
+
+const wholeUserId = ({ serverName }: ApiEngine, user: string): UserId | undefined =>
+  parseUserId(user.startsWith('@') ? user : `@${user}:${serverName}`)

@@ -1,6 +1,7 @@
 // POST /_matrix/client/v3/logout https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3logout
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
+import { requireDevice } from './common.ts'
 
 export const logout: Endpoint = endpoint({
   method: 'POST',
@@ -8,6 +9,7 @@ export const logout: Endpoint = endpoint({
   auth: 'user',
   whileLocked: true,
   async handler({ engine, requester }) {
+    requireDevice(requester)
     await engine.users.accounts.logout(requester)
     return {}
   },

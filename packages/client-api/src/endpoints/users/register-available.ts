@@ -9,8 +9,8 @@ export const registerAvailable: Endpoint = endpoint({
   auth: 'none',
   rateLimit: 'login',
   querySchema: v.object({ username: v.string() }),
-  async handler({ engine, query }) {
-    await engine.users.accounts.checkAvailable(query.username)
+  async handler({ engine, service, query }) {
+    await engine.users.accounts.checkAvailable(query.username, service)
     return { available: true }
   },
 })

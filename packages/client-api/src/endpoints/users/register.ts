@@ -1,9 +1,12 @@
 // POST /_matrix/client/v3/register https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3register
-import { newDevice, sessionAnswer } from './session.ts'
+import { newDevice, requireService, sessionAnswer, SERVICE_LOGIN } from './session.ts'
+import type { JsonObject } from '@plexus/core'
+import type { AppService } from '@plexus/engine'
 import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
-import { MatrixError } from '../../matrix-error.ts'
+import { MatrixError, missingParam } from '../../matrix-error.ts'
+import type { ApiEngine } from '../../services.ts'
 import { auth, challenge } from './common.ts'
 
 export const register: Endpoint = endpoint({
@@ -19,9 +22,11 @@ export const register: Endpoint = endpoint({
     device_id: v.optional(v.string()),
     initial_device_display_name: v.optional(v.string()),
     refresh_token: v.optional(v.boolean()),
+    type: v.optional(v.string()),
     inhibit_login: v.optional(v.boolean(), false),
   }),
-  async handler({ engine, request, query, body }) {
+  async handler({ engine, service, token, request, query, body }) {
+    if (body.type === SERVICE_LOGIN) return registerByService(engine, requireService(service, token), body)
     if (query.kind === 'guest')
       throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'there are no guests here')
     const { accounts, registration } = engine.users
@@ -40,3 +45,20 @@ export const register: Endpoint = endpoint({
     return sessionAnswer(engine, await accounts.register(account, newDevice(body)))
   },
 })
+
+/** Without stages or a password, and whoever else may register. spec: application-service-api.md "Server admin style permissions" */
+async function registerByService(
+  engine: ApiEngine,
+  by: AppService,
+  body: Parameters<typeof newDevice>[0] & {
+    readonly username?: string | undefined
+    readonly inhibit_login: boolean
+  },
+): Promise<JsonObject> {
+  const { username: localpart, inhibit_login: inhibited } = body
+  if (localpart === undefined) throw missingParam('username is missing')
+  const { accounts } = engine.users
+  if (inhibited)
+    return { user_id: await accounts.register({ localpart, by }), home_server: engine.serverName }
+  return sessionAnswer(engine, await accounts.register({ localpart, by }, newDevice(body)))
+}

@@ -1,7 +1,9 @@
 /** What registration and login have in common. */
 import type { JsonObject } from '@plexus/core'
-import type { NewDevice } from '@plexus/engine'
+import type { AppService, NewDevice } from '@plexus/engine'
 import type { Session } from '@plexus/engine/ports'
+import { unknownToken } from '../../access-token.ts'
+import { MatrixError } from '../../matrix-error.ts'
 import type { ApiEngine } from '../../services.ts'
 
 /** The device that a body asks for. */
@@ -29,4 +31,14 @@ export function sessionAnswer(engine: ApiEngine, session: Session): JsonObject {
     home_server: engine.serverName,
     ...(refresh === undefined ? {} : { refresh_token: refresh.token, expires_in_ms: refresh.expiresInMs }),
   }
+}
+
+/** How an application service makes accounts and logs in. */
+export const SERVICE_LOGIN = 'm.login.application_service'
+
+/** @throws MatrixError M_MISSING_TOKEN, M_UNKNOWN_TOKEN. spec: application-service-api.md "Server admin style permissions" */
+export function requireService(service: AppService | undefined, token: string | undefined): AppService {
+  if (service !== undefined) return service
+  if (token === undefined) throw new MatrixError(401, 'M_MISSING_TOKEN', 'the as_token is needed')
+  throw unknownToken(false)
 }

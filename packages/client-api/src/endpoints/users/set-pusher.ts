@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 import { jsonObject } from '../../schemas.ts'
+import { requireDevice } from './common.ts'
 
 const deletion = v.object({ app_id: v.string(), pushkey: v.string(), kind: v.null() })
 const pusher = v.object({
@@ -23,6 +24,7 @@ export const setPusher: Endpoint = endpoint({
   auth: 'user',
   bodySchema: v.union([deletion, pusher]),
   async handler({ engine, requester, body }) {
+    requireDevice(requester)
     await engine.users.pushers.set(requester, body as JsonObject)
     return {}
   },

@@ -1,6 +1,7 @@
 // GET /_matrix/client/v3/account/whoami https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3accountwhoami
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
+import { NO_DEVICE } from '../../services.ts'
 
 export const whoami: Endpoint = endpoint({
   method: 'GET',
@@ -8,7 +9,7 @@ export const whoami: Endpoint = endpoint({
   auth: 'user',
   handler: ({ requester }) => ({
     user_id: requester.userId,
-    device_id: requester.deviceId,
+    ...(requester.deviceId === NO_DEVICE ? {} : { device_id: requester.deviceId }),
     is_guest: false,
   }),
 })

@@ -1,0 +1,2 @@
+export { createAppServiceCalls, createCallService } from './calls.ts'
+export { createAppServices } from './registry.ts'
