@@ -16,6 +16,7 @@ const ROOM_ERROR_STATUS: Readonly<Record<RoomError['errcode'], number>> = {
   M_INCOMPATIBLE_ROOM_VERSION: 400,
   M_LIMIT_EXCEEDED: 429,
   M_UNKNOWN: 502,
+  M_UNKNOWN_POS: 400,
 }
 
 const USER_ERROR_STATUS: Readonly<Record<UserErrorCode, number>> = {

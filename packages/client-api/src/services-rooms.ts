@@ -8,6 +8,7 @@ import type {
   RoomDirectory,
   RoomReader,
   Rooms,
+  SlidingSync,
   Sync,
   Typing,
 } from '@plexus/engine'
@@ -20,6 +21,7 @@ export interface RoomServices {
   readonly rooms: Rooms
   readonly sync: Sync
   readonly polls: Polls
+  readonly slidingSync: SlidingSync
   readonly reader: RoomReader
   readonly receipts: Receipts
   readonly readMarkers: ReadMarkers

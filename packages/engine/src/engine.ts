@@ -33,8 +33,8 @@ import type { Rooms } from './rooms/types.ts'
 import { createRoomDirectory } from './directory/index.ts'
 import type { RoomDirectory } from './directory/index.ts'
 import { createSearchIndex } from './search/search-index.ts'
-import { createPolls, createRoomReader, createSync } from './sync/index.ts'
-import type { Polls, RoomReader, Sync } from './sync/index.ts'
+import { createPolls, createRoomReader, createSections, createSlidingSync, createSync } from './sync/index.ts'
+import type { Polls, RoomReader, SlidingSync, Sync } from './sync/index.ts'
 import { createUsers } from './users/index.ts'
 import type { UsersInit } from './users/deps.ts'
 import type { Users } from './users/types.ts'
@@ -91,6 +91,7 @@ export interface Engine {
   readonly typing: Typing
   readonly presence: Presence
   readonly sync: Sync
+  readonly slidingSync: SlidingSync
   readonly polls: Polls
   readonly reader: RoomReader
   readonly roomDirectory: RoomDirectory
@@ -146,7 +147,19 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const presence = createPresence({ rooms: () => rooms, outbox, clock, serial, serverName })
   const readMarkers = createReadMarkers({ rooms: () => rooms, accountData: users.accountData })
   const polls = createPolls({ committer, clock, sources: [typing, presence] })
-  const sync = createSync({ committer, clock, rooms, receipts, typing, presence, serial, polls, users })
+  const sections = createSections({
+    committer,
+    clock,
+    rooms,
+    receipts,
+    typing,
+    presence,
+    serial,
+    polls,
+    users,
+  })
+  const sync = createSync(sections)
+  const slidingSync = createSlidingSync(sections)
   const reader = createRoomReader({
     rooms,
     searchIndex: createSearchIndex({ store, committer, rooms }),
@@ -203,6 +216,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     typing,
     presence,
     sync,
+    slidingSync,
     polls,
     reader,
     roomDirectory,

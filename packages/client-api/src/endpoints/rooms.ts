@@ -46,6 +46,7 @@ import { events } from './rooms/events.ts'
 import { initialSync } from './rooms/initial-sync.ts'
 import { oneEvent } from './rooms/one-event.ts'
 import { search } from './rooms/search.ts'
+import { slidingSync } from './rooms/sliding-sync.ts'
 import { sync } from './rooms/sync.ts'
 import { threads } from './rooms/threads.ts'
 import { upgrade } from './rooms/upgrade.ts'
@@ -55,6 +56,7 @@ export const roomEndpoints: readonly Endpoint[] = [
   versions,
   wellKnown,
   sync,
+  slidingSync,
   initialSync,
   events,
   oneEvent,

@@ -134,6 +134,7 @@ export class RoomError extends Error {
     | 'M_INCOMPATIBLE_ROOM_VERSION'
     | 'M_LIMIT_EXCEEDED'
     | 'M_UNKNOWN'
+    | 'M_UNKNOWN_POS'
   readonly failure: AuthFailure | undefined
   constructor(errcode: RoomError['errcode'], message: string, failure?: AuthFailure) {
     super(message)

@@ -10,12 +10,20 @@ export const MAX_RECEIPTS_IN_SYNC = 1_000
  * receipts of others stay private. spec: client-server-api/modules/receipts.md
  */
 export function receiptEvents(receipts: readonly Receipt[], reader: UserId): readonly EphemeralEvent[] {
-  const shown = receipts
+  const byThread = Map.groupBy(shownTo(receipts, reader), ({ thread }) => thread)
+  return [...byThread.values()].map((group) => ({ type: 'm.receipt', content: contentOf(group) }))
+}
+
+/** All threads in one content, in which a user has one receipt for each event and type. */
+export function receiptContent(receipts: readonly Receipt[], reader: UserId): JsonObject {
+  return contentOf(shownTo(receipts, reader))
+}
+
+function shownTo(receipts: readonly Receipt[], reader: UserId): readonly Receipt[] {
+  return receipts
     .filter(({ type, userId }) => type === 'm.read' || userId === reader)
     .sort((a, b) => a.position - b.position)
     .slice(-MAX_RECEIPTS_IN_SYNC)
-  const byThread = Map.groupBy(shown, ({ thread }) => thread)
-  return [...byThread.values()].map((group) => ({ type: 'm.receipt', content: contentOf(group) }))
 }
 
 function contentOf(receipts: readonly Receipt[]): JsonObject {

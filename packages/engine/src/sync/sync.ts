@@ -16,16 +16,21 @@ import type { Sync, SyncDeps, SyncRequest } from './types.ts'
 import { createUnread } from './unread.ts'
 import { createVisibility } from './visibility.ts'
 
-export function createSync(deps: SyncDeps): Sync {
-  const { rooms, clock, committer, users, polls } = deps
+/** What the two kinds of sync share. */
+export function createSections(deps: SyncDeps): SectionDeps {
+  const { rooms, clock } = deps
   const visibility = createVisibility(rooms)
-  const sections: SectionDeps = {
+  return {
     ...deps,
     visibility,
     clientEvents: createClientEvents({ rooms, clock, visibility }),
     members: createRoomMembers(rooms),
     unread: createUnread(deps),
   }
+}
+
+export function createSync(sections: SectionDeps): Sync {
+  const { committer, users, polls } = sections
   const lazyMembers = createLazyMembers()
 
   const poll = async (request: SyncRequest, since: SyncToken | undefined): Promise<JsonObject> => {
@@ -58,7 +63,7 @@ export function createSync(deps: SyncDeps): Sync {
     },
     get now() {
       const position = committer.committed
-      return { position, serial: deps.serial.current, toDevice: position }
+      return { position, serial: sections.serial.current, toDevice: position }
     },
   }
 }

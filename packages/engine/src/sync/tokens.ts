@@ -16,7 +16,7 @@ export type SyncToken = {
 export const MAX_ORDER: number = 2 ** 50
 export const MIN_ORDER: number = -MAX_ORDER
 
-const SYNC = /^s([0-9]{1,15})(?:_([0-9]{1,15}))?(?:_([0-9]{1,15}))?$/
+const SYNC = /^s([0-9]{1,15})(?:_([0-9]{1,15}))?(?:_([0-9]{1,15}))?(?:\.[0-9]{1,15})?$/
 const TIMELINE = /^t(-?[0-9]{1,15})$/
 
 export function formatSyncToken({ position, serial, toDevice }: SyncToken): string {

@@ -1,4 +1,5 @@
 // GET /_matrix/client/versions https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientversions
+import type { JsonObject } from '@plexus/core'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 
@@ -11,9 +12,17 @@ export const SPEC_VERSIONS: readonly string[] = [
   ...Array.from({ length: 19 }, (_, index) => `v1.${index + 1}`),
 ]
 
+/** What is here of proposals, by the names that clients look for. */
+const UNSTABLE_FEATURES: JsonObject = {
+  // `use_state_after`, of v1.16.
+  'org.matrix.msc4222': true,
+  // Sliding sync.
+  'org.matrix.simplified_msc3575': true,
+}
+
 export const versions: Endpoint = endpoint({
   method: 'GET',
   path: '/_matrix/client/versions',
   auth: 'none',
-  handler: () => ({ versions: SPEC_VERSIONS, unstable_features: { 'org.matrix.msc4222': true } }),
+  handler: () => ({ versions: SPEC_VERSIONS, unstable_features: UNSTABLE_FEATURES }),
 })
