@@ -39,6 +39,7 @@ async function start(
   localpart: string,
   kind: StockClientInit['kind'],
   cryptoCallbacks: CryptoCallbacks = {},
+  sliding = false,
 ): Promise<MatrixClient> {
   const client = await startStockClient({
     baseUrl: node.clientApi.replace(/\/$/, ''),
@@ -46,6 +47,7 @@ async function start(
     localpart,
     kind,
     cryptoCallbacks,
+    sliding,
   })
   clients.push(client)
   return client
@@ -213,6 +215,19 @@ it('lets people encrypt, verify each other and add devices', async () => {
     each.isFile(),
   ))
     expect(readFileSync(join(file.parentPath, file.name)).includes('kept for later')).toBe(false)
+})
+
+it('lets a client with sliding sync talk to one without', async () => {
+  const ellen = await start('ellen', 'register', {}, true)
+  const frank = await start('frank', 'register')
+  const roomId = await encryptedRoom(ellen, frank)
+  await tell(ellen, frank, roomId, 'from a window')
+  await tell(frank, ellen, roomId, 'into a window')
+  const back = await encryptedRoom(frank, ellen)
+  await tell(frank, ellen, back, 'by invitation')
+  expect(ellen.getRoom(roomId)?.getJoinedMemberCount()).toBe(2)
+  expect(http.asked).toContain('POST /_matrix/client/unstable/org.matrix.simplified_msc3575/sync')
+  expect(http.problems).toEqual([])
 })
 
 it('keeps media that a client uploads', async () => {

@@ -3,6 +3,7 @@ import type { MatrixClient } from 'matrix-js-sdk'
 import { ClientEvent, createClient, MatrixEventEvent, RoomEvent, RoomStateEvent } from 'matrix-js-sdk'
 import type { CryptoApi, CryptoCallbacks } from 'matrix-js-sdk/lib/crypto-api/index.js'
 import type { Logger } from 'matrix-js-sdk/lib/logger.js'
+import { SlidingSync } from 'matrix-js-sdk/lib/sliding-sync.js'
 import type { Loopback } from './loopback.ts'
 import { createLoopback } from './loopback.ts'
 import type { TestNode } from './node.ts'
@@ -65,6 +66,8 @@ export type StockClientInit = {
   /** `login` is to an account that is there. */
   readonly kind: 'register' | 'login'
   readonly cryptoCallbacks?: CryptoCallbacks
+  /** By its sliding-sync client, with all rooms in one list. */
+  readonly sliding?: boolean
 }
 
 /** A client of a new session, synced and with crypto; `stopClient` ends it. */
@@ -97,9 +100,22 @@ export async function startStockClient(init: StockClientInit): Promise<MatrixCli
       if (state === 'PREPARED') resolve()
     })
   })
-  await client.startClient({ lazyLoadMembers: true, initialSyncLimit: 20 })
+  const sliding = init.sliding === true ? { slidingSync: slidingSyncOf(client, baseUrl) } : {}
+  await client.startClient({ lazyLoadMembers: true, initialSyncLimit: 20, ...sliding })
   await ready
   return client
+}
+
+function slidingSyncOf(client: MatrixClient, baseUrl: string): SlidingSync {
+  const room = {
+    timeline_limit: 20,
+    required_state: [
+      ['m.room.member', '$ME'],
+      ['m.room.member', '$LAZY'],
+      ['*', ''],
+    ],
+  }
+  return new SlidingSync(baseUrl, new Map([['all', { ...room, ranges: [[0, 99]] }]]), room, client, 30_000)
 }
 
 export function cryptoOf(client: MatrixClient): CryptoApi {
