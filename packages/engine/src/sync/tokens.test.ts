@@ -26,6 +26,7 @@ describe('tokens', () => {
 
   it('of the stream need only the position', () => {
     expect(parseSyncToken('s12')).toEqual({ position: 12, serial: 0, toDevice: 12 })
+    expect(parseSyncToken('s12_3.7')).toEqual({ position: 12, serial: 3, toDevice: 12 })
     expect(parseSyncToken('s12_3_99')).toEqual({ position: 12, serial: 3, toDevice: 12 })
   })
 

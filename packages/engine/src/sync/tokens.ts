@@ -1,7 +1,8 @@
 /**
  * Tokens of the Client-Server API. `s<position>_<serial>` stands after a position of the stream and a serial of what is
  * in memory only (typing, presence), `s<position>_<serial>_<toDevice>` where to-device messages lag behind; `t<order>` stands in a
- * room's timeline, after the event of that order. All are durable.
+ * room's timeline, after the event of that order. All are durable. Behind
+ * a dot stands the number of an answer of sliding sync.
  */
 import type { StreamPosition } from '../kernel/committer.ts'
 
@@ -16,7 +17,7 @@ export type SyncToken = {
 export const MAX_ORDER: number = 2 ** 50
 export const MIN_ORDER: number = -MAX_ORDER
 
-const SYNC = /^s([0-9]{1,15})(?:_([0-9]{1,15}))?(?:_([0-9]{1,15}))?(?:\.[0-9]{1,15})?$/
+const SYNC = /^s([0-9]{1,15})(?:_([0-9]{1,15})(?:_([0-9]{1,15}))?(?:\.[0-9]{1,15})?)?$/
 const TIMELINE = /^t(-?[0-9]{1,15})$/
 
 export function formatSyncToken({ position, serial, toDevice }: SyncToken): string {
