@@ -1,7 +1,7 @@
 /** A full node: store, engine, both APIs and the network, put together. */
 import { join } from 'node:path'
 import { createClientApi, UNLIMITED } from '@plexus/client-api'
-import { acquireDataFolder, clock, openDataFolder, portOf } from '@plexus/daemon'
+import { acquireDataFolder, clock, createOutbound, openDataFolder, portOf } from '@plexus/daemon'
 import { createEngine, createVerifier, MIGRATIONS, watchPeers, type Engine } from '@plexus/engine'
 import type { Carrier, Directory, Log, Random } from '@plexus/engine/ports'
 import { CarrierError } from '@plexus/engine/ports'
@@ -16,9 +16,11 @@ import type { Config } from './config.ts'
 import { loadIdentity, loadRegistrationToken, registrationTokenFile, type Identity } from './identity.ts'
 import { createMetrics } from './metrics.ts'
 import { createPeerMemory } from './peer-memory.ts'
-import { serviceHttp } from './service-http.ts'
+import { createPictures } from './pictures.ts'
 import { listenToClients, listenToOperator } from './servers.ts'
+import { serviceHttp } from './service-http.ts'
 import { turnOf } from './turn.ts'
+import { createWebPages } from './web-pages.ts'
 
 const SOFTWARE = { name: 'Plexus', version: '0.1.0' }
 /** Accounts of one node. */
@@ -124,9 +126,21 @@ async function openEngine(parts: Parts & { readonly network: () => P2pNode | und
   }
   const federation = (incarnation: string): ReturnType<typeof createFederation> =>
     createFederation({ carrier, signer, clock }, { incarnation })
-  const verifier = createVerifier(subtle)
+  const outbound = createOutbound({ allowPrivateAddresses: config.privateAddresses })
   return createEngine(
-    { store, blobs, federation, directory, signer, verifier, clock, random, log },
+    {
+      store,
+      blobs,
+      pictures: createPictures(),
+      webPages: config.urlPreviews === 'on' ? createWebPages(outbound) : undefined,
+      federation,
+      directory,
+      signer,
+      verifier: createVerifier(subtle),
+      clock,
+      random,
+      log,
+    },
     {
       users: {
         maxAccounts: MAX_ACCOUNTS,

@@ -39,6 +39,8 @@ describe('the configuration', () => {
       trustProxy: false,
       turnUri: [],
       appservice: [],
+      urlPreviews: 'off',
+      privateAddresses: false,
       logLevel: 'info',
     })
   })
@@ -54,7 +56,8 @@ describe('the configuration', () => {
       '--data /d --client-api [::1]:0 --admin localhost:1 --server-name a.example --lan --trust-proxy ' +
       '--listen /ip4/127.0.0.1/tcp/0/ws --listen /ip4/127.0.0.1/tcp/0 --announce /dns4/a/tcp/1 ' +
       '--relay /ip4/127.0.0.1/tcp/1/ws/p2p/x --registration open --admin-user ann --admin-user ben --rate-limits off --log-level debug ' +
-      '--turn-uri turn:a?transport=udp --turn-uri turns:b --turn-secret-file /s --appservice /b --appservice /c'
+      '--turn-uri turn:a?transport=udp --turn-uri turns:b --turn-secret-file /s --appservice /b --appservice /c ' +
+      '--url-previews on --private-addresses'
     expect(read(args.split(' '))).toEqual({
       data: '/d',
       clientApi: { host: '::1', port: 0 },
@@ -71,6 +74,8 @@ describe('the configuration', () => {
       turnUri: ['turn:a?transport=udp', 'turns:b'],
       turnSecretFile: '/s',
       appservice: ['/b', '/c'],
+      urlPreviews: 'on',
+      privateAddresses: true,
       logLevel: 'debug',
     })
   })

@@ -102,6 +102,10 @@ export type Config = {
   readonly turnSecretFile?: string | undefined
   /** Files with the registrations of application services. */
   readonly appservice: readonly string[]
+  /** Off by default: pages that users name learn this node's address, and when it is used. */
+  readonly urlPreviews: 'on' | 'off'
+  /** Addresses that strangers name may be of loopback and private networks. */
+  readonly privateAddresses: boolean
   readonly logLevel: LogLevel
 }
 
@@ -122,6 +126,8 @@ const schemaOf = (defaultData: string): Schema<Config> =>
     turnUri: turnUris,
     turnSecretFile: v.optional(v.pipe(v.string(), v.nonEmpty('is empty'))),
     appservice: appServices,
+    urlPreviews: oneOf(['on', 'off'], 'off'),
+    privateAddresses: onOrOff,
     logLevel: oneOf(['debug', 'info', 'warn', 'error'], 'info'),
   })
 
@@ -144,6 +150,8 @@ export const HELP: string = `Plexus node: a Matrix homeserver without a window.
   --turn-uri <uri>            TURN server for calls, such as turn:turn.example.org?transport=udp; may be repeated
   --turn-secret-file <file>   the secret that is shared with it (static-auth-secret of coturn)
   --appservice <file>         the registration of an application service (bridge, bot), YAML; may be repeated
+  --url-previews <on|off>     the node reads web pages for previews of links (off)
+  --private-addresses         what users name on the web may be on this machine and in private networks, for tests
   --log-level <level>         debug, info, warn or error (info)
   --config <file>             a JSON file with the same keys (clientApi, rateLimits, …)
   --help                      this text
@@ -167,6 +175,8 @@ const FLAGS = {
   'turn-uri': { type: 'string', multiple: true },
   'turn-secret-file': { type: 'string' },
   appservice: { type: 'string', multiple: true },
+  'url-previews': { type: 'string' },
+  'private-addresses': { type: 'boolean' },
   'log-level': { type: 'string' },
   config: { type: 'string' },
   help: { type: 'boolean' },
@@ -181,7 +191,7 @@ const LISTS: ReadonlySet<string> = new Set([
   'turn-uri',
   'appservice',
 ])
-const SWITCHES: ReadonlySet<string> = new Set(['lan', 'trust-proxy'])
+const SWITCHES: ReadonlySet<string> = new Set(['lan', 'trust-proxy', 'private-addresses'])
 
 /** `clientApi` of `client-api`. */
 const keyOf = (name: string): string => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())

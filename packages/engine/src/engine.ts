@@ -8,11 +8,13 @@ import type {
   Directory,
   Federation,
   Log,
+  Pictures,
   Random,
   ServiceHttp,
   Signer,
   Store,
   Verifier,
+  WebPages,
 } from './ports.ts'
 import { CarrierError } from './ports.ts'
 import { createAppServiceCalls, createAppServices, createCallService } from './app-services/index.ts'
@@ -54,6 +56,10 @@ const meta: Table<readonly [string], string> = table('meta', ['s'])
 export type EngineDeps = {
   readonly store: Store
   readonly blobs: Blobs
+  /** Absent where the platform decodes no pictures: small ones then stand in for their thumbnails. */
+  readonly pictures?: Pictures | undefined
+  /** Absent where no web pages are read: there are no URL previews then. */
+  readonly webPages?: WebPages | undefined
   /** Made with the incarnation of the store, which its envelopes name. */
   readonly federation: (incarnation: string) => Federation
   readonly directory: Directory
@@ -137,8 +143,9 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       }
     },
   })
+  const { blobs, pictures, webPages } = deps
   const users: Users = createUsers(
-    { ...base, blobs: deps.blobs, outbox, rooms: () => rooms, appServices },
+    { ...base, blobs, pictures, webPages, outbox, rooms: () => rooms, appServices },
     init.users,
   )
   const serial = createSerial(clock)

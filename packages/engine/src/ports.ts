@@ -60,6 +60,44 @@ export interface Blobs {
   delete(hash: string): Promise<void>
 }
 
+// --- Pictures and web pages, where the platform can ------------------------------------------------------------
+
+export type ThumbnailSize = {
+  /** In pixels, as the client wants it at least. */
+  readonly width: number
+  readonly height: number
+  /** `crop`: of exactly this aspect. `scale`: of the picture's own. */
+  readonly method: 'crop' | 'scale'
+  /** Whether the answer may move. */
+  readonly animated: boolean
+}
+
+export type Picture = { readonly bytes: Uint8Array; readonly contentType: string }
+
+/** Decodes pictures of strangers: its adapters bound pixels, memory and time. */
+export interface Pictures {
+  /**
+   * A thumbnail, never enlarged; `original` when the picture is no larger than wanted, `too-large` when its pixels are too
+   * many, `unreadable` for bytes that are no picture of a known kind.
+   */
+  thumbnail(
+    bytes: Uint8Array,
+    size: ThumbnailSize,
+  ): Promise<Picture | 'original' | 'too-large' | 'unreadable'>
+}
+
+/** What a page says about itself: properties such as `og:title`, and its picture. */
+export type WebPage = {
+  readonly properties: Readonly<Record<string, string>>
+  readonly picture?: Picture & { readonly width: number; readonly height: number }
+}
+
+/** Reads pages at addresses of strangers' choice: its adapters bound size, time and redirects, and spare private networks. */
+export interface WebPages {
+  /** `refused` for an address that this node does not ask, `failed` when no page came. */
+  read(url: string): Promise<WebPage | 'refused' | 'failed'>
+}
+
 // --- Network ---------------------------------------------------------------------------------------------------
 
 /** What travels: the request as X-Matrix signs it, and between Plexus nodes the envelope around it. */

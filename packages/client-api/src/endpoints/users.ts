@@ -49,6 +49,7 @@ import { notHere } from './users/not-here.ts'
 import { notifications } from './users/notifications.ts'
 import { openId } from './users/openid.ts'
 import { presence } from './users/presence.ts'
+import { previewUrl } from './users/preview-url.ts'
 import { profile } from './users/profile.ts'
 import { profileField } from './users/profile-field.ts'
 import { pushRule } from './users/push-rule.ts'
@@ -137,6 +138,7 @@ export const userEndpoints: readonly Endpoint[] = [
   notifications,
   openId,
   presence,
+  previewUrl,
   profile,
   profileField,
   pushRule,

@@ -3,7 +3,18 @@ import type { Committer } from '../kernel/committer.ts'
 import type { AppServices } from '../app-services/types.ts'
 import type { KeyedMutex } from '../kernel/mutex.ts'
 import type { Outbox } from '../outbox-types.ts'
-import type { Blobs, Clock, Federation, Log, Random, Signer, Store, Verifier } from '../ports.ts'
+import type {
+  Blobs,
+  Clock,
+  Federation,
+  Log,
+  Pictures,
+  Random,
+  Signer,
+  Store,
+  Verifier,
+  WebPages,
+} from '../ports.ts'
 import type { Rooms } from '../rooms/types.ts'
 import type { TurnInit } from './turn.ts'
 
@@ -11,6 +22,8 @@ export type UsersDeps = {
   readonly store: Store
   readonly committer: Committer
   readonly blobs: Blobs
+  readonly pictures?: Pictures | undefined
+  readonly webPages?: WebPages | undefined
   readonly clock: Clock
   readonly random: Random
   readonly signer: Signer

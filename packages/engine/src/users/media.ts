@@ -31,12 +31,17 @@ const MEDIA_ID_BYTES = 18
 const MEDIA_ID = /^[A-Za-z0-9_-]{1,255}$/
 /** Owners whose bytes are known without a look into the store. */
 const MAX_TOTALS_IN_MEMORY = 10_000
-/** The owner of the cache of other servers' media. */
+/** The owner of the cache: other servers' media, and the pictures of web pages. */
 const CACHE = ''
 
 export interface MediaStore extends Media {
   /** For other servers: own media alone. */
   own(mediaId: string, options?: RemoteOptions): Promise<MediaItem>
+  /**
+   * Keeps under an id of this server what no user uploaded, among other servers' media and as long as those.
+   * `undefined` when it is too large for that.
+   */
+  cache(bytes: Uint8Array, metadata: MediaMetadata): Promise<string | undefined>
 }
 
 export function createMedia(context: UsersContext, init: UsersInit): MediaStore {
@@ -206,6 +211,15 @@ export function createMedia(context: UsersContext, init: UsersInit): MediaStore 
         const mediaId = newId()
         const writes = await keep(userId, signer.name, mediaId, bytes, metadata)
         await committer.submit({ writes: () => writes, publish: () => addUsed(userId, bytes.length) })
+        return mediaId
+      }),
+    cache: (bytes, metadata) =>
+      lock(async () => {
+        if (bytes.length > maxCache) return undefined
+        await evict(bytes.length)
+        const mediaId = newId()
+        const writes = await keep(undefined, signer.name, mediaId, bytes, metadata)
+        await committer.submit({ writes: () => writes, publish: () => addUsed(CACHE, bytes.length) })
         return mediaId
       }),
     create: (userId) =>

@@ -161,7 +161,7 @@ export type MediaRow = {
 export const media: Table<Two, MediaRow> = table('media', ['s', 's'])
 /** hash, server, media id: who uses a blob */
 export const mediaByHash: Table<Three, 1> = table('media_by_hash', ['s', 's', 's'])
-/** owner (a user id, or '' for other servers' media), time of creation, server, media id: size in bytes */
+/** owner (a user id, or '' for the cache), time of creation, server, media id: size in bytes */
 export const mediaByOwner: Table<readonly [string, number, string, string], number> = table(
   'media_by_owner',
   ['s', 'n', 's', 's'],

@@ -1,6 +1,7 @@
 /** Account data, push rules, profiles, directory and media, as the APIs see them. */
 import type { JsonObject, RoomId, ServerName, UserId } from '@plexus/core'
 import type { StreamPosition } from '../kernel/committer.ts'
+import type { ThumbnailSize } from '../ports.ts'
 import type { Caller, RemoteOptions } from './types.ts'
 
 // --- Account data, push rules, filters --------------------------------------------------------------------------
@@ -185,4 +186,22 @@ export interface Media {
   download(server: ServerName, mediaId: string, options?: RemoteOptions): Promise<MediaItem>
   /** Drops what is kept of another server's media: the next download fetches it anew. Own media stays. */
   forget(server: ServerName, mediaId: string): Promise<void>
+}
+
+/** spec: client-server-api/modules/content_repo.md "Thumbnails" */
+export interface Thumbnails {
+  /**
+   * Of media of any server; the media itself where it is no larger than wanted.
+   * @throws UserError as `Media.download`; M_UNKNOWN for what is no picture, M_TOO_LARGE, M_LIMIT_EXCEEDED.
+   */
+  get(server: ServerName, mediaId: string, size: ThumbnailSize, options?: RemoteOptions): Promise<MediaItem>
+}
+
+/** spec: client-server-api "GET /media/preview_url" */
+export interface Previews {
+  /**
+   * The Open Graph properties of a page, its picture kept as media of this server.
+   * @throws UserError M_FORBIDDEN (an address that is not asked), M_NOT_FOUND (no page), M_LIMIT_EXCEEDED.
+   */
+  preview(url: string): Promise<JsonObject>
 }

@@ -13,10 +13,12 @@ import type {
   Media,
   MediaItem,
   OpenId,
+  Previews,
   Turn,
   Profiles,
   PushRules,
   Pushers,
+  Thumbnails,
   UserDirectory,
 } from './types-data.ts'
 import type { DeviceLists, Devices, E2eeKeys, KeyBackups, KeyClaims, ToDevice } from './types-keys.ts'
@@ -241,6 +243,9 @@ export type Users = {
   readonly openId: OpenId
   readonly turn: Turn
   readonly media: Media
+  readonly thumbnails: Thumbnails
+  /** `undefined` where the node reads no web pages. */
+  readonly previews: Previews | undefined
   readonly backups: KeyBackups
   readonly queries: UserQueries
   readonly edus: Readonly<Record<UserEduType, EduHandler>>

@@ -19,6 +19,7 @@ import { createLocalKeys } from './local-keys.ts'
 import { createMedia } from './media.ts'
 import { createOpenId } from './open-id.ts'
 import { createPasswords } from './password.ts'
+import { createPreviews } from './previews.ts'
 import { createProfiles } from './profiles.ts'
 import { createPushRules } from './push-rules.ts'
 import { createPushers } from './pushers.ts'
@@ -30,6 +31,7 @@ import { createLoginTokens } from './login-tokens.ts'
 import { createModeration } from './moderation.ts'
 import { createRegistration } from './registration.ts'
 import { createReports } from './reports.ts'
+import { createThumbnails } from './thumbnails.ts'
 import { createToDevice } from './to-device.ts'
 import { createTurn } from './turn.ts'
 import type { ClaimedKeys, Users } from './types.ts'
@@ -87,6 +89,9 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
     openId: createOpenId(deps),
     turn: createTurn(deps.clock, init.turn),
     media,
+    thumbnails: createThumbnails({ media, pictures: deps.pictures }),
+    previews:
+      deps.webPages === undefined ? undefined : createPreviews(context, { media, webPages: deps.webPages }),
     backups: createKeyBackups(context),
     queries: createQueries(context, { accounts, profiles, lists, reader, media, claimed }),
     edus: {

@@ -15,6 +15,6 @@ export const legacyMediaThumbnail: Endpoint = endpoint({
   querySchema: legacyThumbnailQuery,
   handler({ engine, requester, path, query, signal }) {
     checkLegacy(engine, requester, path.serverName, query.allow_remote)
-    return thumbnail(engine, path, { timeoutMs: query.timeout_ms, signal })
+    return thumbnail(engine, path, query, signal)
   },
 })

@@ -12,6 +12,5 @@ export const mediaThumbnail: Endpoint = endpoint({
   rateLimit: 'media',
   pathSchema: v.object({ serverName, mediaId: v.string() }),
   querySchema: thumbnailQuery,
-  handler: ({ engine, path, query, signal }) =>
-    thumbnail(engine, path, { timeoutMs: query.timeout_ms, signal }),
+  handler: ({ engine, path, query, signal }) => thumbnail(engine, path, query, signal),
 })
