@@ -18,6 +18,9 @@ import { deleteBackup } from './users/delete-backup.ts'
 import { deleteBackupKeys } from './users/delete-backup-keys.ts'
 import { deleteBackupRoom } from './users/delete-backup-room.ts'
 import { deleteBackupSession } from './users/delete-backup-session.ts'
+import { dehydratedDevice } from './users/dehydrated-device.ts'
+import { dehydratedEvents } from './users/dehydrated-events.ts'
+import { deleteDehydratedDevice } from './users/delete-dehydrated-device.ts'
 import { deleteDevice } from './users/delete-device.ts'
 import { deleteDevices } from './users/delete-devices.ts'
 import { deleteProfileField } from './users/delete-profile-field.ts'
@@ -49,6 +52,7 @@ import { notHere } from './users/not-here.ts'
 import { notifications } from './users/notifications.ts'
 import { openId } from './users/openid.ts'
 import { presence } from './users/presence.ts'
+import { postDehydratedEvents } from './users/post-dehydrated-events.ts'
 import { previewUrl } from './users/preview-url.ts'
 import { profile } from './users/profile.ts'
 import { profileField } from './users/profile-field.ts'
@@ -60,6 +64,7 @@ import { pushRulesGlobal } from './users/push-rules-global.ts'
 import { pushers } from './users/pushers.ts'
 import { putBackupKeys } from './users/put-backup-keys.ts'
 import { putBackupRoom } from './users/put-backup-room.ts'
+import { putDehydratedDevice } from './users/put-dehydrated-device.ts'
 import { putBackupSession } from './users/put-backup-session.ts'
 import { register } from './users/register.ts'
 import { refresh } from './users/refresh.ts'
@@ -102,6 +107,9 @@ export const userEndpoints: readonly Endpoint[] = [
   deleteBackupKeys,
   deleteBackupRoom,
   deleteBackupSession,
+  dehydratedDevice,
+  dehydratedEvents,
+  deleteDehydratedDevice,
   deleteDevice,
   deleteDevices,
   deleteProfileField,
@@ -138,6 +146,7 @@ export const userEndpoints: readonly Endpoint[] = [
   notifications,
   openId,
   presence,
+  postDehydratedEvents,
   previewUrl,
   profile,
   profileField,
@@ -150,6 +159,7 @@ export const userEndpoints: readonly Endpoint[] = [
   putBackupKeys,
   putBackupRoom,
   putBackupSession,
+  putDehydratedDevice,
   register,
   refresh,
   registerAvailable,

@@ -3,7 +3,7 @@
  * one after the other. A deleted device leaves nothing behind, and its access token is worth nothing at once.
  */
 import { encodeBase64, encodeBase64Url } from '@plexus/core'
-import type { UserId } from '@plexus/core'
+import type { JsonObject, UserId } from '@plexus/core'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { utf8ToBytes } from '@noble/hashes/utils.js'
 import { createLru } from '../kernel/lru.ts'
@@ -15,6 +15,7 @@ import { signaturesOn } from './local-identity.ts'
 import { publicDevice } from './public-device.ts'
 import {
   crossSigning,
+  dehydratedDevices,
   deviceKeys,
   devices,
   fallbackKeys,
@@ -46,6 +47,15 @@ export interface DeviceStore extends Devices {
   open(userId: UserId, device: NewDevice, extra?: (position: number) => readonly Write[]): Promise<Session>
   authenticate(accessToken: string): Promise<Authentication>
   refresh: Accounts['refresh']
+  /**
+   * Makes a device without a session in the place of `before`, with `extra`, in one commit.
+   * @throws UserError M_INVALID_PARAM; M_FORBIDDEN when another device or key has the id.
+   */
+  replace(
+    before: string | undefined,
+    device: Caller & { readonly displayName?: string; readonly keys: JsonObject },
+    extra: (position: number) => readonly Write[],
+  ): Promise<void>
   /** Deletes all devices but one. */
   deleteAll(userId: UserId, keep?: string): Promise<void>
 }
@@ -171,12 +181,13 @@ export function createDeviceStore(
 
   /** Everything that hangs on a device. */
   const removal = async (userId: UserId, deviceId: string): Promise<readonly Write[]> => {
-    const [oneTime, fallback, inbox, signed, push] = await Promise.all([
+    const [oneTime, fallback, inbox, signed, push, dehydrated] = await Promise.all([
       oneTimeKeys.list(store, [userId, deviceId]),
       fallbackKeys.list(store, [userId, deviceId]),
       inboxes.list(store, [userId, deviceId]),
       signatures.list(store, [userId, deviceId]),
       pushers.list(store, [userId]),
+      dehydratedDevices.get(store, [userId]),
     ])
     return [
       devices.delete([userId, deviceId]),
@@ -187,6 +198,7 @@ export function createDeviceStore(
       ...inbox.map(([key]) => inboxes.delete(key)),
       ...signed.map(([key]) => signatures.delete(key)),
       ...push.flatMap(([key, row]) => (row.deviceId === deviceId ? [pushers.delete(key)] : [])),
+      ...(dehydrated?.deviceId === deviceId ? [dehydratedDevices.delete([userId])] : []),
     ]
   }
 
@@ -275,6 +287,45 @@ export function createDeviceStore(
           writes: (position) => [devices.put([userId, deviceId], row), ...change.writes(position)],
         })
         change.sent()
+      }),
+    replace: (before, { userId, deviceId, displayName, keys }, extra) =>
+      lock(userId, async () => {
+        if (!isDeviceId(deviceId)) throw new UserError('M_INVALID_PARAM', 'not a device id')
+        if (deviceId !== before && (await devices.get(store, [userId, deviceId])) !== undefined)
+          throw new UserError('M_FORBIDDEN', 'another device has the device id')
+        await checkNew(userId, deviceId)
+        const row: DeviceRow = {
+          createdAt: clock.now(),
+          ...(displayName === undefined ? {} : { displayName: checkName(displayName) }),
+        }
+        const locks = [...new Set([deviceId, ...(before === undefined ? [] : [before])])]
+        await withAll(
+          locks.map((id) => `keys ${userId} ${id}`),
+          async () => {
+            const removed = before === undefined ? [] : await removal(userId, before)
+            const change = await lists.change(userId, {
+              devices: [
+                ...(before === undefined || before === deviceId
+                  ? []
+                  : [{ device_id: before, deleted: true as const }]),
+                publicDevice(userId, deviceId, row, keys, []),
+              ],
+            })
+            await committer.submit({
+              writes: (position) => [
+                ...removed,
+                devices.put([userId, deviceId], row),
+                ...extra(position),
+                ...change.writes(position),
+              ],
+              publish() {
+                for (const id of locks) gone({ userId, deviceId: id })
+              },
+              durability: 'strict',
+            })
+            change.sent()
+          },
+        )
       }),
     rename: ({ userId, deviceId }, displayName) =>
       lock(userId, async () => {

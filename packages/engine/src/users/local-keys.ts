@@ -27,6 +27,8 @@ const MAX_COUNTS_IN_MEMORY = 10_000
 
 export interface LocalKeys {
   upload(caller: Caller, keys: KeyUpload): Promise<KeyCounts>
+  /** The writes of the keys of a device that is about to be made. @throws as `upload`. */
+  initial(caller: Caller, keys: KeyUpload): (position: number) => readonly Write[]
   counts(caller: Caller): Promise<KeyCounts>
   /** The device was deleted. */
   forget(device: Caller): void
@@ -83,16 +85,13 @@ export function createLocalKeys(context: UsersContext, lists: LocalLists, used: 
       fresh.map(({ algorithm, keyId }) => `${algorithm}:${keyId}`),
     )
     const wanted = fresh.filter((_, index) => given[index] === undefined)
-    if (held.length + wanted.length > MAX_ONE_TIME_KEYS) {
-      throw new UserError('M_TOO_LARGE', `a device has at most ${MAX_ONE_TIME_KEYS} one-time keys`)
-    }
+    checkCount(held.length + wanted.length)
     return wanted
   }
 
   const deviceKeyWrites = async (caller: Caller, keys: JsonObject): Promise<readonly Write[] | undefined> => {
     const { userId, deviceId } = caller
-    const fault = deviceKeysFault(keys, userId, deviceId) ?? checkCanonical(keys)
-    if (fault !== undefined) throw new UserError('M_INVALID_PARAM', `device_keys: ${fault}`)
+    checkDeviceKeys(caller, keys)
     const before = await deviceKeys.get(store, [userId, deviceId])
     if (before !== undefined && sameJson(before, keys)) return undefined
     // Signatures are of the keys that were there; another key needs others.
@@ -112,7 +111,11 @@ export function createLocalKeys(context: UsersContext, lists: LocalLists, used: 
         if (device === undefined) throw new UserError('M_FORBIDDEN', 'this device has been deleted')
         const fresh = await newOneTimeKeys(caller, device, upload.oneTimeKeys ?? {})
         const fallback = parseKeys(upload.fallbackKeys ?? {})
-        await checkFallback(caller, fallback)
+        const held = fallback.length === 0 ? [] : await fallbackKeys.list(store, [userId, deviceId])
+        checkFallback(
+          fallback,
+          held.map(([[, , algorithm]]) => algorithm),
+        )
         const ofDevice = upload.deviceKeys && (await deviceKeyWrites(caller, upload.deviceKeys))
         const before = await counts(caller)
         if (fresh.length === 0 && fallback.length === 0 && ofDevice === undefined) return before
@@ -121,18 +124,11 @@ export function createLocalKeys(context: UsersContext, lists: LocalLists, used: 
           (await lists.change(userId, {
             devices: [publicDevice(userId, deviceId, device, upload.deviceKeys, [])],
           }))
-        const oneTime = added(before.oneTimeKeys, fresh)
         const position = await committer.submit({
           writes: (position) => [
             ...(ofDevice ?? []),
             ...(change?.writes(position) ?? []),
-            ...fresh.map(({ algorithm, keyId, key }) =>
-              oneTimeKeys.put([userId, deviceId, algorithm, position, keyId], key),
-            ),
-            ...fallback.map(({ algorithm, keyId, key }) =>
-              fallbackKeys.put([userId, deviceId, algorithm], { keyId, key, used: false }),
-            ),
-            keyCounts.put([userId, deviceId], { oneTimeKeys: oneTime, position }),
+            ...keyWrites(caller, { fresh, fallback, before: before.oneTimeKeys }, position),
           ],
           publish: () => forget(caller),
           // The client forgets what it uploaded: a key that is lost here can never be made again.
@@ -141,6 +137,18 @@ export function createLocalKeys(context: UsersContext, lists: LocalLists, used: 
         change?.sent()
         return { ...(await counts(caller)), position }
       }),
+
+    initial(caller, { deviceKeys: keys, oneTimeKeys: oneTime = {}, fallbackKeys: fallbacks = {} }) {
+      const fresh = parseKeys(oneTime)
+      checkCount(fresh.length)
+      const fallback = parseKeys(fallbacks)
+      checkFallback(fallback, [])
+      if (keys !== undefined) checkDeviceKeys(caller, keys)
+      return (position) => [
+        ...(keys === undefined ? [] : [deviceKeys.put([caller.userId, caller.deviceId], keys)]),
+        ...keyWrites(caller, { fresh, fallback, before: {} }, position),
+      ]
+    },
 
     claim: (caller, algorithm) =>
       lock(caller, async () => {
@@ -195,20 +203,52 @@ export function createLocalKeys(context: UsersContext, lists: LocalLists, used: 
     }
     return { [`${algorithm}:${fallback.keyId}`]: fallback.key }
   }
+}
 
-  async function checkFallback({ userId, deviceId }: Caller, fallback: readonly NewKey[]): Promise<void> {
-    const algorithms = fallback.map(({ algorithm }) => algorithm)
-    if (new Set(algorithms).size !== algorithms.length) {
-      throw new UserError('M_INVALID_PARAM', 'fallback_keys: one key for each algorithm')
-    }
-    if (algorithms.length === 0) return
-    const held = (await fallbackKeys.list(store, [userId, deviceId])).map(([[, , algorithm]]) => algorithm)
-    if (new Set([...held, ...algorithms]).size > MAX_FALLBACK_KEYS) {
-      throw new UserError(
-        'M_TOO_LARGE',
-        `a device has fallback keys of at most ${MAX_FALLBACK_KEYS} algorithms`,
-      )
-    }
+type NewKeys = {
+  readonly fresh: readonly NewKey[]
+  readonly fallback: readonly NewKey[]
+  /** One-time keys that are there, by algorithm. */
+  readonly before: Readonly<Record<string, number>>
+}
+
+function keyWrites(
+  { userId, deviceId }: Caller,
+  { fresh, fallback, before }: NewKeys,
+  position: number,
+): readonly Write[] {
+  return [
+    ...fresh.map(({ algorithm, keyId, key }) =>
+      oneTimeKeys.put([userId, deviceId, algorithm, position, keyId], key),
+    ),
+    ...fallback.map(({ algorithm, keyId, key }) =>
+      fallbackKeys.put([userId, deviceId, algorithm], { keyId, key, used: false }),
+    ),
+    keyCounts.put([userId, deviceId], { oneTimeKeys: added(before, fresh), position }),
+  ]
+}
+
+function checkCount(oneTimeKeys: number): void {
+  if (oneTimeKeys <= MAX_ONE_TIME_KEYS) return
+  throw new UserError('M_TOO_LARGE', `a device has at most ${MAX_ONE_TIME_KEYS} one-time keys`)
+}
+
+function checkDeviceKeys({ userId, deviceId }: Caller, keys: JsonObject): void {
+  const fault = deviceKeysFault(keys, userId, deviceId) ?? checkCanonical(keys)
+  if (fault !== undefined) throw new UserError('M_INVALID_PARAM', `device_keys: ${fault}`)
+}
+
+/** `held`: the algorithms of the fallback keys that are there. */
+function checkFallback(fallback: readonly NewKey[], held: readonly string[]): void {
+  const algorithms = fallback.map(({ algorithm }) => algorithm)
+  if (new Set(algorithms).size !== algorithms.length) {
+    throw new UserError('M_INVALID_PARAM', 'fallback_keys: one key for each algorithm')
+  }
+  if (new Set([...held, ...algorithms]).size > MAX_FALLBACK_KEYS) {
+    throw new UserError(
+      'M_TOO_LARGE',
+      `a device has fallback keys of at most ${MAX_FALLBACK_KEYS} algorithms`,
+    )
   }
 }
 

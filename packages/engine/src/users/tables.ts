@@ -2,7 +2,7 @@
 import type { JsonObject, UserId } from '@plexus/core'
 import { table } from '../kernel/table.ts'
 import type { Table } from '../kernel/table.ts'
-import type { Report } from './types.ts'
+import type { DehydratedDevice, Report } from './types.ts'
 
 type One = readonly [string]
 type Two = readonly [string, string]
@@ -166,6 +166,11 @@ export const mediaByOwner: Table<readonly [string, number, string, string], numb
   'media_by_owner',
   ['s', 'n', 's', 's'],
 )
+
+// --- dehydrated devices ---
+
+/** By user id; the device itself is a row of `devices`, without a session. */
+export const dehydratedDevices: Table<One, DehydratedDevice> = table('dehydrated_devices', ['s'])
 
 // --- key backup ---
 

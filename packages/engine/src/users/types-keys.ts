@@ -132,6 +132,36 @@ export interface ToDevice {
   acknowledge(caller: Caller, position: StreamPosition): Promise<void>
 }
 
+// --- Dehydrated devices -----------------------------------------------------------------------------------------
+
+export type DehydratedDevice = {
+  readonly deviceId: string
+  /** Encrypted by the client: what it takes to be that device again. */
+  readonly data: JsonObject
+}
+
+export type NewDehydratedDevice = DehydratedDevice &
+  KeyUpload & { readonly deviceKeys: JsonObject; readonly displayName?: string }
+
+/** A device without a client, which receives room keys until a client takes them over. source: proposal 3814 */
+export interface DehydratedDevices {
+  /** @throws UserError M_NOT_FOUND */
+  get(userId: UserId): Promise<DehydratedDevice>
+  /**
+   * Takes the place of the one before, which is deleted.
+   * @throws UserError M_INVALID_PARAM, M_TOO_LARGE, M_FORBIDDEN (the id is of another device or key).
+   */
+  put(userId: UserId, device: NewDehydratedDevice): Promise<void>
+  /** Answers with its id. @throws UserError M_NOT_FOUND */
+  delete(userId: UserId): Promise<string>
+  /** Messages after `from`; they stay. `done` when none are left. @throws UserError M_FORBIDDEN for another device. */
+  events(
+    userId: UserId,
+    deviceId: string,
+    from: StreamPosition,
+  ): Promise<ToDevicePage & { readonly done: boolean }>
+}
+
 // --- Key backup -------------------------------------------------------------------------------------------------
 
 export type BackupVersion = {

@@ -21,7 +21,15 @@ import type {
   Thumbnails,
   UserDirectory,
 } from './types-data.ts'
-import type { DeviceLists, Devices, E2eeKeys, KeyBackups, KeyClaims, ToDevice } from './types-keys.ts'
+import type {
+  DehydratedDevices,
+  DeviceLists,
+  Devices,
+  E2eeKeys,
+  KeyBackups,
+  KeyClaims,
+  ToDevice,
+} from './types-keys.ts'
 
 export * from './types-data.ts'
 export * from './types-keys.ts'
@@ -234,6 +242,7 @@ export type Users = {
   readonly keys: E2eeKeys
   readonly deviceLists: DeviceLists
   readonly toDevice: ToDevice
+  readonly dehydrated: DehydratedDevices
   readonly accountData: AccountData
   readonly pushRules: PushRules
   readonly pushers: Pushers

@@ -9,6 +9,7 @@ import { createCrossSigning } from './cross-signing.ts'
 import type { UsersContext, UsersDeps, UsersInit } from './deps.ts'
 import { createChangeLog, createLocalLists } from './device-lists-local.ts'
 import { createDeviceLists } from './device-lists.ts'
+import { createDehydratedDevices } from './dehydrated.ts'
 import { createDeviceStore } from './device-store.ts'
 import { createUserDirectory } from './directory.ts'
 import { createE2eeKeys, createKeyReader } from './e2ee-keys.ts'
@@ -80,6 +81,7 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
     }),
     deviceLists: createDeviceLists(context, { changes, lists, accounts }),
     toDevice,
+    dehydrated: createDehydratedDevices(context, { devices, local, toDevice }),
     accountData,
     pushRules: createPushRules(accountData),
     pushers: createPushers(context),

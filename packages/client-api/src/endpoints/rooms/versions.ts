@@ -16,6 +16,8 @@ export const SPEC_VERSIONS: readonly string[] = [
 const UNSTABLE_FEATURES: JsonObject = {
   // `use_state_after`, of v1.16.
   'org.matrix.msc4222': true,
+  // Dehydrated devices.
+  'org.matrix.msc3814': true,
   // Sliding sync.
   'org.matrix.simplified_msc3575': true,
 }
