@@ -32,7 +32,7 @@ export interface TestService extends AsyncDisposable {
   ephemeral(): readonly JsonObject[]
   /** What it answers from here on. */
   answer: (asked: Asked) => ServiceAnswer | Promise<ServiceAnswer>
-  /** Resolves with the first value that is found; looks at each request that was answered. */
+  /** Resolves with the first value that is found; looks at each request and answer. */
   when<T>(find: () => T | undefined): Promise<T>
   /** Writes its registration, with further keys in place of what it has. */
   register(folder: string, keys?: Readonly<Record<string, unknown>>): string
@@ -64,6 +64,7 @@ export async function startTestService(id = 'bridge'): Promise<TestService> {
       body: text === '' ? {} : (JSON.parse(text) as JsonObject),
     }
     asked.push(one)
+    for (const look of waiting) look()
     const answer = await service.answer(one)
     if (answer !== undefined) {
       response.writeHead(answer.status, { 'Content-Type': 'application/json' })

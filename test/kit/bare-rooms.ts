@@ -138,7 +138,12 @@ export function createBareNetwork(): BareNetwork {
       const random = { bytes: (length: number) => webcrypto.getRandomValues(new Uint8Array(length)) }
       const base = { store, committer, federation, clock, random, log, signer, verifier, ownName: name }
       const outbox = await createOutbox({ ...base, rooms: () => parts.rooms, staging: () => parts.staging })
-      const parts = createRooms({ ...base, destinations: outbox.destinations, onJoined: () => undefined })
+      const parts = createRooms({
+        ...base,
+        destinations: outbox.destinations,
+        services: { accepted: () => [], invited: () => [] },
+        onJoined: () => undefined,
+      })
       const inbound = createInbound({
         ...base,
         staging: parts.staging,

@@ -1,7 +1,13 @@
 /** A whole node in memory: store, engine and both APIs, on a loopback network. */
 import type { ServerName, UserId } from '@plexus/core'
 import { createClientApi, type ClientApi } from '@plexus/client-api'
-import { createEngine, type Engine, type EngineDeps, type EngineInit } from '@plexus/engine'
+import {
+  createEngine,
+  type AppServicesInit,
+  type Engine,
+  type EngineDeps,
+  type EngineInit,
+} from '@plexus/engine'
 import type { Carrier, Clock, Directory, Log, Session, Signer, Store, Verifier } from '@plexus/engine/ports'
 import { CarrierError } from '@plexus/engine/ports'
 import { createFederation, createServerApi } from '@plexus/server-api'
@@ -23,6 +29,7 @@ export type TestNodeInit = {
   readonly store?: Store
   /** Bounds of the users. */
   readonly users?: EngineInit['users']
+  readonly appServices?: AppServicesInit
   /** Restarts before this one: chance must not repeat. */
   readonly restarts?: number
   /** In place of Ed25519 with the name key that `seed` makes. */
@@ -100,7 +107,10 @@ export async function createTestNode(init: TestNodeInit): Promise<TestNode> {
     log,
   }
   // An honest password hash takes a second of a slow machine.
-  const engine = await createEngine(ports, { users: { passwordCost: 4, ...init.users } })
+  const engine = await createEngine(ports, {
+    users: { passwordCost: 4, ...init.users },
+    ...(init.appServices === undefined ? {} : { appServices: init.appServices }),
+  })
   const handler = createServerApi({
     serverName: name,
     rooms: engine.rooms,
@@ -190,13 +200,22 @@ export type Member = { readonly node: TestNode; readonly user: UserId; readonly 
 /** Time that passes between two rests. */
 const STEP_MS = 1_000
 
-/** Nodes with one account each, all online. `seed` is of the first node. */
-export async function createTestNetwork(localparts: readonly string[], seed = 1): Promise<TestNetwork> {
+/** Nodes with one account each, all online. `seed` is of the first node, and so are the `appServices`. */
+export async function createTestNetwork(
+  localparts: readonly string[],
+  seed = 1,
+  appServices?: AppServicesInit,
+): Promise<TestNetwork> {
   const clock = createVirtualClock()
   const loopback = createLoopback({ clock })
   const members: Member[] = []
   for (const [index, localpart] of localparts.entries()) {
-    const node = await createTestNode({ loopback, clock, seed: seed + index })
+    const node = await createTestNode({
+      loopback,
+      clock,
+      seed: seed + index,
+      ...(index > 0 || appServices === undefined ? {} : { appServices }),
+    })
     const { userId, deviceId } = await node.signUp(localpart)
     members.push({ node, user: userId, deviceId })
   }

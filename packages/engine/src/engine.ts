@@ -10,15 +10,14 @@ import type {
   Log,
   Pictures,
   Random,
-  ServiceHttp,
   Signer,
   Store,
   Verifier,
   WebPages,
 } from './ports.ts'
-import { CarrierError } from './ports.ts'
-import { createAppServiceCalls, createAppServices, createCallService } from './app-services/index.ts'
-import type { AppServiceCalls, AppServiceRegistration, AppServices } from './app-services/types.ts'
+import { createAppServicesOwner } from './app-services/index.ts'
+import type { AppServicesInit } from './app-services/index.ts'
+import type { AppServiceCalls, AppServices } from './app-services/types.ts'
 import { createNodeControl } from './control.ts'
 import { createInbound } from './inbound.ts'
 import type { Committer } from './kernel/committer.ts'
@@ -32,7 +31,7 @@ import { createPresence, createReadMarkers, createReceipts, createTyping } from 
 import type { Presence, ReadMarkers, Receipts, Typing } from './rooms-ephemeral/types.ts'
 import { createRooms } from './rooms/index.ts'
 import type { Rooms } from './rooms/types.ts'
-import { createRoomDirectory } from './directory/index.ts'
+import { createRoomDirectory, listAliases } from './directory/index.ts'
 import type { RoomDirectory } from './directory/index.ts'
 import { createSearchIndex } from './search/search-index.ts'
 import { createPolls, createRoomReader, createSections, createSlidingSync, createSync } from './sync/index.ts'
@@ -45,11 +44,6 @@ import type { Users } from './users/types.ts'
 const INCARNATION_BYTES = 16
 /** How often expired invite links are looked for. */
 const LINK_EXPIRY_INTERVAL_MS = 3_600_000
-
-/** Where no service is registered, none is called. */
-const NO_SERVICES: ServiceHttp = {
-  send: () => Promise.reject(new CarrierError('unreachable', 'there are no application services')),
-}
 
 const meta: Table<readonly [string], string> = table('meta', ['s'])
 
@@ -68,11 +62,6 @@ export type EngineDeps = {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
-}
-
-export type AppServicesInit = {
-  readonly http: ServiceHttp
-  readonly registrations: readonly AppServiceRegistration[]
 }
 
 export type EngineInit = {
@@ -119,9 +108,11 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const committer = await createCommitter(store)
   const incarnation = await loadIncarnation(store, committer, random)
   const federation = deps.federation(incarnation)
-  const appServices = createAppServices(init.appServices?.registrations ?? [], serverName)
-  const call = createCallService(init.appServices?.http ?? NO_SERVICES)
   const base = { store, committer, clock, random, log, signer, federation, verifier: deps.verifier }
+  const appServices = await createAppServicesOwner(
+    { ...base, serverName, incarnation, aliases: () => listAliases(store) },
+    init.appServices,
+  )
   const outboxOwner = await createOutbox({
     ...base,
     ownName: serverName,
@@ -133,6 +124,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const { rooms, staging, links } = createRooms({
     ...base,
     destinations: outboxOwner.destinations,
+    services: appServices.queue,
     onJoined: (snapshot, joined) => {
       for (const user of joined) {
         users.deviceLists
@@ -145,7 +137,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   })
   const { blobs, pictures, webPages } = deps
   const users: Users = createUsers(
-    { ...base, blobs, pictures, webPages, outbox, rooms: () => rooms, appServices },
+    { ...base, blobs, pictures, webPages, outbox, rooms: () => rooms, appServices: appServices.services },
     init.users,
   )
   const serial = createSerial(clock)
@@ -175,7 +167,16 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     accountData: users.accountData,
     pushRules: users.pushRules,
   })
-  const roomDirectory = createRoomDirectory({ store, committer, rooms, federation, serverName })
+  const roomDirectory = createRoomDirectory({
+    store,
+    committer,
+    rooms,
+    federation,
+    serverName,
+    aliasAdded: (alias, roomId) => appServices.interest.aliasAdded(alias, roomId),
+    aliasRemoved: (alias, roomId) => appServices.interest.aliasRemoved(alias, roomId),
+  })
+  const services = await appServices.start({ rooms, receipts, typing, presence, outbox, serial })
   const handlers = new Map<string, EduHandler>([
     ...Object.entries(users.edus),
     ['m.receipt', receipts.edu],
@@ -194,7 +195,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   })
 
   // A service acts as its sender from its first request on.
-  for (const service of appServices.all) {
+  for (const service of appServices.services.all) {
     const { senderLocalpart: localpart } = service.registration
     if (!(await users.accounts.exists(service.sender)))
       await users.accounts.register({ localpart, by: service })
@@ -227,24 +228,27 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     polls,
     reader,
     roomDirectory,
-    appServices: { ...appServices, ...createAppServiceCalls({ call, clock }) },
+    appServices: { ...appServices.services, ...services.calls },
     outbox,
     inbound,
     control,
     async resume() {
       await staging.resume()
       outboxOwner.resume()
+      services.push.resume()
       expireLinks()
     },
     async idle() {
       await staging.idle()
       await outboxOwner.idle()
+      await services.push.idle()
       await committer.idle()
     },
     async close() {
       stopExpiry?.()
       staging.close()
       outboxOwner.close()
+      services.push.close()
       await committer.idle()
       await store.close()
     },

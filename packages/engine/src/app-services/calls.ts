@@ -35,8 +35,10 @@ export function createCallService(http: ServiceHttp): CallService {
 export function createAppServiceCalls(deps: {
   readonly call: CallService
   readonly clock: Clock
+  /** Told of a service that answered. */
+  readonly appeared: (service: AppService) => void
 }): AppServiceCalls {
-  const { call, clock } = deps
+  const { call, clock, appeared } = deps
   return {
     async ping(service, transactionId) {
       if (service.registration.url === null) return { kind: 'noUrl' }
@@ -48,6 +50,7 @@ export function createAppServiceCalls(deps: {
         timeoutMs: PING_TIMEOUT_MS,
       })
       if (status !== 200) return { kind: 'refused', status, body }
+      appeared(service)
       return { kind: 'answered', durationMs: Math.max(0, clock.now() - begun) }
     },
   }

@@ -32,6 +32,14 @@ export type DirectoryDeps = {
   readonly rooms: Rooms
   readonly federation: Pick<Federation, 'directory'>
   readonly serverName: ServerName
+  /** Told after the commit. */
+  readonly aliasAdded: (alias: RoomAlias, roomId: RoomId) => void
+  readonly aliasRemoved: (alias: RoomAlias, roomId: RoomId) => void
+}
+
+/** All aliases of this server, once. */
+export async function listAliases(store: Store): Promise<readonly (readonly [RoomAlias, RoomId])[]> {
+  return (await aliases.list(store, [])).map(([[alias], { roomId }]) => [alias, roomId])
 }
 
 export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
@@ -77,6 +85,7 @@ export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
             aliasesByRoom.put([roomId, alias], true),
             aliasesByUser.put([userId, alias], true),
           ],
+          publish: () => deps.aliasAdded(alias, roomId),
         })
         return 'created'
       }),
@@ -94,6 +103,7 @@ export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
             aliasesByRoom.delete([roomId, alias]),
             aliasesByUser.delete([creator, alias]),
           ],
+          publish: () => deps.aliasRemoved(alias, roomId),
         })
       }),
     async aliasesOf(roomId) {

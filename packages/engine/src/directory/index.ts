@@ -1,2 +1,2 @@
-export { createRoomDirectory } from './directory.ts'
+export { createRoomDirectory, listAliases } from './directory.ts'
 export type * from './types.ts'

@@ -1,5 +1,5 @@
 export { createPresence, presenceContent } from './presence.ts'
 export { createReadMarkers } from './read-markers.ts'
-export { createReceipts } from './receipts.ts'
+export { createReceipts, RECEIPTS_MAP } from './receipts.ts'
 export type * from './types.ts'
 export { createTyping } from './typing.ts'

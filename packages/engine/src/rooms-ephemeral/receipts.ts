@@ -27,6 +27,7 @@ type Key = readonly [room: string, user: string, type: string, thread: string]
 
 /** Room, user, type, thread. */
 const receipts: Table<Key, Receipt> = table('receipt', ['s', 's', 's', 's'])
+export const RECEIPTS_MAP: string = receipts.map
 /** The same receipts by position; a row whose position is not that of the receipt is stale. */
 const stream: Table<readonly [number, ...Key], true> = table('receipt-stream', ['n', 's', 's', 's', 's'])
 

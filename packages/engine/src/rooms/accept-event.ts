@@ -69,7 +69,8 @@ type Accepted = {
 function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts: Accepted): Change {
   const { deps, event } = current
   const publish = current.publisherOf(copy)
-  const servers = serverChanges(deps, current.copy?.joined ?? new Set(), copy.joined)
+  const joinedBefore = current.copy?.joined ?? new Set<UserId>()
+  const servers = serverChanges(deps, joinedBefore, copy.joined)
   const finals: EventRecord[] = []
   const finish = (record: EventRecord): Write => {
     finals.push(record)
@@ -92,6 +93,7 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
           ...servers,
           ...(event.distribute === true ? { distributed: event.id } : {}),
         }),
+        ...deps.services.accepted(draft, joinedBefore, copy.joined),
         ...(event.writes ?? []),
       ]
       if (changes.length > 0) writes.push(deltas.put([copy.roomId, position], changes))

@@ -62,8 +62,7 @@ export function createAcceptInvite(deps: RemoteDeps): AcceptInvite {
     const signature = await deps.signer.sign(signingBytes(version, pdu))
     const signed = withSignature(pdu, deps.ownName, deps.signer.keyId as KeyId, encodeBase64(signature))
     // A room that this node is in learns of the invite by the ordinary way of events.
-    if (!isMember)
-      await keepInvite(deps, roomId, eventId, target, pdu.sender, [...invite.inviteRoomState, signed])
+    if (!isMember) await keepInvite(deps, roomId, eventId, target, pdu, [...invite.inviteRoomState, signed])
     return { event: signed }
   }
 }
@@ -122,7 +121,7 @@ async function keepInvite(
   roomId: RoomId,
   eventId: EventId,
   target: UserId,
-  sender: UserId,
+  { sender, origin_server_ts: at }: EventRecord['pdu'],
   shown: readonly JsonObject[],
 ): Promise<void> {
   const strippedState = stripAll(shown)
@@ -139,6 +138,7 @@ async function keepInvite(
         strippedState,
         ...(before === undefined ? {} : { previous: before.membership }),
       }),
+      ...deps.services.invited(eventId, roomId, target, at),
     ],
   })
 }

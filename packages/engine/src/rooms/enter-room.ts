@@ -226,6 +226,7 @@ function joinChange(
             position,
           }),
         ),
+        ...deps.services.accepted(join, answer.previous?.joined ?? new Set(), copy.joined),
         ...deps.destinations.joinedRoom(roomId, position, { resident: server, others, join: join.id }),
       ]
     },

@@ -38,6 +38,7 @@ export type RoomsDeps = {
   readonly random: Random
   readonly log: Log
   readonly destinations: DestinationTracker
+  readonly services: RoomDeps['services']
   readonly onJoined: RoomDeps['onJoined']
 }
 

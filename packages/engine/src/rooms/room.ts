@@ -34,6 +34,8 @@ export type RoomDeps = {
   readonly log: Log
   /** The writes that keep the cursors of destinations in step with who is in the room. */
   readonly destinations: DestinationTracker
+  /** The writes that keep what goes to application services. */
+  readonly services: ServiceQueue
   /** Told after the commit by which users came to be joined to a room. */
   readonly onJoined: (snapshot: RoomSnapshot, users: readonly UserId[]) => void
 }
@@ -64,6 +66,18 @@ export interface DestinationTracker {
       readonly join: EventId
     },
   ): readonly Write[]
+}
+
+/** Implemented by the application services. Called while a commit is assembled. */
+export interface ServiceQueue {
+  /** An event that finds its place in a room's present; who is joined before and after it. */
+  accepted(
+    event: Pick<EventRecord, 'id' | 'roomId' | 'pdu'>,
+    before: ReadonlySet<UserId>,
+    after: ReadonlySet<UserId>,
+  ): readonly Write[]
+  /** An invite to a room that this node is not in; `at` is in milliseconds since the epoch. */
+  invited(id: EventId, roomId: RoomId, invited: UserId, at: number): readonly Write[]
 }
 
 /** What another member told about an event. */

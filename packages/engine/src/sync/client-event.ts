@@ -41,16 +41,12 @@ export function createClientEvents(deps: {
 }): ClientEvents {
   const { rooms, clock, visibility } = deps
 
-  const load = async (ids: readonly (EventId | undefined)[]): Promise<ReadonlyMap<EventId, EventRecord>> => {
-    const wanted = ids.filter((id) => id !== undefined)
-    if (wanted.length === 0) return new Map()
-    const records = await rooms.events(wanted)
-    return new Map(records.flatMap((record) => (record === undefined ? [] : [[record.id, record] as const])))
-  }
-
   return {
     async timeline(recipient, viewer, seen, format) {
-      const others = await load(seen.flatMap(({ record }) => [record.redactedBy, record.replaced]))
+      const others = await load(
+        rooms,
+        seen.flatMap(({ record }) => [record.redactedBy, record.replaced]),
+      )
       const replaced = seen.flatMap(({ record }) => others.get(record.replaced ?? record.id) ?? [])
       const visible = new Map(
         (await visibility.judge(viewer, replaced)).map(
@@ -67,7 +63,10 @@ export function createClientEvents(deps: {
       )
     },
     async state(recipient, records, format) {
-      const others = await load(records.map(({ redactedBy }) => redactedBy))
+      const others = await load(
+        rooms,
+        records.map(({ redactedBy }) => redactedBy),
+      )
       return records.map((record) =>
         clientEvent(recipient, record, clock.now(), format, {
           redactedBecause: record.redactedBy === undefined ? undefined : others.get(record.redactedBy),
@@ -77,8 +76,45 @@ export function createClientEvents(deps: {
   }
 }
 
+/**
+ * Events for who sees all of a room, as an application service does: with what stood in their place before, and nobody's
+ * transaction ids.
+ */
+export async function fullEvents(
+  { rooms, clock }: { readonly rooms: Rooms; readonly clock: Clock },
+  records: readonly EventRecord[],
+): Promise<readonly JsonObject[]> {
+  const others = await load(
+    rooms,
+    records.flatMap(({ redactedBy, replaced }) => [redactedBy, replaced]),
+  )
+  return records.map((record) =>
+    clientEvent(
+      undefined,
+      record,
+      clock.now(),
+      { roomId: true },
+      {
+        redactedBecause: record.redactedBy === undefined ? undefined : others.get(record.redactedBy),
+        replaced: record.replaced === undefined ? undefined : others.get(record.replaced),
+        replacedVisible: true,
+      },
+    ),
+  )
+}
+
+async function load(
+  rooms: Rooms,
+  ids: readonly (EventId | undefined)[],
+): Promise<ReadonlyMap<EventId, EventRecord>> {
+  const wanted = ids.filter((id) => id !== undefined)
+  if (wanted.length === 0) return new Map()
+  const records = await rooms.events(wanted)
+  return new Map(records.flatMap((record) => (record === undefined ? [] : [[record.id, record] as const])))
+}
+
 function clientEvent(
-  recipient: Recipient,
+  recipient: Recipient | undefined,
   record: EventRecord,
   now: number,
   format: EventFormat,
@@ -99,14 +135,15 @@ function clientEvent(
 }
 
 function unsignedOf(
-  recipient: Recipient,
+  recipient: Recipient | undefined,
   record: EventRecord,
   now: number,
   format: EventFormat,
   { redactedBecause, replaced, replacedVisible, membership }: Extras,
 ): JsonObject {
   const { sentBy, pdu } = record
-  const own = sentBy?.userId === recipient.userId && sentBy.deviceId === recipient.deviceId
+  const own =
+    sentBy !== undefined && sentBy.userId === recipient?.userId && sentBy.deviceId === recipient.deviceId
   return {
     age: now - pdu.origin_server_ts,
     ...(own ? { transaction_id: sentBy.transactionId } : {}),

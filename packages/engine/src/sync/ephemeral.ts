@@ -5,23 +5,26 @@ import type { EphemeralEvent, Receipt } from '../rooms-ephemeral/types.ts'
 /** Receipts of one room in one answer; the newest ones win. */
 export const MAX_RECEIPTS_IN_SYNC = 1_000
 
+/** Whose private receipts are shown. */
+type ReadsAs = (userId: UserId) => boolean
+
 /**
  * One `m.receipt` event for each thread, since its content has one place for each event, type and user. Private
- * receipts of others stay private. spec: client-server-api/modules/receipts.md
+ * receipts stay with who reads as their user. spec: client-server-api/modules/receipts.md
  */
-export function receiptEvents(receipts: readonly Receipt[], reader: UserId): readonly EphemeralEvent[] {
-  const byThread = Map.groupBy(shownTo(receipts, reader), ({ thread }) => thread)
+export function receiptEvents(receipts: readonly Receipt[], readsAs: ReadsAs): readonly EphemeralEvent[] {
+  const byThread = Map.groupBy(shownTo(receipts, readsAs), ({ thread }) => thread)
   return [...byThread.values()].map((group) => ({ type: 'm.receipt', content: contentOf(group) }))
 }
 
 /** All threads in one content, in which a user has one receipt for each event and type. */
-export function receiptContent(receipts: readonly Receipt[], reader: UserId): JsonObject {
-  return contentOf(shownTo(receipts, reader))
+export function receiptContent(receipts: readonly Receipt[], readsAs: ReadsAs): JsonObject {
+  return contentOf(shownTo(receipts, readsAs))
 }
 
-function shownTo(receipts: readonly Receipt[], reader: UserId): readonly Receipt[] {
+function shownTo(receipts: readonly Receipt[], readsAs: ReadsAs): readonly Receipt[] {
   return receipts
-    .filter(({ type, userId }) => type === 'm.read' || userId === reader)
+    .filter(({ type, userId }) => type === 'm.read' || readsAs(userId))
     .sort((a, b) => a.position - b.position)
     .slice(-MAX_RECEIPTS_IN_SYNC)
 }

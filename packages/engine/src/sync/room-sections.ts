@@ -197,8 +197,8 @@ function ephemeralEvents(
 ): readonly JsonObject[] {
   const users = deps.typing.users(snapshot.roomId)
   const typing = news.typingChanged || (fresh && users.length > 0) ? [typingEvent(users)] : []
-  return [...receiptEvents(news.receipts, recipient.userId), ...typing].filter((event) =>
-    allows(filter.ephemeral, event),
+  return [...receiptEvents(news.receipts, (userId) => userId === recipient.userId), ...typing].filter(
+    (event) => allows(filter.ephemeral, event),
   )
 }
 

@@ -4,8 +4,8 @@ import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 
 /**
- * Versions from which a client may infer what is here. Of what they have, third-party ids, single sign-on and application
- * services are not, nor are URL previews where the node reads no web pages: those endpoints say so.
+ * Versions from which a client may infer what is here. Of what they have, third-party ids and single sign-on are not, nor are
+ * URL previews where the node reads no web pages: those endpoints say so.
  */
 export const SPEC_VERSIONS: readonly string[] = [
   'r0.6.1',

@@ -143,7 +143,7 @@ async function receiptsOf(
     const found = isNew
       ? await receipts.ofRoom(room.roomId)
       : (await since(room.told?.upTo ?? 0)).filter(({ roomId }) => roomId === room.roomId)
-    const content = receiptContent(found, recipient.userId)
+    const content = receiptContent(found, (userId) => userId === recipient.userId)
     if (Object.keys(content).length > 0) byRoom[room.roomId] = { type: 'm.receipt', content }
   }
   return { body: { rooms: byRoom }, empty: Object.keys(byRoom).length === 0 }
