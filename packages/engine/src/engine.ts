@@ -37,6 +37,7 @@ import { createSearchIndex } from './search/search-index.ts'
 import { createPolls, createRoomReader, createSections, createSlidingSync, createSync } from './sync/index.ts'
 import type { Polls, RoomReader, SlidingSync, Sync } from './sync/index.ts'
 import { createUsers } from './users/index.ts'
+import { blocksInvites } from './users/invite-permission.ts'
 import type { UsersInit } from './users/deps.ts'
 import type { Users } from './users/types.ts'
 
@@ -125,6 +126,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     ...base,
     destinations: outboxOwner.destinations,
     services: appServices.queue,
+    blocksInvites: (userId) => blocksInvites(users.accountData, userId),
     onJoined: (snapshot, joined) => {
       for (const user of joined) {
         users.deviceLists
