@@ -9,6 +9,7 @@ import type {
   Federation,
   Log,
   Pictures,
+  PushGateway,
   Random,
   Signer,
   Store,
@@ -29,6 +30,7 @@ import type { EduHandler, Inbound, Outbox } from './outbox-types.ts'
 import { createOutbox } from './outbox/index.ts'
 import { createPresence, createReadMarkers, createReceipts, createTyping } from './rooms-ephemeral/index.ts'
 import type { Presence, ReadMarkers, Receipts, Typing } from './rooms-ephemeral/types.ts'
+import { createPush } from './push/push.ts'
 import { createRooms } from './rooms/index.ts'
 import type { Rooms } from './rooms/types.ts'
 import { createRoomDirectory, listAliases } from './directory/index.ts'
@@ -63,6 +65,8 @@ export type EngineDeps = {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** Absent where no push gateways can be called: clients can set no pushers then. */
+  readonly pushGateway?: PushGateway | undefined
 }
 
 export type EngineInit = {
@@ -137,9 +141,18 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       }
     },
   })
-  const { blobs, pictures, webPages } = deps
+  const { blobs, pictures, webPages, pushGateway } = deps
   const users: Users = createUsers(
-    { ...base, blobs, pictures, webPages, outbox, rooms: () => rooms, appServices: appServices.services },
+    {
+      ...base,
+      blobs,
+      pictures,
+      webPages,
+      pushGateway,
+      outbox,
+      rooms: () => rooms,
+      appServices: appServices.services,
+    },
     init.users,
   )
   const serial = createSerial(clock)
@@ -160,6 +173,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     users,
   })
   const sync = createSync(sections)
+  const push = createPush({ ...base, gateway: pushGateway, sections })
   const slidingSync = createSlidingSync(sections)
   const reader = createRoomReader({
     rooms,
@@ -238,16 +252,20 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       await staging.resume()
       outboxOwner.resume()
       services.push.resume()
+      push.resume()
       expireLinks()
     },
     async idle() {
       await staging.idle()
       await outboxOwner.idle()
       await services.push.idle()
+      await push.idle()
       await committer.idle()
     },
     async close() {
       stopExpiry?.()
+      push.close()
+      await push.idle()
       staging.close()
       outboxOwner.close()
       services.push.close()
