@@ -59,6 +59,10 @@ describe('accounts', () => {
       expect(whoami).toEqual({ user_id: alice.node.userId('carol'), device_id: 'PHONE', is_guest: false })
     })
 
+    it('makes small letters of capitals, which is what a name is in', async () => {
+      expect(await register('Carol-A')).toMatchObject({ user_id: alice.node.userId('carol-a') })
+    })
+
     it('makes a name up, and opens no session when none is wanted', async () => {
       const body = await anonymous().ok('POST', 'v3/register', { body: { auth: DUMMY, inhibit_login: true } })
       expect(text(body, 'user_id')).toMatch(/^@[a-z0-9]{12}:/)
@@ -67,7 +71,8 @@ describe('accounts', () => {
 
     it.each([
       ['alice', 400, 'M_USER_IN_USE'],
-      ['Alice', 400, 'M_INVALID_USERNAME'],
+      ['Alice', 400, 'M_USER_IN_USE'],
+      ['\u212aelvin', 400, 'M_INVALID_USERNAME'],
       ['', 400, 'M_INVALID_USERNAME'],
       ['x'.repeat(300), 400, 'M_INVALID_USERNAME'],
     ])('refuses the name %j', async (username, status, errcode) => {
@@ -95,7 +100,7 @@ describe('accounts', () => {
   describe('login', () => {
     it('takes a localpart or a user id', async () => {
       await register('carol')
-      for (const user of ['carol', alice.node.userId('carol')]) {
+      for (const user of ['carol', alice.node.userId('carol'), 'Carol', alice.node.userId('CAROL')]) {
         const { status, body } = await login(user)
         expect(status).toBe(200)
         expect(body).toMatchObject({ user_id: alice.node.userId('carol') })

@@ -1,6 +1,6 @@
 /** Accounts: `@localpart:<this node's name>`. spec: client-server-api/_index.md "Account registration", "Login" */
-import { isValidNewLocalpart, parseUserId, serverOf } from '@plexus/core'
-import type { UserId } from '@plexus/core'
+import { isValidNewLocalpart, parseUserId } from '@plexus/core'
+import type { ServerName, UserId } from '@plexus/core'
 import type { AppService } from '../app-services/types.ts'
 import type { Session, Write } from '../ports.ts'
 import type { AccountDataStore } from './account-data.ts'
@@ -23,13 +23,27 @@ export type AccountParts = {
   readonly accountData: AccountDataStore
 }
 
+/** Only of ASCII: other letters are not taken in user names. */
+const downcase = (name: string): string => name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
+
+/**
+ * Whom a client means that says a user id or a localpart; no two users differ in case alone.
+ * spec: appendices.md "User Identifiers"
+ */
+export function ownUserId(user: string, serverName: ServerName): UserId | undefined {
+  const [localpart = '', ...server] = (user.startsWith('@') ? user.slice(1) : user).split(':')
+  const isOwn = user.startsWith('@') ? server.join(':') === serverName : server.length === 0
+  return isOwn ? parseUserId(`@${downcase(localpart)}:${serverName}`) : undefined
+}
+
 export function createAccounts(context: UsersContext, parts: AccountParts, init: UsersInit): Accounts {
   const { store, committer, clock, random, signer, mutex, rooms, log, appServices } = context
   const { devices, passwords, accountData } = parts
   const maxAccounts = init.maxAccounts ?? MAX_ACCOUNTS
   const lock = <T>(work: () => Promise<T>): Promise<T> => mutex.run('accounts', work)
 
-  const toUserId = (localpart: string): UserId => {
+  const toUserId = (name: string): UserId => {
+    const localpart = downcase(name)
     const userId = isValidNewLocalpart(localpart) ? parseUserId(`@${localpart}:${signer.name}`) : undefined
     if (userId !== undefined) return userId
     throw new UserError('M_INVALID_USERNAME', 'a user name has the characters a-z, 0-9 and ._=/+-')
@@ -105,8 +119,7 @@ export function createAccounts(context: UsersContext, parts: AccountParts, init:
       await check(toUserId(localpart), by)
     },
     async login(user, password, device) {
-      const userId = parseUserId(user.startsWith('@') ? user : `@${user}:${signer.name}`)
-      const own = userId !== undefined && serverOf(userId) === signer.name ? userId : undefined
+      const own = ownUserId(user, signer.name)
       const row = own && (await accounts.get(store, [own]))
       const right = await passwords.check(password, row?.password)
       if (own === undefined || row === undefined || !right) {

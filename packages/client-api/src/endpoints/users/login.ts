@@ -1,6 +1,6 @@
 // POST /_matrix/client/v3/login https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3login
-import { parseUserId, type JsonObject, type UserId } from '@plexus/core'
-import type { AppService, NewDevice } from '@plexus/engine'
+import type { JsonObject, UserId } from '@plexus/core'
+import { ownUserId, type AppService, type NewDevice } from '@plexus/engine'
 import * as v from 'valibot'
 import { newDevice, requireService, sessionAnswer, SERVICE_LOGIN } from './session.ts'
 import { endpoint } from '../../endpoint.ts'
@@ -37,7 +37,7 @@ export const login: Endpoint = endpoint({
       return loginByService(engine, requireService(service, token), user, newDevice(body))
     if (user === undefined || password === undefined) throw missingParam('identifier and password are needed')
     const { accounts, moderation } = engine.users
-    const own = wholeUserId(engine, user)
+    const own = ownUserId(user, engine.serverName)
     const { locked } = own === undefined ? {} : await moderation.restrictionsOf(own)
     // Only who has the password learns of it.
     if (own !== undefined && locked === true && (await accounts.checkPassword(own, password)))
@@ -68,7 +68,7 @@ async function loginByService(
   device: NewDevice,
 ): Promise<JsonObject> {
   if (user === undefined) throw missingParam('the identifier is missing')
-  const userId = wholeUserId(engine, user)
+  const userId = ownUserId(user, engine.serverName)
   if (userId === undefined || !service.coversUser(userId))
     throw new MatrixError(
       400,
@@ -83,6 +83,3 @@ async function openSession(engine: ApiEngine, userId: UserId, device: NewDevice)
   if ((await engine.users.moderation.restrictionsOf(userId)).locked === true) throw accountLocked()
   return sessionAnswer(engine, await engine.users.accounts.openSession(userId, device))
 }
-
-const wholeUserId = ({ serverName }: ApiEngine, user: string): UserId | undefined =>
-  parseUserId(user.startsWith('@') ? user : `@${user}:${serverName}`)
