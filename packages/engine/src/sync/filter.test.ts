@@ -59,9 +59,9 @@ describe('event filters', () => {
   })
 
   it('excludes rooms before it includes them', () => {
-    expect(allowsRoom(filter({ rooms: ['!a'], not_rooms: ['!a'] }), '!a')).toBe(false)
-    expect(allowsRoom(filter({ rooms: ['!a'] }), '!b')).toBe(false)
-    expect(allowsRoom(filter({}), '!b')).toBe(true)
+    expect(allowsRoom(filter({ rooms: ['!a:x'], not_rooms: ['!a:x'] }), '!a:x')).toBe(false)
+    expect(allowsRoom(filter({ rooms: ['!a:x'] }), '!b:x')).toBe(false)
+    expect(allowsRoom(filter({}), '!b:x')).toBe(true)
   })
 
   it('bounds limits', () => {
@@ -80,6 +80,8 @@ describe('event filters', () => {
     { types: [1] },
     { types: Array<string>(MAX_FILTER_LIST + 1).fill('a') },
     { senders: {} },
+    { senders: ['alice'] },
+    { rooms: ['kitchen'] },
     { lazy_load_members: 'yes' },
   ])('refuses %j', (value) => {
     expect(parseEventFilter(value)).toBeUndefined()
@@ -101,7 +103,7 @@ describe('sync filters', () => {
     const parsed = parseSyncFilter({
       room: {
         include_leave: true,
-        not_rooms: ['!a'],
+        not_rooms: ['!a:x'],
         state: { lazy_load_members: true },
         timeline: { limit: 3 },
       },
@@ -110,7 +112,7 @@ describe('sync filters', () => {
     expect(parsed?.includeLeave).toBe(true)
     expect(parsed?.state.lazyLoadMembers).toBe(true)
     expect(parsed?.timeline.limit).toBe(3)
-    expect(parsed?.notRooms).toEqual(new Set(['!a']))
+    expect(parsed?.notRooms).toEqual(new Set(['!a:x']))
     expect(allows(parsed?.accountData ?? filter({}), event('m.push_rules'))).toBe(false)
   })
 })

@@ -2,7 +2,7 @@
  * Filters as clients give them, parsed to a shape of their own: what is malformed refuses the whole filter.
  * spec: client-server-api/_index.md "Filtering", data/api/client-server/definitions/sync_filter.yaml
  */
-import { isJsonObject, ownValue } from '@plexus/core'
+import { isJsonObject, ownValue, parseRoomId, parseUserId } from '@plexus/core'
 import type { JsonObject, JsonValue } from '@plexus/core'
 
 /** Entries of one list of a filter. */
@@ -53,8 +53,8 @@ export function parseSyncFilter(value: JsonValue | undefined): SyncFilter | unde
     return {
       accountData: eventFilter(ownValue(filter, 'account_data')),
       presence: eventFilter(ownValue(filter, 'presence')),
-      rooms: namesOf(room, 'rooms'),
-      notRooms: namesOf(room, 'not_rooms'),
+      rooms: idsOf(room, 'rooms', parseRoomId),
+      notRooms: idsOf(room, 'not_rooms', parseRoomId),
       includeLeave: booleanOf(room, 'include_leave') ?? false,
       ephemeral: eventFilter(ownValue(room, 'ephemeral')),
       state: eventFilter(ownValue(room, 'state')),
@@ -130,10 +130,10 @@ function eventFilter(value: JsonValue | undefined): EventFilter {
     limit: limit === undefined ? undefined : Math.min(limit, MAX_FILTER_LIMIT),
     types: patternsOf(filter, 'types'),
     notTypes: patternsOf(filter, 'not_types'),
-    senders: namesOf(filter, 'senders'),
-    notSenders: namesOf(filter, 'not_senders'),
-    rooms: namesOf(filter, 'rooms'),
-    notRooms: namesOf(filter, 'not_rooms'),
+    senders: idsOf(filter, 'senders', parseUserId),
+    notSenders: idsOf(filter, 'not_senders', parseUserId),
+    rooms: idsOf(filter, 'rooms', parseRoomId),
+    notRooms: idsOf(filter, 'not_rooms', parseRoomId),
     containsUrl: booleanOf(filter, 'contains_url'),
     lazyLoadMembers: booleanOf(filter, 'lazy_load_members') ?? false,
     includeRedundantMembers: booleanOf(filter, 'include_redundant_members') ?? false,
@@ -172,8 +172,9 @@ function listOf(object: JsonObject, key: string): readonly string[] | undefined 
   })
 }
 
-function namesOf(object: JsonObject, key: string): Names {
+function idsOf(object: JsonObject, key: string, parse: (text: string) => string | undefined): Names {
   const list = listOf(object, key)
+  if (list?.every((text) => parse(text) !== undefined) === false) throw new Malformed()
   return list === undefined ? undefined : new Set(list)
 }
 
