@@ -12,7 +12,7 @@ import type { Recipient } from './client-event.ts'
 import { createClientEvents } from './client-event.ts'
 import type { EventFilter } from './filter.ts'
 import { allows } from './filter.ts'
-import { ignoredUsers, isIgnored } from './ignored.ts'
+import { ignoredUsers } from './ignored.ts'
 import { readNotifications } from './notifications.ts'
 import type { Notifications, NotificationsRequest } from './notifications.ts'
 import type { Access, ReaderParts } from './room-access.ts'
@@ -128,7 +128,8 @@ export function createRoomReader(deps: ReaderDeps): RoomReader {
   const inner: ReaderParts = { rooms, visibility, clientEvents, ignored }
   return {
     async event(recipient, roomId, eventId) {
-      const access = await accessTo(inner, recipient.userId, roomId)
+      // spec: data/api/client-server/rooms.yaml: not found, too, where the reader may not look
+      const access = await accessTo(inner, recipient.userId, roomId, noSuchEvent)
       const seen = await visibleEvent(inner, access, roomId, eventId)
       const [event] = await withAggregations(inner, recipient, access.viewer, [seen])
       if (event === undefined) throw noSuchEvent()
@@ -173,7 +174,6 @@ async function readPage(inner: ReaderParts, recipient: Recipient, request: PageR
   const { roomId, direction, filter } = request
   const access = await accessTo(inner, recipient.userId, roomId)
   const { viewer } = access
-  const ignored = await inner.ignored(recipient.userId)
   const backwards = direction === 'b'
   const start =
     request.from === undefined
@@ -190,7 +190,7 @@ async function readPage(inner: ReaderParts, recipient: Recipient, request: PageR
     from: backwards ? stop : start,
     to: backwards ? start : stop,
     limit: request.limit,
-    accepts: ({ pdu }) => allows(filter, pdu) && !isIgnored(ignored, pdu),
+    accepts: (record) => allows(filter, record.pdu),
     ...(backwards && request.to === undefined && access.membership?.membership === 'join'
       ? { more: (before: number) => rooms.backfill(roomId, before, request.limit, request.signal) }
       : {}),
@@ -203,7 +203,7 @@ async function readPage(inner: ReaderParts, recipient: Recipient, request: PageR
   }
 }
 
-/** With lazy-loading, the member events of the senders, as they are where the page ends. */
+/** With lazy-loading, the member events of the senders, as they are where the page ends, or of who came later. */
 async function memberState(
   { rooms, clientEvents }: ReaderParts,
   recipient: Recipient,
@@ -217,7 +217,12 @@ async function memberState(
   if (at === undefined) return []
   const senders = new Set(found.map(({ record }) => record.pdu.sender))
   const keys = [...senders].map((sender) => memberKey(sender))
-  return clientEvents.state(recipient, await rooms.stateEvents(at, keys), FORMAT)
+  const later = keys.filter((key) => !at.has(key))
+  const records = await Promise.all([
+    rooms.stateEvents(at, keys),
+    state === undefined ? [] : rooms.stateEvents(state, later),
+  ])
+  return clientEvents.state(recipient, records.flat(), FORMAT)
 }
 
 async function readContext(
@@ -233,10 +238,9 @@ async function readContext(
   const { viewer } = access
   const seen = await visibleEvent(inner, access, roomId, eventId)
   const order = seen.record.order ?? MAX_ORDER
-  const ignored = await inner.ignored(recipient.userId)
   const side = (direction: Direction, count: number): Promise<Awaited<ReturnType<typeof walk>>> => {
     const range = direction === 'b' ? { from: MIN_ORDER, to: order - 1 } : { from: order, to: MAX_ORDER }
-    const accepts = ({ pdu }: EventRecord): boolean => allows(filter, pdu) && !isIgnored(ignored, pdu)
+    const accepts = (record: EventRecord): boolean => allows(filter, record.pdu)
     if (count === 0) return Promise.resolve({ found: [], next: direction === 'b' ? order - 1 : order })
     return walk(inner, {
       read: (range) => rooms.timeline(roomId, range),
@@ -278,7 +282,6 @@ async function readRelations(
   const { rooms } = inner
   const access = await accessTo(inner, recipient.userId, roomId)
   await visibleEvent(inner, access, roomId, parent)
-  const ignored = await inner.ignored(recipient.userId)
   const start = from === undefined ? undefined : await orderOf(rooms, roomId, from)
   const stop = to === undefined ? undefined : await orderOf(rooms, roomId, to)
   const low = direction === 'b' ? stop : start
@@ -293,7 +296,7 @@ async function readRelations(
     accepts: ({ pdu }) => {
       const relation = relationOf(pdu)
       if (relation?.eventId !== parent || (relType !== undefined && relation.type !== relType)) return false
-      return (eventType === undefined || pdu.type === eventType) && !isIgnored(ignored, pdu)
+      return eventType === undefined || pdu.type === eventType
     },
   })
   const chunk = await withAggregations(inner, recipient, access.viewer, found)

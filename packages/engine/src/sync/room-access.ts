@@ -33,14 +33,15 @@ export function noSuchEvent(): RoomError {
   return new RoomError('M_NOT_FOUND', 'there is no such event, or you may not read it')
 }
 
-/** @throws RoomError M_FORBIDDEN when there is nothing in the room that the user may read. */
+/** @throws what `refusal` makes (M_FORBIDDEN) when there is nothing in the room that the user may read. */
 export async function accessTo(
   { rooms, visibility }: ReaderParts,
   userId: UserId,
   roomId: RoomId,
+  refusal: () => RoomError = notAllowed,
 ): Promise<Access> {
   const [membership, snapshot] = await Promise.all([rooms.membership(userId, roomId), rooms.snapshot(roomId)])
-  if (snapshot === undefined) throw notAllowed()
+  if (snapshot === undefined) throw refusal()
   const row = membership?.forgotten === true ? undefined : membership
   const viewer = await visibility.viewer(userId, row)
   if (row?.membership === 'join') return { viewer, membership: row, state: snapshot.state }
@@ -50,7 +51,7 @@ export async function accessTo(
   const id = snapshot.state.get(HISTORY_VISIBILITY_KEY)
   const content = id === undefined ? undefined : (await rooms.event(id))?.pdu.content
   const open = visibilityOf(content) === 'world_readable'
-  if (!open && row === undefined) throw notAllowed()
+  if (!open && row === undefined) throw refusal()
   return { viewer, membership: row, state: open ? snapshot.state : undefined }
 }
 
