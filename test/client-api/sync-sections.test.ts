@@ -80,6 +80,22 @@ describe('sections', () => {
     expect(pick(forgotten, 'rooms', 'leave', roomId)).toBeUndefined()
   })
 
+  it('keep to the filter in a room that was left', async () => {
+    const roomId = await bothIn()
+    const first = await sync(bob)
+    await say(alice, roomId, 'before')
+    await network.settle()
+    await bob.ok('POST', at`v3/rooms/${roomId}/leave`, { body: {} })
+    await network.settle()
+    const filter = '{"room":{"timeline":{"types":["m.room.message"]}}}'
+    const left = await sync(bob, { ...since(first), filter })
+    expect(typesOf(list(left, 'rooms', 'leave', roomId, 'timeline', 'events'))).toEqual(['m.room.message'])
+  })
+
+  it('leave out to-device messages where there are none', async () => {
+    expect(await sync(alice)).not.toHaveProperty('to_device')
+  })
+
   it('show a refused invite as left', async () => {
     const roomId = await createRoom(alice, { invite: [bob.userId] })
     await network.settle()

@@ -1,6 +1,6 @@
 /** One room of an answer to `/sync`. spec: data/api/client-server/sync.yaml */
 import { splitStateKey } from '@plexus/core'
-import type { JsonObject, UserId } from '@plexus/core'
+import type { JsonObject } from '@plexus/core'
 import type { Receipt } from '../rooms-ephemeral/types.ts'
 import type { MembershipRecord, StateDelta } from '../rooms/types.ts'
 import type { AccountDataEntry, PushEvaluator } from '../users/types.ts'
@@ -34,7 +34,6 @@ export type Round = {
   readonly span: Span
   readonly lazy: LazyAnswer
   readonly ignored: () => Promise<ReadonlySet<string>>
-  readonly showsInvite: () => Promise<(sender: UserId) => boolean>
   readonly evaluator: () => Promise<PushEvaluator>
 }
 
@@ -138,7 +137,8 @@ export async function leftSection(
   })
   // Who was never joined sees no state of the room, only what concerns them.
   const shown = viewer.joinedUntil < left.order ? [] : state
-  const ends = timeline.seen.some(({ record }) => record.id === left.id)
+  const ends =
+    timeline.seen.some(({ record }) => record.id === left.id) || !allows(request.filter.timeline, left.pdu)
   const own = { record: left, visible: true, membership: row.membership }
   return {
     ...stateJson(request, await deps.clientEvents.state(recipient, shown, FORMAT)),
