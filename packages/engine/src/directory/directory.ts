@@ -105,6 +105,7 @@ export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
           ],
           publish: () => deps.aliasRemoved(alias, roomId),
         })
+        return roomId
       }),
     async aliasesOf(roomId) {
       return (await aliasesByRoom.list(store, [roomId])).map(([[, alias]]) => alias)

@@ -43,10 +43,11 @@ export interface RoomDirectory {
   /** @throws RoomError M_INVALID_PARAM for another server's alias, M_LIMIT_EXCEEDED; `taken` when it is in use. */
   create(alias: RoomAlias, roomId: RoomId, userId: UserId): Promise<'created' | 'taken'>
   /**
-   * Its maker may remove it, who may set the room's canonical alias, and without a user whoever asks.
+   * Its maker may remove it, who may set the room's canonical alias, and without a user whoever asks. Resolves with the
+   * room that it led to.
    * @throws RoomError M_NOT_FOUND, M_FORBIDDEN
    */
-  remove(alias: RoomAlias, userId: UserId | undefined): Promise<void>
+  remove(alias: RoomAlias, userId: UserId | undefined): Promise<RoomId>
   aliasesOf(roomId: RoomId): Promise<readonly RoomAlias[]>
   isPublished(roomId: RoomId): Promise<boolean>
   setPublished(roomId: RoomId, published: boolean): Promise<void>
