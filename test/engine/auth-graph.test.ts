@@ -61,7 +61,8 @@ async function forkedRoom(history: number): Promise<Forked> {
   const bob = await network.add('bob')
   const roomId = await createRoom(alice)
   for (let n = 0; n < history; n += 1) await levels(alice, roomId, n % 50)
-  await joinRule(alice, roomId, 'invite')
+  // The rule that the room began with would stand before the history.
+  for (const rule of ['public', 'invite']) await joinRule(alice, roomId, rule)
   await bringIn(network, alice, bob, roomId)
   network.offline.add(alice.name)
   network.offline.add(bob.name)

@@ -10,6 +10,7 @@ export {
   type PowerAction,
 } from './auth/levels.ts'
 export { membershipOf } from './auth/member.ts'
+export { checkLevelsContent } from './auth/power-levels.ts'
 export { mayRedactOthers, redactionTarget } from './auth/redaction.ts'
 export { authStateKeys, type AuthSubject } from './auth/selection.ts'
 export * from './base64.ts'

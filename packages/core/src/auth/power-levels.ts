@@ -28,16 +28,8 @@ export function checkPowerLevels(
   auth: AuthState,
   senderLevel: number,
 ): AuthFailure | undefined {
-  const malformed = checkShape(version, pdu.content)
+  const malformed = checkLevelsContent(version, pdu.content, auth.create)
   if (malformed !== undefined) return malformed
-  // 10.4
-  const users = mapAt(pdu.content, 'users')
-  if (version.creatorsAreInfinite) {
-    for (const creator of creatorsOf(auth.create)) {
-      if (Object.hasOwn(users, creator))
-        return breach(version, 'powerLevels.creators', 'users holds a creator')
-    }
-  }
   // 10.5
   const current = auth.get(POWER_LEVELS_KEY)
   if (current === undefined) return undefined
@@ -49,6 +41,21 @@ export function checkPowerLevels(
     senderLevel,
   }
   return checkProperties(change) ?? checkMaps(change) ?? checkUsers(change)
+}
+
+/** 10.1 to 10.4: what no sender may set, whatever their power. */
+export function checkLevelsContent(
+  version: RoomVersion,
+  content: JsonObject,
+  create: AuthState['create'],
+): AuthFailure | undefined {
+  const malformed = checkShape(version, content)
+  if (malformed !== undefined || !version.creatorsAreInfinite) return malformed
+  // 10.4
+  const users = mapAt(content, 'users')
+  return [...creatorsOf(create)].some((creator) => Object.hasOwn(users, creator))
+    ? breach(version, 'powerLevels.creators', 'users holds a creator')
+    : undefined
 }
 
 /** 10.1 to 10.3 */
@@ -76,10 +83,6 @@ function checkShape(version: RoomVersion, content: JsonObject): AuthFailure | un
   return valid ? undefined : breach(version, 'powerLevels.users', 'users has a key that is not a user id')
 }
 
-/** A level that is not there is above nobody. */
-const isAbove = (level: number | undefined, senderLevel: number): boolean =>
-  (level ?? -Infinity) > senderLevel
-
 type LevelChange = {
   readonly version: RoomVersion
   readonly current: JsonObject
@@ -93,9 +96,9 @@ function checkProperties({ version, current, next, senderLevel }: LevelChange): 
   for (const key of PROPERTIES) {
     const [from, to] = [levelAt(version, current, key), levelAt(version, next, key)]
     if (from === to) continue
-    if (isAbove(from, senderLevel))
+    if (from !== undefined && from > senderLevel)
       return breach(version, 'powerLevels.propertyFrom', `${key} is above the sender`)
-    if (isAbove(to, senderLevel))
+    if (to !== undefined && to > senderLevel)
       return breach(version, 'powerLevels.propertyTo', `${key} would be above the sender`)
   }
   return undefined
@@ -107,11 +110,11 @@ function checkMaps({ version, current, next, senderLevel }: LevelChange): AuthFa
     changesBetween(version, mapAt(current, map), mapAt(next, map)),
   )
   for (const { key, from } of changes) {
-    if (isAbove(from, senderLevel))
+    if (from !== undefined && from > senderLevel)
       return breach(version, 'powerLevels.entryFrom', `the level of ${key} is above the sender`)
   }
   for (const { key, to } of changes) {
-    if (isAbove(to, senderLevel))
+    if (to !== undefined && to > senderLevel)
       return breach(version, 'powerLevels.entryTo', `the level of ${key} would be above the sender`)
   }
   return undefined
@@ -125,7 +128,7 @@ function checkUsers({ version, current, next, sender, senderLevel }: LevelChange
       return breach(version, 'powerLevels.userFrom', `${key} is not below the sender`)
   }
   for (const { key, to } of changes) {
-    if (isAbove(to, senderLevel))
+    if (to !== undefined && to > senderLevel)
       return breach(version, 'powerLevels.userTo', `${key} would be above the sender`)
   }
   return undefined

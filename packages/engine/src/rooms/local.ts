@@ -14,7 +14,9 @@ import type {
 import {
   authStateKeys,
   buildEvent,
+  canonicalJson,
   checkFormat,
+  checkLevelsContent,
   DEFAULT_ROOM_VERSION,
   encodeBase64,
   encodeBase64Url,
@@ -26,6 +28,7 @@ import {
   roomVersion,
   serverOf,
   signingBytes,
+  stateKey,
   userPowerLevel,
   withSignature,
 } from '@plexus/core'
@@ -199,6 +202,9 @@ export function createLocalEvents(deps: LocalDeps): LocalEvents {
       if (copy === undefined) throw new RoomError('M_NOT_FOUND', 'this node is not in the room')
       const { sender, transaction, redacts } = event
       if (redacts !== undefined) await checkRedaction(deps, copy, sender, redacts)
+      checkLevels(copy, event)
+      const same = await sameState(deps, copy, event)
+      if (same !== undefined) return { id: same, done: undefined }
       const input = await buildOwn(deps, copy, templateOf(event), event.originServerTs)
       const change = await decideOwn(turn, {
         ...input,
@@ -261,6 +267,26 @@ async function checkRedaction(
   }
   if (userPowerLevel(version, auth, sender) < requiredActionLevel(version, auth, 'redact'))
     throw new RoomError('M_FORBIDDEN', 'you may redact your own events only')
+}
+
+/** @throws RoomError M_BAD_JSON: power would not help. */
+function checkLevels({ version, create }: RoomCopy, { type, stateKey: key, content }: NewEvent): void {
+  if (type !== 'm.room.power_levels' || key !== '') return
+  const fault = checkLevelsContent(version, content, create.pdu)
+  if (fault !== undefined) throw new RoomError('M_BAD_JSON', `${fault.rule}: ${fault.reason}`)
+}
+
+/** The event that set the state to just this already; memberships are decided each time. */
+async function sameState(
+  { events }: LocalParts,
+  { current }: RoomCopy,
+  { type, stateKey: key, sender, content }: NewEvent,
+): Promise<EventId | undefined> {
+  if (key === undefined || type === 'm.room.member') return undefined
+  const id = current.state.get(stateKey(type, key))
+  const [record] = id === undefined ? [] : await events.working([id])
+  if (record?.pdu.sender !== sender) return undefined
+  return canonicalJson(record.pdu.content) === canonicalJson(content) ? id : undefined
 }
 
 function templateOf(event: NewEvent): EventTemplate {
