@@ -7,11 +7,17 @@ import type { ApiEngine, Requester } from '../../services.ts'
 import { reasonOf } from './common.ts'
 import type { Where } from './id-or-alias.ts'
 
-type JoinBody = { readonly reason?: string | undefined; readonly third_party_signed?: JsonObject | undefined }
-export const joinBody: v.GenericSchema<unknown, JoinBody> = v.object({
-  reason: v.optional(v.string()),
-  third_party_signed: v.optional(jsonObject),
-})
+/** What else stands in it becomes content of the member event, as it could be set by `PUT /state` afterwards. */
+type JoinBody = JsonObject & {
+  readonly reason?: string | undefined
+  readonly third_party_signed?: JsonObject | undefined
+}
+export const joinBody: v.GenericSchema<unknown, JoinBody> = v.intersect([
+  jsonObject,
+  v.object({ reason: v.optional(v.string()), third_party_signed: v.optional(jsonObject) }),
+])
+/** What the server says of a join. */
+const RESERVED: ReadonlySet<string> = new Set(['membership', 'join_authorised_via_users_server'])
 
 export async function joinRoom(
   engine: ApiEngine,
@@ -30,7 +36,11 @@ export async function joinRoom(
       'third_party_signed is not taken here; open the invite link instead',
     )
   }
-  const content = { ...(await engine.users.profiles.memberContent(userId)), ...reasonOf(body.reason) }
+  const content = {
+    ...Object.fromEntries(Object.entries(body).filter(([key]) => !RESERVED.has(key))),
+    ...(await engine.users.profiles.memberContent(userId)),
+    ...reasonOf(body.reason),
+  }
   await engine.rooms.join(userId, roomId, { via: where.via, content, signal })
   return { room_id: roomId }
 }
