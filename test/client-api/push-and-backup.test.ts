@@ -51,12 +51,12 @@ describe('by the Client-Server API', () => {
       await api.ok('PUT', `${rule('content', 'cake')}/enabled`, { body: { enabled: false } })
       expect(await api.ok('GET', `${rule('content', 'cake')}/enabled`)).toEqual({ enabled: false })
       await api.ok('PUT', `${rule('content', 'cake')}/actions`, { body: { actions: ['dont_notify'] } })
-      expect(await api.ok('GET', `${rule('content', 'cake')}/actions`)).toEqual({ actions: [] })
+      expect(await api.ok('GET', `${rule('content', 'cake')}/actions`)).toEqual({ actions: ['dont_notify'] })
       expect(await api.ok('GET', rule('content', 'cake'))).toEqual({
         rule_id: 'cake',
         default: false,
         enabled: false,
-        actions: [],
+        actions: ['dont_notify'],
         pattern: 'cake',
       })
       const sync = await api.ok('GET', 'v3/sync', { query: { since } })

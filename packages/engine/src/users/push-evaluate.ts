@@ -6,6 +6,8 @@ import { arrayAt, stringAt } from './read.ts'
 import { PUSH_RULE_KINDS } from './types.ts'
 import type { PushContext, PushEvaluator, PushOutcome, PushRule, PushRuleKind, PushRuleset } from './types.ts'
 
+/** Clients may still set them; they ask for nothing. spec: push.md "Historical Actions" */
+const HISTORICAL_ACTIONS: readonly JsonValue[] = ['dont_notify', 'coalesce']
 const SILENT: PushOutcome = { notify: false, highlight: false, actions: [] }
 /** spec: m.room.power_levels `notifications.room` */
 const DEFAULT_NOTIFICATION_LEVEL = 50
@@ -131,7 +133,8 @@ function memberCountHolds(is: string, count: number): boolean {
   }
 }
 
-function outcomeOf({ actions }: PushRule): PushOutcome {
+function outcomeOf(rule: PushRule): PushOutcome {
+  const actions = rule.actions.filter((action) => !HISTORICAL_ACTIONS.includes(action))
   const tweaks = actions.filter((action) => isJsonObject(action))
   const highlight = tweaks.find((action) => ownValue(action, 'set_tweak') === 'highlight')
   return {
@@ -141,7 +144,7 @@ function outcomeOf({ actions }: PushRule): PushOutcome {
   }
 }
 
-/** True for an action that the specification has; the historical ones are dropped where they come in. */
+/** True for an action that the specification has or had. */
 export function isAction(action: JsonValue): action is string | JsonObject {
   return typeof action === 'string' || (isJsonObject(action) && stringAt(action, 'set_tweak') !== undefined)
 }

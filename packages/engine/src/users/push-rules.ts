@@ -24,8 +24,6 @@ const MAX_PUSH_RULES = 1_000
 /** JSON text of one rule, in UTF-16 code units. */
 const MAX_PUSH_RULE_LENGTH = 10_000
 const MAX_PUSH_PATTERN_LENGTH = 255
-/** spec: push.md "Historical Actions" */
-const HISTORICAL_ACTIONS: readonly JsonValue[] = ['dont_notify', 'coalesce']
 
 /** The content of the account data event. */
 export function pushRulesContent(ruleset: PushRuleset): JsonObject {
@@ -121,7 +119,7 @@ function checkActions(actions: readonly JsonValue[]): readonly (string | JsonObj
   if (!actions.every(isAction) || jsonSize(actions) > MAX_PUSH_RULE_LENGTH) {
     throw new UserError('M_INVALID_PARAM', 'an action is a string or an object with set_tweak')
   }
-  return actions.filter((action) => !HISTORICAL_ACTIONS.includes(action))
+  return actions
 }
 
 function checkNew(kind: PushRuleKind, ruleId: string, rule: NewPushRule): void {
