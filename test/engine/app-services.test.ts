@@ -75,11 +75,9 @@ describe('what application services are told', () => {
   ): Promise<void> {
     bridge = createBridge()
     network = await createTestNetwork(people, 1, {
-      appServices: {
-        http: bridge,
-        registrations: [{ ...REGISTRATION, ...more }],
-        ...(maxWaiting === undefined ? {} : { maxWaiting }),
-      },
+      http: bridge,
+      registrations: [{ ...REGISTRATION, ...more }],
+      ...(maxWaiting === undefined ? {} : { maxWaiting }),
     })
     ;[member] = network.members as [Member]
     alice = await clientOf(member)

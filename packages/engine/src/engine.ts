@@ -1,6 +1,6 @@
 /** The engine of a node, composed of its parts over the ports. */
 import type { ServerName } from '@plexus/core'
-import { encodeBase64Url, parseServerName } from '@plexus/core'
+import { encodeBase64Url, parseServerName, serverOf } from '@plexus/core'
 import type { NodeControl } from './ports.ts'
 import type {
   Blobs,
@@ -9,7 +9,6 @@ import type {
   Federation,
   Log,
   Pictures,
-  PushGateway,
   Random,
   Signer,
   Store,
@@ -30,7 +29,6 @@ import type { EduHandler, Inbound, Outbox } from './outbox-types.ts'
 import { createOutbox } from './outbox/index.ts'
 import { createPresence, createReadMarkers, createReceipts, createTyping } from './rooms-ephemeral/index.ts'
 import type { Presence, ReadMarkers, Receipts, Typing } from './rooms-ephemeral/types.ts'
-import { createPush } from './push/push.ts'
 import { createRooms } from './rooms/index.ts'
 import type { Rooms } from './rooms/types.ts'
 import { createRoomDirectory, listAliases } from './directory/index.ts'
@@ -39,7 +37,6 @@ import { createSearchIndex } from './search/search-index.ts'
 import { createPolls, createRoomReader, createSections, createSlidingSync, createSync } from './sync/index.ts'
 import type { Polls, RoomReader, SlidingSync, Sync } from './sync/index.ts'
 import { createUsers } from './users/index.ts'
-import { blocksInvites } from './users/invite-permission.ts'
 import type { UsersInit } from './users/deps.ts'
 import type { Users } from './users/types.ts'
 
@@ -65,8 +62,6 @@ export type EngineDeps = {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
-  /** Absent where no push gateways can be called: clients can set no pushers then. */
-  readonly pushGateway?: PushGateway | undefined
 }
 
 export type EngineInit = {
@@ -130,29 +125,18 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     ...base,
     destinations: outboxOwner.destinations,
     services: appServices.queue,
-    blocksInvites: (userId) => blocksInvites(users.accountData, userId),
     onJoined: (snapshot, joined) => {
+      const failed = (what: string) => (error: unknown) => log.log('error', what, { error: String(error) })
       for (const user of joined) {
-        users.deviceLists
-          .joined(snapshot, user)
-          .catch((error: unknown) =>
-            log.log('error', 'device lists were not exchanged', { error: String(error) }),
-          )
+        users.deviceLists.joined(snapshot, user).catch(failed('device lists were not exchanged'))
+        if (serverOf(user) === serverName)
+          users.upgradedRooms.joined(snapshot, user).catch(failed('settings of a room were not carried over'))
       }
     },
   })
-  const { blobs, pictures, webPages, pushGateway } = deps
+  const { blobs, pictures, webPages } = deps
   const users: Users = createUsers(
-    {
-      ...base,
-      blobs,
-      pictures,
-      webPages,
-      pushGateway,
-      outbox,
-      rooms: () => rooms,
-      appServices: appServices.services,
-    },
+    { ...base, blobs, pictures, webPages, outbox, rooms: () => rooms, appServices: appServices.services },
     init.users,
   )
   const serial = createSerial(clock)
@@ -173,7 +157,6 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     users,
   })
   const sync = createSync(sections)
-  const push = createPush({ ...base, gateway: pushGateway, sections })
   const slidingSync = createSlidingSync(sections)
   const reader = createRoomReader({
     rooms,
@@ -252,20 +235,16 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       await staging.resume()
       outboxOwner.resume()
       services.push.resume()
-      push.resume()
       expireLinks()
     },
     async idle() {
       await staging.idle()
       await outboxOwner.idle()
       await services.push.idle()
-      await push.idle()
       await committer.idle()
     },
     async close() {
       stopExpiry?.()
-      push.close()
-      await push.idle()
       staging.close()
       outboxOwner.close()
       services.push.close()

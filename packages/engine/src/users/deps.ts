@@ -9,7 +9,6 @@ import type {
   Federation,
   Log,
   Pictures,
-  PushGateway,
   Random,
   Signer,
   Store,
@@ -25,8 +24,6 @@ export type UsersDeps = {
   readonly blobs: Blobs
   readonly pictures?: Pictures | undefined
   readonly webPages?: WebPages | undefined
-  /** Absent where no push gateways can be called. */
-  readonly pushGateway?: PushGateway | undefined
   readonly clock: Clock
   readonly random: Random
   readonly signer: Signer

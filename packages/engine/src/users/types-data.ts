@@ -2,6 +2,7 @@
 import type { JsonObject, RoomId, ServerName, UserId } from '@plexus/core'
 import type { StreamPosition } from '../kernel/committer.ts'
 import type { ThumbnailSize } from '../ports.ts'
+import type { RoomSnapshot } from '../rooms/types.ts'
 import type { Caller, RemoteOptions } from './types.ts'
 
 // --- Account data, push rules, filters --------------------------------------------------------------------------
@@ -204,4 +205,9 @@ export interface Previews {
    * @throws UserError M_FORBIDDEN (an address that is not asked), M_NOT_FOUND (no page), M_LIMIT_EXCEEDED.
    */
   preview(url: string): Promise<JsonObject>
+}
+
+export interface UpgradedRooms {
+  /** For a user of this server who has joined: copies push rules and tags if the room replaces another. */
+  joined(snapshot: RoomSnapshot, userId: UserId): Promise<void>
 }

@@ -19,6 +19,7 @@ import type {
   PushRules,
   Pushers,
   Thumbnails,
+  UpgradedRooms,
   UserDirectory,
 } from './types-data.ts'
 import type {
@@ -245,6 +246,7 @@ export type Users = {
   readonly dehydrated: DehydratedDevices
   readonly accountData: AccountData
   readonly pushRules: PushRules
+  readonly upgradedRooms: UpgradedRooms
   readonly pushers: Pushers
   readonly filters: Filters
   readonly profiles: Profiles

@@ -36,6 +36,7 @@ import { createThumbnails } from './thumbnails.ts'
 import { createToDevice } from './to-device.ts'
 import { createTurn } from './turn.ts'
 import type { ClaimedKeys, Users } from './types.ts'
+import { createUpgradedRooms } from './upgraded-rooms.ts'
 
 /** `deps.rooms` is not asked before this returned. */
 export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
@@ -64,6 +65,7 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
   const profiles = createProfiles(context, accounts)
   const media = createMedia(context, init)
   const registration = createRegistration(init.registration)
+  const pushRules = createPushRules(accountData)
   return {
     accounts,
     interactive: createInteractive(deps, accounts, registration),
@@ -83,7 +85,8 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
     toDevice,
     dehydrated: createDehydratedDevices(context, { devices, local, toDevice }),
     accountData,
-    pushRules: createPushRules(accountData),
+    pushRules,
+    upgradedRooms: createUpgradedRooms(context.rooms, accountData, pushRules),
     pushers: createPushers(context),
     filters: createFilters(context),
     profiles,

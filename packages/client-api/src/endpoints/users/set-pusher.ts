@@ -16,7 +16,6 @@ const pusher = v.object({
   lang: v.string(),
   profile_tag: v.optional(v.string()),
   data: jsonObject,
-  append: v.optional(v.boolean()),
 })
 
 export const setPusher: Endpoint = endpoint({
