@@ -26,7 +26,6 @@ const NOT_SERVED: readonly string[] = [
   '/_matrix/federation/v1/publicRooms',
   '/_matrix/federation/v1/hierarchy/{roomId}',
   '/_matrix/federation/v1/timestamp_to_event/{roomId}',
-  '/_matrix/federation/v1/media/thumbnail/{mediaId}',
 ]
 
 const validator = createSpecValidator()
@@ -85,6 +84,7 @@ describe('the Server-Server API', { timeout: 60_000 }, () => {
     const enc = encodeURIComponent
     await fake.ask(to, { method: 'GET', uri: `${V1}/event_auth/${enc(roomId)}/${enc(said)}` })
     await fake.ask(to, { method: 'GET', uri: `${V1}/version` })
+    await fake.ask(to, { method: 'GET', uri: `${V1}/media/thumbnail/${media}?width=32&height=32` })
     await fake.ask(to, { method: 'GET', uri: `${V1}/make_knock/${enc(roomId)}/${enc(bob.user)}?ver=12` })
     await network.settle()
   }

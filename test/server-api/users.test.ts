@@ -1,6 +1,7 @@
 /** Users of two whole nodes: keys, profiles, media and to-device messages, over signed requests. */
 import type { DeviceId, JsonObject, RoomAlias, RoomId } from '@plexus/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createFakePeer } from '../kit/fake-peer.ts'
 import { createTestNetwork, type Member, type TestNetwork } from '../kit/node.ts'
 import { createSeededRandom } from '../kit/seeded-random.ts'
 import { bringIn, createRoom } from './room.ts'
@@ -120,6 +121,24 @@ describe('users over federation', { timeout: 30_000 }, () => {
     await expect(alice.node.engine.users.media.download(bob.node.name, 'none')).rejects.toMatchObject({
       errcode: 'M_NOT_FOUND',
     })
+  })
+
+  it('get thumbnails of media, or the reason why there are none', async () => {
+    const fake = createFakePeer({ loopback: network.loopback, clock: network.clock, seed: 9 })
+    const upload = (contentType: string): Promise<string> =>
+      bob.node.engine.users.media.upload(bob.user, Uint8Array.of(1, 2, 3), { contentType })
+    const [picture, text] = [await upload('image/png'), await upload('text/plain')]
+    const ask = async (path: string): Promise<unknown> => {
+      const uri = `/_matrix/federation/v1/media/thumbnail/${path}`
+      const { status, body } = await fake.ask(bob.node.name, { method: 'GET', uri })
+      return status === 200 ? status : [status, body['errcode']]
+    }
+    expect(await ask(`${picture}?width=32&height=32&method=crop&animated=true&timeout_ms=1`)).toBe(200)
+    expect(await ask(`${text}?width=32&height=32`)).toEqual([400, 'M_UNKNOWN'])
+    expect(await ask(`none?width=32&height=32`)).toEqual([404, 'M_NOT_FOUND'])
+    expect(await ask(`${picture}?width=32`)).toEqual([400, 'M_MISSING_PARAM'])
+    for (const query of ['width=0&height=1', 'width=1&height=1.5', 'width=1&height=1&method=stretch'])
+      expect(await ask(`${picture}?${query}`)).toEqual([400, 'M_INVALID_PARAM'])
   })
 
   it('find rooms by the aliases that their server gave them', async () => {

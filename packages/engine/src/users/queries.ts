@@ -8,7 +8,7 @@ import { publicDevices, publicSigningKeys } from './local-identity.ts'
 import type { MediaStore } from './media.ts'
 import type { RecentIds } from './recent-ids.ts'
 import { UserError } from './types.ts'
-import type { Accounts, ClaimedKeys, Profiles, UserQueries } from './types.ts'
+import type { Accounts, ClaimedKeys, Profiles, Thumbnails, UserQueries } from './types.ts'
 
 /** Users in one query of another server. */
 const MAX_FEDERATED_USERS = 1_000
@@ -21,12 +21,13 @@ export type QueryParts = {
   readonly lists: LocalLists
   readonly reader: KeyReader
   readonly media: MediaStore
+  readonly thumbnails: Thumbnails
   readonly claimed: RecentIds<ClaimedKeys>
 }
 
 export function createQueries(context: UsersContext, parts: QueryParts): UserQueries {
   const { store, committer, mutex, signer } = context
-  const { accounts, profiles, lists, reader, media, claimed } = parts
+  const { accounts, profiles, lists, reader, media, thumbnails, claimed } = parts
 
   const checkLocal = async (userId: UserId): Promise<void> => {
     if (serverOf(userId) !== signer.name || !(await accounts.exists(userId))) {
@@ -104,5 +105,6 @@ export function createQueries(context: UsersContext, parts: QueryParts): UserQue
     },
 
     media: (_origin, mediaId) => media.own(mediaId, { timeoutMs: 0 }),
+    thumbnail: (_origin, mediaId, size) => thumbnails.get(signer.name, mediaId, size, { timeoutMs: 0 }),
   }
 }

@@ -6,7 +6,7 @@
 import type { EventId, JsonObject, RoomId, ServerName, UserId } from '@plexus/core'
 import type { AppService } from '../app-services/types.ts'
 import type { EduHandler } from '../outbox-types.ts'
-import type { Session } from '../ports.ts'
+import type { Session, ThumbnailSize } from '../ports.ts'
 import type {
   AccountData,
   Filters,
@@ -227,6 +227,8 @@ export interface UserQueries {
   profile(origin: ServerName, userId: UserId, field?: string): Promise<JsonObject>
   /** GET /media/download/{mediaId}: own media only. @throws UserError M_NOT_FOUND, M_NOT_YET_UPLOADED. */
   media(origin: ServerName, mediaId: string): Promise<MediaItem>
+  /** GET /media/thumbnail/{mediaId}: of own media only. @throws as `media`; UserError M_UNKNOWN, M_TOO_LARGE. */
+  thumbnail(origin: ServerName, mediaId: string, size: ThumbnailSize): Promise<MediaItem>
 }
 
 export type UserEduType = 'm.direct_to_device' | 'm.device_list_update' | 'm.signing_key_update'

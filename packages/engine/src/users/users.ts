@@ -64,6 +64,7 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
       : (await remote.get(userId)).list.master
   const profiles = createProfiles(context, accounts)
   const media = createMedia(context, init)
+  const thumbnails = createThumbnails({ media, pictures: deps.pictures })
   const registration = createRegistration(init.registration)
   const pushRules = createPushRules(accountData)
   return {
@@ -94,11 +95,11 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
     openId: createOpenId(deps),
     turn: createTurn(deps.clock, init.turn),
     media,
-    thumbnails: createThumbnails({ media, pictures: deps.pictures }),
+    thumbnails,
     previews:
       deps.webPages === undefined ? undefined : createPreviews(context, { media, webPages: deps.webPages }),
     backups: createKeyBackups(context),
-    queries: createQueries(context, { accounts, profiles, lists, reader, media, claimed }),
+    queries: createQueries(context, { accounts, profiles, lists, reader, media, thumbnails, claimed }),
     edus: {
       'm.direct_to_device': (origin, content) => toDevice.directToDevice(origin, content),
       'm.device_list_update': (origin, content) => remote.deviceListUpdate(origin, content),

@@ -9,6 +9,7 @@ import { getMissingEvents } from './get-missing-events.ts'
 import { invite } from './invite.ts'
 import { makeMembership } from './make-membership.ts'
 import { mediaDownload } from './media-download.ts'
+import { mediaThumbnail } from './media-thumbnail.ts'
 import { queryDirectory } from './query-directory.ts'
 import { queryProfile } from './query-profile.ts'
 import { sendJoin } from './send-join.ts'
@@ -44,5 +45,6 @@ export const ENDPOINTS: readonly Endpoint<Services>[] = [
   userKeysQuery,
   userKeysClaim,
   mediaDownload,
+  mediaThumbnail,
   version,
 ]

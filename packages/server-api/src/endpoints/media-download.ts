@@ -12,7 +12,7 @@ import type { Services } from '../services.ts'
 const PATH = '/_matrix/federation/v1/media/download/{mediaId}'
 
 /** spec: client-server-api "Matrix Content (mxc://) URIs" */
-const mediaId: Schema<string> = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,255}$/, 'not a media id'))
+export const mediaId: Schema<string> = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,255}$/, 'not a media id'))
 
 export const mediaDownload: Endpoint<Services> = {
   method: 'GET',
