@@ -16,6 +16,7 @@ import { openIdbStore } from '@plexus/store/idb'
 import { createBridge, type Bridge } from '../bridge/bridge.ts'
 import type { NodeApi, PageApi, WireRequest, WireResponse } from '../bridge/api.ts'
 import { clock, log, random } from '../shared/platform.ts'
+import { canvasPictures } from './pictures.ts'
 import { checkPhrase, openKeyStore, unsealText, type Identity, type KeyStore } from './key-store.ts'
 
 const STORE = 'plexus'
@@ -51,7 +52,7 @@ async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Nod
   const federation = (incarnation: string): ReturnType<typeof createFederation> =>
     createFederation({ carrier, signer, clock }, { incarnation })
   const engine = await createEngine(
-    { store, blobs, federation, directory, signer, verifier, clock, random, log },
+    { store, blobs, pictures: canvasPictures, federation, directory, signer, verifier, clock, random, log },
     { users: { maxAccounts: 1 } },
   )
   const { rooms, inbound, serverName } = engine
