@@ -75,9 +75,11 @@ describe('what application services are told', () => {
   ): Promise<void> {
     bridge = createBridge()
     network = await createTestNetwork(people, 1, {
-      http: bridge,
-      registrations: [{ ...REGISTRATION, ...more }],
-      ...(maxWaiting === undefined ? {} : { maxWaiting }),
+      appServices: {
+        http: bridge,
+        registrations: [{ ...REGISTRATION, ...more }],
+        ...(maxWaiting === undefined ? {} : { maxWaiting }),
+      },
     })
     ;[member] = network.members as [Member]
     alice = await clientOf(member)

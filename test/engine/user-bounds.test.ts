@@ -70,11 +70,17 @@ describe('bounded', () => {
     await refused(users().filters.create(alice.user, { index: 200 }), 'M_LIMIT_EXCEEDED')
     await users().filters.create(alice.user, { index: 0 })
     await refused(users().filters.create(alice.user, { index: 'x'.repeat(70_000) }), 'M_TOO_LARGE')
-    const pusher = (index: number): JsonObject => ({ app_id: 'a', pushkey: String(index), kind: 'http' })
+    const data = { url: 'https://a/_matrix/push/v1/notify' }
+    const pusher = (index: number): JsonObject => ({
+      app_id: 'a',
+      pushkey: String(index),
+      kind: 'http',
+      data,
+    })
     for (const index of numbered(100)) await users().pushers.set(callerOf(alice), pusher(index))
     await refused(users().pushers.set(callerOf(alice), pusher(100)), 'M_LIMIT_EXCEEDED')
     await users().pushers.set(callerOf(alice), pusher(0))
-    const long = { ...pusher(0), data: { url: 'x'.repeat(20_000) } }
+    const long = { ...pusher(0), data: { ...data, more: 'x'.repeat(20_000) } }
     await refused(users().pushers.set(callerOf(alice), long), 'M_TOO_LARGE')
     await refused(
       users().pushers.set(callerOf(alice), { ...pusher(0), app_id: 'x'.repeat(65) }),

@@ -143,6 +143,7 @@ export function createBareNetwork(): BareNetwork {
         destinations: outbox.destinations,
         services: { accepted: () => [], invited: () => [] },
         onJoined: () => undefined,
+        blocksInvites: async () => false,
       })
       const inbound = createInbound({
         ...base,

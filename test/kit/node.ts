@@ -8,7 +8,17 @@ import {
   type EngineDeps,
   type EngineInit,
 } from '@plexus/engine'
-import type { Carrier, Clock, Directory, Log, Session, Signer, Store, Verifier } from '@plexus/engine/ports'
+import type {
+  Carrier,
+  PushGateway,
+  Clock,
+  Directory,
+  Log,
+  Session,
+  Signer,
+  Store,
+  Verifier,
+} from '@plexus/engine/ports'
 import { CarrierError } from '@plexus/engine/ports'
 import { createFederation, createServerApi } from '@plexus/server-api'
 import { createMemoryBlobs } from '@plexus/store/blobs-memory'
@@ -25,6 +35,8 @@ export type TestNodeInit = {
   readonly seed: number
   /** A disk that a node had before: the node as it is after a restart. */
   readonly disk?: MemoryDisk
+  /** One that takes everything by default. */
+  readonly pushGateway?: PushGateway
   /** A store in place of the memory disk. */
   readonly store?: Store
   /** Bounds of the users. */
@@ -96,6 +108,7 @@ export async function createTestNode(init: TestNodeInit): Promise<TestNode> {
   const life = mortal(loopback.carrier(name), outerClock)
   const { clock, carrier } = life
   const ports: EngineDeps = {
+    pushGateway: init.pushGateway ?? { notify: () => Promise.resolve({ status: 200, rejected: [] }) },
     store,
     blobs: createMemoryBlobs(),
     federation: (incarnation) => createFederation({ carrier, signer, clock }, { incarnation }),
@@ -200,17 +213,18 @@ export type Member = { readonly node: TestNode; readonly user: UserId; readonly 
 /** Time that passes between two rests. */
 const STEP_MS = 1_000
 
-/** Nodes with one account each, all online. `seed` is of the first node, and so are the `appServices`. */
+/** Nodes with one account each, all online. `seed` is of the first node, and so are the application services. */
 export async function createTestNetwork(
   localparts: readonly string[],
   seed = 1,
-  appServices?: AppServicesInit,
+  { appServices, ...init }: Pick<TestNodeInit, 'appServices' | 'pushGateway'> = {},
 ): Promise<TestNetwork> {
   const clock = createVirtualClock()
   const loopback = createLoopback({ clock })
   const members: Member[] = []
   for (const [index, localpart] of localparts.entries()) {
     const node = await createTestNode({
+      ...init,
       loopback,
       clock,
       seed: seed + index,

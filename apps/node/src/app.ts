@@ -18,6 +18,7 @@ import { createMetrics } from './metrics.ts'
 import { createPeerMemory } from './peer-memory.ts'
 import { createPictures } from './pictures.ts'
 import { listenToClients, listenToOperator } from './servers.ts'
+import { createPushGateway } from './push-gateway.ts'
 import { serviceHttp } from './service-http.ts'
 import { turnOf } from './turn.ts'
 import { createWebPages } from './web-pages.ts'
@@ -132,6 +133,7 @@ async function openEngine(parts: Parts & { readonly network: () => P2pNode | und
       store,
       blobs,
       pictures: createPictures(),
+      pushGateway: createPushGateway(outbound),
       webPages: config.urlPreviews === 'on' ? createWebPages(outbound) : undefined,
       federation,
       directory,

@@ -7,6 +7,7 @@ import { MatrixError } from './matrix-error.ts'
 
 const ROOM_ERROR_STATUS: Readonly<Record<RoomError['errcode'], number>> = {
   M_FORBIDDEN: 403,
+  M_INVITE_BLOCKED: 403,
   M_NOT_FOUND: 404,
   M_BAD_STATE: 400,
   M_BAD_JSON: 400,

@@ -9,6 +9,7 @@ import type {
   Federation,
   Log,
   Pictures,
+  PushGateway,
   Random,
   Signer,
   Store,
@@ -29,6 +30,7 @@ import type { EduHandler, Inbound, Outbox } from './outbox-types.ts'
 import { createOutbox } from './outbox/index.ts'
 import { createPresence, createReadMarkers, createReceipts, createTyping } from './rooms-ephemeral/index.ts'
 import type { Presence, ReadMarkers, Receipts, Typing } from './rooms-ephemeral/types.ts'
+import { createPush } from './push/push.ts'
 import { createRooms } from './rooms/index.ts'
 import type { Rooms } from './rooms/types.ts'
 import { createRoomDirectory, listAliases } from './directory/index.ts'
@@ -37,6 +39,7 @@ import { createSearchIndex } from './search/search-index.ts'
 import { createPolls, createRoomReader, createSections, createSlidingSync, createSync } from './sync/index.ts'
 import type { Polls, RoomReader, SlidingSync, Sync } from './sync/index.ts'
 import { createUsers } from './users/index.ts'
+import { blocksInvites } from './users/invite-permission.ts'
 import type { UsersInit } from './users/deps.ts'
 import type { Users } from './users/types.ts'
 
@@ -62,6 +65,8 @@ export type EngineDeps = {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** Absent where no push gateways can be called: clients can set no pushers then. */
+  readonly pushGateway?: PushGateway | undefined
 }
 
 export type EngineInit = {
@@ -125,6 +130,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     ...base,
     destinations: outboxOwner.destinations,
     services: appServices.queue,
+    blocksInvites: (userId) => blocksInvites(users.accountData, userId),
     onJoined: (snapshot, joined) => {
       const failed = (what: string) => (error: unknown) => log.log('error', what, { error: String(error) })
       for (const user of joined) {
@@ -134,9 +140,18 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       }
     },
   })
-  const { blobs, pictures, webPages } = deps
+  const { blobs, pictures, webPages, pushGateway } = deps
   const users: Users = createUsers(
-    { ...base, blobs, pictures, webPages, outbox, rooms: () => rooms, appServices: appServices.services },
+    {
+      ...base,
+      blobs,
+      pictures,
+      webPages,
+      pushGateway,
+      outbox,
+      rooms: () => rooms,
+      appServices: appServices.services,
+    },
     init.users,
   )
   const serial = createSerial(clock)
@@ -157,6 +172,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     users,
   })
   const sync = createSync(sections)
+  const push = createPush({ ...base, gateway: pushGateway, sections })
   const slidingSync = createSlidingSync(sections)
   const reader = createRoomReader({
     rooms,
@@ -235,16 +251,20 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       await staging.resume()
       outboxOwner.resume()
       services.push.resume()
+      push.resume()
       expireLinks()
     },
     async idle() {
       await staging.idle()
       await outboxOwner.idle()
       await services.push.idle()
+      await push.idle()
       await committer.idle()
     },
     async close() {
       stopExpiry?.()
+      push.close()
+      await push.idle()
       staging.close()
       outboxOwner.close()
       services.push.close()

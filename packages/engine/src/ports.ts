@@ -321,6 +321,15 @@ export interface Federation {
   ): Promise<{ contentType: string; fileName?: string; bytes: Uint8Array }>
 }
 
+/** Calls the push gateways that pushers name. spec: push-gateway-api.md */
+export interface PushGateway {
+  /** Answers with the status, and the push keys that the gateway takes no more. @throws when there is no answer. */
+  notify(
+    url: string,
+    body: JsonObject,
+  ): Promise<{ readonly status: number; readonly rejected: readonly string[] }>
+}
+
 // --- Keys, time, chance, log -----------------------------------------------------------------------------------
 
 /** Holds the name key. It signs bytes that this node built, see DESIGN section 2. */

@@ -22,6 +22,7 @@ export class ApiError extends Error {
 
 const STATUS_OF: ReadonlyMap<string, number> = new Map([
   ['M_FORBIDDEN', 403],
+  ['M_INVITE_BLOCKED', 403],
   ['M_NOT_FOUND', 404],
   ['M_TOO_LARGE', 413],
   ['M_LIMIT_EXCEEDED', 429],

@@ -154,6 +154,11 @@ export function directory(): void {
         joined: [],
         count: 0,
       })
+      for (const user_id of ['@:one', '@ü:one', 'nobody'])
+        expect(await alice.fails('GET', 'v1/mutual_rooms', { query: { user_id } })).toEqual([
+          400,
+          'M_INVALID_PARAM',
+        ])
       expect(await alice.fails('GET', 'v1/mutual_rooms', { query: { user_id: alice.userId } })).toEqual([
         400,
         'M_INVALID_PARAM',

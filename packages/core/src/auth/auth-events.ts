@@ -34,9 +34,7 @@ export function checkAuthEvents(
   }
   // 3.2
   const expected = new Set<StateKey | undefined>(authStateKeys(version, pdu))
-  const stray = events.find(
-    ({ pdu: event }) => event.state_key === undefined || !expected.has(stateKeyOf(event)),
-  )
+  const stray = events.find(({ pdu: event }) => !expected.has(stateKeyOf(event)))
   if (stray !== undefined)
     return breach(version, 'authEvents.stray', `${stray.pdu.type} does not belong in auth_events`)
   // 3.3

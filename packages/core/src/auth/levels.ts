@@ -25,7 +25,8 @@ export function creatorsOf(create: Pdu): ReadonlySet<string> {
   const known = creators.get(create)
   if (known !== undefined) return known
   const additional = ownValue(create.content, 'additional_creators')
-  const listed = Array.isArray(additional) ? additional.filter((userId) => typeof userId === 'string') : []
+  // Others than user ids are in no create event that was accepted.
+  const listed = Array.isArray(additional) ? (additional as readonly string[]) : []
   const made = new Set<string>([create.sender, ...listed])
   creators.set(create, made)
   return made

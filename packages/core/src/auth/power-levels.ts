@@ -83,6 +83,10 @@ function checkShape(version: RoomVersion, content: JsonObject): AuthFailure | un
   return valid ? undefined : breach(version, 'powerLevels.users', 'users has a key that is not a user id')
 }
 
+/** A level that is not there is above nobody. */
+const isAbove = (level: number | undefined, senderLevel: number): boolean =>
+  (level ?? -Infinity) > senderLevel
+
 type LevelChange = {
   readonly version: RoomVersion
   readonly current: JsonObject
@@ -96,9 +100,9 @@ function checkProperties({ version, current, next, senderLevel }: LevelChange): 
   for (const key of PROPERTIES) {
     const [from, to] = [levelAt(version, current, key), levelAt(version, next, key)]
     if (from === to) continue
-    if (from !== undefined && from > senderLevel)
+    if (isAbove(from, senderLevel))
       return breach(version, 'powerLevels.propertyFrom', `${key} is above the sender`)
-    if (to !== undefined && to > senderLevel)
+    if (isAbove(to, senderLevel))
       return breach(version, 'powerLevels.propertyTo', `${key} would be above the sender`)
   }
   return undefined
@@ -110,11 +114,11 @@ function checkMaps({ version, current, next, senderLevel }: LevelChange): AuthFa
     changesBetween(version, mapAt(current, map), mapAt(next, map)),
   )
   for (const { key, from } of changes) {
-    if (from !== undefined && from > senderLevel)
+    if (isAbove(from, senderLevel))
       return breach(version, 'powerLevels.entryFrom', `the level of ${key} is above the sender`)
   }
   for (const { key, to } of changes) {
-    if (to !== undefined && to > senderLevel)
+    if (isAbove(to, senderLevel))
       return breach(version, 'powerLevels.entryTo', `the level of ${key} would be above the sender`)
   }
   return undefined
@@ -128,7 +132,7 @@ function checkUsers({ version, current, next, sender, senderLevel }: LevelChange
       return breach(version, 'powerLevels.userFrom', `${key} is not below the sender`)
   }
   for (const { key, to } of changes) {
-    if (to !== undefined && to > senderLevel)
+    if (isAbove(to, senderLevel))
       return breach(version, 'powerLevels.userTo', `${key} would be above the sender`)
   }
   return undefined

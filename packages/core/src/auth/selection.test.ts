@@ -41,6 +41,13 @@ describe('authStateKeys', () => {
       [POWER, of(BOB)],
     ],
     [
+      'a join with what belongs in an invite',
+      'm.room.member',
+      BOB,
+      { membership: 'join', third_party_invite: { signed: { token: 't' } } },
+      [POWER, RULES, of(BOB)],
+    ],
+    [
       'a third-party invite',
       'm.room.member',
       CAROL,

@@ -13,6 +13,7 @@ import {
   withSignature,
 } from '@plexus/core'
 import { membershipOf } from './copy.ts'
+import { checkInvitable } from './invites.ts'
 import { memberships } from './records.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { EventRecord } from './types.ts'
@@ -56,6 +57,7 @@ export function createAcceptInvite(deps: RemoteDeps): AcceptInvite {
       )
     }
     const { pdu, target } = await checkInvite(deps, origin, version, roomId, eventId, invite.event)
+    await checkInvitable(deps, target)
     const isMember =
       (await deps.registry.get(roomId))?.snapshot?.joinedServers.includes(deps.ownName) ?? false
     if (!isMember) await checkSpace(origin)

@@ -1,14 +1,15 @@
 /** The rooms of a node: everything of `rooms/types.ts`, composed. */
 import type { JsonObject, RoomId, ServerName, UserId } from '@plexus/core'
-import { serverOf } from '@plexus/core'
+import { parseUserId, serverOf } from '@plexus/core'
 import type { Committer } from '../kernel/committer.ts'
 import { createKeyedMutex } from '../kernel/mutex.ts'
 import type { Clock, Federation, Log, Random, Signer, Store, Verifier } from '../ports.ts'
 import { createEventStore } from './event-store.ts'
 import { backfillRoom } from './history.ts'
 import { createAcceptInvite } from './accept-invite.ts'
+import type { InvitePolicy } from './remote-join.ts'
 import type { InviteDeps } from './invites.ts'
-import { inviteUser, memberRoom } from './invites.ts'
+import { checkInvitable, inviteUser, memberRoom } from './invites.ts'
 import type { LinkInvites } from './link-invites.ts'
 import { createLinkInvites } from './link-invites.ts'
 import { createLocalEvents } from './local.ts'
@@ -40,6 +41,8 @@ export type RoomsDeps = {
   readonly destinations: DestinationTracker
   readonly services: RoomDeps['services']
   readonly onJoined: RoomDeps['onJoined']
+  /** Whether a user of this node wants no invites. Not asked before `createRooms` returned. */
+  readonly blocksInvites: InvitePolicy
 }
 
 export type RoomsParts = { readonly rooms: Rooms; readonly staging: Staging; readonly links: LinkInvites }
@@ -98,7 +101,12 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
     ...reader,
     ...serving,
     create: (room) => local.create(room),
-    send: (roomId, event) => local.send(roomId, event),
+    async send(roomId, event) {
+      const { type, stateKey, content } = event
+      const target = type === 'm.room.member' ? parseUserId(stateKey ?? '') : undefined
+      if (target !== undefined && content['membership'] === 'invite') await checkInvitable(inner, target)
+      return local.send(roomId, event)
+    },
     join,
     leave,
     async invite(sender, roomId, target, content = {}) {

@@ -43,6 +43,15 @@ function copyOf(turn: Turn): RoomCopy {
   return turn.copy
 }
 
+/** @throws RoomError M_INVITE_BLOCKED. spec: client-server-api/modules/invite_permission.md "Server behaviour" */
+export async function checkInvitable(
+  { ownName, blocksInvites }: Pick<InviteDeps, 'ownName' | 'blocksInvites'>,
+  target: UserId,
+): Promise<void> {
+  if (serverOf(target) === ownName && (await blocksInvites(target)))
+    throw new RoomError('M_INVITE_BLOCKED', 'the user wants no invites')
+}
+
 /** Invites a local or remote user; `also` makes changes that are committed with the invite, after it. */
 export async function inviteUser(
   deps: InviteDeps,
@@ -50,6 +59,7 @@ export async function inviteUser(
   { sender, target, content }: InviteRequest,
   also: (turn: Turn) => Promise<readonly Change[]> = () => Promise.resolve([]),
 ): Promise<void> {
+  await checkInvitable(deps, target)
   const template: EventTemplate = {
     type: 'm.room.member',
     sender,

@@ -30,10 +30,14 @@ import { MAX_TIMESTAMP_LEAD_MS, newEventId, signOwn } from './local.ts'
 import type { DestinationTracker, EventInput, Room } from './room.ts'
 import { RoomError } from './types.ts'
 
+/** Whether a user of this node wants no invites. */
+export type InvitePolicy = (userId: UserId) => Promise<boolean>
+
 export type RemoteDeps = LocalDeps & {
   readonly federation: Federation
   readonly verifier: Verifier
   readonly destinations: DestinationTracker
+  readonly blocksInvites: InvitePolicy
 }
 
 /** Servers tried for one join. */
@@ -75,7 +79,7 @@ export function asRoomError(error: unknown, what: string): Error {
   if (error instanceof RoomError) return error
   if (error instanceof FederationError) {
     const { errcode, error: message } = error.remote
-    const isFinal = errcode === 'M_FORBIDDEN' || errcode === 'M_NOT_FOUND'
+    const isFinal = errcode === 'M_FORBIDDEN' || errcode === 'M_NOT_FOUND' || errcode === 'M_INVITE_BLOCKED'
     return new RoomError(isFinal ? errcode : 'M_UNKNOWN', `${what}: ${message}`)
   }
   if (error instanceof CarrierError)

@@ -125,6 +125,7 @@ export class RoomError extends Error {
   override readonly name = 'RoomError'
   readonly errcode:
     | 'M_FORBIDDEN'
+    | 'M_INVITE_BLOCKED'
     | 'M_NOT_FOUND'
     | 'M_BAD_STATE'
     | 'M_BAD_JSON'

@@ -3,7 +3,7 @@ import type { JsonObject, RoomId, UserId } from '@plexus/core'
 import type { Receipt } from '../rooms-ephemeral/types.ts'
 import type { MembershipRecord } from '../rooms/types.ts'
 import type { AccountDataEntry } from '../users/types.ts'
-import { ignoredUsers } from './ignored.ts'
+import { ignoredUsers, inviteFilter } from './ignored.ts'
 import { strippedState } from './invites.ts'
 import type { LazyAnswer } from './lazy-members.ts'
 import { presenceEvents } from './presence.ts'
@@ -55,6 +55,7 @@ export async function assemble(
     span,
     lazy,
     ignored: once(() => ignoredUsers(users.accountData, recipient.userId)),
+    showsInvite: once(() => inviteFilter(users.accountData, recipient.userId)),
     evaluator: once(() => users.pushRules.evaluator(recipient.userId)),
   }
   const news = { receipts, accountData, typing: new Set(deps.typing.changedSince(from.serial)) }
@@ -150,7 +151,7 @@ async function addRoom(
     if (section !== undefined) sections.join[row.roomId] = section
   } else if (part.kind === 'leave') {
     sections.leave[row.roomId] = await leftSection(deps, round, part, news.accountData)
-  } else if (part.kind === 'knock' || !(await round.ignored()).has(row.sender)) {
+  } else if (part.kind === 'knock' || (await round.showsInvite())(row.sender)) {
     const name = part.kind === 'knock' ? 'knock_state' : 'invite_state'
     sections[part.kind][row.roomId] = { [name]: { events: await strippedState(deps.rooms, userId, row) } }
   }

@@ -32,7 +32,7 @@ export type NotificationParts = ReaderParts & {
   readonly receipts: Receipts
   readonly pushRules: Pick<PushRules, 'evaluator'>
 }
-type Found = { readonly record: EventRecord; readonly outcome: PushOutcome; readonly read: boolean }
+export type Found = { readonly record: EventRecord; readonly outcome: PushOutcome; readonly read: boolean }
 
 /** Where a page before ended: what is at this position or later was shown. `undefined` for no token of ours. */
 export function parseNotificationToken(text: string): StreamPosition | undefined {
@@ -82,18 +82,19 @@ async function joinedRooms(
     .sort((a, b) => b.lastPosition - a.lastPosition)
 }
 
-/** `horizon`: the position of the oldest event that was looked at, where older ones may notify too. */
-async function notificationsIn(
+/** Of events after the position `after`. `horizon`: the position of the oldest event that was looked at, where older ones may notify too. */
+export async function notificationsIn(
   parts: NotificationParts,
   { userId }: Recipient,
   snapshot: RoomSnapshot,
   evaluate: PushEvaluator,
   before: StreamPosition,
+  after: StreamPosition = -1,
 ): Promise<{ readonly found: readonly Found[]; readonly horizon: StreamPosition }> {
   const { rooms, receipts, visibility } = parts
   const { roomId } = snapshot
   const to = await orderAtPosition(rooms, roomId, before - 1)
-  const scan = { from: -1, to, direction: 'b', limit: MAX_NOTIFICATION_SCAN } as const
+  const scan = { from: after, to, direction: 'b', limit: MAX_NOTIFICATION_SCAN } as const
   const { events, next } = await rooms.timeline(roomId, scan)
   // What happened before the user joined was no news to them.
   const joined = events.findIndex(({ pdu }) => pdu.type === 'm.room.member' && pdu.state_key === userId)

@@ -12,7 +12,7 @@ import type { Recipient } from './client-event.ts'
 import { createClientEvents } from './client-event.ts'
 import type { EventFilter } from './filter.ts'
 import { allows } from './filter.ts'
-import { ignoredUsers } from './ignored.ts'
+import { ignoredUsers, isIgnored } from './ignored.ts'
 import { readNotifications } from './notifications.ts'
 import type { Notifications, NotificationsRequest } from './notifications.ts'
 import type { Access, ReaderParts } from './room-access.ts'
@@ -174,6 +174,7 @@ async function readPage(inner: ReaderParts, recipient: Recipient, request: PageR
   const { roomId, direction, filter } = request
   const access = await accessTo(inner, recipient.userId, roomId)
   const { viewer } = access
+  const ignored = await inner.ignored(recipient.userId)
   const backwards = direction === 'b'
   const start =
     request.from === undefined
@@ -190,7 +191,7 @@ async function readPage(inner: ReaderParts, recipient: Recipient, request: PageR
     from: backwards ? stop : start,
     to: backwards ? start : stop,
     limit: request.limit,
-    accepts: (record) => allows(filter, record.pdu),
+    accepts: ({ pdu }) => allows(filter, pdu) && !isIgnored(ignored, pdu),
     ...(backwards && request.to === undefined && access.membership?.membership === 'join'
       ? { more: (before: number) => rooms.backfill(roomId, before, request.limit, request.signal) }
       : {}),
@@ -238,9 +239,10 @@ async function readContext(
   const { viewer } = access
   const seen = await visibleEvent(inner, access, roomId, eventId)
   const order = seen.record.order ?? MAX_ORDER
+  const ignored = await inner.ignored(recipient.userId)
   const side = (direction: Direction, count: number): Promise<Awaited<ReturnType<typeof walk>>> => {
     const range = direction === 'b' ? { from: MIN_ORDER, to: order - 1 } : { from: order, to: MAX_ORDER }
-    const accepts = (record: EventRecord): boolean => allows(filter, record.pdu)
+    const accepts = ({ pdu }: EventRecord): boolean => allows(filter, pdu) && !isIgnored(ignored, pdu)
     if (count === 0) return Promise.resolve({ found: [], next: direction === 'b' ? order - 1 : order })
     return walk(inner, {
       read: (range) => rooms.timeline(roomId, range),
@@ -282,6 +284,7 @@ async function readRelations(
   const { rooms } = inner
   const access = await accessTo(inner, recipient.userId, roomId)
   await visibleEvent(inner, access, roomId, parent)
+  const ignored = await inner.ignored(recipient.userId)
   const start = from === undefined ? undefined : await orderOf(rooms, roomId, from)
   const stop = to === undefined ? undefined : await orderOf(rooms, roomId, to)
   const low = direction === 'b' ? stop : start
@@ -296,7 +299,7 @@ async function readRelations(
     accepts: ({ pdu }) => {
       const relation = relationOf(pdu)
       if (relation?.eventId !== parent || (relType !== undefined && relation.type !== relType)) return false
-      return eventType === undefined || pdu.type === eventType
+      return (eventType === undefined || pdu.type === eventType) && !isIgnored(ignored, pdu)
     },
   })
   const chunk = await withAggregations(inner, recipient, access.viewer, found)

@@ -1,6 +1,6 @@
 /** One room of an answer to `/sync`. spec: data/api/client-server/sync.yaml */
 import { splitStateKey } from '@plexus/core'
-import type { JsonObject } from '@plexus/core'
+import type { JsonObject, UserId } from '@plexus/core'
 import type { Receipt } from '../rooms-ephemeral/types.ts'
 import type { MembershipRecord, StateDelta } from '../rooms/types.ts'
 import type { AccountDataEntry, PushEvaluator } from '../users/types.ts'
@@ -34,6 +34,7 @@ export type Round = {
   readonly span: Span
   readonly lazy: LazyAnswer
   readonly ignored: () => Promise<ReadonlySet<string>>
+  readonly showsInvite: () => Promise<(sender: UserId) => boolean>
   readonly evaluator: () => Promise<PushEvaluator>
 }
 

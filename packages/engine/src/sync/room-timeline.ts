@@ -2,6 +2,7 @@
 import type { RoomId } from '@plexus/core'
 import type { StreamPosition } from '../kernel/committer.ts'
 import type { EventRecord, Rooms } from '../rooms/types.ts'
+import { isIgnored } from './ignored.ts'
 import type { EventFilter } from './filter.ts'
 import { allows } from './filter.ts'
 import { MAX_ORDER, MIN_ORDER } from './tokens.ts'
@@ -82,7 +83,6 @@ function isOld(record: EventRecord, after: StreamPosition): boolean {
 }
 
 function passes({ filter, ignored }: TimelineQuery, { pdu }: EventRecord): boolean {
-  // spec: client-server-api/modules/ignore_users.md "Server behaviour": state events are not ignored
-  if (pdu.state_key === undefined && ignored.has(pdu.sender)) return false
+  if (isIgnored(ignored, pdu)) return false
   return allows(filter, pdu)
 }

@@ -9,6 +9,7 @@ import type {
   Federation,
   Log,
   Pictures,
+  PushGateway,
   Random,
   Signer,
   Store,
@@ -24,6 +25,8 @@ export type UsersDeps = {
   readonly blobs: Blobs
   readonly pictures?: Pictures | undefined
   readonly webPages?: WebPages | undefined
+  /** Absent where no push gateways can be called. */
+  readonly pushGateway?: PushGateway | undefined
   readonly clock: Clock
   readonly random: Random
   readonly signer: Signer

@@ -1,5 +1,6 @@
-/** Pushers are kept for clients that set them; nothing is pushed. spec: client-server-api/modules/push.md "Pushers" */
-import { ownValue } from '@plexus/core'
+/** What clients want to be pushed, and to where; see `push/`. spec: client-server-api/modules/push.md "Pushers" */
+import { isJsonObject, ownValue } from '@plexus/core'
+import type { JsonObject } from '@plexus/core'
 import type { UsersContext } from './deps.ts'
 import { jsonSize, stringAt } from './read.ts'
 import { pushers } from './tables.ts'
@@ -13,7 +14,29 @@ const MAX_PUSHER_LENGTH = 10_000
 const MAX_APP_ID_LENGTH = 64
 const MAX_PUSH_KEY_LENGTH = 512
 
-export function createPushers({ store, committer, mutex }: UsersContext): Pushers {
+/** spec: POST /pushers/set `data.url`. Without TLS only on the same machine, which a node reaches where it is told to. */
+const GATEWAY_URL =
+  /^(?:https:\/\/[^/?#@\s]+|http:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?)\/_matrix\/push\/v1\/notify$/
+
+export function createPushers({ store, committer, mutex, clock, pushGateway }: UsersContext): Pushers {
+  const check = (pusher: JsonObject): void => {
+    if (ownValue(pusher, 'kind') !== 'http')
+      throw new UserError('M_INVALID_PARAM', 'this server has pushers of kind http alone')
+    const data = ownValue(pusher, 'data')
+    const url = isJsonObject(data) ? stringAt(data, 'url') : undefined
+    if (url === undefined || !GATEWAY_URL.test(url))
+      throw new UserError('M_INVALID_PARAM', 'data.url must be an https address of /_matrix/push/v1/notify')
+    if (jsonSize(pusher) > MAX_PUSHER_LENGTH) throw new UserError('M_TOO_LARGE', 'the pusher is too large')
+    if (pushGateway === undefined)
+      throw new UserError('M_FORBIDDEN', 'this node runs in a browser, which cannot call push gateways')
+  }
+
+  /** A phone has one owner at a time, unless both say otherwise. */
+  const othersWith = async (userId: string, appId: string, pushKey: string) =>
+    (await pushers.list(store, []))
+      .map(([key]) => key)
+      .filter(([owner, app, key]) => owner !== userId && app === appId && key === pushKey)
+
   return {
     async list(userId) {
       return (await pushers.list(store, [userId])).map(([, { pusher }]) => pusher)
@@ -33,14 +56,18 @@ export function createPushers({ store, committer, mutex }: UsersContext): Pusher
           await committer.submit({ writes: () => [pushers.delete(key)] })
           return
         }
-        if (jsonSize(pusher) > MAX_PUSHER_LENGTH)
-          throw new UserError('M_TOO_LARGE', 'the pusher is too large')
+        check(pusher)
         const held = await pushers.list(store, [userId])
-        const isNew = (await pushers.get(store, key)) === undefined
-        if (isNew && held.length >= MAX_PUSHERS_PER_USER) {
+        const before = await pushers.get(store, key)
+        if (before === undefined && held.length >= MAX_PUSHERS_PER_USER) {
           throw new UserError('M_LIMIT_EXCEEDED', `an account has at most ${MAX_PUSHERS_PER_USER} pushers`)
         }
-        await committer.submit({ writes: () => [pushers.put(key, { deviceId, pusher })] })
+        const { append, ...kept } = pusher
+        const others = append === true ? [] : await othersWith(userId, appId, pushKey)
+        const row = { deviceId, pusher: kept, setAt: clock.now(), upTo: before?.upTo ?? committer.committed }
+        await committer.submit({
+          writes: () => [...others.map((other) => pushers.delete(other)), pushers.put(key, row)],
+        })
       }),
   }
 }

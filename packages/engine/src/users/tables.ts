@@ -137,11 +137,17 @@ export const accountDataStream: Table<readonly [string, number, string, string],
 )
 /** user id, filter id */
 export const filters: Table<Two, JsonObject> = table('filters', ['s', 's'])
+export type PusherRow = {
+  readonly deviceId: string
+  readonly pusher: JsonObject
+  /** When the push key was set, milliseconds since the epoch; absent in rows of before there was push. */
+  readonly setAt?: number
+  /** What happened up to this position was pushed; likewise. */
+  readonly upTo?: number
+}
+
 /** user id, app id, push key */
-export const pushers: Table<Three, { readonly deviceId: string; readonly pusher: JsonObject }> = table(
-  'pushers',
-  ['s', 's', 's'],
-)
+export const pushers: Table<Three, PusherRow> = table('pushers', ['s', 's', 's'])
 /** user id */
 export const profiles: Table<One, JsonObject> = table('profiles', ['s'])
 

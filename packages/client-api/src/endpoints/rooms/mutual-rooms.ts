@@ -1,5 +1,5 @@
 // GET /_matrix/client/v1/mutual_rooms https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1mutual_rooms
-import type { RoomId } from '@plexus/core'
+import type { RoomId, UserId } from '@plexus/core'
 import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
@@ -9,11 +9,17 @@ import { userId } from '../../schemas.ts'
 /** Rooms shared with somebody in one answer. */
 export const MAX_MUTUAL_PAGE = 100
 
+/** spec: appendices.md "Historical User IDs" */
+const compliantUserId: v.GenericSchema<unknown, UserId> = v.pipe(
+  userId,
+  v.check((id) => /^@[!-9;-~]+:/.test(id), 'not a compliant user id'),
+)
+
 export const mutualRooms: Endpoint = endpoint({
   method: 'GET',
   path: '/_matrix/client/v1/mutual_rooms',
   auth: 'user',
-  querySchema: v.object({ user_id: userId, from: v.optional(v.string()) }),
+  querySchema: v.object({ user_id: compliantUserId, from: v.optional(v.string()) }),
   handler: async ({ engine, requester, query }) => {
     if (query.user_id === requester.userId) throw invalidParam('these are your own rooms')
     const start = query.from === undefined ? 0 : Number(/^m([0-9]{1,6})$/.exec(query.from)?.[1] ?? Number.NaN)

@@ -16,6 +16,7 @@ const pusher = v.object({
   lang: v.string(),
   profile_tag: v.optional(v.string()),
   data: jsonObject,
+  append: v.optional(v.boolean()),
 })
 
 export const setPusher: Endpoint = endpoint({

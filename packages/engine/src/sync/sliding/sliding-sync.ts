@@ -6,7 +6,7 @@ import type { JsonObject, RoomId } from '@plexus/core'
 import { createLru, type Lru } from '../../kernel/lru.ts'
 import { RoomError } from '../../rooms/types.ts'
 import type { Recipient } from '../client-event.ts'
-import { ignoredUsers } from '../ignored.ts'
+import { ignoredUsers, inviteFilter } from '../ignored.ts'
 import { membershipsNow } from '../room-parts.ts'
 import type { SectionDeps } from '../room-sections.ts'
 import { formatSyncToken, type SyncToken } from '../tokens.ts'
@@ -100,7 +100,8 @@ async function assembleRound(
     evaluator: await pushRules.evaluator(userId),
   }
   const toldRooms = new Map(before?.rooms)
-  const shown = rows.filter(({ membership, sender }) => membership !== 'invite' || !round.ignored.has(sender))
+  const showsInvite = await inviteFilter(accountData, userId)
+  const shown = rows.filter(({ membership, sender }) => membership !== 'invite' || showsInvite(sender))
   const listed = await activeRooms(deps.rooms, userId, shown, new Set(toldRooms.keys()))
   const facts = await loadFilterFacts({ rooms: deps.rooms, accountData }, userId)
   const { matched, counts } = await matchRooms(request, listed, facts, toldRooms)
