@@ -1,6 +1,6 @@
 /** Media by the Client-Server API: safe headers, bounds, reserved ids, other servers' media. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createTestNetwork } from '../kit/node.ts'
+import { createTestNetwork, createTestNode } from '../kit/node.ts'
 import type { Member, TestNetwork } from '../kit/node.ts'
 
 const PNG = Uint8Array.from([0x89, 0x50, 0x4e, 0x47, 1, 2, 3])
@@ -148,6 +148,25 @@ describe('media', () => {
     expect(await refusal(await thumbnail(alice, image, 'width=32'))).toEqual([400, 'M_MISSING_PARAM'])
   })
 
+  it('of another server that is too large is not passed on', async () => {
+    const { maxUploadBytes } = alice.node.engine.users.media
+    const larger = await createTestNode({
+      loopback: network.loopback,
+      clock: network.clock,
+      seed: 9,
+      users: { maxUploadBytes: maxUploadBytes + 100_000 },
+    })
+    const { userId } = await larger.signUp('dora')
+    const bytes = new Uint8Array(maxUploadBytes + 100_000)
+    const id = await larger.engine.users.media.upload(userId, bytes, { contentType: 'image/png' })
+    for (const path of ['download', 'thumbnail']) {
+      const query = '?width=32&height=32'
+      const answer = await ask(alice, 'GET', `client/v1/media/${path}/${larger.name}/${id}${query}`)
+      expect(await refusal(answer)).toEqual([502, 'M_TOO_LARGE'])
+    }
+    await larger.close()
+  })
+
   it('is bounded in size, and says so', async () => {
     const config = (await (await ask(alice, 'GET', 'client/v1/media/config')).json()) as Record<
       string,
@@ -193,6 +212,18 @@ describe('media', () => {
       expect(await refusal(await late)).toEqual([504, 'M_NOT_YET_UPLOADED'])
       const now = await download(alice, `${await create()}?timeout_ms=0`)
       expect(now.status).toBe(504)
+    })
+
+    it('is waited for on another server too', async () => {
+      const place = await create()
+      const waiting = download(bob, place)
+      await network.settle()
+      await put(alice, place)
+      await network.settle()
+      expect((await waiting).status).toBe(200)
+      const now = download(bob, `${await create()}?timeout_ms=0`)
+      await network.settle()
+      expect(await refusal(await now)).toEqual([504, 'M_NOT_YET_UPLOADED'])
     })
 
     it('expires, and only so many are open', async () => {

@@ -27,6 +27,9 @@ process.argv.push(
   'open',
   '--rate-limits',
   'off',
+  '--url-previews',
+  'on',
+  '--private-addresses',
 )
 
 // The deployer waits until TLS answers at the federation's port. Over HTTPS the node serves nobody.

@@ -312,12 +312,15 @@ export interface Federation {
     oneTimeKeys: Readonly<Record<string, Readonly<Record<string, string>>>>,
     options?: CallOptions,
   ): Promise<JsonObject>
-  /** GET /media/download/{mediaId}: the bytes of the media part, at most `maxBytes`. */
+  /**
+   * GET /media/download/{mediaId}: the bytes of the media part. The destination waits `uploadTimeoutMs` for an upload that is
+   * under way. More than `maxBytes` are a FederationError with M_TOO_LARGE.
+   */
   downloadMedia(
     destination: ServerName,
     mediaId: string,
     maxBytes: number,
-    options?: CallOptions,
+    options?: CallOptions & { readonly uploadTimeoutMs?: number },
   ): Promise<{ contentType: string; fileName?: string; bytes: Uint8Array }>
 }
 

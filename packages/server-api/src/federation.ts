@@ -131,11 +131,12 @@ export function createFederation(deps: FederationDeps, { incarnation }: Federati
     claimKeys: (destination, oneTimeKeys, options) =>
       valueOf(destination, userKeysClaimCall(oneTimeKeys), options),
     async downloadMedia(destination, mediaId, maxBytes, options = {}) {
-      const outgoing = { destination, method: 'GET', uri: mediaDownloadUri(mediaId) } as const
+      const uri = mediaDownloadUri(mediaId, options.uploadTimeoutMs)
+      const outgoing = { destination, method: 'GET', uri } as const
       const response = await exchange(outgoing, options, LONG_TIMEOUT_MS)
       checkStatus(response)
       if (response.body.length > maxBytes + MAX_MULTIPART_OVERHEAD_BYTES)
-        throw nonsense('the media is too large')
+        throw new FederationError({ status: 413, errcode: 'M_TOO_LARGE', error: 'the media is too large' })
       const media = decodeMedia(response.contentType, response.body, maxBytes)
       if (media === undefined) throw nonsense('the answer is not media')
       return media

@@ -26,6 +26,7 @@ const RESERVATION_MS: number = 24 * 60 * 60 * 1000
 const MAX_UPLOAD_WAIT_MS = 20_000
 /** Downloads from other servers at a time; more are refused. */
 const MAX_REMOTE_DOWNLOADS = 32
+/** For the media itself, once it is uploaded. */
 const FETCH_TIMEOUT_MS = 60_000
 const MEDIA_ID_BYTES = 18
 const MEDIA_ID = /^[A-Za-z0-9_-]{1,255}$/
@@ -164,13 +165,13 @@ export function createMedia(context: UsersContext, init: UsersInit): MediaStore 
   }
 
   const fetch = async (server: ServerName, mediaId: string, options: RemoteOptions): Promise<MediaItem> => {
+    const uploadTimeoutMs = Math.min(options.timeoutMs ?? MAX_UPLOAD_WAIT_MS, MAX_UPLOAD_WAIT_MS)
+    const timeoutMs = FETCH_TIMEOUT_MS + uploadTimeoutMs
     const answer = await federation
-      .downloadMedia(server, mediaId, maxUploadBytes, { timeoutMs: options.timeoutMs ?? FETCH_TIMEOUT_MS })
+      .downloadMedia(server, mediaId, maxUploadBytes, { timeoutMs, uploadTimeoutMs })
       .catch((error: unknown) => {
-        if (error instanceof FederationError && error.remote.status === 404) throw notFound()
-        throw error
+        throw asUserError(error)
       })
-    if (answer.bytes.length > maxUploadBytes) throw new UserError('M_TOO_LARGE', 'the media is too large')
     const metadata = {
       contentType: answer.contentType,
       ...(answer.fileName === undefined ? {} : { fileName: answer.fileName }),
@@ -277,6 +278,15 @@ export function createMedia(context: UsersContext, init: UsersInit): MediaStore 
 
 function notFound(): UserError {
   return new UserError('M_NOT_FOUND', 'there is no such media')
+}
+
+/** What another server says of its media, as it is said of own media. */
+function asUserError(error: unknown): unknown {
+  if (!(error instanceof FederationError)) return error
+  const { status, errcode } = error.remote
+  if (status === 404) return notFound()
+  if (errcode === 'M_NOT_YET_UPLOADED') return new UserError(errcode, 'the media has not been uploaded yet')
+  return errcode === 'M_TOO_LARGE' ? new UserError(errcode, 'the media is too large') : error
 }
 
 function itemOf(bytes: Uint8Array, { contentType, fileName }: MediaMetadata): MediaItem {

@@ -104,7 +104,7 @@ export function createQueries(context: UsersContext, parts: QueryParts): UserQue
       return { [field]: value }
     },
 
-    media: (_origin, mediaId) => media.own(mediaId, { timeoutMs: 0 }),
-    thumbnail: (_origin, mediaId, size) => thumbnails.get(signer.name, mediaId, size, { timeoutMs: 0 }),
+    media: (_origin, mediaId, options) => media.own(mediaId, options),
+    thumbnail: (_origin, mediaId, size, options) => thumbnails.get(signer.name, mediaId, size, options),
   }
 }

@@ -226,9 +226,14 @@ export interface UserQueries {
   /** GET /query/profile. @throws UserError M_NOT_FOUND. */
   profile(origin: ServerName, userId: UserId, field?: string): Promise<JsonObject>
   /** GET /media/download/{mediaId}: own media only. @throws UserError M_NOT_FOUND, M_NOT_YET_UPLOADED. */
-  media(origin: ServerName, mediaId: string): Promise<MediaItem>
+  media(origin: ServerName, mediaId: string, options: RemoteOptions): Promise<MediaItem>
   /** GET /media/thumbnail/{mediaId}: of own media only. @throws as `media`; UserError M_UNKNOWN, M_TOO_LARGE. */
-  thumbnail(origin: ServerName, mediaId: string, size: ThumbnailSize): Promise<MediaItem>
+  thumbnail(
+    origin: ServerName,
+    mediaId: string,
+    size: ThumbnailSize,
+    options: RemoteOptions,
+  ): Promise<MediaItem>
 }
 
 export type UserEduType = 'm.direct_to_device' | 'm.device_list_update' | 'm.signing_key_update'

@@ -9,7 +9,7 @@ import { BOUNDARY_RANDOM_BYTES, encodeMedia } from '../multipart.ts'
 import { pathOf, queryOf, type Endpoint, type ProvenRequest } from '../request.ts'
 import type { Schema } from '../schema.ts'
 import type { Services } from '../services.ts'
-import { mediaId } from './media-download.ts'
+import { mediaId, uploadTimeout } from './media-download.ts'
 
 /** In pixels. */
 const side: Schema<string> = v.pipe(v.string(), v.regex(/^[1-9][0-9]{0,4}$/, 'not a size in pixels'))
@@ -35,7 +35,7 @@ export const mediaThumbnail: Endpoint<Services> = {
       animated: optional(request, 'animated', truth, 'false') === 'true',
     }
     try {
-      const thumbnail = await queries.thumbnail(request.origin, id, size)
+      const thumbnail = await queries.thumbnail(request.origin, id, size, uploadTimeout(request))
       return encodeMedia(thumbnail, random.bytes(BOUNDARY_RANDOM_BYTES))
     } catch (error) {
       if (error instanceof UserError && error.errcode === 'M_UNKNOWN')

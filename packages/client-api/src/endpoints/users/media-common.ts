@@ -85,7 +85,11 @@ export async function download(
   path: MediaPath,
   options: RemoteOptions,
 ): Promise<Response> {
-  const item = await engine.users.media.download(path.serverName, path.mediaId, options)
+  const item = await orTooLarge(
+    engine,
+    path,
+    engine.users.media.download(path.serverName, path.mediaId, options),
+  )
   return mediaResponse(item, path.fileName ?? item.fileName)
 }
 
@@ -96,13 +100,24 @@ export async function thumbnail(
   signal: AbortSignal,
 ): Promise<Response> {
   const size = { width, height, method, animated }
+  const options = { timeoutMs, signal }
+  const thumbnail = engine.users.thumbnails.get(path.serverName, path.mediaId, size, options)
+  const item = await orTooLarge(engine, path, thumbnail)
+  return mediaResponse(item, item.fileName)
+}
+
+/** Other servers' media that is too large is their fault. spec: content_repo.md "Security considerations" */
+async function orTooLarge(
+  engine: ApiEngine,
+  { serverName }: MediaPath,
+  found: Promise<MediaItem>,
+): Promise<MediaItem> {
   try {
-    const item = await engine.users.thumbnails.get(path.serverName, path.mediaId, size, { timeoutMs, signal })
-    return mediaResponse(item, item.fileName)
+    return await found
   } catch (error) {
-    if (!(error instanceof UserError && error.errcode === 'M_TOO_LARGE')) throw error
-    // spec: content_repo.md "Security considerations"
-    throw new MatrixError(path.serverName === engine.serverName ? 413 : 502, 'M_TOO_LARGE', error.message)
+    const isTheirs = serverName !== engine.serverName
+    if (!isTheirs || !(error instanceof UserError) || error.errcode !== 'M_TOO_LARGE') throw error
+    throw new MatrixError(502, 'M_TOO_LARGE', error.message)
   }
 }
 
