@@ -20,6 +20,8 @@ type Bridge = ServiceHttp & {
   fate: () => 'take' | 'refuse' | 'lose the answer' | 'unreachable'
   /** Each transaction that it took, once. */
   readonly taken: Map<string, Sent>
+  /** What it does when it is asked for something: the status. */
+  has: (path: string) => Promise<number>
   ids(): readonly string[]
   ephemeral(): readonly JsonObject[]
 }
@@ -30,11 +32,12 @@ function createBridge(): Bridge {
     sent: [],
     taken,
     fate: () => 'take',
+    has: () => Promise.resolve(200),
     ids: () =>
       [...taken.values()].flatMap(({ body }) => list(body, 'events')).map((event) => text(event, 'event_id')),
     ephemeral: () => [...taken.values()].flatMap(({ body }) => list(body, 'ephemeral')),
     async send({ url, body = '{}' }): Promise<ServiceResponse> {
-      if (!url.includes('/transactions/')) return { status: 200, body: '{}' }
+      if (!url.includes('/transactions/')) return { status: await bridge.has(url), body: '{}' }
       const one = { url, body: JSON.parse(body) as JsonObject, text: body }
       bridge.sent.push(one)
       const fate = bridge.fate()
@@ -201,6 +204,32 @@ describe('what application services are told', () => {
     await network.settle()
     const after = [...bridge.taken.values()].flatMap(({ body }) => list(body, 'events')).slice(2)
     expect(after).toMatchObject([{ room_id: there, sender: zoe.userId, content: { membership: 'join' } }])
+  })
+
+  it('is asked for by other servers too: users and rooms that it may make', async () => {
+    await start({}, undefined, ['alice', 'bob'])
+    const bob = await clientOf(network.members[1] as Member)
+    const { name, engine } = member.node
+    const bot = await puppet('_irc_bot')
+    const asked: string[] = []
+    bridge.has = async (url) => {
+      asked.push(decodeURIComponent(url.split('/').at(-1) ?? ''))
+      if (url.includes('/users/')) await puppet('_irc_zoe')
+      else await engine.roomDirectory.create(`#_irc_room:${name}` as never, await makeRoom(), bot.userId)
+      return 200
+    }
+    const zoe = member.node.userId('_irc_zoe')
+    expect((await bob.ask('GET', at`v3/profile/${zoe}`)).status).toBe(200)
+    expect((await bob.ask('GET', at`v3/directory/room/${`#_irc_room:${name}`}`)).status).toBe(200)
+    expect(asked).toEqual([zoe, `#_irc_room:${name}`])
+    const invited = member.node.userId('_irc_max')
+    const path = at`v3/rooms/${await makeRoom(bob, {})}/invite`
+    await bob.ok('POST', path, { body: { user_id: invited } })
+    expect(asked.slice(2)).toEqual([invited])
+    bridge.has = () => Promise.reject(new CarrierError('unreachable', 'away'))
+    const waiting = bob.ask('GET', at`v3/directory/room/${`#_irc_none:${name}`}`)
+    await network.pass(10_000)
+    expect((await waiting).status).toBe(404)
   })
 
   it('comes in its order and under one id, as it was, until it is taken', async () => {

@@ -142,6 +142,7 @@ export function createBareNetwork(): BareNetwork {
         ...base,
         destinations: outbox.destinations,
         services: { accepted: () => [], invited: () => [] },
+        seekUser: () => Promise.resolve(),
         onJoined: () => undefined,
         blocksInvites: async () => false,
       })

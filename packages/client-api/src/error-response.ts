@@ -1,7 +1,7 @@
 /** The one place where what went wrong becomes an answer. */
 import type { JsonObject } from '@plexus/core'
 import { CarrierError, FederationError, StoreError } from '@plexus/engine/ports'
-import { RoomError, UserError } from '@plexus/engine'
+import { AppServiceError, RoomError, UserError } from '@plexus/engine'
 import type { UserErrorCode } from '@plexus/engine'
 import { MatrixError } from './matrix-error.ts'
 
@@ -56,6 +56,9 @@ export function toMatrixError(error: unknown): MatrixError | undefined {
   if (error instanceof UserError) {
     return new MatrixError(USER_ERROR_STATUS[error.errcode], error.errcode, error.message)
   }
+  // spec: application-service-api.md "Querying"
+  if (error instanceof AppServiceError)
+    return new MatrixError(408, 'M_UNKNOWN', 'an application service did not answer; try again later')
   if (error instanceof StoreError) return ofStore(error)
   if (error instanceof FederationError) return ofFederation(error)
   if (error instanceof CarrierError) {

@@ -1,5 +1,5 @@
 /** The engine of a node, composed of its parts over the ports. */
-import type { ServerName } from '@plexus/core'
+import type { ServerName, UserId } from '@plexus/core'
 import { encodeBase64Url, parseServerName, serverOf } from '@plexus/core'
 import type { NodeControl } from './ports.ts'
 import type {
@@ -114,10 +114,16 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const incarnation = await loadIncarnation(store, committer, random)
   const federation = deps.federation(incarnation)
   const base = { store, committer, clock, random, log, signer, federation, verifier: deps.verifier }
+  const userExists = (userId: UserId): Promise<boolean> => users.accounts.exists(userId)
   const appServices = await createAppServicesOwner(
-    { ...base, serverName, incarnation, aliases: () => listAliases(store) },
+    { ...base, serverName, incarnation, aliases: () => listAliases(store), userExists },
     init.appServices,
   )
+  const unanswered = (error: unknown): void =>
+    log.log('warn', 'an application service could not be asked', { error: String(error) })
+  /** For other servers, who wait for nothing else of ours. */
+  const seekUser = (userId: UserId): Promise<void> =>
+    appServices.queries.askForUser(userId, undefined).catch(unanswered)
   const outboxOwner = await createOutbox({
     ...base,
     ownName: serverName,
@@ -131,6 +137,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     destinations: outboxOwner.destinations,
     services: appServices.queue,
     blocksInvites: (userId) => blocksInvites(users.accountData, userId),
+    seekUser,
     onJoined: (snapshot, joined) => {
       const failed = (what: string) => (error: unknown) => log.log('error', what, { error: String(error) })
       for (const user of joined) {
@@ -151,6 +158,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       outbox,
       rooms: () => rooms,
       appServices: appServices.services,
+      seekUser,
     },
     init.users,
   )
@@ -188,6 +196,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     rooms,
     federation,
     serverName,
+    seek: (alias) => appServices.queries.askForAlias(alias, undefined).catch(unanswered),
     aliasAdded: (alias, roomId) => appServices.interest.aliasAdded(alias, roomId),
     aliasRemoved: (alias, roomId) => appServices.interest.aliasRemoved(alias, roomId),
   })

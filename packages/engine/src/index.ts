@@ -1,5 +1,5 @@
 export type { AppServicesInit } from './app-services/index.ts'
-export type * from './app-services/types.ts'
+export * from './app-services/types.ts'
 export { createEngine, type Engine, type EngineDeps, type EngineInit } from './engine.ts'
 export type * from './directory/types.ts'
 export * from './kernel/committer.ts'

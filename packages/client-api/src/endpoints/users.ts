@@ -85,7 +85,6 @@ import { setTag } from './users/set-tag.ts'
 import { signaturesUpload } from './users/signatures-upload.ts'
 import { tags } from './users/tags.ts'
 import { thirdPartyIds } from './users/third-party-ids.ts'
-import { thirdPartyProtocols } from './users/third-party-protocols.ts'
 import { turnServer } from './users/turn-server.ts'
 import { updateBackup } from './users/update-backup.ts'
 import { userDirectory } from './users/user-directory.ts'
@@ -179,7 +178,6 @@ export const userEndpoints: readonly Endpoint[] = [
   signaturesUpload,
   tags,
   thirdPartyIds,
-  thirdPartyProtocols,
   turnServer,
   updateBackup,
   userDirectory,

@@ -1,7 +1,7 @@
 /** Requests to the services. spec: application-service-api.md "Homeserver -> Application Service API" */
 import type { JsonObject } from '@plexus/core'
 import type { Clock, ServiceHttp, ServiceResponse } from '../ports.ts'
-import type { AppService, AppServiceCalls } from './types.ts'
+import type { AppService, Pinging } from './types.ts'
 
 export const PING_TIMEOUT_MS = 10_000
 
@@ -32,12 +32,12 @@ export function createCallService(http: ServiceHttp): CallService {
     })
 }
 
-export function createAppServiceCalls(deps: {
+export function createPinging(deps: {
   readonly call: CallService
   readonly clock: Clock
   /** Told of a service that answered. */
   readonly appeared: (service: AppService) => void
-}): AppServiceCalls {
+}): Pinging {
   const { call, clock, appeared } = deps
   return {
     async ping(service, transactionId) {

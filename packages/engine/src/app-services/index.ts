@@ -7,13 +7,15 @@ import { CarrierError } from '../ports.ts'
 import type { Presence, Receipts, Typing } from '../rooms-ephemeral/types.ts'
 import type { ServiceQueue } from '../rooms/room.ts'
 import type { Rooms } from '../rooms/types.ts'
-import type { RoomAlias, RoomId, ServerName } from '@plexus/core'
-import { createAppServiceCalls, createCallService } from './calls.ts'
+import type { RoomAlias, RoomId, ServerName, UserId } from '@plexus/core'
+import { createCallService, createPinging } from './calls.ts'
 import { createInterest, type Interest } from './interest.ts'
 import { createPush, type Push } from './push.ts'
+import { createQueries } from './queries.ts'
 import { createQueue } from './queue.ts'
 import { createAppServices } from './registry.ts'
-import type { AppServiceCalls, AppServiceRegistration, AppServices } from './types.ts'
+import { createThirdParty } from './third-party.ts'
+import type { AppServiceCalls, AppServiceQueries, AppServiceRegistration, AppServices } from './types.ts'
 
 export type AppServicesInit = {
   readonly http: ServiceHttp
@@ -38,6 +40,8 @@ export type AppServicesDeps = {
   readonly incarnation: string
   /** All aliases of this server. */
   readonly aliases: () => Promise<readonly (readonly [RoomAlias, RoomId])[]>
+  /** Not asked before `start`. */
+  readonly userExists: (userId: UserId) => Promise<boolean>
 }
 
 /** What is needed once the rooms are there. */
@@ -54,6 +58,7 @@ export interface AppServicesOwner {
   readonly services: AppServices
   readonly interest: Pick<Interest, 'aliasAdded' | 'aliasRemoved'>
   readonly queue: ServiceQueue
+  readonly queries: AppServiceQueries
   start(parts: PushParts): Promise<{ readonly calls: AppServiceCalls; readonly push: Push }>
 }
 
@@ -74,14 +79,21 @@ export async function createAppServicesOwner(
     ...(maxWaiting === undefined ? {} : { maxWaiting }),
   })
   const call = createCallService(http)
+  const parts = { ...deps, call, services: reached }
+  const queries = createQueries(parts)
   return {
     services,
     interest,
     queue,
-    async start(parts) {
-      const push = await createPush({ ...deps, ...parts, call, interest, queue, services: reached })
+    queries,
+    async start(more) {
+      const push = await createPush({ ...parts, ...more, interest, queue })
       return {
-        calls: createAppServiceCalls({ ...deps, call, appeared: (service) => push.appeared(service) }),
+        calls: {
+          ...createPinging({ ...parts, appeared: (service) => push.appeared(service) }),
+          ...queries,
+          thirdParty: createThirdParty(parts),
+        },
         push,
       }
     },

@@ -1,5 +1,5 @@
 /** What the engine knows of application services. spec: application-service-api.md */
-import type { RoomAlias, RoomId, UserId } from '@plexus/core'
+import type { JsonObject, RoomAlias, RoomId, UserId } from '@plexus/core'
 
 /** Identifiers that a service is interested in. */
 export type Namespace = {
@@ -55,8 +55,42 @@ export type PingResult =
   | { readonly kind: 'refused'; readonly status: number; readonly body: string }
   | { readonly kind: 'noUrl' }
 
-/** What the Client-Server API asks of the services. */
-export interface AppServiceCalls {
+export interface Pinging {
   /** spec: "Pinging". @throws CarrierError when no answer came. */
   ping(service: AppService, transactionId: string | undefined): Promise<PingResult>
+}
+
+/** A service that had to be asked gave no answer, however often. */
+export class AppServiceError extends Error {
+  override readonly name = 'AppServiceError'
+}
+
+/**
+ * Asks the services whose namespaces cover what is not there; it may be there afterwards. The service `by`, which looks
+ * for it, is not asked. @throws AppServiceError
+ */
+export interface AppServiceQueries {
+  askForUser(userId: UserId, by: AppService | undefined): Promise<void>
+  /** Of an alias that the caller knows not to be there. */
+  askForAlias(alias: RoomAlias, by: AppService | undefined): Promise<void>
+}
+
+/** Other networks. What a service does not tell, or not as the specification has it, is left out. */
+export interface ThirdParty {
+  /** By name. */
+  protocols(): Promise<Readonly<Record<string, JsonObject>>>
+  /** `undefined` when no service tells of it. */
+  protocol(name: string): Promise<JsonObject | undefined>
+  users(protocol: string, fields: Readonly<Record<string, string>>): Promise<readonly JsonObject[]>
+  locations(protocol: string, fields: Readonly<Record<string, string>>): Promise<readonly JsonObject[]>
+  usersOf(userId: UserId): Promise<readonly JsonObject[]>
+  locationsOf(alias: RoomAlias): Promise<readonly JsonObject[]>
+}
+
+/** What the Client-Server API asks of the services. */
+export type AppServiceCalls = Pinging & AppServiceQueries & { readonly thirdParty: ThirdParty }
+
+/** The `instance_id` of a network of a service, whose id holds no `|`. */
+export function networkInstance({ id }: AppService, networkId: string): string {
+  return `${id}|${networkId}`
 }

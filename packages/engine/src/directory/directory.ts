@@ -6,7 +6,7 @@ import type { Mutex } from '../kernel/mutex.ts'
 import { createMutex } from '../kernel/mutex.ts'
 import type { Table } from '../kernel/table.ts'
 import { table } from '../kernel/table.ts'
-import type { Federation, Store } from '../ports.ts'
+import type { Federation, Store, Write } from '../ports.ts'
 import type { Rooms } from '../rooms/types.ts'
 import { RoomError } from '../rooms/types.ts'
 import { describeRoom, publishedRoom } from './published-room.ts'
@@ -25,6 +25,8 @@ const aliases: Table<readonly [RoomAlias], AliasRecord> = table('alias', ['s'])
 const aliasesByRoom: Table<readonly [RoomId, RoomAlias], true> = table('alias-room', ['s', 's'])
 const aliasesByUser: Table<readonly [UserId, RoomAlias], true> = table('alias-user', ['s', 's'])
 const publishedRooms: Table<readonly [RoomId], true> = table('published', ['s'])
+/** Of networks of application services, by `instance_id`. */
+const publishedOfNetworks: Table<readonly [string, RoomId], true> = table('published-network', ['s', 's'])
 
 export type DirectoryDeps = {
   readonly store: Store
@@ -32,6 +34,8 @@ export type DirectoryDeps = {
   readonly rooms: Rooms
   readonly federation: Pick<Federation, 'directory'>
   readonly serverName: ServerName
+  /** A local alias that is not there may be after this. Never rejects. */
+  readonly seek: (alias: RoomAlias) => Promise<void>
   /** Told after the commit. */
   readonly aliasAdded: (alias: RoomAlias, roomId: RoomId) => void
   readonly aliasRemoved: (alias: RoomAlias, roomId: RoomId) => void
@@ -46,7 +50,7 @@ export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
   const { store, committer, rooms, serverName } = deps
   const mutex: Mutex = createMutex()
 
-  const resolveLocal = async (alias: RoomAlias): Promise<ResolvedAlias | undefined> => {
+  const find = async (alias: RoomAlias): Promise<ResolvedAlias | undefined> => {
     const record = await aliases.get(store, [alias])
     if (record === undefined) return undefined
     const joined = (await rooms.snapshot(record.roomId))?.joinedServers ?? []
@@ -57,11 +61,17 @@ export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
   return {
     describe: (roomId, userId) => describeRoom(rooms, roomId, userId),
     childrenOf: (roomId) => spaceChildren(rooms, roomId),
-    resolveLocal,
+    holds: async (alias) => (await aliases.get(store, [alias])) !== undefined,
+    async resolveLocal(alias) {
+      const found = await find(alias)
+      if (found !== undefined) return found
+      await deps.seek(alias)
+      return find(alias)
+    },
     async resolve(alias, signal) {
       const server = serverOf(alias)
       if (server === serverName) {
-        const found = await resolveLocal(alias)
+        const found = await find(alias)
         if (found === undefined) throw new RoomError('M_NOT_FOUND', 'there is no such room alias')
         return found
       }
@@ -113,25 +123,39 @@ export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
     async isPublished(roomId) {
       return (await publishedRooms.get(store, [roomId])) === true
     },
-    setPublished: (roomId, published) =>
+    setPublished: (roomId, published, network) =>
       mutex.run(async () => {
         if (published) {
-          const all = await publishedRooms.list(store, [], { limit: MAX_PUBLISHED_ROOMS })
+          const rows = network === undefined ? publishedRooms : publishedOfNetworks
+          const all = await rows.list(store, [], { limit: MAX_PUBLISHED_ROOMS })
           if (all.length >= MAX_PUBLISHED_ROOMS)
             throw new RoomError('M_LIMIT_EXCEEDED', 'too many rooms are published')
         }
-        const write = published ? publishedRooms.put([roomId], true) : publishedRooms.delete([roomId])
+        const write =
+          network === undefined
+            ? publishing(publishedRooms, [roomId], published)
+            : publishing(publishedOfNetworks, [network, roomId], published)
         await committer.submit({ writes: () => [write] })
       }),
-    async published() {
-      const listed = await publishedRooms.list(store, [])
-      const found = await Promise.all(listed.map(([[roomId]]) => publishedRoom(rooms, roomId)))
+    async published(network, every = false) {
+      const own =
+        network === undefined ? (await publishedRooms.list(store, [])).map(([[roomId]]) => roomId) : []
+      const prefix = network === undefined ? [] : [network]
+      const others = network === undefined && !every ? [] : await publishedOfNetworks.list(store, prefix)
+      const listed = new Set([...own, ...others.map(([[, roomId]]) => roomId)])
+      const found = await Promise.all([...listed].map((roomId) => publishedRoom(rooms, roomId)))
       return found
         .filter((room) => room !== undefined)
         .sort((a, b) => b.joinedMembers - a.joinedMembers || (a.roomId < b.roomId ? -1 : 1))
     },
   }
 }
+
+const publishing = <Key extends readonly string[]>(
+  rows: Table<Key, true>,
+  key: Key,
+  published: boolean,
+): Write => (published ? rows.put(key, true) : rows.delete(key))
 
 /** True for a member who may set the canonical alias. */
 async function mayNameRoom(rooms: Rooms, roomId: RoomId, userId: UserId): Promise<boolean> {

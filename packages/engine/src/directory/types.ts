@@ -38,7 +38,9 @@ export interface RoomDirectory {
   childrenOf(roomId: RoomId): Promise<readonly SpaceChild[]>
   /** A local alias, or another server's by its own word. @throws RoomError M_NOT_FOUND */
   resolve(alias: RoomAlias, signal?: AbortSignal): Promise<ResolvedAlias>
-  /** For the federation's `/query/directory`: local aliases only. */
+  /** True for an alias of this server that is taken; no service is asked for it. */
+  holds(alias: RoomAlias): Promise<boolean>
+  /** For the federation's `/query/directory`: local aliases only, for which application services are asked. */
   resolveLocal(alias: RoomAlias): Promise<ResolvedAlias | undefined>
   /** @throws RoomError M_INVALID_PARAM for another server's alias, M_LIMIT_EXCEEDED; `taken` when it is in use. */
   create(alias: RoomAlias, roomId: RoomId, userId: UserId): Promise<'created' | 'taken'>
@@ -50,7 +52,11 @@ export interface RoomDirectory {
   remove(alias: RoomAlias, userId: UserId | undefined): Promise<RoomId>
   aliasesOf(roomId: RoomId): Promise<readonly RoomAlias[]>
   isPublished(roomId: RoomId): Promise<boolean>
-  setPublished(roomId: RoomId, published: boolean): Promise<void>
-  /** The published rooms, those with most members first. */
-  published(): Promise<readonly PublishedRoom[]>
+  /** `network` as in `published`. @throws RoomError M_LIMIT_EXCEEDED */
+  setPublished(roomId: RoomId, published: boolean, network?: string): Promise<void>
+  /**
+   * The rooms that this server publishes, those with most members first; those of one network of an application service
+   * (its `instance_id`), or of `every` one and the server.
+   */
+  published(network?: string, every?: boolean): Promise<readonly PublishedRoom[]>
 }

@@ -46,7 +46,9 @@ export type AcceptInvite = (
  * What is signed must be an invite, of a user of ours, sent by a user of the server that asks, which is not ours, in a
  * room version that we know. DESIGN section 2
  */
-export function createAcceptInvite(deps: RemoteDeps): AcceptInvite {
+export function createAcceptInvite(
+  deps: RemoteDeps & { readonly seekUser: (userId: UserId) => Promise<void> },
+): AcceptInvite {
   const checkSpace = createInviteCounter(deps)
   return async (origin, roomId, eventId, invite) => {
     const version = roomVersion(invite.roomVersion)
@@ -61,6 +63,7 @@ export function createAcceptInvite(deps: RemoteDeps): AcceptInvite {
     const isMember =
       (await deps.registry.get(roomId))?.snapshot?.joinedServers.includes(deps.ownName) ?? false
     if (!isMember) await checkSpace(origin)
+    await deps.seekUser(target)
     const signature = await deps.signer.sign(signingBytes(version, pdu))
     const signed = withSignature(pdu, deps.ownName, deps.signer.keyId as KeyId, encodeBase64(signature))
     // A room that this node is in learns of the invite by the ordinary way of events.

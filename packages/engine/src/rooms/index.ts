@@ -40,6 +40,8 @@ export type RoomsDeps = {
   readonly log: Log
   readonly destinations: DestinationTracker
   readonly services: RoomDeps['services']
+  /** A local user who is not there may be after this. Never rejects. */
+  readonly seekUser: (userId: UserId) => Promise<void>
   readonly onJoined: RoomDeps['onJoined']
   /** Whether a user of this node wants no invites. Not asked before `createRooms` returned. */
   readonly blocksInvites: InvitePolicy
@@ -139,7 +141,7 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       }
     },
     receive: (origin, pdus) => staging.receive(origin, pdus),
-    acceptInvite: createAcceptInvite(inner),
+    acceptInvite: createAcceptInvite({ ...inner, seekUser: deps.seekUser }),
     exchangeThirdPartyInvite: (origin, roomId, event) => links.exchange(origin, roomId, event),
     createLinkInvite: (roomId, as) => links.createLink(roomId, as),
     revokeLinkInvite: (roomId, token, as) => links.revokeLink(roomId, token, as),

@@ -1,5 +1,6 @@
 /** What the users slice is made of. */
 import type { Committer } from '../kernel/committer.ts'
+import type { UserId } from '@plexus/core'
 import type { AppServices } from '../app-services/types.ts'
 import type { KeyedMutex } from '../kernel/mutex.ts'
 import type { Outbox } from '../outbox-types.ts'
@@ -37,6 +38,8 @@ export type UsersDeps = {
   readonly rooms: () => Rooms
   readonly log: Log
   readonly appServices: Pick<AppServices, 'isUserReserved'>
+  /** A local user who is not there may be after this. Never rejects. */
+  readonly seekUser: (userId: UserId) => Promise<void>
 }
 
 export type RegistrationInit = {

@@ -96,6 +96,7 @@ export function createQueries(context: UsersContext, parts: QueryParts): UserQue
       }),
 
     async profile(_origin, userId, field) {
+      await context.seekUser(userId)
       await checkLocal(userId)
       const profile = await profiles.get(userId)
       if (field === undefined) return profile

@@ -1,7 +1,7 @@
 // POST /_matrix/client/v3/createRoom https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom
 import { DEFAULT_ROOM_VERSION, parseRoomAlias, roomVersion } from '@plexus/core'
 import type { JsonValue, RoomAlias, RoomId } from '@plexus/core'
-import { RoomError, type AppService } from '@plexus/engine'
+import { AppServiceError, RoomError, type AppService } from '@plexus/engine'
 import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
@@ -52,7 +52,7 @@ export const createRoom: Endpoint = endpoint({
     const roomId = await make(engine, requester, body, alias)
     if (alias !== undefined) await engine.roomDirectory.create(alias, roomId, requester.userId)
     if (body.visibility === 'public') await engine.roomDirectory.setPublished(roomId, true)
-    await inviteAll(engine, requester, roomId, body)
+    await inviteAll(engine, service, requester, roomId, body)
     return { room_id: roomId }
   },
 })
@@ -66,7 +66,7 @@ async function freeAlias(
   const alias = /[:\s\0]/.test(name) ? undefined : parseRoomAlias(`#${name}:${engine.serverName}`)
   if (alias === undefined) throw invalidParam('room_alias_name is not the local part of an alias')
   checkAliasIsFree(engine, service, alias)
-  if ((await engine.roomDirectory.resolveLocal(alias)) !== undefined) {
+  if (await engine.roomDirectory.holds(alias)) {
     throw new MatrixError(400, 'M_ROOM_IN_USE', 'the room alias is taken')
   }
   return alias
@@ -104,6 +104,7 @@ async function make(
 /** The room exists and its id must reach the client, so that an invite which fails is told by its absence. */
 async function inviteAll(
   engine: ApiEngine,
+  service: AppService | undefined,
   { userId }: Requester,
   roomId: RoomId,
   body: RoomRequest,
@@ -111,10 +112,11 @@ async function inviteAll(
   const content = body.is_direct ? { is_direct: true } : {}
   for (const target of body.invite) {
     try {
+      await engine.appServices.askForUser(target, service)
       await engine.rooms.invite(userId, roomId, target, content)
     } catch (error) {
-      if (!(error instanceof RoomError)) throw error
-      engine.log.log('warn', 'an invite to a new room failed', { roomId, errcode: error.errcode })
+      if (!(error instanceof RoomError || error instanceof AppServiceError)) throw error
+      engine.log.log('warn', 'an invite to a new room failed', { roomId, error: error.message })
     }
   }
 }

@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 import { roomAlias } from '../../schemas.ts'
+import { resolveAlias } from '../app-services/resolve-alias.ts'
 
 export const getAlias: Endpoint = endpoint({
   method: 'GET',
@@ -10,8 +11,8 @@ export const getAlias: Endpoint = endpoint({
   auth: 'none',
   rateLimit: 'lookup',
   pathSchema: v.object({ roomAlias }),
-  handler: async ({ engine, path, signal }) => {
-    const { roomId, servers } = await engine.roomDirectory.resolve(path.roomAlias, signal)
+  handler: async ({ engine, service, path, signal }) => {
+    const { roomId, servers } = await resolveAlias({ engine, service, signal }, path.roomAlias)
     return { room_id: roomId, servers }
   },
 })

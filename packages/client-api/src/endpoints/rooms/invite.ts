@@ -16,7 +16,7 @@ export const invite: Endpoint = endpoint({
   rateLimit: 'message',
   pathSchema: inRoom,
   bodySchema: v.looseObject({ user_id: v.optional(userId), reason: v.optional(v.string()) }),
-  handler: async ({ engine, requester, path, body }) => {
+  handler: async ({ engine, service, requester, path, body }) => {
     if (body.user_id === undefined) {
       if (ownValue(body as JsonObject, 'medium') === undefined) throw missingParam('user_id is missing')
       throw new MatrixError(
@@ -25,6 +25,7 @@ export const invite: Endpoint = endpoint({
         'there is no identity server here; invite by link instead',
       )
     }
+    await engine.appServices.askForUser(body.user_id, service)
     await engine.rooms.invite(requester.userId, path.roomId, body.user_id, reasonOf(body.reason))
     return {}
   },

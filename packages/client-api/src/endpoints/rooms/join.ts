@@ -13,6 +13,12 @@ export const join: Endpoint = endpoint({
   pathSchema: idOrAlias,
   querySchema: viaQuery,
   bodySchema: joinBody,
-  handler: async ({ engine, requester, path, query, body, signal }) =>
-    joinRoom(engine, requester, await find(engine, path.roomIdOrAlias, query, signal), body, signal),
+  handler: async ({ engine, service, requester, path, query, body, signal }) =>
+    joinRoom(
+      engine,
+      requester,
+      await find({ engine, service, signal }, path.roomIdOrAlias, query),
+      body,
+      signal,
+    ),
 })

@@ -15,8 +15,8 @@ export const knock: Endpoint = endpoint({
   pathSchema: idOrAlias,
   querySchema: viaQuery,
   bodySchema: withReason,
-  handler: async ({ engine, requester, path, query, body, signal }) => {
-    const { roomId } = await find(engine, path.roomIdOrAlias, query, signal)
+  handler: async ({ engine, service, requester, path, query, body, signal }) => {
+    const { roomId } = await find({ engine, service, signal }, path.roomIdOrAlias, query)
     const snapshot = await engine.rooms.snapshot(roomId)
     if (snapshot === undefined || engine.rooms.localMembers(snapshot).length === 0) {
       throw forbidden('this node can only knock on rooms that it has a member in')

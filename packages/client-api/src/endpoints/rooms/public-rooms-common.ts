@@ -16,7 +16,12 @@ export type Query = {
 export async function listRooms(
   engine: ApiEngine,
   { server, since, limit = MAX_PUBLIC_PAGE }: Query,
-  filter: { readonly term?: string; readonly types?: readonly (string | null)[] },
+  filter: {
+    readonly term?: string
+    readonly types?: readonly (string | null)[]
+    readonly network?: string
+    readonly everyNetwork?: boolean
+  },
 ): Promise<JsonObject> {
   if (server !== undefined && server !== engine.serverName) {
     throw new MatrixError(400, 'M_UNKNOWN', 'this node does not ask other servers for their rooms')
@@ -24,7 +29,7 @@ export async function listRooms(
   const start = since === undefined ? 0 : Number(/^p([0-9]{1,6})$/.exec(since)?.[1] ?? Number.NaN)
   if (Number.isNaN(start)) throw invalidParam('since is not a token of this server')
   const term = filter.term?.toLowerCase()
-  const rooms = (await engine.roomDirectory.published()).filter((room) => {
+  const rooms = (await engine.roomDirectory.published(filter.network, filter.everyNetwork)).filter((room) => {
     if (filter.types !== undefined && !filter.types.includes(room.roomType ?? null)) return false
     if (term === undefined) return true
     return [room.name, room.topic, room.canonicalAlias].some((text) => text?.toLowerCase().includes(term))

@@ -26,7 +26,7 @@ export const putState: Endpoint = endpoint({
     const { roomId, eventType, stateKey } = path
     if (eventType === 'm.room.member') {
       const change = { stateKey, content: body, ...time }
-      return { event_id: await changeMembership(engine, requester, roomId, change, signal) }
+      return { event_id: await changeMembership({ engine, service, signal }, requester, roomId, change) }
     }
     if (eventType === 'm.room.canonical_alias') await checkAliases(engine, requester, roomId, body, signal)
     const event = { type: eventType, sender: requester.userId, stateKey, content: body, ...time }

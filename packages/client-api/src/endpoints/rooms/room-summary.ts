@@ -12,8 +12,8 @@ export const roomSummary: Endpoint = endpoint({
   rateLimit: 'lookup',
   pathSchema: idOrAlias,
   querySchema: viaQuery,
-  handler: async ({ engine, requester, path, query, signal }) => {
-    const { roomId } = await find(engine, path.roomIdOrAlias, query, signal)
+  handler: async ({ engine, service, requester, path, query, signal }) => {
+    const { roomId } = await find({ engine, service, signal }, path.roomIdOrAlias, query)
     const room = await engine.roomDirectory.describe(roomId, requester?.userId)
     if (room === undefined) throw notFound('this node does not know such a room, or it is not open')
     const row = requester === undefined ? undefined : await engine.rooms.membership(requester.userId, roomId)

@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
+import { invalidParam } from '../../matrix-error.ts'
 import { listRooms } from './public-rooms-common.ts'
 
 export const searchPublicRooms: Endpoint = endpoint({
@@ -19,15 +20,24 @@ export const searchPublicRooms: Endpoint = endpoint({
       }),
       {},
     ),
-    include_all_networks: v.optional(v.boolean()),
+    include_all_networks: v.optional(v.boolean(), false),
     third_party_instance_id: v.optional(v.nullable(v.string())),
   }),
   handler: ({ engine, query, body }) => {
     const { generic_search_term: term, room_types: types } = body.filter
+    const { include_all_networks: everyNetwork } = body
+    const network = body.third_party_instance_id ?? undefined
+    if (everyNetwork && network !== undefined)
+      throw invalidParam('third_party_instance_id is for one network, include_all_networks for all')
     return listRooms(
       engine,
       { server: query.server, since: body.since, limit: body.limit },
-      { ...(term ? { term } : {}), ...(types ? { types } : {}) },
+      {
+        ...(term ? { term } : {}),
+        ...(types ? { types } : {}),
+        ...(network === undefined ? {} : { network }),
+        everyNetwork,
+      },
     )
   },
 })

@@ -1,5 +1,5 @@
 /**
- * What a server says that validates no addresses and has no identity server, no bridges, no single sign-on and no OAuth.
+ * What a server says that validates no addresses and has no identity server, no single sign-on and no OAuth.
  * Each endpoint is there, so that a client is told why, in the words of the specification.
  */
 import * as v from 'valibot'
@@ -33,15 +33,10 @@ const denied = (): MatrixError =>
 const unknownAddress = (): MatrixError =>
   new MatrixError(400, 'M_THREEPID_NOT_FOUND', 'no account of this server has an address')
 
-const noBridge = (): MatrixError => notFound('there is no bridge to another network here')
-
 const CLIENT = '/_matrix/client/v3'
 
 const address = (path: string, auth: Auth, why: () => MatrixError): Endpoint =>
   refusing({ method: 'POST', path: `${CLIENT}/${path}`, auth, why })
-
-const bridged = (path: string): Endpoint =>
-  refusing({ method: 'GET', path: `${CLIENT}/thirdparty/${path}`, auth: 'user', why: noBridge })
 
 /** Nothing is associated with an account, so nothing is left after these. */
 const unbinding = (path: string): Endpoint =>
@@ -80,11 +75,6 @@ export const notHere: readonly Endpoint[] = [
   address('register/msisdn/requestToken', 'none', denied),
   address('account/password/email/requestToken', 'none', unknownAddress),
   address('account/password/msisdn/requestToken', 'none', unknownAddress),
-  bridged('protocol/{protocol}'),
-  bridged('location/{protocol}'),
-  bridged('user/{protocol}'),
-  bridged('location'),
-  bridged('user'),
   singleSignOn(''),
   singleSignOn('/{idpId}'),
   refusing({

@@ -11,8 +11,9 @@ export const profileField: Endpoint = endpoint({
   auth: 'optional',
   rateLimit: 'lookup',
   pathSchema: v.object({ userId, keyName: v.string() }),
-  async handler({ engine, requester, path, signal }) {
+  async handler({ engine, service, requester, path, signal }) {
     checkLookup(engine, requester, path.userId)
+    await engine.appServices.askForUser(path.userId, service)
     return { [path.keyName]: await engine.users.profiles.field(path.userId, path.keyName, { signal }) }
   },
 })

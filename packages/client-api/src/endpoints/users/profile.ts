@@ -11,8 +11,9 @@ export const profile: Endpoint = endpoint({
   auth: 'optional',
   rateLimit: 'lookup',
   pathSchema: v.object({ userId }),
-  async handler({ engine, requester, path, signal }) {
+  async handler({ engine, service, requester, path, signal }) {
     checkLookup(engine, requester, path.userId)
+    await engine.appServices.askForUser(path.userId, service)
     return engine.users.profiles.get(path.userId, { signal })
   },
 })

@@ -6,5 +6,6 @@ export const thirdPartyProtocols: Endpoint = endpoint({
   method: 'GET',
   path: '/_matrix/client/v3/thirdparty/protocols',
   auth: 'user',
-  handler: () => ({}),
+  rateLimit: 'lookup',
+  handler: ({ engine }) => engine.appServices.thirdParty.protocols(),
 })
