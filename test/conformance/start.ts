@@ -5,7 +5,7 @@
  */
 import { createServer } from 'node:https'
 import { join } from 'node:path'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 
 function variable(name: string): string {
   const value = process.env[name]
@@ -14,6 +14,8 @@ function variable(name: string): string {
   return value
 }
 
+const folder = variable('AS_DIR')
+const appServices = readdirSync(folder).filter((name) => name.endsWith('.yaml'))
 process.argv.push(
   '--data',
   join(variable('DATA_DIR'), 'node'),
@@ -30,6 +32,7 @@ process.argv.push(
   '--url-previews',
   'on',
   '--private-addresses',
+  ...appServices.flatMap((name) => ['--appservice', join(folder, name)]),
 )
 
 // The deployer waits until TLS answers at the federation's port. Over HTTPS the node serves nobody.
