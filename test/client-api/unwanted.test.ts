@@ -136,5 +136,22 @@ describe('somebody who is ignored', () => {
     })
     await ignore(bob, alice.userId)
     expect(await read()).toEqual({ page: ['root', 'end'], after: ['end'], relations: ['end'] })
+
+    const unread = async (): Promise<unknown> =>
+      pick(
+        await bob.ok('GET', 'v3/sync'),
+        'rooms',
+        'join',
+        roomId,
+        'unread_notifications',
+        'notification_count',
+      )
+    await send(alice, 'more', { body: 'more spam' })
+    await network.settle()
+    expect(await unread()).toBe(0)
+    await ignore(bob)
+    await send(alice, 'welcome', { body: 'no spam' })
+    await network.settle()
+    expect(await unread()).toBe(1)
   })
 })

@@ -39,7 +39,7 @@ import { createSearchIndex } from './search/search-index.ts'
 import { createPolls, createRoomReader, createSections, createSlidingSync, createSync } from './sync/index.ts'
 import type { Polls, RoomReader, SlidingSync, Sync } from './sync/index.ts'
 import { createUsers } from './users/index.ts'
-import { blocksInvites } from './users/invite-permission.ts'
+import { blocksInvites } from './users/unwanted.ts'
 import type { UsersInit } from './users/deps.ts'
 import type { Users } from './users/types.ts'
 

@@ -8,13 +8,13 @@ import type { UserId } from '@plexus/core'
 import type { Committer } from '../kernel/committer.ts'
 import type { Clock, Log, PushGateway, Random, Store } from '../ports.ts'
 import type { MembershipRecord } from '../rooms/types.ts'
-import { ignoredUsers } from '../sync/ignored.ts'
 import { strippedState } from '../sync/invites.ts'
 import { notificationsIn, type NotificationParts } from '../sync/notifications.ts'
 import type { SectionDeps } from '../sync/room-sections.ts'
 import type { Unread } from '../sync/unread.ts'
 import { pushers, type PusherRow } from '../users/tables.ts'
 import type { PushEvaluator } from '../users/types.ts'
+import { ignoredUsers, inviteFilter } from '../users/unwanted.ts'
 import { notificationOf, pusherUrl, type Told } from './notification.ts'
 
 /** An event that is older is not pushed any more. */
@@ -46,7 +46,12 @@ type PushDeps = {
 }
 
 /** What telling of news needs. */
-type NewsDeps = { readonly clock: Clock; readonly unread: Unread; readonly parts: NotificationParts }
+type NewsDeps = {
+  readonly clock: Clock
+  readonly unread: Unread
+  readonly parts: NotificationParts
+  readonly invites: (userId: UserId) => Promise<(sender: UserId) => boolean>
+}
 
 type Key = readonly [userId: string, appId: string, pushKey: string]
 /** What is in memory of a pusher. */
@@ -62,7 +67,12 @@ export function createPush(deps: PushDeps): Push {
   const { store, committer, clock, log, gateway, sections } = deps
   const { accountData, pushRules } = sections.users
   const ignored = (userId: UserId): Promise<ReadonlySet<string>> => ignoredUsers(accountData, userId)
-  const source: NewsDeps = { clock, unread: sections.unread, parts: { ...sections, ignored, pushRules } }
+  const source: NewsDeps = {
+    clock,
+    unread: sections.unread,
+    parts: { ...sections, ignored, pushRules },
+    invites: (userId) => inviteFilter(accountData, userId),
+  }
   const progress = new Map<string, Progress>()
   let isDirty = false
   let isClosed = gateway === undefined
@@ -224,12 +234,12 @@ async function newsOf(deps: NewsDeps, userId: UserId, from: number, to: number):
 }
 
 async function inviteNews(
-  { parts }: NewsDeps,
+  { parts, invites }: NewsDeps,
   userId: UserId,
   row: MembershipRecord,
   evaluate: PushEvaluator,
 ): Promise<readonly Told[]> {
-  if ((await parts.ignored(userId)).has(row.sender)) return []
+  if (!(await invites(userId))(row.sender)) return []
   const stripped = await strippedState(parts.rooms, userId, row)
   const invite = stripped.find(
     (event) => ownValue(event, 'type') === 'm.room.member' && ownValue(event, 'state_key') === userId,

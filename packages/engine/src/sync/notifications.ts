@@ -101,11 +101,10 @@ export async function notificationsIn(
   const own = joined === -1 ? events : events.slice(0, joined)
   const marks = await marksOf(rooms, await receipts.ofUser(roomId, userId))
   const context = await pushContextOf(rooms, snapshot, userId)
-  const ignored = await parts.ignored(userId)
   const viewer = await visibility.viewer(userId, await rooms.membership(userId, roomId))
   const found: Found[] = []
   for (const { record, visible } of await visibility.judge(viewer, own)) {
-    if (!visible || ignored.has(record.pdu.sender)) continue
+    if (!visible) continue
     const outcome = evaluate(pushForm(record), context.of(record.pdu.sender))
     if (!outcome.notify) continue
     const inThread = marks.byThread.get(await threadOf(rooms, record.pdu)) ?? MIN_ORDER

@@ -2,7 +2,7 @@
 import type { RoomId } from '@plexus/core'
 import type { StreamPosition } from '../kernel/committer.ts'
 import type { EventRecord, Rooms } from '../rooms/types.ts'
-import { isIgnored } from './ignored.ts'
+import { isIgnored } from '../users/unwanted.ts'
 import type { EventFilter } from './filter.ts'
 import { allows } from './filter.ts'
 import { MAX_ORDER, MIN_ORDER } from './tokens.ts'

@@ -8,7 +8,7 @@ import type { PushContext, PushEvaluator, PushOutcome, PushRule, PushRuleKind, P
 
 /** Clients may still set them; they ask for nothing. spec: push.md "Historical Actions" */
 const HISTORICAL_ACTIONS: readonly JsonValue[] = ['dont_notify', 'coalesce']
-const SILENT: PushOutcome = { notify: false, highlight: false, actions: [] }
+export const SILENT: PushOutcome = { notify: false, highlight: false, actions: [] }
 /** spec: m.room.power_levels `notifications.room` */
 const DEFAULT_NOTIFICATION_LEVEL = 50
 

@@ -5,8 +5,8 @@
 import { isJsonObject } from '@plexus/core'
 import type { JsonObject, JsonValue, UserId } from '@plexus/core'
 import { defaultRuleset } from './push-defaults.ts'
-import { createEvaluator, isAction, parseRules } from './push-evaluate.ts'
-import { arrayAt, jsonSize, objectAt } from './read.ts'
+import { createEvaluator, isAction, parseRules, SILENT } from './push-evaluate.ts'
+import { arrayAt, jsonSize, objectAt, stringAt } from './read.ts'
 import { PUSH_RULE_KINDS, UserError } from './types.ts'
 import type {
   AccountData,
@@ -17,6 +17,7 @@ import type {
   PushRules,
   PushRuleset,
 } from './types.ts'
+import { ignoredUsers } from './unwanted.ts'
 
 export const PUSH_RULES_TYPE = 'm.push_rules'
 /** Rules of one kind. */
@@ -54,6 +55,15 @@ export function createPushRules(accountData: AccountData): PushRules {
   const evaluators = new WeakMap<JsonObject, PushEvaluator>()
   const ruleset = async (userId: UserId): Promise<PushRuleset> =>
     rulesetOf(userId, await accountData.get(userId, undefined, PUSH_RULES_TYPE))
+
+  const rulesOf = async (userId: UserId): Promise<PushEvaluator> => {
+    const content = await accountData.get(userId, undefined, PUSH_RULES_TYPE)
+    const known = content && evaluators.get(content)
+    if (known !== undefined) return known
+    const evaluator = createEvaluator(userId, rulesetOf(userId, content))
+    if (content !== undefined) evaluators.set(content, evaluator)
+    return evaluator
+  }
 
   const update = (
     userId: UserId,
@@ -99,12 +109,11 @@ export function createPushRules(accountData: AccountData): PushRules {
       await modify(userId, kind, ruleId, (rule) => ({ ...rule, actions: checked }))
     },
     async evaluator(userId) {
-      const content = await accountData.get(userId, undefined, PUSH_RULES_TYPE)
-      const known = content && evaluators.get(content)
-      if (known !== undefined) return known
-      const evaluator = createEvaluator(userId, rulesetOf(userId, content))
-      if (content !== undefined) evaluators.set(content, evaluator)
-      return evaluator
+      const [evaluate, ignored] = await Promise.all([rulesOf(userId), ignoredUsers(accountData, userId)])
+      if (ignored.size === 0) return evaluate
+      // Nobody is told of what they do not get to see.
+      return (event, context) =>
+        ignored.has(stringAt(event, 'sender') ?? '') ? SILENT : evaluate(event, context)
     },
   }
 }
