@@ -19,6 +19,8 @@ import { makeEngine, makeSigner } from './receiver.ts'
 
 export type BigNode = {
   readonly roomId: RoomId
+  /** Who joined here. */
+  readonly user: UserId
   readonly engine: Engine
   /** Milliseconds for so many own messages, one after the other. */
   send(count: number): Promise<number>
@@ -58,6 +60,7 @@ export async function createBigNode(members: number, store: Store, signer?: Sign
 
   return {
     roomId: room.roomId,
+    user,
     engine,
     async send(count) {
       const start = performance.now()

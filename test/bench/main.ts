@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { findChromium, howToGetChromium } from '../../scripts/chromium.ts'
+import { clientApi } from './client-api.ts'
 import { decideSection } from './decide.ts'
 import { delivery } from './delivery.ts'
 import type { Figure } from './figures.ts'
@@ -35,6 +36,7 @@ const SECTIONS: readonly Section[] = [
   memory,
   resolveSection,
   decideSection,
+  clientApi,
 ]
 
 async function measure(section: Section, quick: boolean): Promise<readonly Figure[]> {
