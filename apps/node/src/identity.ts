@@ -1,11 +1,10 @@
 /** What makes a node the same node after a restart: its name, its name key and its transport key. */
-import { randomBytes } from 'node:crypto'
+import { createPrivateKey, randomBytes, sign } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseServerName, type ServerName } from '@plexus/core'
 import { nameOfKey } from '@plexus/core/names'
 import { StartError, writeDurably } from '@plexus/daemon'
-import { createSigner } from '@plexus/engine'
 import type { Signer } from '@plexus/engine/ports'
 import { generateTransportKey, peerIdOfKey } from '@plexus/p2p'
 import * as v from 'valibot'
@@ -49,13 +48,16 @@ export async function loadIdentity(folder: string, serverName: string | undefine
     const what = `the data folder is of ${kept.serverName}, not of ${serverName}`
     throw new StartError(`${what}: a server keeps its name; choose another folder with --data`)
   }
-  const { subtle } = globalThis.crypto
   const seed = Buffer.from(kept.nameSeed, 'base64')
-  const key = await subtle.importKey('pkcs8', Uint8Array.of(...PKCS8_PREFIX, ...seed), 'Ed25519', false, [
-    'sign',
-  ])
+  const der = Buffer.concat([PKCS8_PREFIX, seed])
+  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
   return {
-    signer: createSigner(subtle, { name: kept.serverName as ServerName, keyId: KEY_ID, privateKey: key }),
+    signer: {
+      name: kept.serverName as ServerName,
+      keyId: KEY_ID,
+      // At once, in a twentieth of a millisecond: WebCrypto waits for a thread, behind the passwords that are hashed.
+      sign: (bytes) => Promise.resolve(new Uint8Array(sign(null, bytes, key))),
+    },
     transportKey: new Uint8Array(Buffer.from(kept.transportKey, 'base64')),
   }
 }

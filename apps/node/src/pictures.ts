@@ -1,6 +1,7 @@
 /** Pictures by libvips. Strangers made them: only decoders of what browsers show are on, and pixels and time are bounded. */
 import type { Picture, Pictures, ThumbnailSize, WebPage } from '@plexus/engine/ports'
-import sharp, { type Metadata, type Sharp } from 'sharp'
+import type Sharp from 'sharp'
+import type { Metadata, Sharp as Pipeline } from 'sharp'
 
 /** Width times height, times frames of what moves. */
 export const MAX_PIXELS = 50_000_000
@@ -8,19 +9,28 @@ const TIMEOUT_S = 10
 /** Threads for one picture; Node gives four pictures a thread each. */
 const THREADS = 1
 
-sharp.block({ operation: ['VipsForeignLoad'] })
-sharp.unblock({
-  operation: [
-    'VipsForeignLoadJpegBuffer',
-    'VipsForeignLoadPngBuffer',
-    'VipsForeignLoadNsgifBuffer',
-    'VipsForeignLoadWebpBuffer',
-    'VipsForeignLoadHeifBuffer',
-  ],
-})
-sharp.concurrency(THREADS)
-// Each picture is decoded once.
-sharp.cache(false)
+let loading: Promise<typeof Sharp> | undefined
+
+/** Loaded with the first picture: it takes 30 MB. */
+const library = (): Promise<typeof Sharp> => (loading ??= load())
+
+async function load(): Promise<typeof Sharp> {
+  const { default: sharp } = await import('sharp')
+  sharp.block({ operation: ['VipsForeignLoad'] })
+  sharp.unblock({
+    operation: [
+      'VipsForeignLoadJpegBuffer',
+      'VipsForeignLoadPngBuffer',
+      'VipsForeignLoadNsgifBuffer',
+      'VipsForeignLoadWebpBuffer',
+      'VipsForeignLoadHeifBuffer',
+    ],
+  })
+  sharp.concurrency(THREADS)
+  // Each picture is decoded once.
+  sharp.cache(false)
+  return sharp
+}
 
 /** By the names that libvips has for formats. */
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
@@ -51,7 +61,9 @@ export function createPictures(): Pictures {
       const isSmall = width <= size.width || height <= size.height
       if (isSmall && (moves || (frames === 1 && !isAnimatedPng(bytes)))) return 'original'
       try {
-        return await shrink(open(bytes, { animated: moves }), facts, { ...size, animated: moves })
+        return await withPicture(bytes, { animated: moves }, (picture) =>
+          shrink(picture, facts, { ...size, animated: moves }),
+        )
       } catch {
         return 'unreadable'
       }
@@ -67,18 +79,23 @@ export async function measure(bytes: Uint8Array): Promise<WebPage['picture']> {
   return { bytes, contentType, width, height }
 }
 
-const open = (bytes: Uint8Array, options: { readonly animated: boolean; readonly limit?: false }): Sharp =>
-  sharp(bytes, {
-    animated: options.animated,
-    limitInputPixels: options.limit ?? MAX_PIXELS,
-    failOn: 'error',
-  }).timeout({ seconds: TIMEOUT_S })
+type OpenOptions = { readonly animated: boolean; readonly limit?: false }
+
+async function withPicture<T>(
+  bytes: Uint8Array,
+  { animated, limit }: OpenOptions,
+  use: (picture: Pipeline) => Promise<T>,
+): Promise<T> {
+  const sharp = await library()
+  const options = { animated, limitInputPixels: limit ?? MAX_PIXELS, failOn: 'error' } as const
+  return use(sharp(bytes, options).timeout({ seconds: TIMEOUT_S }))
+}
 
 /** Reads the head alone. */
 async function inspect(bytes: Uint8Array): Promise<Facts | undefined> {
   let found: Metadata
   try {
-    found = await open(bytes, { animated: false, limit: false }).metadata()
+    found = await withPicture(bytes, { animated: false, limit: false }, (picture) => picture.metadata())
   } catch {
     return undefined
   }
@@ -92,7 +109,7 @@ async function inspect(bytes: Uint8Array): Promise<Facts | undefined> {
  * At least as large as wanted both ways, unless the picture is not.
  * spec: client-server-api/modules/content_repo.md "Thumbnails"
  */
-async function shrink(picture: Sharp, facts: Facts, size: ThumbnailSize): Promise<Picture> {
+async function shrink(picture: Pipeline, facts: Facts, size: ThumbnailSize): Promise<Picture> {
   const { width, height, method, animated } = size
   const resized = picture.autoOrient().resize({
     width,

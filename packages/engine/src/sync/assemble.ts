@@ -2,7 +2,7 @@
 import type { JsonObject, RoomId, UserId } from '@plexus/core'
 import type { Receipt } from '../rooms-ephemeral/types.ts'
 import type { MembershipRecord } from '../rooms/types.ts'
-import type { AccountDataEntry } from '../users/types.ts'
+import type { AccountDataEntry, KeyCounts } from '../users/types.ts'
 import { ignoredUsers, inviteFilter } from '../users/unwanted.ts'
 import { strippedState } from './invites.ts'
 import type { LazyAnswer } from './lazy-members.ts'
@@ -40,6 +40,11 @@ export async function assemble(
   const { recipient, filter } = request
   const { users } = deps
   const serial = deps.serial.current
+  if (isNow(deps, request, from)) {
+    const keys = await users.keys.counts(recipient)
+    const body = { ...bodyOf(from, NO_SECTIONS, NO_NEWS), device_lists: NO_LISTS, ...keysJson(keys) }
+    return { body, token: from, empty: keys.position <= from.position }
+  }
   const { rows, to } = await membershipsNow(deps, recipient.userId)
   const span = { from: from.position, to }
   const initial = from.position === 0
@@ -74,16 +79,43 @@ export async function assemble(
     lists.changed.length + lists.left.length === 0 &&
     keys.position <= span.from
   const body: JsonObject = {
-    next_batch: formatSyncToken(token),
-    rooms: sections,
-    account_data: { events: global },
-    ...(toDevice.events.length === 0 ? {} : { to_device: { events: toDevice.events } }),
-    presence: { events: present },
+    ...bodyOf(token, sections, { global, toDevice: toDevice.events, present }),
     ...(initial ? {} : { device_lists: lists }),
-    device_one_time_keys_count: keys.oneTimeKeys,
-    device_unused_fallback_key_types: keys.unusedFallbackTypes,
+    ...keysJson(keys),
   }
   return { body, token, empty }
+}
+
+/** Nothing at all happened since: a client that asks again at once costs nothing, however many rooms it has. */
+function isNow({ committer, serial }: SectionDeps, { fullState }: SyncRequest, from: SyncToken): boolean {
+  const { committed } = committer
+  const isSame = from.position === committed && from.toDevice === committed && from.serial === serial.current
+  return isSame && committed > 0 && !fullState
+}
+
+type Global = {
+  readonly global: readonly JsonObject[]
+  readonly toDevice: readonly JsonObject[]
+  readonly present: readonly JsonObject[]
+}
+const NO_NEWS: Global = { global: [], toDevice: [], present: [] }
+const NO_SECTIONS: Sections = { join: {}, invite: {}, knock: {}, leave: {} }
+
+function bodyOf(token: SyncToken, rooms: Sections, { global, toDevice, present }: Global): JsonObject {
+  return {
+    next_batch: formatSyncToken(token),
+    rooms,
+    account_data: { events: global },
+    ...(toDevice.length === 0 ? {} : { to_device: { events: toDevice } }),
+    presence: { events: present },
+  }
+}
+
+function keysJson({ oneTimeKeys, unusedFallbackTypes }: KeyCounts): JsonObject {
+  return {
+    device_one_time_keys_count: oneTimeKeys,
+    device_unused_fallback_key_types: unusedFallbackTypes,
+  }
 }
 
 /** What is new beside the events, of all rooms. */
