@@ -1,5 +1,5 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createOutbound, type OutboundRequest, type OutboundResponse } from './outbound.ts'
 
@@ -110,6 +110,24 @@ describe('outbound', () => {
     await expect(open.request(`${base}/body`, short)).rejects.toMatchObject({ code: 'timeout' })
     const signal = AbortSignal.abort()
     await expect(open.request(base, { ...BOUNDS, signal })).rejects.toMatchObject({ code: 'unreachable' })
+  })
+
+  it.each([
+    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n',
+    'nonsense\r\n\r\n',
+    '',
+  ])('ends where the answer is %j and no more', async (answer) => {
+    const server: TcpServer = createTcpServer((socket) => {
+      socket.on('error', () => undefined)
+      socket.end(answer)
+    })
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve)
+    })
+    const { port } = server.address() as AddressInfo
+    const asked = open.request(`http://127.0.0.1:${port}/`, { ...BOUNDS, timeoutMs: 60_000 })
+    await expect(asked).rejects.toMatchObject({ code: 'unreachable' })
+    server.close()
   })
 
   it('says when nobody is there', async () => {

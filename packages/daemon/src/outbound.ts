@@ -149,7 +149,9 @@ function exchange(
       { ...way, method, agent: false, headers: { 'Accept-Encoding': 'identity', ...headers } },
       resolve,
     )
-    request.once('error', reject)
+    // There may be more than one error, and none, as where the answer is 101.
+    request.on('error', reject)
+    request.once('close', () => reject(new Error('closed without an answer')))
     request.end(body)
   })
 }
