@@ -67,7 +67,8 @@ describe('a room from its start', () => {
   it('drops an event of another room', () => {
     const { room } = publicRoom()
     const other = createTestRoom({ content: { other: true } })
-    expect(outcome(room.receive(other.build(join(ALICE))))).toBe('drop: wrong room')
+    const stranger = room.receive(other.build(join(ALICE)))
+    expect(stranger).toMatchObject({ kind: 'drop', why: { code: 'wrong room', field: 'room_id' } })
     expect(outcome(room.receive(other.create))).toBe('drop: wrong room')
   })
 })
@@ -266,6 +267,7 @@ describe('need', () => {
             let decision = ask()
             for (; decision.kind === 'need'; rounds += 1) {
               const { events, states: unknown, children } = decision
+              expect(unknown.filter((id) => room.stateAfter(id) === undefined)).toEqual([])
               expect(events.length + unknown.length + children.length).toBeGreaterThan(0)
               loading.load(decision)
               for (const id of decision.states) states.add(id)
@@ -307,7 +309,10 @@ describe('checkOutlier', () => {
     const { room } = publicRoom(requireVersion('10'))
     const { version, roomId, view } = room
     const event = altered(room, room.build(message(BOB, 'x')), { room_id: '!other:a' })
-    expect(checkOutlier({ version, roomId, event, view })?.reason).toBe('the event is of another room')
+    expect(checkOutlier({ version, roomId, event, view })).toEqual({
+      rule: 'v10 auth 2.5',
+      reason: 'the event is of another room',
+    })
     expect(checkOutlier({ version, roomId: event.pdu.room_id as RoomId, event, view })?.rule).toBe(
       'v10 auth 2.5',
     )

@@ -184,6 +184,21 @@ describe('the full conflicted set', () => {
     expect([...computed(oldLevels, room.view)].sort()).toEqual([old.id, promotion.id, fresh.id].sort())
   })
 
+  it('leaves out what an unconflicted event has far down in its chain', () => {
+    const { room, base } = publicRoom()
+    const topics: Made[] = []
+    let tip = base
+    for (let n = 0; n < 5; n += 1) {
+      tip = room.add({ ...levels(ALICE, { users: { [BOB]: 50 }, ban: n }), prev: [tip] })
+      if (n < 3) topics.push(room.add({ ...topic(BOB, `t${n}`), prev: [tip] }))
+    }
+    // Each topic stands on older levels than the next, and all states have the newest.
+    const state = after(room, room.add({ ...levels(ALICE, { users: { [BOB]: 50 } }), prev: [tip] }))
+    const sets = topics.map(({ id }) => new Map(state).set(stateKey('m.room.topic', ''), id))
+    for (const version of [V11, V12])
+      expect([...computed(sets, room.view, version)].sort()).toEqual(topics.map(({ id }) => id).sort())
+  })
+
   it('counts the events of a state as part of its chain', () => {
     const { room, base } = publicRoom()
     const raised = room.add({ ...levels(ALICE, { state_default: 0 }), prev: [base] })

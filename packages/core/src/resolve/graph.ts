@@ -60,8 +60,8 @@ export function createLookup(view: AuthView): Lookup {
     wantChildren: (id) => void childless.add(id),
     missing() {
       if (missing.size === 0 && childless.size === 0) return undefined
-      const floor =
-        lowest === Infinity ? Infinity : lowest - FIRST_STRIDE - STRIDE_FACTOR * (highest - lowest)
+      // Infinity where nothing that was walked lacks an auth event.
+      const floor = lowest - FIRST_STRIDE - STRIDE_FACTOR * (highest - lowest)
       return { events: [...missing].sort(compareIds), floor, children: [...childless].sort(compareIds) }
     },
   }

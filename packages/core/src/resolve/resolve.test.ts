@@ -12,6 +12,7 @@ import {
   joinRule,
   levels,
   member,
+  message,
   requireVersion,
   stateText,
   topic,
@@ -52,9 +53,19 @@ describe('resolve without conflict', () => {
   it('gives the empty state for no set, the set itself for one or equal ones', () => {
     const { room, base } = publicRoom()
     const state = after(room, base)
-    expect(resolved([], room.view).size).toBe(0)
+    expect(resolve(V12, [], room.view)).toEqual({ kind: 'resolved', state: new Map() })
     expect(resolved([state], room.view)).toBe(state)
-    expect(stateText(resolved([state, new Map(state)], room.view))).toEqual(stateText(state))
+    expect(resolve(V12, [state, new Map(state)], room.view)).toEqual({ kind: 'resolved', state })
+  })
+
+  it('finds the create event where one state lacks it', () => {
+    for (const version of [V12, requireVersion('11')]) {
+      const { room, base } = publicRoom(version)
+      const state = after(room, base)
+      const without = new Map(state)
+      without.delete(stateKey('m.room.create', ''))
+      expect(idAt(resolved([state, without], room.view, version), 'm.room.create')).toBe(room.create.id)
+    }
   })
 
   it('keeps concurrent joins of different users', () => {
@@ -269,6 +280,24 @@ describe('resolution of version 1', () => {
     expect(idAt(state, 'm.room.topic')).toBe(first.id)
   })
 
+  it('lets the deepest that is allowed stand, past what is not', () => {
+    const { room, base } = publicRoom(V1)
+    const [first, second] = [topic(ALICE, 'first'), topic(ALICE, 'last')]
+    const allowed = room.add({ ...first, prev: [base] })
+    const stranger = room.build({ ...topic(DAVE, 'between'), prev: [allowed] })
+    const deeper = room.add({ ...message(ALICE, 'x'), prev: [allowed] })
+    const last = room.add({ ...second, prev: [room.add({ ...message(ALICE, 'y'), prev: [deeper] })] })
+    const view: AuthView = {
+      ...room.view,
+      get: (id) => (id === stranger.id ? { ...stranger, verdict: 'accepted' } : room.view.get(id)),
+    }
+    const state = after(room, base)
+    const sets = [allowed, stranger, last].map(({ id }) =>
+      new Map(state).set(stateKey('m.room.topic', ''), id),
+    )
+    expect(idAt(resolved(sets, view, V1), 'm.room.topic')).toBe(last.id)
+  })
+
   it('takes a place that only one state has as it is, before all else', () => {
     const room = createTestRoom({ version: V1 })
     room.add(join(ALICE))
@@ -376,6 +405,20 @@ describe('need', () => {
     }
     expect(rounds).toBeLessThan(10)
     expect(stateText(resolution.state)).toEqual(stateText(resolved(sets, room.view)))
+  })
+})
+
+describe('need', () => {
+  it('names what only the agreed state has', () => {
+    const version = requireVersion('11')
+    const room = createTestRoom({ version })
+    const base = room.add(join(ALICE))
+    const topics = ['a', 'b'].map((text) => room.add({ ...topic(ALICE, text), prev: [base] }))
+    const power = room.add(levels(ALICE, { users: { [ALICE]: 100 } }))
+    const state = after(room, power)
+    const sets = topics.map(({ id }) => new Map(state).set(stateKey('m.room.topic', ''), id))
+    const view = { ...room.view, get: (id: EventId) => (id === power.id ? undefined : room.view.get(id)) }
+    expect(resolve(version, sets, view)).toMatchObject({ kind: 'need', events: [power.id] })
   })
 })
 
