@@ -27,7 +27,7 @@ export default defineConfig({
       {
         test: {
           name: 'browser',
-          include: ['packages/**/*.browser.test.ts', 'apps/**/*.browser.test.ts'],
+          include: ['{packages,apps,test}/**/*.browser.test.ts'],
           sequence: { groupOrder: 1 },
           // One profile cannot be shared by parallel sessions.
           fileParallelism: false,

@@ -66,6 +66,8 @@ type Result = {
   readonly passed: number
   readonly failed: number
   readonly skipped: number
+  /** What its tests have counted. */
+  readonly covered: readonly string[]
   /** Why the group failed as a whole, if it did. */
   readonly why?: string
 }
@@ -75,9 +77,15 @@ type VitestReport = {
   readonly numFailedTests: number
   readonly numPendingTests: number
   readonly numTodoTests: number
+  readonly testResults: readonly {
+    readonly assertionResults: readonly { readonly title: string; readonly status: string }[]
+  }[]
 }
 
-type Counts = Pick<Result, 'passed' | 'failed' | 'skipped'>
+/** Tests with such a title count what they cover. */
+const COVERED = /^\d+ of \d+ .*\bcovered\b/
+
+type Counts = Pick<Result, 'passed' | 'failed' | 'skipped' | 'covered'>
 
 function vitestCounts(reportFile: string, outcome: Outcome): Counts {
   let text: string
@@ -85,11 +93,15 @@ function vitestCounts(reportFile: string, outcome: Outcome): Counts {
     text = readFileSync(reportFile, 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    return { passed: 0, failed: outcome.code === 0 ? 0 : 1, skipped: 0 }
+    return { passed: 0, failed: outcome.code === 0 ? 0 : 1, skipped: 0, covered: [] }
   }
   const report = JSON.parse(text) as VitestReport
   const failed = Math.max(report.numFailedTests, outcome.code === 0 ? 0 : 1)
-  return { passed: report.numPassedTests, failed, skipped: report.numPendingTests + report.numTodoTests }
+  const skipped = report.numPendingTests + report.numTodoTests
+  const covered = report.testResults
+    .flatMap(({ assertionResults }) => assertionResults)
+    .flatMap(({ title, status }) => (status === 'passed' && COVERED.test(title) ? [title] : []))
+  return { passed: report.numPassedTests, failed, skipped, covered }
 }
 
 function reasonOf(group: Group, outcome: Outcome): string | undefined {
@@ -116,7 +128,7 @@ async function runGroup(group: Group, filters: readonly string[], signal: AbortS
   const counts =
     group.kind === 'vitest'
       ? vitestCounts(report, outcome)
-      : { passed: 1 - failedCheck, failed: failedCheck, skipped: 0 }
+      : { passed: 1 - failedCheck, failed: failedCheck, skipped: 0, covered: [] }
   rmSync(scratch, { recursive: true, force: true })
   const result = { group, seconds: outcome.seconds, ...counts, ...(why === undefined ? {} : { why }) }
   process.stdout.write(`${verdict(result)} in ${outcome.seconds.toFixed(1)} s\n`)
@@ -124,9 +136,9 @@ async function runGroup(group: Group, filters: readonly string[], signal: AbortS
   return result
 }
 
-function verdict({ group, passed, failed, skipped, why }: Result): string {
+function verdict({ group, passed, failed, skipped, covered, why }: Result): string {
   if (group.kind === 'check') return why === undefined ? 'ok' : `FAILED (${why})`
-  const counts = `${passed} passed, ${failed} failed, ${skipped} skipped`
+  const counts = [`${passed} passed`, `${failed} failed`, `${skipped} skipped`, ...covered].join(', ')
   return why === undefined ? counts : `FAILED (${why}): ${counts}`
 }
 

@@ -125,4 +125,21 @@ describe('bounds', { timeout: MINUTE }, () => {
     const invite = Array.from({ length: 101 }, (_, index) => `@u${index}:x.y`)
     expect(await alice.fails('POST', 'v3/createRoom', { body: { invite } })).toEqual([400, 'M_INVALID_PARAM'])
   })
+
+  it('push rules are a thousand of a kind at most', async () => {
+    const { pushRules } = home.node.engine.users
+    const put = (index: number): Promise<void> =>
+      pushRules.put(home.user, 'room', `!${index}:x`, { actions: [] })
+    for (let index = 0; index < 1_000; index += 1) await put(index)
+    await expect(put(1_000)).rejects.toMatchObject({ errcode: 'M_LIMIT_EXCEEDED' })
+    await put(7)
+  })
+
+  it('an OpenID token is good for an hour', async () => {
+    const { openId } = home.node.engine.users
+    const { token } = openId.create(home.user)
+    expect(openId.userOf(token)).toBe(home.user)
+    await network.clock.advance(3_600_000)
+    expect(openId.userOf(token)).toBeUndefined()
+  })
 })

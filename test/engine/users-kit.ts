@@ -1,6 +1,5 @@
 /** What the tests of users have in common: keys as a client makes them. */
-import { createPrivateKey, createPublicKey, sign } from 'node:crypto'
-import type { KeyObject } from 'node:crypto'
+import { ed25519 } from '@noble/curves/ed25519.js'
 import { encodeBase64, signableBytes, without } from '@plexus/core'
 import type { JsonObject } from '@plexus/core'
 import type { Caller } from '@plexus/engine'
@@ -11,23 +10,16 @@ export const ALGORITHM = 'signed_curve25519'
 export const callerOf = ({ user, deviceId }: Member): Caller => ({ userId: user, deviceId })
 
 /** An Ed25519 key, the same for the same number. */
-export type TestKey = { readonly secret: KeyObject; readonly id: string }
-
-/** The head of a PKCS #8 Ed25519 private key (RFC 8410); the seed follows. */
-const PKCS8_HEAD = '302e020100300506032b657004220420'
-/** Length of the head of an SPKI Ed25519 public key. */
-const SPKI_HEAD_BYTES = 12
+export type TestKey = { readonly secret: Uint8Array; readonly id: string }
 
 export function testKey(number: number): TestKey {
-  const key = Buffer.concat([Buffer.from(PKCS8_HEAD, 'hex'), Buffer.alloc(32, number)])
-  const secret = createPrivateKey({ key, format: 'der', type: 'pkcs8' })
-  const spki = createPublicKey(secret).export({ format: 'der', type: 'spki' })
-  return { secret, id: encodeBase64(spki.subarray(SPKI_HEAD_BYTES)) }
+  const secret = new Uint8Array(32).fill(number)
+  return { secret, id: encodeBase64(ed25519.getPublicKey(secret)) }
 }
 
 /** The object with one more signature. */
 export function signed(object: JsonObject, user: string, keyId: string, { secret }: TestKey): JsonObject {
-  const signature = encodeBase64(sign(null, signableBytes(object), secret))
+  const signature = encodeBase64(ed25519.sign(signableBytes(object), secret))
   const before = (object['signatures'] ?? {}) as Record<string, JsonObject>
   return { ...object, signatures: { ...before, [user]: { ...before[user], [keyId]: signature } } }
 }

@@ -4,17 +4,25 @@ import { isJsonObject, type JsonObject, type JsonValue, type UserId } from '@ple
 import type { Member } from './node.ts'
 import { createSpecValidator, type SpecValidator } from './spec-validation.ts'
 
-export type Answer = { readonly status: number; readonly body: JsonObject; readonly headers: Headers }
+/** `body` is empty when the answer is not JSON. */
+export type Answer = {
+  readonly status: number
+  readonly body: JsonObject
+  readonly bytes: Uint8Array
+  readonly headers: Headers
+}
 
 export type AskInit = {
   readonly query?: Readonly<Record<string, string | readonly string[]>>
   readonly body?: JsonValue
+  /** In place of a JSON body. */
+  readonly upload?: { readonly bytes: Uint8Array<ArrayBuffer>; readonly contentType: string }
   readonly signal?: AbortSignal
 }
 
 export interface ApiClient {
   readonly userId: UserId
-  /** Path below `/_matrix/client/`; parts in it are already encoded. @throws when the answer breaks the specification. */
+  /** Path below `/_matrix/client/`, or from `/` on; parts in it are already encoded. @throws when the answer breaks the specification. */
   ask(method: string, path: string, init?: AskInit): Promise<Answer>
   /** As `ask`, for requests that must succeed. */
   ok(method: string, path: string, init?: AskInit): Promise<JsonObject>
@@ -33,7 +41,7 @@ export function at(strings: TemplateStringsArray, ...parts: readonly string[]): 
 }
 
 function urlOf(path: string, query: AskInit['query'] = {}): URL {
-  const url = new URL(`http://node/_matrix/client/${path}`)
+  const url = new URL(path, 'http://node/_matrix/client/')
   for (const [name, value] of Object.entries(query)) {
     for (const one of typeof value === 'string' ? [value] : value) url.searchParams.append(name, one)
   }
@@ -51,15 +59,19 @@ export function createApiClient(
     const url = urlOf(path, init.query)
     const headers = new Headers()
     if (session.accessToken !== undefined) headers.set('Authorization', `Bearer ${session.accessToken}`)
+    if (init.upload !== undefined) headers.set('Content-Type', init.upload.contentType)
+    const content = init.upload?.bytes ?? (init.body === undefined ? undefined : JSON.stringify(init.body))
     const response = await serve(
       new Request(url, {
         method,
         headers,
-        ...(init.body === undefined ? {} : { body: JSON.stringify(init.body) }),
+        ...(content === undefined ? {} : { body: content }),
         ...(init.signal === undefined ? {} : { signal: init.signal }),
       }),
     )
-    const body = (await response.json()) as JsonObject
+    const bytes = new Uint8Array(await response.arrayBuffer())
+    const isJson = response.headers.get('content-type') === 'application/json'
+    const body = isJson ? (JSON.parse(new TextDecoder().decode(bytes)) as JsonObject) : undefined
     const { pathname } = url
     const operation = validator.find('client-server', method, pathname)
     const name = `${method} ${operation?.template ?? pathname}`
@@ -68,7 +80,7 @@ export function createApiClient(
     if (problems.length > 0)
       throw new Error(`${name} ${response.status}: ${problems.join('; ')}\n${JSON.stringify(body)}`)
     if (response.headers.get('access-control-allow-origin') !== '*') throw new Error(`${name}: no CORS`)
-    return { status: response.status, body, headers: response.headers }
+    return { status: response.status, body: body ?? {}, bytes, headers: response.headers }
   }
   return {
     userId: session.userId,

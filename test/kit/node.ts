@@ -1,261 +1,33 @@
-/** A whole node in memory: store, engine and both APIs, on a loopback network. */
-import type { ServerName, UserId } from '@plexus/core'
-import { createClientApi, type ClientApi } from '@plexus/client-api'
-import {
-  createEngine,
-  type AppServicesInit,
-  type Engine,
-  type EngineDeps,
-  type EngineInit,
-} from '@plexus/engine'
-import type {
-  Carrier,
-  PushGateway,
-  Clock,
-  Directory,
-  Log,
-  Session,
-  Signer,
-  Store,
-  Verifier,
-} from '@plexus/engine/ports'
-import { CarrierError } from '@plexus/engine/ports'
-import { createFederation, createServerApi } from '@plexus/server-api'
-import { createMemoryBlobs } from '@plexus/store/blobs-memory'
-import { createMemoryDisk, openMemoryStore, type MemoryDisk } from '@plexus/store/memory'
+/** Whole nodes in memory, with keys of Node's own crypto. */
 import { createTestVerifier, testSigner } from './keys.ts'
-import { createLoopback, type Loopback } from './loopback.ts'
-import { createSeededRandom } from './seeded-random.ts'
-import { createVirtualClock, settled, type VirtualClock } from './virtual-clock.ts'
+import { createVirtualClock } from './virtual-clock.ts'
+import { createNetwork, createNode, type NodeInit, type TestNetwork, type TestNode } from './whole-node.ts'
 
-export type TestNodeInit = {
-  readonly loopback: Pick<Loopback, 'carrier' | 'connect'>
-  readonly clock: Clock
-  /** Makes the name key and all chance of the node. */
-  readonly seed: number
-  /** A disk that a node had before: the node as it is after a restart. */
-  readonly disk?: MemoryDisk
-  /** One that takes everything by default. */
-  readonly pushGateway?: PushGateway
-  /** A store in place of the memory disk. */
-  readonly store?: Store
-  /** Bounds of the users. */
-  readonly users?: EngineInit['users']
-  readonly appServices?: AppServicesInit
-  /** Restarts before this one: chance must not repeat. */
-  readonly restarts?: number
-  /** In place of Ed25519 with the name key that `seed` makes. */
-  readonly keys?: { readonly signer: Signer; readonly verifier: Verifier }
+export { quiet } from './whole-node.ts'
+export type { Member, TestNetwork, TestNode } from './whole-node.ts'
+
+/** `keys` stand in place of Ed25519 with the name key that `seed` makes. */
+export type TestNodeInit = Omit<NodeInit, 'keys'> & Partial<Pick<NodeInit, 'keys'>>
+
+export const keysOf = (seed: number): NodeInit['keys'] => ({
+  signer: testSigner(seed),
+  verifier: createTestVerifier(),
+})
+
+export function createTestNode(init: TestNodeInit): Promise<TestNode> {
+  return createNode({ ...init, keys: init.keys ?? keysOf(init.seed) })
 }
-
-export interface TestNode {
-  readonly name: ServerName
-  readonly disk: MemoryDisk
-  readonly engine: Engine
-  readonly clientApi: ClientApi
-  /** Warnings and errors, as `warn message {fields}`. */
-  readonly complaints: readonly string[]
-  /** Makes the account. */
-  signUp(localpart: string): Promise<Session>
-  userId(localpart: string): UserId
-  readonly store: Store
-  /** Ends the process as SIGKILL would: nothing of it answers, sends or runs any more. What it commits is the disk's affair. */
-  end(): void
-  /** Ends the process and its access to the disk, and starts another on the same disk. */
-  restart(): Promise<TestNode>
-  close(): Promise<void>
-}
-
-type Life = {
-  readonly carrier: Carrier
-  readonly clock: Clock
-  readonly hasEnded: () => boolean
-  readonly end: () => void
-}
-
-/** The outside world of a process: once that has ended, it sends nothing and no timer of it runs. */
-function mortal(carrier: Carrier, clock: Clock): Life {
-  let ended = false
-  return {
-    hasEnded: () => ended,
-    clock: { now: () => clock.now(), after: (ms, run) => clock.after(ms, () => (ended ? undefined : run())) },
-    carrier: {
-      send: (request, options) =>
-        ended ? Promise.reject(new CarrierError('unreachable', 'ended')) : carrier.send(request, options),
-    },
-    end: () => {
-      ended = true
-    },
-  }
-}
-
-/** Everybody on the loopback is reachable by name alone. */
-const directory: Directory = { learn: async () => undefined, own: async () => [] }
-
-export async function createTestNode(init: TestNodeInit): Promise<TestNode> {
-  const { loopback, clock: outerClock, seed, disk = createMemoryDisk(), restarts = 0 } = init
-  const { signer, verifier } = init.keys ?? { signer: testSigner(seed), verifier: createTestVerifier() }
-  const { name } = signer
-  const random = createSeededRandom(seed * 1_000 + restarts)
-  const complaints: string[] = []
-  const log: Log = {
-    log(level, message, fields) {
-      if (!life.hasEnded() && (level === 'warn' || level === 'error'))
-        complaints.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`)
-    },
-  }
-  const store = init.store ?? (await openMemoryStore(disk))
-  const life = mortal(loopback.carrier(name), outerClock)
-  const { clock, carrier } = life
-  const ports: EngineDeps = {
-    pushGateway: init.pushGateway ?? { notify: () => Promise.resolve({ status: 200, rejected: [] }) },
-    store,
-    blobs: createMemoryBlobs(),
-    federation: (incarnation) => createFederation({ carrier, signer, clock }, { incarnation }),
-    directory,
-    signer,
-    verifier,
-    clock,
-    random,
-    log,
-  }
-  // An honest password hash takes a second of a slow machine.
-  const engine = await createEngine(ports, {
-    users: { passwordCost: 4, ...init.users },
-    ...(init.appServices === undefined ? {} : { appServices: init.appServices }),
-  })
-  const handler = createServerApi({
-    serverName: name,
-    rooms: engine.rooms,
-    inbound: engine.inbound,
-    queries: engine.users.queries,
-    aliases: engine.roomDirectory,
-    verifier,
-    random,
-    clock,
-    log,
-    software: { name: 'Plexus', version: 'test' },
-  })
-  loopback.connect(name, async (request) => {
-    const response = await handler(request)
-    if (life.hasEnded()) throw new CarrierError('timeout', 'the process ended')
-    return response
-  })
-  await engine.resume()
-  const end = (): void => {
-    if (life.hasEnded()) return
-    life.end()
-    loopback.connect(name, undefined)
-  }
-
-  return {
-    name,
-    disk,
-    engine,
-    clientApi: createClientApi(engine),
-    complaints,
-    signUp: (localpart) => engine.control.createAccount(localpart, 'test'),
-    userId: (localpart) => `@${localpart}:${name}` as UserId,
-    store,
-    end,
-    async restart() {
-      disk.kill()
-      end()
-      return createTestNode({ ...init, disk, restarts: restarts + 1 })
-    },
-    async close() {
-      end()
-      await engine.close()
-    },
-  }
-}
-
-/** Rounds in which nothing may come to rest before a network counts as livelocked. */
-const MAX_ROUNDS = 10_000
-/** Rounds without any change after which nothing more is expected. */
-const QUIET_ROUNDS = 3
-
-/**
- * Waits until nothing happens any more. Timers stay where they are, so what waits for one (a delayed request, another
- * attempt) may remain. Nothing in these nodes waits for the platform, so a turn of its event loop lets all go on.
- */
-export async function quiet(loopback: Loopback, nodes: readonly TestNode[]): Promise<void> {
-  const stateOf = (): string =>
-    [loopback.log.length, loopback.underway, ...nodes.map(({ engine }) => engine.committer.committed)].join(
-      ' ',
-    )
-  let before = stateOf()
-  let unchanged = 0
-  for (let round = 0; unchanged < QUIET_ROUNDS; round += 1) {
-    if (round === MAX_ROUNDS) throw new Error('the network does not come to rest')
-    await settled()
-    const after = stateOf()
-    unchanged = after === before ? unchanged + 1 : 0
-    before = after
-  }
-}
-
-export interface TestNetwork {
-  readonly clock: VirtualClock
-  readonly loopback: Loopback
-  /** Waits until nothing is under way between its nodes. */
-  settle(): Promise<void>
-  /** Lets `ms` pass, in steps of which each comes to rest. */
-  pass(ms: number): Promise<void>
-  /** In the order of the localparts; a restarted node takes the place of the old one. */
-  readonly members: Member[]
-  restart(member: Member): Promise<Member>
-  close(): Promise<void>
-}
-
-export type Member = { readonly node: TestNode; readonly user: UserId; readonly deviceId: string }
-
-/** Time that passes between two rests. */
-const STEP_MS = 1_000
 
 /** Nodes with one account each, all online. `seed` is of the first node, and so are the application services. */
-export async function createTestNetwork(
+export function createTestNetwork(
   localparts: readonly string[],
   seed = 1,
   { appServices, ...init }: Pick<TestNodeInit, 'appServices' | 'pushGateway'> = {},
 ): Promise<TestNetwork> {
-  const clock = createVirtualClock()
-  const loopback = createLoopback({ clock })
-  const members: Member[] = []
-  for (const [index, localpart] of localparts.entries()) {
-    const node = await createTestNode({
-      ...init,
-      loopback,
-      clock,
-      seed: seed + index,
-      ...(index > 0 || appServices === undefined ? {} : { appServices }),
-    })
-    const { userId, deviceId } = await node.signUp(localpart)
-    members.push({ node, user: userId, deviceId })
-  }
-  const settle = (): Promise<void> =>
-    quiet(
-      loopback,
-      members.map(({ node }) => node),
-    )
-  return {
-    clock,
-    loopback,
-    members,
-    settle,
-    async pass(ms) {
-      for (let passed = 0; passed < ms; passed += STEP_MS) {
-        await clock.advance(Math.min(STEP_MS, ms - passed))
-        await settle()
-      }
-    },
-    async restart(member) {
-      const again = { ...member, node: await member.node.restart() }
-      members[members.indexOf(member)] = again
-      return again
-    },
-    async close() {
-      for (const { node } of members) await node.close()
-    },
-  }
+  return createNetwork(localparts, createVirtualClock(), async (index) => ({
+    ...init,
+    seed: seed + index,
+    keys: keysOf(seed + index),
+    ...(index > 0 || appServices === undefined ? {} : { appServices }),
+  }))
 }

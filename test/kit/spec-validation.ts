@@ -1,14 +1,11 @@
 /** Answers checked against the official definitions of the API (`test/vectors/api-schemas.json`). */
-import { readFileSync } from 'node:fs'
-import { posix } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
+import schemas from '../vectors/api-schemas.json' with { type: 'json' }
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 type JsonObject = { [key: string]: Json }
 
-const FILE = fileURLToPath(new URL('../vectors/api-schemas.json', import.meta.url))
 const BASE = 'spec:///'
 /** spec: data/string-formats.yaml; those without a pattern there are not looked at. */
 const FORMATS: Readonly<Record<string, RegExp | true>> = {
@@ -27,12 +24,17 @@ export type Operation = {
   readonly template: string
   readonly pointer: string
   readonly file: string
+  /** Whether nobody may ask it without an access token. */
+  readonly needsToken: boolean
 }
 
 export interface SpecValidator {
   /** The operations of an API: `client-server` or `server-server`. */
   operations(api: string): readonly Operation[]
-  /** What is wrong with an answer; empty when nothing is, `undefined` when the specification has no such endpoint. */
+  /**
+   * What is wrong with an answer; empty when nothing is, `undefined` when the specification has no such endpoint. The
+   * `body` of what is not JSON is `undefined`.
+   */
   problems(
     api: string,
     method: string,
@@ -53,9 +55,7 @@ function absoluteRefs(value: Json, path: string): Json {
   return Object.fromEntries(
     Object.entries(value).map(([key, item]) => {
       if (key !== '$ref' || typeof item !== 'string') return [key, absoluteRefs(item, path)]
-      const [file = '', fragment = ''] = item.split('#')
-      const target = file === '' ? path : posix.join(posix.dirname(path), file)
-      return [key, `${BASE}${target}#${fragment}`]
+      return [key, new URL(item, `${BASE}${path}`).href]
     }),
   )
 }
@@ -82,8 +82,15 @@ function matches(template: string, pathname: string): boolean {
   )
 }
 
+/** `security` is a list of alternatives, of which an empty one asks for nothing. */
+function needsToken(definition: Json): boolean {
+  const security = isObject(definition) ? definition['security'] : undefined
+  if (!Array.isArray(security) || security.length === 0) return false
+  return security.every((one) => isObject(one) && Object.keys(one).some((name) => /accessToken/i.test(name)))
+}
+
 export function createSpecValidator(): SpecValidator {
-  const { documents } = JSON.parse(readFileSync(FILE, 'utf8')) as { documents: Record<string, JsonObject> }
+  const documents = schemas.documents as unknown as Record<string, JsonObject>
   const ajv = new Ajv2020({ strict: false, validateSchema: false, allErrors: false })
   addFormats.default(ajv)
   for (const [name, format] of Object.entries(FORMATS)) ajv.addFormat(name, format)
@@ -97,13 +104,16 @@ export function createSpecValidator(): SpecValidator {
     if (!isObject(paths)) continue
     for (const [path, methods] of Object.entries(paths)) {
       if (!isObject(methods)) continue
-      for (const method of Object.keys(methods)) {
+      for (const [method, definition] of Object.entries(methods)) {
+        // The same endpoint once more, for other bodies.
+        if (path.endsWith(' ')) continue
         const pointer = `/paths/${escapePointer(path)}/${method}`
         const operation = {
           method: method.toUpperCase(),
           template: basePathOf(document) + path,
           pointer,
           file,
+          needsToken: needsToken(definition),
         }
         byApi.set(api, [...(byApi.get(api) ?? []), operation])
       }
@@ -111,14 +121,7 @@ export function createSpecValidator(): SpecValidator {
   }
   for (const list of byApi.values()) list.sort((a, b) => literals(b.template) - literals(a.template))
 
-  const compiled = new Map<string, ValidateFunction | undefined>()
-  /** The schema of the JSON answer with this status, if the definition has one. */
-  const validatorOf = (
-    { file, method, template, pointer }: Operation,
-    status: number,
-  ): ValidateFunction | undefined => {
-    const key = `${method} ${template} ${status}`
-    if (compiled.has(key)) return compiled.get(key)
+  const responsesOf = ({ file, method, pointer }: Operation): JsonObject => {
     const paths = documents[file]?.['paths']
     const path = decodeURIComponent(pointer.split('/')[2] ?? '')
       .replaceAll('~1', '/')
@@ -126,7 +129,15 @@ export function createSpecValidator(): SpecValidator {
     const item = isObject(paths) ? paths[path] : undefined
     const operation = isObject(item) ? item[method.toLowerCase()] : undefined
     const responses = isObject(operation) ? operation['responses'] : undefined
-    const response = isObject(responses) ? responses[String(status)] : undefined
+    return isObject(responses) ? responses : {}
+  }
+  const compiled = new Map<string, ValidateFunction | undefined>()
+  /** The schema of the JSON answer with this status, if the definition has one. */
+  const validatorOf = (operation: Operation, status: number): ValidateFunction | undefined => {
+    const { file, method, template, pointer } = operation
+    const key = `${method} ${template} ${status}`
+    if (compiled.has(key)) return compiled.get(key)
+    const response = responsesOf(operation)[String(status)]
     const content = isObject(response) ? response['content'] : undefined
     const json = isObject(content) ? content['application/json'] : undefined
     const schema = isObject(json) && json['schema'] !== undefined
@@ -136,6 +147,7 @@ export function createSpecValidator(): SpecValidator {
     return validate
   }
   const error = ajv.compile({ $ref: `${BASE}data/api/client-server/definitions/errors/error.yaml` })
+  const interactive = ajv.compile({ $ref: `${BASE}data/api/client-server/definitions/auth_response.yaml` })
 
   const find = (api: string, method: string, pathname: string): Operation | undefined =>
     (byApi.get(api) ?? []).find((one) => one.method === method && matches(one.template, pathname))
@@ -146,6 +158,10 @@ export function createSpecValidator(): SpecValidator {
     problems(api, method, pathname, status, body) {
       const operation = find(api, method, pathname)
       if (operation === undefined) return undefined
+      if (status < 400 && responsesOf(operation)[String(status)] === undefined)
+        return [`the definition has no status ${status}`]
+      // Any endpoint may want a token, or more authentication, whether its definition says so or not.
+      if (status === 401 && (error(body) || interactive(body))) return []
       const validate = validatorOf(operation, status) ?? (status >= 400 ? error : undefined)
       if (validate === undefined || validate(body)) return []
       return (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`)

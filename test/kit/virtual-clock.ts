@@ -4,6 +4,8 @@ import type { Clock } from '@plexus/engine/ports'
 export interface VirtualClock extends Clock {
   /** Runs what is due within `ms`, in the order of time, and lets what follows from each settle before the next. */
   advance(ms: number): Promise<void>
+  /** Waits until nothing is under way that waits for no timer. */
+  readonly settled: () => Promise<void>
   /** Milliseconds until the next timer is due; `undefined` when there is none. */
   readonly next: number | undefined
 }
@@ -17,7 +19,8 @@ export function settled(): Promise<void> {
   })
 }
 
-export function createVirtualClock(start = Date.UTC(2026, 10, 20)): VirtualClock {
+/** `settle` is for nodes that wait for more than promises. */
+export function createVirtualClock(start = Date.UTC(2026, 10, 20), settle = settled): VirtualClock {
   let now = start
   const timers = new Set<Timer>()
 
@@ -28,6 +31,7 @@ export function createVirtualClock(start = Date.UTC(2026, 10, 20)): VirtualClock
   }
 
   return {
+    settled: settle,
     now: () => now,
     after(ms, run) {
       const timer = { at: now + Math.max(0, ms), run }
@@ -38,12 +42,12 @@ export function createVirtualClock(start = Date.UTC(2026, 10, 20)): VirtualClock
     },
     async advance(ms) {
       const end = now + ms
-      await settled()
+      await settle()
       for (let timer = earliest(); timer !== undefined && timer.at <= end; timer = earliest()) {
         timers.delete(timer)
         now = Math.max(now, timer.at)
         timer.run()
-        await settled()
+        await settle()
       }
       now = end
     },

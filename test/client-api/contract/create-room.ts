@@ -2,30 +2,12 @@ import type { JsonObject } from '@plexus/core'
 import { describe, expect, it } from 'vitest'
 import { at, list, pick, text } from '../../kit/api-client.ts'
 import { sharedRoom } from '../../kit/rooms.ts'
-import { alice, bob, carol, nobody, network, ownRoom, UNKNOWN_ROOM } from './world.ts'
+import { alice, bob, carol, network, ownRoom } from './world.ts'
 
 const stateOf = async (id: string, type: string): Promise<JsonObject> =>
   alice.ok('GET', at`v3/rooms/${id}/state/${type}`)
 
 export function createRoom(): void {
-  describe('access', () => {
-    it.each([
-      ['GET', 'v3/sync'],
-      ['POST', 'v3/createRoom'],
-      ['GET', 'v3/joined_rooms'],
-      ['PUT', at`v3/rooms/${UNKNOWN_ROOM}/send/m.room.message/1`],
-      ['GET', at`v3/rooms/${UNKNOWN_ROOM}/state`],
-    ])('%s %s needs a token', async (method, path) => {
-      expect(await nobody.fails(method, path)).toEqual([401, 'M_MISSING_TOKEN'])
-    })
-
-    it('is told what versions there are without one', async () => {
-      const { versions } = await nobody.ok('GET', 'versions')
-      expect(versions).toContain('v1.1')
-      expect(versions).toContain('v1.19')
-    })
-  })
-
   describe('POST createRoom', () => {
     it.each([
       ['private_chat', 'invite', 'can_join'],

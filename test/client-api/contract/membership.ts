@@ -2,7 +2,7 @@ import type { JsonObject } from '@plexus/core'
 import { describe, expect, it } from 'vitest'
 import { at, list, text, type ApiClient } from '../../kit/api-client.ts'
 import { sharedRoom } from '../../kit/rooms.ts'
-import { alice, bob, carol, network, roomId, ownRoom, UNKNOWN_ROOM } from './world.ts'
+import { alice, bob, carol, network, newcomer, roomId, ownRoom, UNKNOWN_ROOM } from './world.ts'
 
 export function membership(): void {
   describe('membership', () => {
@@ -88,7 +88,14 @@ export function membership(): void {
       ])
     })
 
-    it('POST knock says what it cannot do', async () => {
+    it('POST knock on a room that lets people knock', async () => {
+      const id = await ownRoom({
+        initial_state: [{ type: 'm.room.join_rules', content: { join_rule: 'knock' } }],
+      })
+      const nora = await newcomer('nora')
+      const path = at`v3/knock/${id}`
+      expect(await nora.ok('POST', path, { body: { reason: 'please' } })).toEqual({ room_id: id })
+      expect(await membership(nora, id)).toMatchObject({ membership: 'knock', reason: 'please' })
       expect(await carol.fails('POST', at`v3/knock/${UNKNOWN_ROOM}`, { body: {} })).toEqual([
         403,
         'M_FORBIDDEN',

@@ -1,0 +1,261 @@
+/** Whole nodes on a loopback network, with store, engine and both APIs, wherever these run. */
+import type { ServerName, UserId } from '@plexus/core'
+import { createClientApi, type ClientApi } from '@plexus/client-api'
+import {
+  createEngine,
+  type AppServicesInit,
+  type Engine,
+  type EngineDeps,
+  type EngineInit,
+} from '@plexus/engine'
+import type {
+  Blobs,
+  Carrier,
+  Clock,
+  Directory,
+  Log,
+  PushGateway,
+  Session,
+  Signer,
+  Store,
+  Verifier,
+  WebPages,
+} from '@plexus/engine/ports'
+import { CarrierError } from '@plexus/engine/ports'
+import { createFederation, createServerApi } from '@plexus/server-api'
+import { createMemoryBlobs } from '@plexus/store/blobs-memory'
+import { createMemoryDisk, openMemoryStore, type MemoryDisk } from '@plexus/store/memory'
+import { createLoopback, type Loopback } from './loopback.ts'
+import { createSeededRandom } from './seeded-random.ts'
+import { settled, type VirtualClock } from './virtual-clock.ts'
+
+export type NodeInit = {
+  readonly loopback: Pick<Loopback, 'carrier' | 'connect'>
+  readonly clock: Clock
+  /** Makes all chance of the node. */
+  readonly seed: number
+  readonly keys: { readonly signer: Signer; readonly verifier: Verifier }
+  /** A disk that a node had before: the node as it is after a restart. */
+  readonly disk?: MemoryDisk
+  /** One that takes everything by default. */
+  readonly pushGateway?: PushGateway
+  /** A store in place of the memory disk. */
+  readonly store?: Store
+  readonly blobs?: Blobs
+  readonly webPages?: WebPages
+  /** Bounds of the users. */
+  readonly users?: EngineInit['users']
+  readonly appServices?: AppServicesInit
+  /** Restarts before this one: chance must not repeat. */
+  readonly restarts?: number
+}
+
+export interface TestNode {
+  readonly name: ServerName
+  readonly disk: MemoryDisk
+  readonly engine: Engine
+  readonly clientApi: ClientApi
+  /** Warnings and errors, as `warn message {fields}`. */
+  readonly complaints: readonly string[]
+  /** Makes the account. */
+  signUp(localpart: string): Promise<Session>
+  userId(localpart: string): UserId
+  readonly store: Store
+  /** Ends the process as SIGKILL would: nothing of it answers, sends or runs any more. What it commits is the disk's affair. */
+  end(): void
+  /** Ends the process and its access to the disk, and starts another on the same disk. */
+  restart(): Promise<TestNode>
+  close(): Promise<void>
+}
+
+type Life = {
+  readonly carrier: Carrier
+  readonly clock: Clock
+  readonly hasEnded: () => boolean
+  readonly end: () => void
+}
+
+/** The outside world of a process: once that has ended, it sends nothing and no timer of it runs. */
+function mortal(carrier: Carrier, clock: Clock): Life {
+  let ended = false
+  return {
+    hasEnded: () => ended,
+    clock: { now: () => clock.now(), after: (ms, run) => clock.after(ms, () => (ended ? undefined : run())) },
+    carrier: {
+      send: (request, options) =>
+        ended ? Promise.reject(new CarrierError('unreachable', 'ended')) : carrier.send(request, options),
+    },
+    end: () => {
+      ended = true
+    },
+  }
+}
+
+/** Everybody on the loopback is reachable by name alone. */
+const directory: Directory = { learn: async () => undefined, own: async () => [] }
+
+export async function createNode(init: NodeInit): Promise<TestNode> {
+  const { loopback, clock: outerClock, seed, disk = createMemoryDisk(), restarts = 0 } = init
+  const { signer, verifier } = init.keys
+  const { name } = signer
+  const random = createSeededRandom(seed * 1_000 + restarts)
+  const complaints: string[] = []
+  const log: Log = {
+    log(level, message, fields) {
+      if (!life.hasEnded() && (level === 'warn' || level === 'error'))
+        complaints.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`)
+    },
+  }
+  const store = init.store ?? (await openMemoryStore(disk))
+  const life = mortal(loopback.carrier(name), outerClock)
+  const { clock, carrier } = life
+  const ports: EngineDeps = {
+    pushGateway: init.pushGateway ?? { notify: () => Promise.resolve({ status: 200, rejected: [] }) },
+    store,
+    blobs: init.blobs ?? createMemoryBlobs(),
+    webPages: init.webPages,
+    federation: (incarnation) => createFederation({ carrier, signer, clock }, { incarnation }),
+    directory,
+    signer,
+    verifier,
+    clock,
+    random,
+    log,
+  }
+  // An honest password hash takes a second of a slow machine.
+  const engine = await createEngine(ports, {
+    users: { passwordCost: 4, ...init.users },
+    ...(init.appServices === undefined ? {} : { appServices: init.appServices }),
+  })
+  const handler = createServerApi({
+    serverName: name,
+    rooms: engine.rooms,
+    inbound: engine.inbound,
+    queries: engine.users.queries,
+    aliases: engine.roomDirectory,
+    verifier,
+    random,
+    clock,
+    log,
+    software: { name: 'Plexus', version: 'test' },
+  })
+  loopback.connect(name, async (request) => {
+    const response = await handler(request)
+    if (life.hasEnded()) throw new CarrierError('timeout', 'the process ended')
+    return response
+  })
+  await engine.resume()
+  const end = (): void => {
+    if (life.hasEnded()) return
+    life.end()
+    loopback.connect(name, undefined)
+  }
+
+  return {
+    name,
+    disk,
+    engine,
+    clientApi: createClientApi(engine),
+    complaints,
+    signUp: (localpart) => engine.control.createAccount(localpart, 'test'),
+    userId: (localpart) => `@${localpart}:${name}` as UserId,
+    store,
+    end,
+    async restart() {
+      disk.kill()
+      end()
+      return createNode({ ...init, disk, restarts: restarts + 1 })
+    },
+    async close() {
+      end()
+      await engine.close()
+    },
+  }
+}
+
+/** Rounds in which nothing may come to rest before a network counts as livelocked. */
+const MAX_ROUNDS = 10_000
+/** Rounds without any change after which nothing more is expected. */
+const QUIET_ROUNDS = 3
+
+/**
+ * Waits until nothing happens any more. Timers stay where they are, so what waits for one (a delayed request, another
+ * attempt) may remain. Nothing in these nodes waits for the platform, so a turn of its event loop lets all go on.
+ */
+export async function quiet(loopback: Loopback, nodes: readonly TestNode[], settle = settled): Promise<void> {
+  const stateOf = (): string =>
+    [loopback.log.length, loopback.underway, ...nodes.map(({ engine }) => engine.committer.committed)].join(
+      ' ',
+    )
+  let before = stateOf()
+  let unchanged = 0
+  for (let round = 0; unchanged < QUIET_ROUNDS; round += 1) {
+    if (round === MAX_ROUNDS) throw new Error('the network does not come to rest')
+    await settle()
+    const after = stateOf()
+    unchanged = after === before ? unchanged + 1 : 0
+    before = after
+  }
+}
+
+export interface TestNetwork {
+  readonly clock: VirtualClock
+  readonly loopback: Loopback
+  /** Waits until nothing is under way between its nodes. */
+  settle(): Promise<void>
+  /** Lets `ms` pass, in steps of which each comes to rest. */
+  pass(ms: number): Promise<void>
+  /** In the order of the localparts; a restarted node takes the place of the old one. */
+  readonly members: Member[]
+  restart(member: Member): Promise<Member>
+  close(): Promise<void>
+}
+
+export type Member = { readonly node: TestNode; readonly user: UserId; readonly deviceId: string }
+
+/** Time that passes between two rests. */
+const STEP_MS = 1_000
+
+/** What the nodes of a network differ in; `index` counts them from 0. */
+export type NodesInit = (index: number) => Promise<Omit<NodeInit, 'loopback' | 'clock'>>
+
+/** Nodes with one account each, all online. */
+export async function createNetwork(
+  localparts: readonly string[],
+  clock: VirtualClock,
+  initOf: NodesInit,
+): Promise<TestNetwork> {
+  const loopback = createLoopback({ clock })
+  const members: Member[] = []
+  for (const [index, localpart] of localparts.entries()) {
+    const node = await createNode({ loopback, clock, ...(await initOf(index)) })
+    const { userId, deviceId } = await node.signUp(localpart)
+    members.push({ node, user: userId, deviceId })
+  }
+  const settle = (): Promise<void> =>
+    quiet(
+      loopback,
+      members.map(({ node }) => node),
+      clock.settled,
+    )
+  return {
+    clock,
+    loopback,
+    members,
+    settle,
+    async pass(ms) {
+      for (let passed = 0; passed < ms; passed += STEP_MS) {
+        await clock.advance(Math.min(STEP_MS, ms - passed))
+        await settle()
+      }
+    },
+    async restart(member) {
+      const again = { ...member, node: await member.node.restart() }
+      members[members.indexOf(member)] = again
+      return again
+    },
+    async close() {
+      for (const { node } of members) await node.close()
+    },
+  }
+}
