@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { isJsonObject, type JsonObject } from '@plexus/core'
 import { NO_SYNC_FILTER } from '@plexus/engine'
 import { openSqliteStore } from '@plexus/store/sqlite'
+import { text } from '../kit/api-client.ts'
 import { startNodeApp, type NodeApp } from '../kit/node-app.ts'
 import { createBigNode } from './big-node.ts'
 import { figure, type Figure, type FigureInit } from './figures.ts'
@@ -71,12 +72,11 @@ async function signUp({ clientApi: base }: NodeApp): Promise<Account> {
   const body = { username: `user${accounts}`, password: PASSWORD, auth: { type: 'm.login.dummy' } }
   const answer = await guest.ask('POST', 'v3/register', JSON.stringify(body))
   guest.close()
-  return { client: createHttpClient(base, String(answer['access_token'])), userId: String(answer['user_id']) }
+  return { client: createHttpClient(base, text(answer, 'access_token')), userId: text(answer, 'user_id') }
 }
 
 async function createRoom({ client }: Account, more: JsonObject = {}): Promise<string> {
-  const { room_id: roomId } = await client.ask('POST', 'v3/createRoom', JSON.stringify(more))
-  return String(roomId)
+  return text(await client.ask('POST', 'v3/createRoom', JSON.stringify(more)), 'room_id')
 }
 
 async function timed<T>(times: number[], work: Promise<T> | (() => Promise<T>)): Promise<T> {
@@ -165,7 +165,7 @@ async function sendToSync(listener: Account, sender: Sender, count: number): Pro
   const times: number[] = []
   const poll = async (since: string, timeout: number): Promise<JsonObject> =>
     listener.client.ask('GET', `v3/sync?since=${encodeURIComponent(since)}&timeout=${timeout}`)
-  let since = String((await listener.client.ask('GET', 'v3/sync'))['next_batch'])
+  let since = text(await listener.client.ask('GET', 'v3/sync'), 'next_batch')
   for (let index = 0; index < count; index += 1) {
     const polling = poll(since, 30_000)
     // The poll waits before the message is sent: another answer of the same connection pool has come after it.
@@ -179,7 +179,7 @@ async function sendToSync(listener: Account, sender: Sender, count: number): Pro
     const joined = isJsonObject(rooms) ? rooms['join'] : undefined
     if (!isJsonObject(joined) || joined[sender.roomId] === undefined) throw new Error('another answer')
     await sending
-    since = String(answer['next_batch'])
+    since = text(answer, 'next_batch')
   }
   return times
 }
@@ -198,7 +198,7 @@ async function syncs(node: NodeApp, quick: boolean): Promise<readonly Figure[]> 
     const initial: number[] = []
     let since = ''
     for (let index = 0; index < (quick ? 3 : 20); index += 1)
-      since = String((await timed(initial, account.client.ask('GET', 'v3/sync')))['next_batch'])
+      since = text(await timed(initial, account.client.ask('GET', 'v3/sync')), 'next_batch')
     const empty: number[] = []
     for (let index = 0; index < (quick ? 20 : 500); index += 1)
       await timed(empty, account.client.ask('GET', `v3/sync?since=${since}&timeout=0`))
