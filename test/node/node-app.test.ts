@@ -44,6 +44,9 @@ describe('a headless node', { timeout: 60_000 }, () => {
     const [, reports] = await textOf(`${node.admin}reports`)
     expect(JSON.parse(reports)).toMatchObject([{ by: ben.userId, roomId, reason: 'too friendly' }])
 
+    const devices = async (): Promise<unknown> => (await ann.ok('GET', 'v3/devices'))['devices']
+    await expect.poll(devices).toMatchObject([{ last_seen_ip: '127.0.0.1' }])
+
     const { serverName } = node
     expect(await node.stop('SIGTERM')).toBe(0)
     expect(node.output()).not.toMatch(/"level":50/)

@@ -23,12 +23,16 @@ export function serviceOf(engine: ApiEngine, token: string | undefined): AppServ
     : engine.appServices.byToken(token)
 }
 
-export async function requesterBy(engine: ApiEngine, token: string | undefined): Promise<Requester> {
+export async function requesterBy(
+  engine: ApiEngine,
+  token: string | undefined,
+  address?: string,
+): Promise<Requester> {
   if (token === undefined) throw new MatrixError(401, 'M_MISSING_TOKEN', 'an access token is needed')
   const answer =
     token.length > MAX_TOKEN_LENGTH
       ? ({ kind: 'unknown', softLogout: false } as const)
-      : await engine.users.accounts.authenticate(token)
+      : await engine.users.accounts.authenticate(token, address)
   if (answer.kind === 'requester') return answer.requester
   throw unknownToken(answer.softLogout)
 }

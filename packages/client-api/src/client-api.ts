@@ -50,7 +50,12 @@ export function createClientApi(engine: ApiEngine, init: ClientApiInit = {}): Cl
       template = endpoint.templates[0] ?? template
       const token = tokenOf(request, url)
       const service = serviceOf(engine, token)
-      const requester = await requesterOf(engine, endpoint, { token, service, url })
+      const requester = await requesterOf(engine, endpoint, {
+        token,
+        service,
+        url,
+        address: init.clientOf?.(request),
+      })
       if (isLimited(service, requester)) limit(limiter, endpoint, requester?.userId ?? clientOf(request))
       if (requester !== undefined) await checkRestrictions(engine, endpoint, requester)
       return toResponse(await endpoint.run({ engine, requester, service, token, parameters, url, request }))
@@ -71,10 +76,17 @@ function foundBy(router: Router, method: string, url: URL): Extract<Route, { kin
 async function requesterOf(
   engine: ApiEngine,
   endpoint: Endpoint,
-  { token, service, url }: { token: string | undefined; service: AppService | undefined; url: URL },
+  {
+    token,
+    service,
+    url,
+    address,
+  }: { token: string | undefined; service: AppService | undefined; url: URL; address: string | undefined },
 ): Promise<Requester | undefined> {
   if (endpoint.auth === 'none' || (endpoint.auth === 'optional' && token === undefined)) return undefined
-  return service === undefined ? requesterBy(engine, token) : actingAs(engine, service, url.searchParams)
+  return service === undefined
+    ? requesterBy(engine, token, address)
+    : actingAs(engine, service, url.searchParams)
 }
 
 /** spec: client-server-api "Account locking", "Account suspension" */

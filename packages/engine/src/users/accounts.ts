@@ -133,7 +133,7 @@ export function createAccounts(context: UsersContext, parts: AccountParts, init:
       if ((await active(userId)) === undefined) throw new UserError('M_NOT_FOUND', 'there is no such account')
       return devices.open(userId, device)
     },
-    authenticate: (accessToken) => devices.authenticate(accessToken),
+    authenticate: (accessToken, address) => devices.authenticate(accessToken, address),
     refresh: (refreshToken) => devices.refresh(refreshToken),
     logout: ({ userId, deviceId }) => devices.delete(userId, [deviceId]),
     logoutAll: (userId) => devices.deleteAll(userId),

@@ -45,7 +45,7 @@ const DEVICE_ID_LENGTH = 10
 export interface DeviceStore extends Devices {
   /** A session of a new device, or of one that is there: its session before ends. `extra` is committed along. */
   open(userId: UserId, device: NewDevice, extra?: (position: number) => readonly Write[]): Promise<Session>
-  authenticate(accessToken: string): Promise<Authentication>
+  authenticate(accessToken: string, address?: string): Promise<Authentication>
   refresh: Accounts['refresh']
   /**
    * Makes a device without a session in the place of `before`, with `extra`, in one commit.
@@ -238,28 +238,34 @@ export function createDeviceStore(
   const withAll = (locks: readonly string[], work: () => Promise<void>): Promise<void> =>
     [...locks].sort().reduceRight<() => Promise<void>>((inner, key) => () => mutex.run(key, inner), work)()
 
-  const touch = async ({ userId, deviceId }: Caller, now: number): Promise<void> => {
+  const touch = async ({ userId, deviceId }: Caller, now: number, address?: string): Promise<void> => {
     await lock(userId, async () => {
       const row = await devices.get(store, [userId, deviceId])
       if (row === undefined) return
-      await committer.submit({ writes: () => [devices.put([userId, deviceId], { ...row, lastSeenAt: now })] })
+      const from = address === undefined ? {} : { lastSeenFrom: address }
+      const next = { ...row, lastSeenAt: now, ...from }
+      await committer.submit({ writes: () => [devices.put([userId, deviceId], next)] })
     })
   }
 
-  const noteSeen = (caller: Caller, hash: string): void => {
+  const noteSeen = (caller: Caller, hash: string, address?: string): void => {
     const now = clock.now()
     if (now - (seen.get(hash) ?? 0) < LAST_SEEN_PRECISION_MS) return
     seen.set(hash, now)
-    touch(caller, now).catch((error: unknown) => {
+    touch(caller, now, address).catch((error: unknown) => {
       log.log('warn', 'the time a device was seen could not be kept', { error: String(error) })
     })
   }
 
   /** An expired token says that its client may refresh it or log in again. */
-  const admitted = ({ userId, deviceId, expires = Infinity }: TokenRow, hash: string): Authentication => {
+  const admitted = (
+    { userId, deviceId, expires = Infinity }: TokenRow,
+    hash: string,
+    address?: string,
+  ): Authentication => {
     if (clock.now() >= expires) return { kind: 'unknown', softLogout: true }
     const requester = { userId, deviceId }
-    noteSeen(requester, hash)
+    noteSeen(requester, hash, address)
     return { kind: 'requester', requester }
   }
 
@@ -350,10 +356,10 @@ export function createDeviceStore(
         await deleteLocked(userId, ids)
       }),
     open: (userId, device, extra = () => []) => lock(userId, () => openLocked(userId, device, extra)),
-    async authenticate(accessToken) {
+    async authenticate(accessToken, address) {
       const hash = hashOf(accessToken)
       const known = owners.get(hash)
-      if (known !== undefined) return admitted(known, hash)
+      if (known !== undefined) return admitted(known, hash, address)
       const claimed = await tokens.get(store, [hash])
       if (claimed === undefined) return { kind: 'unknown', softLogout: false }
       // Under the user's lock nothing deletes the token between the look and the remembering.
@@ -362,18 +368,19 @@ export function createDeviceStore(
         if (found !== undefined) owners.set(hash, found)
         return found
       })
-      return owner === undefined ? { kind: 'unknown', softLogout: false } : admitted(owner, hash)
+      return owner === undefined ? { kind: 'unknown', softLogout: false } : admitted(owner, hash, address)
     },
     refresh,
   }
 }
 
-function toDevice(deviceId: string, { createdAt, displayName, lastSeenAt }: DeviceRow): Device {
+function toDevice(deviceId: string, { createdAt, displayName, lastSeenAt, lastSeenFrom }: DeviceRow): Device {
   return {
     deviceId,
     createdAt,
     ...(displayName === undefined ? {} : { displayName }),
     ...(lastSeenAt === undefined ? {} : { lastSeenAt }),
+    ...(lastSeenFrom === undefined ? {} : { lastSeenFrom }),
   }
 }
 

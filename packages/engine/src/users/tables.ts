@@ -28,6 +28,7 @@ export type DeviceRow = {
   readonly createdAt: number
   readonly displayName?: string
   readonly lastSeenAt?: number
+  readonly lastSeenFrom?: string
   /** Key of its row in `tokens`; absent for a device without a session. */
   readonly tokenHash?: string
   /** Key of its row in `refreshTokens`, if its access tokens expire. */

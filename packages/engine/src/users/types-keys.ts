@@ -12,6 +12,8 @@ export type Device = {
   readonly createdAt: number
   /** Milliseconds since the epoch, precise to `LAST_SEEN_PRECISION_MS`. */
   readonly lastSeenAt?: number
+  /** The address of the client at that time; unknown in a tab. */
+  readonly lastSeenFrom?: string
 }
 
 export interface Devices {

@@ -118,7 +118,7 @@ export interface Accounts {
     refreshToken: string,
   ): Promise<{ readonly accessToken: string; readonly expiresInMs: number } | undefined>
   /** Whose token it is; answers from memory for tokens seen before. */
-  authenticate(accessToken: string): Promise<Authentication>
+  authenticate(accessToken: string, address?: string): Promise<Authentication>
   /** Deletes the device too. */
   logout(caller: Caller): Promise<void>
   logoutAll(userId: UserId): Promise<void>

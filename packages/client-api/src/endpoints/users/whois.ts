@@ -5,7 +5,6 @@ import type { Endpoint } from '../../endpoint.ts'
 import { userId } from '../../schemas.ts'
 import { requireAdmin } from './common.ts'
 
-/** This server keeps no addresses of its users. */
 export const whois: Endpoint = endpoint({
   method: 'GET',
   path: '/_matrix/client/v3/admin/whois/{userId}',
@@ -16,10 +15,10 @@ export const whois: Endpoint = endpoint({
     const { devices, moderation } = engine.users
     await moderation.find(path.userId)
     const list = await devices.list(path.userId)
-    const sessions = list.map(({ deviceId, lastSeenAt }) => [
-      deviceId,
-      { sessions: [{ connections: lastSeenAt === undefined ? [] : [{ last_seen: lastSeenAt }] }] },
-    ])
+    const sessions = list.map(({ deviceId, lastSeenAt, lastSeenFrom: ip }) => {
+      const connection = { last_seen: lastSeenAt ?? 0, ...(ip === undefined ? {} : { ip }) }
+      return [deviceId, { sessions: [{ connections: lastSeenAt === undefined ? [] : [connection] }] }]
+    })
     return { user_id: path.userId, devices: Object.fromEntries(sessions) }
   },
 })
