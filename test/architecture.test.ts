@@ -15,7 +15,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'packages/store': ['@plexus/core', '@plexus/engine/ports'],
   'packages/p2p': ['@plexus/core', '@plexus/engine/ports'],
   'packages/relay': ['@plexus/core', '@plexus/engine/ports', '@plexus/p2p/wire'],
-  'packages/daemon': ['@plexus/engine/ports', '@plexus/store'],
+  'packages/daemon': ['@plexus/core', '@plexus/engine/ports', '@plexus/store'],
   'packages/gateway': ['@plexus/core', '@plexus/engine/ports', '@plexus/p2p/wire'],
 }
 

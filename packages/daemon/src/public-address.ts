@@ -1,25 +1,5 @@
 import { BlockList, isIP } from 'node:net'
-
-/**
- * IPv4 networks that are not of the public internet.
- * source: the IANA registry of special-purpose addresses (RFC 6890), multicast (RFC 5771)
- */
-const NOT_PUBLIC_V4: readonly (readonly [network: string, prefix: number])[] = [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.0.2.0', 24],
-  ['192.88.99.0', 24],
-  ['192.168.0.0', 16],
-  ['198.18.0.0', 15],
-  ['198.51.100.0', 24],
-  ['203.0.113.0', 24],
-  ['224.0.0.0', 3],
-]
+import { RESERVED_IPV4 } from '@plexus/core/names'
 
 /**
  * Within the only IPv6 network that is given out (2000::/3, RFC 4291), what is special: protocols and Teredo, ORCHID, documentation,
@@ -41,7 +21,7 @@ const listOf = (
   return list
 }
 
-const notPublicV4 = listOf(NOT_PUBLIC_V4, 'ipv4')
+const notPublicV4 = listOf(RESERVED_IPV4, 'ipv4')
 const notPublicV6 = listOf(NOT_PUBLIC_V6, 'ipv6')
 const givenOut = listOf([['2000::', 3]], 'ipv6')
 

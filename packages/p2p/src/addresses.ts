@@ -1,3 +1,4 @@
+import { RESERVED_IPV4 } from '@plexus/core/names'
 import { CODE_P2P, CODE_P2P_CIRCUIT, multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 
 /** `undefined` for text that is no multiaddr. Never throws. */
@@ -39,24 +40,6 @@ export function isDirectAddress(text: string): boolean {
       .every(({ code }) => code !== CODE_P2P_CIRCUIT) ?? false
   )
 }
-
-/** IPv4 ranges that are not on the public Internet. RFC 6890 */
-const RESERVED_IPV4: readonly (readonly [base: string, bits: number])[] = [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.0.2.0', 24],
-  ['192.88.99.0', 24],
-  ['192.168.0.0', 16],
-  ['198.18.0.0', 15],
-  ['198.51.100.0', 24],
-  ['203.0.113.0', 24],
-  ['224.0.0.0', 3],
-]
 
 /** Names that do not leave the machine or the local network. RFC 6761, RFC 6762 */
 const LOCAL_DOMAINS = /(?:^|\.)(?:localhost|local|internal|home\.arpa|lan|onion|test)\.?$/
