@@ -3,6 +3,7 @@ import { ed25519 } from '@noble/curves/ed25519.js'
 import { nameOfKey, verifyEd25519 } from '@plexus/core/names'
 import { openIdbBlobs } from '@plexus/store/blobs-browser'
 import { openIdbStore } from '@plexus/store/idb'
+import { expect, it } from 'vitest'
 import { createVirtualClock } from '../kit/virtual-clock.ts'
 import type { NodeInit } from '../kit/whole-node.ts'
 import { contract } from './contract/index.ts'
@@ -63,11 +64,12 @@ function keysOf(index: number): NodeInit['keys'] {
 }
 
 const run = crypto.randomUUID()
+const nameOf = (index: number): string => `contract-${run}-${index}`
 
 contract({
   clock: createVirtualClock(undefined, settled),
   async initOf(index) {
-    const name = `contract-${run}-${index}`
+    const name = nameOf(index)
     return {
       seed: 1 + index,
       keys: keysOf(index),
@@ -75,4 +77,18 @@ contract({
       blobs: counted(await openIdbBlobs(`${name}-blobs`)),
     }
   },
+})
+
+it('all of that is in the database of the browser', async () => {
+  const database = await new Promise<IDBDatabase>((resolve, reject) => {
+    const opening = indexedDB.open(nameOf(0))
+    opening.addEventListener('success', () => resolve(opening.result))
+    opening.addEventListener('error', () => reject(new Error(String(opening.error))))
+  })
+  const count = await new Promise<number>((resolve) => {
+    const counting = database.transaction('kv').objectStore('kv').count()
+    counting.addEventListener('success', () => resolve(counting.result))
+  })
+  database.close()
+  expect(count).toBeGreaterThan(1_000)
 })

@@ -34,7 +34,12 @@ export function backup(): void {
     it('are not there until one is made', async () => {
       expect(await api.fails('GET', 'v3/room_keys/version')).toEqual([404, 'M_NOT_FOUND'])
       expect(await api.fails('GET', 'v3/room_keys/version/1')).toEqual([404, 'M_NOT_FOUND'])
-      expect(await api.fails('GET', KEYS, { query: { version: '1' } })).toEqual([404, 'M_NOT_FOUND'])
+      const query = { version: '1' }
+      for (const path of [KEYS, `${KEYS}/r`, `${KEYS}/r/s`])
+        for (const method of ['GET', 'DELETE'])
+          expect(await api.fails(method, path, { query })).toEqual([404, 'M_NOT_FOUND'])
+      expect(await api.fails('DELETE', 'v3/room_keys/version/1')).toEqual([404, 'M_NOT_FOUND'])
+      expect(await api.fails('POST', 'v3/room_keys/version', { body: {} })).toEqual([400, 'M_MISSING_PARAM'])
     })
 
     it('have versions, of which the newest is written to', async () => {

@@ -80,6 +80,9 @@ export function push(): void {
 
     it.each(['', '/enabled', '/actions'])('that are not there are not found%s', async (suffix) => {
       expect(await api.fails('GET', `${rule('room', '!x:y')}${suffix}`)).toEqual([404, 'M_NOT_FOUND'])
+      const body = { enabled: true, actions: [] }
+      const [method, init] = suffix === '' ? ['DELETE', {}] : ['PUT', { body }]
+      expect(await api.fails(method, `${rule('room', '!x:y')}${suffix}`, init)).toEqual([404, 'M_NOT_FOUND'])
     })
   })
 
