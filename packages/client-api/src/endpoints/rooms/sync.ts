@@ -30,11 +30,12 @@ export const sync: Endpoint = endpoint({
     if (since === undefined && query.since !== undefined && query.since !== '') {
       throw invalidParam('since is not a token of this server')
     }
+    const filter = await filterOf(engine, requester, query.filter)
     engine.presence.syncing(requester, query.set_presence, query.timeout)
     return engine.sync.sync({
       recipient: requester,
       ...(since === undefined ? {} : { since }),
-      filter: await filterOf(engine, requester, query.filter),
+      filter,
       fullState: query.full_state,
       stateKind: stateKindOf(query.use_state_after, query['org.matrix.msc4222.use_state_after']),
       timeoutMs: query.timeout,

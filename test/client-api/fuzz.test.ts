@@ -1,0 +1,162 @@
+/**
+ * Each endpoint is asked in the shape that the specification gives to its requests, rightly and in every wrong way that
+ * we know. `FUZZ_RUNS` is the number of requests to each, `FUZZ_SEED` makes others; a request that fails prints itself.
+ */
+import type { JsonObject } from '@plexus/core'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { at, list, type ApiClient } from '../kit/api-client.ts'
+import { createFuzzWorld, type FuzzWorld } from '../kit/fuzz-world.ts'
+import { createHostileRequests, type HostileRequest } from '../kit/hostile-requests.ts'
+import { readRequestSchemas, type RequestShape } from '../kit/request-schemas.ts'
+import { createSpecValidator } from '../kit/spec-validation.ts'
+
+const RUNS = Number(process.env['FUZZ_RUNS'] ?? 40)
+const SEED = Number(process.env['FUZZ_SEED'] ?? 1)
+/** Of one endpoint, against hanging. */
+const LIMIT_MS = 60_000 + RUNS * 500
+/** What a node may answer with at most in a world as small as this. */
+const MAX_ANSWER_BYTES = 1_000_000
+
+const schemas = readRequestSchemas()
+const validator = createSpecValidator()
+const filters = schemas.shapeOf({
+  anyOf: ['sync_filter', 'room_event_filter'].map((name) => ({
+    $ref: `data/api/client-server/definitions/${name}.yaml`,
+  })),
+})
+
+const slidingList = {
+  type: 'object',
+  properties: {
+    timeline_limit: { type: 'integer' },
+    required_state: { type: 'array', items: { type: 'array', items: { type: 'string' } } },
+    range: { type: 'array', items: { type: 'integer' } },
+    filters: {
+      type: 'object',
+      properties: { is_dm: { type: 'boolean' }, spaces: { type: 'array' }, tags: { type: 'array' } },
+    },
+  },
+}
+const scope = { type: 'object', properties: { enabled: { type: 'boolean' }, lists: { type: 'array' } } }
+/** Endpoints of proposals, which have no official schemas. */
+const PROPOSED: readonly RequestShape[] = [
+  {
+    method: 'POST',
+    template: '/_matrix/client/v4/sync',
+    path: [],
+    query: [],
+    body: schemas.shapeOf({
+      type: 'object',
+      properties: {
+        conn_id: { type: 'string' },
+        pos: { type: 'string' },
+        timeout: { type: 'integer' },
+        lists: { type: 'object', additionalProperties: slidingList },
+        room_subscriptions: { type: 'object', additionalProperties: slidingList },
+        extensions: {
+          type: 'object',
+          properties: { to_device: scope, e2ee: scope, account_data: scope, receipts: scope, typing: scope },
+        },
+      },
+    }),
+  },
+]
+
+/** Endpoints that do not succeed here. */
+const MAX_NEVER = 36
+/** Whose answers are not those of their definitions. */
+const OWN_WAYS: ReadonlySet<string> = new Set([
+  // Presence and typing are no events of a room, and yet stand among them.
+  'GET /_matrix/client/v3/events',
+  // Nothing at all is what clients take for "no TURN server".
+  'GET /_matrix/client/v3/voip/turnServer',
+])
+/** The refusals, each of which must have changed nothing. */
+const isRefusal = (status: number): boolean => status >= 400 && status < 500
+
+const requests = [...schemas.requests('client-server'), ...PROPOSED]
+/** `METHOD template status` of all that was answered. */
+const answered = new Set<string>()
+
+/** @throws when the answer is none that the specification knows. */
+async function check(world: FuzzWorld, { template }: RequestShape, request: HostileRequest): Promise<void> {
+  const { committer } = world.node.engine
+  const before = committer.committed
+  const response = await world.send(request)
+  const { status, headers } = response
+  const body = new Uint8Array(await response.arrayBuffer())
+  answered.add(`${request.method} ${template} ${status}`)
+  expect(headers.get('access-control-allow-origin')).toBe('*')
+  expect(body.length).toBeLessThan(MAX_ANSWER_BYTES)
+  // Another server, made up by the request, does not answer.
+  if (status !== 502 && status !== 504) expect(status).toBeLessThan(500)
+  if (headers.get('content-type') !== 'application/json') {
+    expect(status).toBeLessThan(400)
+    return
+  }
+  const answer = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body)) as JsonObject
+  const { pathname } = new URL(request.target, 'http://node')
+  // Where a user proves who they are, the definition of 401 is that of the stages, and none of a wrong token.
+  const isStage = status === 401 && answer['flows'] !== undefined
+  if (!OWN_WAYS.has(`${request.method} ${template}`) && (status !== 401 || isStage))
+    expect(validator.problems('client-server', request.method, pathname, status, answer) ?? []).toEqual([])
+  if (status < 400 || isStage) return
+  expect(answer['errcode']).toMatch(/^M_[A-Z_]+$/)
+  if (isRefusal(status)) expect(committer.committed, 'a refusal changed something').toBe(before)
+}
+
+/** What a client that begins anew gets, without what only time changes. */
+async function picture(client: ApiClient): Promise<JsonObject> {
+  const {
+    next_batch: _,
+    presence: __,
+    ...sync
+  } = await client.ok('GET', 'v3/sync', {
+    query: {
+      filter: '{"room":{"include_leave":true,"ephemeral":{"not_types":["m.typing"]}}}',
+      set_presence: 'offline',
+    },
+  })
+  const devices = list(await client.ok('GET', 'v3/devices'), 'devices').map(({ device_id: id }) => id ?? null)
+  const rules = await client.ok('GET', 'v3/pushrules/')
+  const profile = (await client.ask('GET', at`v3/profile/${client.userId}`)).body
+  return { sync, devices, rules, profile }
+}
+
+async function checkWorld(world: FuzzWorld): Promise<void> {
+  const { node, mallory, carol, bob } = world
+  expect(node.complaints.filter((line) => line.includes('failed'))).toEqual([])
+  await world.settle()
+  const isLoggedIn = (await mallory.ask('GET', 'v3/account/whoami')).status === 200
+  const people = isLoggedIn ? [carol, mallory] : [carol]
+  const before = await Promise.all(people.map(picture))
+  await world.restart()
+  expect(await Promise.all(people.map(picture))).toEqual(before)
+  await bob.ok('GET', 'v3/sync')
+}
+
+describe('whatever is asked of', () => {
+  it.each(requests.map((request) => [`${request.method} ${request.template}`, request] as const))(
+    '%s is answered in the way of the specification, and nothing half done is left',
+    async (_, shape) => {
+      const world = await createFuzzWorld()
+      const hostile = createHostileRequests(world.vocabulary, { filter: filters })
+      const property = fc.asyncProperty(hostile(shape, world.token), (request) =>
+        check(world, shape, request),
+      )
+      await fc.assert(property, { numRuns: RUNS, seed: SEED, endOnFailure: true })
+      await checkWorld(world)
+      await world.close()
+    },
+    LIMIT_MS,
+  )
+
+  it('gets further than the door', () => {
+    const never = requests
+      .map(({ method, template }) => `${method} ${template}`)
+      .filter((name) => !answered.has(`${name} 200`))
+    // Of the rest there is nothing in such a node: single sign-on, bridges, third-party identifiers, pictures.
+    expect(never.length, never.join(' ')).toBeLessThan(MAX_NEVER)
+  })
+})
