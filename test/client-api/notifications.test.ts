@@ -134,4 +134,25 @@ describe('the notifications of a user', () => {
     const refused = await bob.fails('GET', 'v3/notifications', { query: { from: 's1' } })
     expect(refused).toEqual([400, 'M_INVALID_PARAM'])
   })
+
+  it('are counted anew when the rules change', async () => {
+    const roomId = await sharedRoom(network, alice, bob)
+    await say(alice, roomId, 'one')
+    await network.settle()
+    const unread = async (): Promise<unknown> =>
+      pick(
+        await bob.ok('GET', 'v3/sync'),
+        'rooms',
+        'join',
+        roomId,
+        'unread_notifications',
+        'notification_count',
+      )
+    expect(await unread()).toBe(1)
+    const master = 'v3/pushrules/global/override/.m.rule.master/enabled'
+    await bob.ok('PUT', master, { body: { enabled: true } })
+    expect(await unread()).toBe(0)
+    await bob.ok('PUT', master, { body: { enabled: false } })
+    expect(await unread()).toBe(1)
+  })
 })

@@ -45,8 +45,8 @@ export async function accessTo(
   const row = membership?.forgotten === true ? undefined : membership
   const viewer = await visibility.viewer(userId, row)
   if (row?.membership === 'join') return { viewer, membership: row, state: snapshot.state }
-  if (row?.previous === 'join') {
-    return { viewer, membership: row, state: (await rooms.stateAfter(row.eventId)) ?? new Map() }
+  if (viewer.leftBy !== undefined) {
+    return { viewer, membership: row, state: (await rooms.stateAfter(viewer.leftBy)) ?? new Map() }
   }
   const id = snapshot.state.get(HISTORY_VISIBILITY_KEY)
   const content = id === undefined ? undefined : (await rooms.event(id))?.pdu.content

@@ -25,7 +25,8 @@ export interface Unread {
   counts(snapshot: RoomSnapshot, userId: UserId, evaluate: PushEvaluator): Promise<ThreadCounts>
 }
 
-type Entry = { readonly marks: string; readonly upTo: number; readonly counts: ThreadCounts }
+/** Good for what was read then and the rules of then. */
+type Entry = { readonly evaluate: PushEvaluator; readonly marks: string; readonly upTo: number; readonly counts: ThreadCounts }
 export type Marks = { readonly all: number; readonly byThread: ReadonlyMap<string, number> }
 
 export function createUnread(deps: { readonly rooms: Rooms; readonly receipts: Receipts }): Unread {
@@ -37,7 +38,7 @@ export function createUnread(deps: { readonly rooms: Rooms; readonly receipts: R
       const own = await receipts.ofUser(snapshot.roomId, userId)
       const signature = JSON.stringify(own.map(({ position }) => position))
       const old = entries.get(key)
-      const known = old?.marks === signature ? old : undefined
+      const known = old?.marks === signature && old.evaluate === evaluate ? old : undefined
       const records = await unreadRecords(rooms, snapshot, userId, known?.upTo, own)
       const counts = new Map(known?.counts)
       if (records.events.length > 0) {
@@ -46,7 +47,7 @@ export function createUnread(deps: { readonly rooms: Rooms; readonly receipts: R
           await count(rooms, counts, record, userId, evaluate, context, records.marks)
       }
       const upTo = records.events.at(-1)?.order ?? known?.upTo ?? records.marks.all
-      entries.set(key, { marks: signature, upTo, counts })
+      entries.set(key, { evaluate, marks: signature, upTo, counts })
       return counts
     },
   }

@@ -28,9 +28,14 @@ export function mayRead({ visibility, membership }: Sight, joinedLater: boolean)
 /** A reader of one room. */
 export type Viewer = {
   readonly userId: UserId
+  /** The event that ended the user's last time in the room; absent for who is in it or never was. */
+  readonly leftBy?: EventId
   /** The user joined, or was joined, after every event whose order is below this. */
   readonly joinedUntil: number
 }
+
+/** Memberships to look back over for the last time in a room; a longer row of invites and bans since then hides that time. */
+export const MAX_LOOK_BACK = 20
 
 /** What a reader gets to know about an event. */
 export type Seen = {
@@ -50,8 +55,9 @@ export function createVisibility(rooms: Rooms): Visibility {
   return {
     async viewer(userId, membership) {
       if (membership?.membership === 'join') return { userId, joinedUntil: MAX_ORDER }
-      if (membership?.previous !== 'join') return { userId, joinedUntil: MIN_ORDER }
-      return { userId, joinedUntil: (await rooms.event(membership.eventId))?.order ?? MIN_ORDER }
+      const left = membership === undefined ? undefined : await leaving(rooms, userId, membership)
+      if (left === undefined) return { userId, joinedUntil: MIN_ORDER }
+      return { userId, leftBy: left.id, joinedUntil: left.order ?? MIN_ORDER }
     },
     async judge(viewer, records) {
       const sights = createSights(rooms, viewer.userId)
@@ -60,6 +66,26 @@ export function createVisibility(rooms: Rooms): Visibility {
       return seen
     },
   }
+}
+
+/** The event by which a user left a room; they may have been invited, banned or forgiven since. */
+async function leaving(
+  rooms: Rooms,
+  userId: UserId,
+  { roomId, eventId, previous }: MembershipRecord,
+): Promise<EventRecord | undefined> {
+  let record = await rooms.event(eventId)
+  if (previous === 'join') return record
+  for (let looked = 0; record !== undefined && looked < MAX_LOOK_BACK; looked += 1) {
+    // An invite that came from outside has no state of its own: what the node knows last is before it.
+    const before: StateMap | undefined =
+      (await rooms.stateBefore(record.id)) ?? (looked === 0 ? (await rooms.snapshot(roomId))?.state : undefined)
+    const id = before?.get(memberKey(userId))
+    const earlier = id === undefined || id === record.id ? undefined : await rooms.event(id)
+    if (earlier !== undefined && membershipIn(earlier.pdu.content) === 'join') return record
+    record = earlier
+  }
+  return undefined
 }
 
 interface Sights {

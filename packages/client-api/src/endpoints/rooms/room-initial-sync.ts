@@ -26,7 +26,8 @@ export const roomInitialSync: Endpoint = endpoint({
     const isPublic = await engine.roomDirectory.isPublished(roomId)
     return {
       room_id: roomId,
-      ...(own === undefined ? {} : { membership: own.membership }),
+      // Whoever knocks and may look has no membership that the answer has a word for.
+      ...(own === undefined || own.membership === 'knock' ? {} : { membership: own.membership }),
       messages: {
         chunk: page.chunk.toReversed(),
         end: page.start,

@@ -5,6 +5,19 @@ import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
 import { jsonObject } from '../../schemas.ts'
 
+/** spec: data/api/client-server/definitions/push_condition.yaml; kinds of other versions have other fields. */
+const known = v.looseObject({
+  kind: v.string(),
+  key: v.optional(v.string()),
+  pattern: v.optional(v.string()),
+  is: v.optional(v.string()),
+  value: v.optional(v.nullable(v.union([v.string(), v.boolean(), v.pipe(v.number(), v.integer())]))),
+})
+const condition = v.pipe(
+  jsonObject,
+  v.check((value) => v.is(known, value), 'not a condition'),
+)
+
 export const setPushRule: Endpoint = endpoint({
   method: 'PUT',
   path: '/_matrix/client/v3/pushrules/global/{kind}/{ruleId}',
@@ -13,7 +26,7 @@ export const setPushRule: Endpoint = endpoint({
   querySchema: v.object({ before: v.optional(v.string()), after: v.optional(v.string()) }),
   bodySchema: v.object({
     actions: pushActions,
-    conditions: v.optional(v.array(jsonObject)),
+    conditions: v.optional(v.array(condition)),
     pattern: v.optional(v.string()),
   }),
   async handler({ engine, requester, path, query, body }) {

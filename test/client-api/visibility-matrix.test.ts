@@ -1,0 +1,281 @@
+/**
+ * Nobody reads what the rules of the history visibility do not allow, by whatever endpoint, and everybody what they do:
+ * every rule, every course that a membership can take, every endpoint that tells of events.
+ */
+import { createClientApi, UNLIMITED } from '@plexus/client-api'
+import type { JsonObject, JsonValue } from '@plexus/core'
+import { describe, expect, it } from 'vitest'
+import { at, createApiClient, list, pick, text, type ApiClient } from '../kit/api-client.ts'
+import { quickKeys } from '../kit/keys.ts'
+import { createLoopback } from '../kit/loopback.ts'
+import { createTestNode, type TestNode } from '../kit/node.ts'
+import { createRoom } from '../kit/rooms.ts'
+import { createVirtualClock, type VirtualClock } from '../kit/virtual-clock.ts'
+import {
+  HISTORIES,
+  sightAfter,
+  VISIBILITIES,
+  type History,
+  type Sight,
+  type Step,
+} from '../kit/visibility-cases.ts'
+
+/** Of a message, of an edit of the one before, of the last of a thread below the one before, of state, of a member. */
+const mark = (kind: 'text' | 'edit' | 'reply' | 'state' | 'name', step: number): string =>
+  `${kind}${step}secret`
+const MARKS = /(text|edit|reply|state|name)([0-9]+)secret/g
+const TYPE = 'test.state'
+/** A word of all messages. */
+const NEEDLE = 'needle'
+const STEP_MS = 1_000
+/** Presence is no event of a room. */
+const HIDDEN = { set_presence: 'offline' }
+
+type World = {
+  readonly node: TestNode
+  readonly clock: VirtualClock
+  readonly alice: ApiClient
+  readonly carol: ApiClient
+  readonly bob: ApiClient
+  readonly roomId: string
+  /** By step. */
+  readonly messages: string[]
+  readonly replies: string[]
+  readonly times: number[]
+}
+
+async function createWorld(visibility: string): Promise<World> {
+  const clock = createVirtualClock()
+  const node = await createTestNode({
+    loopback: createLoopback({ clock }),
+    clock,
+    seed: 1,
+    keys: quickKeys(1),
+  })
+  const serve = createClientApi(node.engine, { rateLimits: UNLIMITED })
+  const person = async (name: string): Promise<ApiClient> => createApiClient(serve, await node.signUp(name))
+  const [alice, carol, bob] = [await person('alice'), await person('carol'), await person('bob')]
+  const roomId = await createRoom(alice, {
+    initial_state: [
+      { type: 'm.room.history_visibility', content: { history_visibility: visibility } },
+      { type: 'm.room.join_rules', content: { join_rule: 'public' } },
+    ],
+  })
+  await carol.ok('POST', at`v3/join/${roomId}`, { body: {} })
+  return { node, clock, alice, carol, bob, roomId, messages: [], replies: [], times: [] }
+}
+
+async function take({ alice, bob, roomId }: World, step: Step): Promise<void> {
+  const room = at`v3/rooms/${roomId}`
+  const toBob = { body: { user_id: bob.userId } }
+  const rule = (join_rule: string): Promise<JsonObject> =>
+    alice.ok('PUT', `${room}/state/m.room.join_rules`, { body: { join_rule } })
+  if (step === 'wait') return
+  if (VISIBILITIES.some((one) => one === step))
+    await alice.ok('PUT', `${room}/state/m.room.history_visibility`, { body: { history_visibility: step } })
+  else if (step === 'join' || step === 'leave' || step === 'forget')
+    await bob.ok('POST', `${room}/${step}`, { body: {} })
+  else if (step === 'knock') {
+    await rule('knock')
+    await bob.ok('POST', at`v3/knock/${roomId}`, { body: {} })
+    await rule('public')
+  } else await alice.ok('POST', `${room}/${step}`, toBob)
+}
+
+/** The step's own message and state, and what is added to the message before. */
+async function tell(world: World, step: number): Promise<void> {
+  const { alice, carol, roomId, messages, replies } = world
+  const room = at`v3/rooms/${roomId}`
+  const send = async (kind: 'text' | 'edit' | 'reply', content: JsonObject): Promise<string> =>
+    text(
+      await alice.ok('PUT', `${room}/send/m.room.message/${mark(kind, step)}`, {
+        body: { msgtype: 'm.text', body: `${mark(kind, step)} ${NEEDLE}`, ...content },
+      }),
+      'event_id',
+    )
+  messages.push(await send('text', {}))
+  const before = messages[Math.max(0, step - 1)] ?? ''
+  replies.push(await send('reply', { 'm.relates_to': { rel_type: 'm.thread', event_id: before } }))
+  await send('edit', {
+    'm.new_content': { msgtype: 'm.text', body: mark('edit', step) },
+    'm.relates_to': { rel_type: 'm.replace', event_id: before },
+  })
+  await alice.ok('PUT', `${room}/state/${TYPE}`, { body: { value: mark('state', step) } })
+  await carol.ok('PUT', `${room}/state/m.room.member/${encodeURIComponent(carol.userId)}`, {
+    body: { membership: 'join', displayname: mark('name', step) },
+  })
+  world.times.push(world.clock.now())
+  await world.clock.advance(STEP_MS)
+}
+
+/** The steps whose marks of a kind stand in an answer. */
+function marksIn(answer: JsonValue, kinds: readonly string[]): readonly number[] {
+  const found = [...JSON.stringify(answer).matchAll(MARKS)].filter(([, kind]) => kinds.includes(kind ?? ''))
+  return [...new Set(found.map(([, , step]) => Number(step)))].sort((a, b) => a - b)
+}
+
+/** Fails when an answer, whatever its status, tells what the reader may not know. */
+function checkSecrets(where: string, answer: JsonValue, { readable, known }: Sight): void {
+  const told = marksIn(answer, ['text', 'edit', 'reply']).filter((step) => !readable.includes(step))
+  const state = marksIn(answer, ['state', 'name']).filter((step) => step > known)
+  expect([where, told, state]).toEqual([where, [], []])
+}
+
+type Asked = readonly [method: string, path: string, init?: Parameters<ApiClient['ask']>[2]]
+
+/** The way to everything that there is to read in the room. */
+function allRequests({ roomId, messages, replies, times, bob, carol }: World): readonly Asked[] {
+  const room = at`rooms/${roomId}`
+  const many = { limit: '100' }
+  const ofEvents = [...messages, ...replies].flatMap((id): readonly Asked[] => [
+    ['GET', `v3/${room}/event/${encodeURIComponent(id)}`],
+    ['GET', at`v3/events/${id}`],
+    ['GET', `v3/${room}/context/${encodeURIComponent(id)}`, { query: many }],
+    ['GET', `v1/${room}/relations/${encodeURIComponent(id)}`, { query: { ...many, recurse: 'true' } }],
+    ['GET', `v1/${room}/relations/${encodeURIComponent(id)}/m.thread`, { query: many }],
+    ['GET', `v1/${room}/relations/${encodeURIComponent(id)}/m.replace/m.room.message`, { query: many }],
+  ])
+  const ofTimes = times.flatMap((ts) =>
+    ['f', 'b'].map((dir): Asked => [
+      'GET',
+      `v1/${room}/timestamp_to_event`,
+      { query: { ts: String(ts), dir } },
+    ]),
+  )
+  const config = { timeline_limit: 100, required_state: { include: [{}] } }
+  const extensions = {
+    account_data: { enabled: true },
+    receipts: { enabled: true },
+    typing: { enabled: true },
+  }
+  const search_categories = {
+    room_events: { search_term: NEEDLE, include_state: true, filter: { limit: 100 } },
+  }
+  return [
+    ...ofEvents,
+    ...ofTimes,
+    ...['f', 'b'].map((dir): Asked => ['GET', `v3/${room}/messages`, { query: { ...many, dir } }]),
+    ['GET', `v1/${room}/threads`, { query: many }],
+    ['GET', `v3/${room}/state`],
+    ['GET', `v3/${room}/state/${TYPE}`],
+    ['GET', `v3/${room}/state/${TYPE}`, { query: { format: 'event' } }],
+    ['GET', `v3/${room}/state/m.room.member/${encodeURIComponent(carol.userId)}`],
+    ['GET', `v3/${room}/members`],
+    ['GET', `v3/${room}/joined_members`],
+    ['GET', `v3/${room}/aliases`],
+    ['GET', `v3/${room}/initialSync`],
+    ['GET', 'v3/initialSync', { query: { ...many, archived: 'true' } }],
+    ['GET', 'v3/events', { query: { room_id: roomId, from: 's0_0' } }],
+    ['GET', 'v3/notifications', { query: many }],
+    ['GET', 'v3/sync', { query: { filter: '{"room":{"include_leave":true,"timeline":{"limit":100}}}' } }],
+    ['POST', 'v3/search', { body: { search_categories } }],
+    ['POST', 'v4/sync', { body: { lists: { all: { ...config, range: [0, 9] } }, extensions } }],
+    ['POST', 'v4/sync', { body: { conn_id: 'one', room_subscriptions: { [roomId]: config } } }],
+    ['GET', at`v1/room_summary/${roomId}`],
+    ['GET', `v1/${room}/hierarchy`],
+    ['GET', 'v1/mutual_rooms', { query: { user_id: carol.userId } }],
+    ['GET', 'v3/publicRooms'],
+    ['GET', at`v3/user/${bob.userId}/rooms/${roomId}/account_data/m.fully_read`],
+  ]
+}
+
+/** Where a reader waits for news, followed through all of the history. */
+async function createFollower({ bob }: World): Promise<() => Promise<readonly JsonObject[]>> {
+  const config = { timeline_limit: 100, required_state: { include: [{}] } }
+  const sliding = (pos: JsonObject): Promise<JsonObject> =>
+    bob.ok('POST', 'v4/sync', {
+      body: { ...pos, ...HIDDEN, conn_id: 'live', lists: { all: { ...config, range: [0, 9] } } },
+    })
+  const query = { ...HIDDEN, filter: '{"room":{"include_leave":true,"timeline":{"limit":100}}}' }
+  let sync = await bob.ok('GET', 'v3/sync', { query })
+  let slid = await sliding({})
+  let events = await bob.ok('GET', 'v3/events')
+  return async () => {
+    sync = await bob.ok('GET', 'v3/sync', { query: { ...query, since: text(sync, 'next_batch') } })
+    slid = await sliding({ pos: text(slid, 'pos') })
+    events = await bob.ok('GET', 'v3/events', { query: { from: text(events, 'end') } })
+    return [sync, slid, events]
+  }
+}
+
+/** @throws when something is not told that should be. */
+async function checkReadable(world: World, sight: Sight): Promise<void> {
+  const { bob, roomId, messages } = world
+  const { readable, state, membership, isForgotten } = sight
+  const room = at`v3/rooms/${roomId}`
+  const texts = async (path: string, query: Record<string, string>): Promise<readonly number[]> => {
+    const { body } = await bob.ask('GET', `${room}/${path}`, { query: { limit: '100', ...query } })
+    return marksIn(
+      list(body, 'chunk').map((event) => pick(event, 'content', 'body') ?? null),
+      ['text'],
+    )
+  }
+  expect(['messages b', await texts('messages', { dir: 'b' })]).toEqual(['messages b', readable])
+  expect(['messages f', await texts('messages', { dir: 'f' })]).toEqual(['messages f', readable])
+  const byId: number[] = []
+  const byContext: number[] = []
+  for (const [step, id] of messages.entries()) {
+    if ((await bob.ask('GET', `${room}/event/${encodeURIComponent(id)}`)).status === 200) byId.push(step)
+    if ((await bob.ask('GET', `${room}/context/${encodeURIComponent(id)}`)).status === 200)
+      byContext.push(step)
+  }
+  expect(['event', byId]).toEqual(['event', readable])
+  expect(['context', byContext]).toEqual(['context', readable])
+  const found = await bob.ask('GET', `${room}/state/${TYPE}`)
+  expect(['state', found.status === 200 ? marksIn(found.body, ['state']) : undefined]).toEqual([
+    'state',
+    state === undefined ? undefined : [state],
+  ])
+  if (membership !== 'join' || isForgotten) return
+  const search_categories = { room_events: { search_term: NEEDLE, filter: { limit: 100 } } }
+  const hits = marksIn(await bob.ok('POST', 'v3/search', { body: { search_categories } }), ['text'])
+  expect(['search', hits]).toEqual(['search', readable])
+}
+
+/** Times lead to nothing that may not be read. */
+async function checkTimes(
+  { bob, roomId, times, messages, replies }: World,
+  { readable }: Sight,
+): Promise<void> {
+  const room = at`v1/rooms/${roomId}`
+  for (const ts of times)
+    for (const dir of ['f', 'b']) {
+      const query = { ts: String(ts), dir }
+      const { status, body } = await bob.ask('GET', `${room}/timestamp_to_event`, { query })
+      if (status !== 200) continue
+      const id = text(body, 'event_id')
+      const step = Math.max(messages.indexOf(id), replies.indexOf(id))
+      expect(step === -1 || readable.includes(step)).toBe(true)
+    }
+}
+
+async function play(history: History): Promise<void> {
+  const world = await createWorld(history.visibility)
+  const follow = await createFollower(world)
+  for (const [index, step] of history.steps.entries()) {
+    await take(world, step)
+    await tell(world, index)
+    const sight = sightAfter(history, index + 1)
+    const news = await follow()
+    for (const [way, answer] of news.entries()) {
+      checkSecrets(`news ${way} of step ${index}`, answer, sight)
+      if (sight.membership === 'join' && !sight.isForgotten)
+        expect([way, marksIn(answer, ['text']).includes(index)]).toEqual([way, true])
+    }
+  }
+  const sight = sightAfter(history, history.steps.length)
+  for (const [method, path, init] of allRequests(world)) {
+    const { body } = await world.bob.ask(method, path, init)
+    checkSecrets(`${method} ${path} ${JSON.stringify(init?.query ?? {})}`, body, sight)
+  }
+  await checkReadable(world, sight)
+  await checkTimes(world, sight)
+  await world.node.close()
+}
+
+describe('what may be read of a room', () => {
+  it.each(HISTORIES.map((history) => [history.visibility, history.steps.join(', '), history] as const))(
+    'that was made %s: %s',
+    (_, __, history) => play(history),
+  )
+})
