@@ -5,7 +5,7 @@
 import type { JsonObject } from '@plexus/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { at, list, pick, type ApiClient } from '../kit/api-client.ts'
+import { at, list, pick, text, type ApiClient } from '../kit/api-client.ts'
 import { createFuzzWorld, type FuzzWorld } from '../kit/fuzz-world.ts'
 import { createHostileRequests, type HostileRequest } from '../kit/hostile-requests.ts'
 import { readRequestSchemas, type RequestShape } from '../kit/request-schemas.ts'
@@ -123,7 +123,7 @@ async function picture(client: ApiClient): Promise<JsonObject> {
           roomId,
           room,
           list(state, 'events')
-            .map(({ event_id: id }) => String(id))
+            .map((event) => text(event, 'event_id'))
             .sort(),
         ] as const,
     ),

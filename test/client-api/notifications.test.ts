@@ -155,4 +155,17 @@ describe('the notifications of a user', () => {
     await bob.ok('PUT', master, { body: { enabled: false } })
     expect(await unread()).toBe(1)
   })
+
+  it('follow rules whose conditions are of the kinds of the specification, or of unknown ones', async () => {
+    const put = (id: string, condition: JsonObject) =>
+      bob.ask('PUT', `v3/pushrules/global/override/${id}`, {
+        body: { actions: ['notify'], conditions: [condition] },
+      })
+    expect((await put('own', { kind: 'org.example.mood', mood: ['good'] })).status).toBe(200)
+    for (const wrong of [{}, { kind: 1 }, { kind: 'event_match', key: 5, pattern: 'x' }])
+      expect(await put('wrong', wrong)).toMatchObject({ status: 400, body: { errcode: 'M_INVALID_PARAM' } })
+    const rules = JSON.stringify(await bob.ok('GET', 'v3/pushrules/'))
+    expect(rules).toContain('good')
+    expect(rules).not.toContain('wrong')
+  })
 })

@@ -1,7 +1,7 @@
 /** What is refused, and how, where there is nothing to read; visibility-matrix.test.ts has who reads what. */
 import type { JsonObject } from '@plexus/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { at, clientOf, list, pick, text, type ApiClient } from '../kit/api-client.ts'
+import { at, clientOf, list, pick, type ApiClient } from '../kit/api-client.ts'
 import { createTestNetwork, type TestNetwork } from '../kit/node.ts'
 import { createRoom, joinFrom, say } from '../kit/rooms.ts'
 

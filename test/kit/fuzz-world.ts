@@ -7,7 +7,7 @@ import { quickKeys } from './keys.ts'
 import { createLoopback } from './loopback.ts'
 import { createTestNode, quiet, type TestNode } from './node.ts'
 import { createRoom, say } from './rooms.ts'
-import { createVirtualClock, settled, type VirtualClock } from './virtual-clock.ts'
+import { createVirtualClock, settled } from './virtual-clock.ts'
 
 const PASSWORD = 'correct horse'
 const DEVICE = 'DEVICE'
@@ -160,49 +160,40 @@ function wordsOf(words: Words): Vocabulary {
   const [carol = ''] = words.users
   const mediaIds = media.map((uri) => uri.split('/').at(-1) ?? '')
   const [eventId = ''] = events
-  const types = ['m.room.message', 'm.room.name', 'm.room.topic', 'm.room.member', 'm.room.power_levels']
-  const more = [
-    'm.room.join_rules',
-    'm.room.history_visibility',
-    'm.room.canonical_alias',
-    'm.room.server_acl',
-  ]
-  const rest = [
-    'm.room.tombstone',
-    'm.room.create',
-    'm.room.encryption',
+  const named = (text: string): readonly string[] => text.split(' ').map((name) => `m.room.${name}`)
+  const eventTypes = [
+    ...named(
+      'message name topic member power_levels join_rules history_visibility canonical_alias server_acl',
+    ),
+    ...named('tombstone create encryption third_party_invite pinned_events'),
     'm.space.child',
-    'm.room.third_party_invite',
+    'm.reaction',
+    'x',
   ]
-  const eventTypes = [...types, ...more, ...rest, 'm.reaction', 'm.dummy', 'm.room.pinned_events', 'x']
   const data = ['m.ignored_user_list', 'm.push_rules', 'm.direct', 'm.fully_read', 'm.tag', 'x']
   const relation = (type: string): string =>
     `{"msgtype":"m.text","body":"x","m.relates_to":{"rel_type":"${type}","event_id":"${eventId}","key":"k","is_falling_back":true}}`
+  const room = rooms[0] ?? ''
   const contents = [
-    ...[
-      '{}',
-      '{"msgtype":"m.text","body":"hello"}',
-      '{"name":"New"}',
-      '{"topic":"New"}',
-      '{"membership":"join"}',
-    ],
+    '{}',
+    '{"msgtype":"m.text","body":"hello"}',
+    '{"name":"New","topic":"New","displayname":"M"}',
     ...['m.thread', 'm.replace', 'm.annotation', 'm.reference'].map(relation),
-    ...['leave', 'ban', 'invite', 'knock'].map((membership) => `{"membership":"${membership}"}`),
-    ...[`{"users":{"${me}":100,"${carol}":"50"},"events":{"x":1.0}}`, '{"users_default":9007199254740991}'],
+    ...['join', 'leave', 'ban', 'invite', 'knock'].map((membership) => `{"membership":"${membership}"}`),
     ...['invited', 'joined', 'world_readable'].map((rule) => `{"history_visibility":"${rule}"}`),
-    ...[
-      `{"alias":"${alias}"}`,
-      `{"alt_aliases":["${alias}"]}`,
-      '{"allow":["*"],"deny":[1]}',
-      '{"via":["x"]}',
-    ],
-    ...['{"algorithm":"m.megolm.v1.aes-sha2"}', '{"replacement_room":"!x","body":""}', '{"pinned":[null]}'],
-    ...[
-      `{"ignored_users":{"${carol}":{}}}`,
-      `{"${carol}":["${rooms[0] ?? ''}"]}`,
-      '{"global":{"override":[]}}',
-    ],
-    `{"join_rule":"restricted","allow":[{"type":"m.room_membership","room_id":"${rooms[0] ?? ''}"}]}`,
+    `{"users":{"${me}":100,"${carol}":"50"},"events":{"x":1.0}}`,
+    '{"users_default":9007199254740991}',
+    `{"alias":"${alias}"}`,
+    `{"alt_aliases":["${alias}"]}`,
+    '{"allow":["*"],"deny":[1]}',
+    '{"via":["x"]}',
+    '{"algorithm":"m.megolm.v1.aes-sha2"}',
+    '{"replacement_room":"!x","body":""}',
+    '{"pinned":[null]}',
+    `{"ignored_users":{"${carol}":{}}}`,
+    `{"${carol}":["${room}"]}`,
+    '{"global":{"override":[]}}',
+    `{"join_rule":"restricted","allow":[{"type":"m.room_membership","room_id":"${room}"}]}`,
   ]
   const identifier = `{"type":"m.id.user","user":"${me}"}`
   const auth = `{"type":"m.login.password","password":"${PASSWORD}","identifier":${identifier}}`

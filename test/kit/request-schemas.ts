@@ -37,6 +37,10 @@ export const ANYTHING: Shape = { types: [], properties: {}, required: [] }
 
 const isObject = (value: Json | undefined): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
+const stringAt = (value: JsonObject, key: string): string => {
+  const found = value[key]
+  return typeof found === 'string' ? found : ''
+}
 const objectAt = (value: Json | undefined, key: string): JsonObject => {
   const found = isObject(value) ? value[key] : undefined
   return isObject(found) ? found : {}
@@ -111,7 +115,7 @@ export function readRequestSchemas(): RequestSchemas {
       parameters
         .filter(({ value }) => value['in'] === where)
         .map(({ value, file }) => ({
-          name: String(value['name']),
+          name: stringAt(value, 'name'),
           required: value['required'] === true,
           shape: shapeOf({ value: objectAt(value, 'schema'), file }),
         }))
@@ -126,11 +130,11 @@ export function readRequestSchemas(): RequestSchemas {
         .filter(([file]) => file.split('/')[2] === api)
         .flatMap(([file, document]) => {
           const [server] = arrayAt(document, 'servers')
-          const base = objectAt(objectAt(server, 'variables'), 'basePath')['default']
+          const base = stringAt(objectAt(objectAt(server, 'variables'), 'basePath'), 'default')
           return Object.entries(objectAt(document, 'paths')).flatMap(([path, methods]) =>
             // The path of third-party invites ends in a blank there.
             Object.entries(isObject(methods) ? methods : {}).map(([method, value]) =>
-              requestOf(method, `${String(base)}${path.trim()}`, {
+              requestOf(method, `${base}${path.trim()}`, {
                 value: isObject(value) ? value : {},
                 file,
               }),

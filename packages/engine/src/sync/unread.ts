@@ -26,7 +26,12 @@ export interface Unread {
 }
 
 /** Good for what was read then and the rules of then. */
-type Entry = { readonly evaluate: PushEvaluator; readonly marks: string; readonly upTo: number; readonly counts: ThreadCounts }
+type Entry = {
+  readonly evaluate: PushEvaluator
+  readonly marks: string
+  readonly upTo: number
+  readonly counts: ThreadCounts
+}
 export type Marks = { readonly all: number; readonly byThread: ReadonlyMap<string, number> }
 
 export function createUnread(deps: { readonly rooms: Rooms; readonly receipts: Receipts }): Unread {

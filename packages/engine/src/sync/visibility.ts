@@ -79,7 +79,8 @@ async function leaving(
   for (let looked = 0; record !== undefined && looked < MAX_LOOK_BACK; looked += 1) {
     // An invite that came from outside has no state of its own: what the node knows last is before it.
     const before: StateMap | undefined =
-      (await rooms.stateBefore(record.id)) ?? (looked === 0 ? (await rooms.snapshot(roomId))?.state : undefined)
+      (await rooms.stateBefore(record.id)) ??
+      (looked === 0 ? (await rooms.snapshot(roomId))?.state : undefined)
     const id = before?.get(memberKey(userId))
     const earlier = id === undefined || id === record.id ? undefined : await rooms.event(id)
     if (earlier !== undefined && membershipIn(earlier.pdu.content) === 'join') return record
