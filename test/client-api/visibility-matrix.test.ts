@@ -127,8 +127,8 @@ type Asked = readonly [method: string, path: string, init?: Parameters<ApiClient
 function allRequests({ roomId, messages, replies, times, bob, carol }: World): readonly Asked[] {
   const room = at`rooms/${roomId}`
   const many = { limit: '100' }
-  const ofEvents = [...messages, ...replies].flatMap((id): readonly Asked[] => [
-    ['GET', `v3/${room}/event/${encodeURIComponent(id)}`],
+  const ofReplies = replies.map((id): Asked => ['GET', `v3/${room}/event/${encodeURIComponent(id)}`])
+  const ofMessages = messages.flatMap((id): readonly Asked[] => [
     ['GET', at`v3/events/${id}`],
     ['GET', `v3/${room}/context/${encodeURIComponent(id)}`, { query: many }],
     ['GET', `v1/${room}/relations/${encodeURIComponent(id)}`, { query: { ...many, recurse: 'true' } }],
@@ -152,7 +152,8 @@ function allRequests({ roomId, messages, replies, times, bob, carol }: World): r
     room_events: { search_term: NEEDLE, include_state: true, filter: { limit: 100 } },
   }
   return [
-    ...ofEvents,
+    ...ofReplies,
+    ...ofMessages,
     ...ofTimes,
     ...['f', 'b'].map((dir): Asked => ['GET', `v3/${room}/messages`, { query: { ...many, dir } }]),
     ['GET', `v1/${room}/threads`, { query: many }],

@@ -76,14 +76,9 @@ function basePathOf(document: JsonObject): string {
 const literals = (template: string): number =>
   template.split('/').filter((segment) => !segment.startsWith('{')).length
 
-function matches(template: string, pathname: string): boolean {
-  const wanted = template.split('/')
-  const given = pathname.split('/')
-  return (
-    wanted.length === given.length &&
-    wanted.every((segment, index) => segment.startsWith('{') || segment === given[index])
-  )
-}
+const matches = (wanted: readonly string[], given: readonly string[]): boolean =>
+  wanted.length === given.length &&
+  wanted.every((segment, index) => segment.startsWith('{') || segment === given[index])
 
 /** `security` is a list of alternatives, of which an empty one asks for nothing. */
 function needsToken(definition: Json): boolean {
@@ -152,12 +147,14 @@ export function createSpecValidator(): SpecValidator {
   const error = ajv.compile({ $ref: `${BASE}data/api/client-server/definitions/errors/error.yaml` })
   const interactive = ajv.compile({ $ref: `${BASE}data/api/client-server/definitions/auth_response.yaml` })
 
+  const segments = new Map([...byApi.values()].flat().map((one) => [one, one.template.split('/')] as const))
   const find = (api: string, method: string, pathname: string): Operation | undefined => {
     const ofMethod = (byApi.get(api) ?? []).filter((one) => one.method === method)
+    const at = (given: readonly string[]): Operation | undefined =>
+      ofMethod.find((one) => matches(segments.get(one) ?? [], given))
+    const given = pathname.split('/')
     // The last slash before an empty state key may be left out. spec: data/api/client-server/rooms.yaml
-    return [pathname, `${pathname}/`].flatMap((path) =>
-      ofMethod.filter((one) => matches(one.template, path)),
-    )[0]
+    return at(given) ?? at([...given, ''])
   }
 
   return {
