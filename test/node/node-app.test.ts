@@ -44,8 +44,11 @@ describe('a headless node', { timeout: 60_000 }, () => {
     const [, reports] = await textOf(`${node.admin}reports`)
     expect(JSON.parse(reports)).toMatchObject([{ by: ben.userId, roomId, reason: 'too friendly' }])
 
-    const devices = async (): Promise<unknown> => (await ann.ok('GET', 'v3/devices'))['devices']
-    await expect.poll(devices).toMatchObject([{ last_seen_ip: '127.0.0.1' }])
+    const identifier = { type: 'm.id.user', user: 'ann' }
+    const login = { type: 'm.login.password', identifier, password: 'correct horse battery' }
+    expect((await ann.ask('POST', 'v3/login', login)).status).toBe(200)
+    const seen = { last_seen_ip: '127.0.0.1' }
+    expect(await ann.ok('GET', 'v3/devices')).toMatchObject({ devices: [seen, seen] })
 
     const { serverName } = node
     expect(await node.stop('SIGTERM')).toBe(0)

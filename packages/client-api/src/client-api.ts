@@ -50,15 +50,13 @@ export function createClientApi(engine: ApiEngine, init: ClientApiInit = {}): Cl
       template = endpoint.templates[0] ?? template
       const token = tokenOf(request, url)
       const service = serviceOf(engine, token)
-      const requester = await requesterOf(engine, endpoint, {
-        token,
-        service,
-        url,
-        address: init.clientOf?.(request),
-      })
+      const address = init.clientOf?.(request)
+      const requester = await requesterOf(engine, endpoint, { token, service, url, address })
       if (isLimited(service, requester)) limit(limiter, endpoint, requester?.userId ?? clientOf(request))
       if (requester !== undefined) await checkRestrictions(engine, endpoint, requester)
-      return toResponse(await endpoint.run({ engine, requester, service, token, parameters, url, request }))
+      return toResponse(
+        await endpoint.run({ engine, requester, service, token, address, parameters, url, request }),
+      )
     } catch (error) {
       return refusal(engine.log, template, error)
     }

@@ -32,6 +32,8 @@ export type Context<A extends Auth, Path, Query, Body> = {
   readonly request: Request
   /** Aborted when the client went away. */
   readonly signal: AbortSignal
+  /** Where the client is, if that is known. */
+  readonly address: string | undefined
   /** The raw body of an endpoint that declares no `body` schema. @throws MatrixError M_TOO_LARGE */
   readonly readBytes: (maxBytes: number) => Promise<Uint8Array<ArrayBuffer>>
 }
@@ -84,6 +86,7 @@ export type Invocation = {
   readonly parameters: Parameters
   readonly url: URL
   readonly request: Request
+  readonly address: string | undefined
 }
 
 /** A declared endpoint with its types closed over. */
@@ -116,9 +119,10 @@ export function endpoint<
     whileLocked,
     whileSuspended,
     rateLimit,
-    async run({ engine, requester, service, token, parameters, url, request }) {
+    async run({ engine, requester, service, token, address, parameters, url, request }) {
       return handler({
         engine,
+        address,
         service,
         token,
         requester: requester as RequesterOf<A>,

@@ -113,6 +113,7 @@ export function createDeviceStore(
       tokenHash,
       ...(refreshHash === undefined ? {} : { refreshHash }),
       lastSeenAt: clock.now(),
+      ...(device.address === undefined ? {} : { lastSeenFrom: device.address }),
     }
     const owner: TokenRow = { userId, deviceId }
     const change =

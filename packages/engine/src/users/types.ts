@@ -89,6 +89,8 @@ export type NewDevice = {
   readonly displayName?: string
   /** The client can refresh its access token: it gets one that expires. */
   readonly refreshable?: boolean
+  /** Where the client is. */
+  readonly address?: string
 }
 
 /** `softLogout`: the token has expired, and the client may log in again with its device. */

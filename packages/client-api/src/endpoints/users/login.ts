@@ -23,9 +23,10 @@ export const login: Endpoint = endpoint({
     initial_device_display_name: v.optional(v.string()),
     refresh_token: v.optional(v.boolean()),
   }),
-  async handler({ engine, service, token, body }) {
+  async handler({ engine, address, service, token, body }) {
     const { type, identifier, password } = body
-    if (type === 'm.login.token') return loginByToken(engine, body.token, newDevice(body))
+    const device = newDevice(body, address)
+    if (type === 'm.login.token') return loginByToken(engine, body.token, device)
     if (type !== 'm.login.password' && type !== SERVICE_LOGIN)
       throw new MatrixError(400, 'M_UNKNOWN', 'this node knows the types that GET /login lists only')
     if (identifier !== undefined && identifier.type !== 'm.id.user') {
@@ -33,8 +34,7 @@ export const login: Endpoint = endpoint({
     }
     // The `user` key at the top is of clients before r0.4.
     const user = identifier?.user ?? body.user
-    if (type === SERVICE_LOGIN)
-      return loginByService(engine, requireService(service, token), user, newDevice(body))
+    if (type === SERVICE_LOGIN) return loginByService(engine, requireService(service, token), user, device)
     if (user === undefined || password === undefined) throw missingParam('identifier and password are needed')
     const { accounts, moderation } = engine.users
     const own = ownUserId(user, engine.serverName)
@@ -42,7 +42,7 @@ export const login: Endpoint = endpoint({
     // Only who has the password learns of it.
     if (own !== undefined && locked === true && (await accounts.checkPassword(own, password)))
       throw accountLocked()
-    return sessionAnswer(engine, await accounts.login(user, password, newDevice(body)))
+    return sessionAnswer(engine, await accounts.login(user, password, device))
   },
 })
 

@@ -1,7 +1,7 @@
 // POST /_matrix/client/v3/register https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3register
 import { newDevice, requireService, sessionAnswer, SERVICE_LOGIN } from './session.ts'
 import type { JsonObject } from '@plexus/core'
-import type { AppService } from '@plexus/engine'
+import type { AppService, NewDevice } from '@plexus/engine'
 import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
@@ -25,8 +25,9 @@ export const register: Endpoint = endpoint({
     type: v.optional(v.string()),
     inhibit_login: v.optional(v.boolean(), false),
   }),
-  async handler({ engine, service, token, request, query, body }) {
-    if (body.type === SERVICE_LOGIN) return registerByService(engine, requireService(service, token), body)
+  async handler({ engine, service, token, address, request, query, body }) {
+    if (body.type === SERVICE_LOGIN)
+      return registerByService(engine, requireService(service, token), body, newDevice(body, address))
     if (query.kind === 'guest')
       throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'there are no guests here')
     const { accounts, registration } = engine.users
@@ -42,7 +43,7 @@ export const register: Endpoint = endpoint({
     }
     if (body.inhibit_login)
       return { user_id: await accounts.register(account), home_server: engine.serverName }
-    return sessionAnswer(engine, await accounts.register(account, newDevice(body)))
+    return sessionAnswer(engine, await accounts.register(account, newDevice(body, address)))
   },
 })
 
@@ -50,15 +51,13 @@ export const register: Endpoint = endpoint({
 async function registerByService(
   engine: ApiEngine,
   by: AppService,
-  body: Parameters<typeof newDevice>[0] & {
-    readonly username?: string | undefined
-    readonly inhibit_login: boolean
-  },
+  body: { readonly username?: string | undefined; readonly inhibit_login: boolean },
+  device: NewDevice,
 ): Promise<JsonObject> {
   const { username: localpart, inhibit_login: inhibited } = body
   if (localpart === undefined) throw missingParam('username is missing')
   const { accounts } = engine.users
   if (inhibited)
     return { user_id: await accounts.register({ localpart, by }), home_server: engine.serverName }
-  return sessionAnswer(engine, await accounts.register({ localpart, by }, newDevice(body)))
+  return sessionAnswer(engine, await accounts.register({ localpart, by }, device))
 }

@@ -7,12 +7,16 @@ import { MatrixError } from '../../matrix-error.ts'
 import type { ApiEngine } from '../../services.ts'
 
 /** The device that a body asks for. */
-export function newDevice(body: {
-  readonly device_id?: string | undefined
-  readonly initial_device_display_name?: string | undefined
-  readonly refresh_token?: boolean | undefined
-}): NewDevice {
+export function newDevice(
+  body: {
+    readonly device_id?: string | undefined
+    readonly initial_device_display_name?: string | undefined
+    readonly refresh_token?: boolean | undefined
+  },
+  address: string | undefined,
+): NewDevice {
   return {
+    ...(address === undefined ? {} : { address }),
     ...(body.device_id === undefined ? {} : { deviceId: body.device_id }),
     ...(body.initial_device_display_name === undefined
       ? {}
