@@ -76,6 +76,21 @@ describe('clients from before /sync', () => {
     expect(await bob.fails('GET', 'v3/events', { query: { from: 'x' } })).toEqual([400, 'M_INVALID_PARAM'])
   })
 
+  it('leave to-device messages to /sync', async () => {
+    const roomId = await sharedRoom(network, alice, bob)
+    const [, second] = network.members
+    if (second === undefined) throw new Error('two members')
+    const since = text(await bob.ok('GET', 'v3/sync'), 'next_batch')
+    await alice.ok('PUT', 'v3/sendToDevice/m.room_key/t', {
+      body: { messages: { [bob.userId]: { [second.deviceId]: { key: 1 } } } },
+    })
+    await network.settle()
+    const peek = await events(bob, { room_id: roomId })
+    await events(bob, { from: text(peek, 'end') })
+    const synced = await bob.ok('GET', 'v3/sync', { query: { since } })
+    expect(list(synced, 'to_device', 'events')).toMatchObject([{ content: { key: 1 } }])
+  })
+
   it('look into a room that they are not in where that is allowed', async () => {
     const [first] = network.members
     if (first === undefined) throw new Error('a member')

@@ -58,7 +58,8 @@ export function createSync(sections: SectionDeps): Sync {
         request.since !== undefined && request.since.position <= committer.committed
           ? request.since
           : undefined
-      if (since !== undefined) await users.toDevice.acknowledge(recipient, since.toDevice)
+      if (since !== undefined && request.keepsInbox !== true)
+        await users.toDevice.acknowledge(recipient, since.toDevice)
       return poll(request, since)
     },
     get now() {

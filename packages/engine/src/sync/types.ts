@@ -26,6 +26,8 @@ export type SyncRequest = {
   readonly stateKind: StateKind
   /** How long to wait for something new, at most `MAX_SYNC_TIMEOUT_MS` of polls.ts. */
   readonly timeoutMs: number
+  /** The answer is shown without to-device messages: they wait for one that brings them. */
+  readonly keepsInbox?: boolean
   readonly signal?: AbortSignal
 }
 

@@ -53,6 +53,7 @@ async function ownNews(
     filter,
     fullState: false,
     stateKind: 'state',
+    keepsInbox: true,
     timeoutMs,
     signal,
   } as const
