@@ -219,6 +219,64 @@ describe('sliding sync', () => {
     expect(roomsOf(await ask(alice, of(ALL)))).toEqual([roomId])
   })
 
+  it('tells who is outside of a room nothing of it, when they are banned, pardoned or refuse', async () => {
+    const { userId, deviceId } = await home.node.signUp('carol')
+    const carol = await clientOf({ node: home.node, user: userId, deviceId })
+    const roomId = await createRoom(alice, { name: 'Kitchen', invite: [carol.userId] })
+    await carol.ok('POST', at`v3/rooms/${roomId}/join`, { body: {} })
+    const config = { ...of(ALL), room_subscriptions: { [roomId]: ALL } }
+    let answer = await ask(carol, config)
+    const member = (action: string): Promise<JsonObject> =>
+      alice.ok('POST', at`v3/rooms/${roomId}/${action}`, { body: { user_id: carol.userId } })
+    const told: JsonObject[] = []
+    for (const [action, name] of [
+      ['kick', 'after kick'],
+      ['ban', 'after ban'],
+      ['unban', 'after unban'],
+    ] as const) {
+      await member(action)
+      answer = await next(carol, answer, config)
+      told.push(room(answer, roomId) ?? {})
+      await alice.ok('PUT', at`v3/rooms/${roomId}/state/m.room.name`, { body: { name } })
+    }
+    expect(told.map(({ membership }) => membership)).toEqual(['leave', 'ban', 'leave'])
+    expect(JSON.stringify(told)).not.toContain('after')
+    await member('invite')
+    answer = await next(carol, answer, config)
+    expect(JSON.stringify(room(answer, roomId))).toContain('after unban')
+    await alice.ok('PUT', at`v3/rooms/${roomId}/state/m.room.name`, { body: { name: 'after refusal' } })
+    await carol.ok('POST', at`v3/rooms/${roomId}/leave`, { body: {} })
+    answer = await next(carol, answer, config)
+    expect(room(answer, roomId)).toMatchObject({ membership: 'leave' })
+    expect(JSON.stringify(answer)).not.toContain('after refusal')
+  })
+
+  it('shows what came while there was no timeline', async () => {
+    const roomId = await createRoom(alice)
+    const first = await ask(alice, of(NONE))
+    await say(alice, roomId, 'unseen')
+    const second = await next(alice, first, of({ ...NONE, timeline_limit: 0 }))
+    const third = await next(alice, second, of(NONE))
+    expect(bodies(third, roomId)).toContain('unseen')
+    expect(room(third, roomId)).toMatchObject({ expanded_timeline: true })
+  })
+
+  it('excludes and includes as the patterns say', async () => {
+    const roomId = await sharedRoom(network, alice, bob, { name: 'Kitchen' })
+    const typesFor = async (required_state: JsonObject): Promise<readonly unknown[]> =>
+      stateTypes(await ask(alice, of({ timeline_limit: 0, required_state })), roomId)
+    expect(await typesFor({ include: [{ type: 'm.room.name' }] })).toEqual(['m.room.name'])
+    expect(await typesFor({ include: [{ type: 'm.room.name', state_key: 'x' }] })).toEqual([])
+    expect(await typesFor({ include: [{ state_key: bob.userId }] })).toEqual(['m.room.member'])
+    expect(await typesFor({ include: [{ state_key: bob.userId }], lazy_members: true })).toEqual([
+      'm.room.member',
+    ])
+    expect(await typesFor({ include: [{ type: 'm.room.member' }], lazy_members: true })).toEqual([])
+    expect(await typesFor({ include: [{}], exclude: [{ type: 'm.room.name' }] })).not.toContain('m.room.name')
+    expect(await typesFor({ include: [{}], exclude: [{ state_key: bob.userId }] })).toContain('m.room.member')
+    expect(await typesFor({ include: [{}], exclude: [{}] })).toEqual([])
+  })
+
   it('filters lists', async () => {
     const plain = await createRoom(alice)
     const direct = await createRoom(alice)
@@ -386,6 +444,15 @@ describe('extensions of sliding sync', () => {
     expect(seen(await waiting)).toEqual([3])
   })
 
+  it('to-device messages wait for who has a token of a future that was lost with the store', async () => {
+    const { toDevice } = home.node.engine.users
+    const caller = { userId: alice.userId, deviceId: home.deviceId }
+    await toDevice.send(caller, 'm.test', 't', { [alice.userId]: { [home.deviceId]: { n: 0 } } })
+    const answer = await ask(alice, { extensions: { to_device: { enabled: true, since: '999999' } } })
+    expect(list(extension(answer, 'to_device'), 'events')).toHaveLength(1)
+    expect(Number(text(extension(answer, 'to_device'), 'next_batch'))).toBeLessThan(999_999)
+  })
+
   it('e2ee tells counts, and whose devices changed', async () => {
     await sharedRoom(network, alice, bob)
     const body = { extensions: { e2ee: enabled } }
@@ -434,6 +501,9 @@ describe('extensions of sliding sync', () => {
     await alice.ok('PUT', at`v3/user/${alice.userId}/account_data/m.z`, { body: { z: 1 } })
     const on = await next(alice, off, { ...of(NONE), extensions: { account_data: enabled } })
     expect(list(extension(on, 'account_data'), 'global').map(({ type }) => type)).toContain('m.z')
+    expect(pick(extension(on, 'account_data'), 'rooms', two)).toEqual([
+      { type: 'm.x', content: { value: 5 } },
+    ])
   })
 
   it('receipts and typing come for the rooms that are asked for', async () => {
@@ -459,6 +529,16 @@ describe('extensions of sliding sync', () => {
     })
     const third = await next(alice, second, body)
     expect(extension(third, 'receipts')).toEqual({ rooms: {} })
+    // Who comes in by an invite gets the receipts that are there.
+    const { userId, deviceId } = await home.node.signUp('carol')
+    const carol = await clientOf({ node: home.node, user: userId, deviceId })
+    const entered = await createRoom(alice)
+    const read = await say(alice, entered, 'hello')
+    await alice.ok('POST', at`v3/rooms/${entered}/receipt/m.read/${read}`, { body: {} })
+    await alice.ok('POST', at`v3/rooms/${entered}/invite`, { body: { user_id: carol.userId } })
+    const invited = await ask(carol, body)
+    await carol.ok('POST', at`v3/rooms/${entered}/join`, { body: {} })
+    expect(pick(extension(await next(carol, invited, body), 'receipts'), 'rooms', entered)).toBeDefined()
     const elsewhere = { receipts: { enabled: true, lists: ['none'], rooms: [] } }
     const other = await ask(alice, { ...of(NONE), extensions: elsewhere })
     expect(extension(other, 'receipts')).toEqual({ rooms: {} })

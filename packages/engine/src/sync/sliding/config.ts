@@ -3,21 +3,6 @@ import { splitStateKey } from '@plexus/core'
 import type { StateKey } from '@plexus/core'
 import type { RequiredState, RoomConfig, StatePattern } from './types.ts'
 
-export function matchesPattern({ type, stateKey }: StatePattern, key: StateKey): boolean {
-  const [ofType, ofKey] = splitStateKey(key)
-  return (type === undefined || type === ofType) && (stateKey === undefined || stateKey === ofKey)
-}
-
-/** Whether a state key is asked for, lazily loaded members aside. */
-export function wants({ include, exclude, lazyMembers }: RequiredState, key: StateKey): boolean {
-  // With lazy-loading, an element that names no member stands for everything but members.
-  const isMember = splitStateKey(key)[0] === 'm.room.member'
-  const chosen = include.some(
-    (pattern) => matchesPattern(pattern, key) && !(isMember && lazyMembers && pattern.stateKey === undefined),
-  )
-  return chosen && !exclude.some((pattern) => matchesPattern(pattern, key))
-}
-
 /** What a room gets that matches several rules. */
 export type CombinedConfig = { readonly timelineLimit: number; readonly parts: readonly RequiredState[] }
 
@@ -28,8 +13,40 @@ export function combine(configs: readonly RoomConfig[]): CombinedConfig {
   }
 }
 
-export const wantsState = ({ parts }: CombinedConfig, key: StateKey): boolean =>
-  parts.some((part) => wants(part, key))
+/** Of one request: another one that asks for the same says so with objects of its own. */
+export function isSame(a: CombinedConfig, b: CombinedConfig): boolean {
+  if (a.timelineLimit !== b.timelineLimit || a.parts.length !== b.parts.length) return false
+  return a.parts.every((part, index) => part === b.parts[index])
+}
+
+/** Tells which state keys are asked for, lazily loaded members aside: one look for each, however many patterns there are. */
+export function wantedState({ parts }: CombinedConfig): (key: StateKey) => boolean {
+  const matchers = parts.map(({ include, exclude, lazyMembers }) => ({
+    included: matcherOf(include),
+    excluded: matcherOf(exclude),
+    lazyMembers,
+  }))
+  return (key) => {
+    const [type, ofKey] = splitStateKey(key)
+    return matchers.some(({ included, excluded, lazyMembers }) => {
+      // With lazy-loading, an element that names no member stands for everything but members.
+      const named = lazyMembers && type === 'm.room.member'
+      return included(type, ofKey, named) && !excluded(type, ofKey, false)
+    })
+  }
+}
+
+type Matcher = (type: string, key: string, named: boolean) => boolean
+
+/** `named`: by patterns alone that give a state key. */
+function matcherOf(patterns: readonly StatePattern[]): Matcher {
+  const byType = new Map<string | undefined, Set<string | undefined>>()
+  for (const { type, stateKey } of patterns) byType.set(type, (byType.get(type) ?? new Set()).add(stateKey))
+  return (type, key, named) =>
+    [byType.get(type), byType.get(undefined)].some(
+      (keys) => keys !== undefined && (keys.has(key) || (!named && keys.has(undefined))),
+    )
+}
 
 /** Members are loaded as they are needed, unless a part asks for all of them. */
 export function isLazy({ parts }: CombinedConfig): boolean {

@@ -19,7 +19,7 @@ export type ExtensionRoom = {
 export type ExtensionAnswer = {
   readonly body: JsonObject
   readonly empty: boolean
-  /** Which extensions each room got. */
+  /** Which extensions told all that there is of the room, so that the next answer tells what is new. */
   readonly told: (room: ExtensionRoom) => ReadonlySet<string>
 }
 
@@ -52,10 +52,8 @@ export async function extensionsOf(
     empty: parts.every((part) => part?.empty ?? true),
     told: (room) =>
       new Set([
-        ...(room.told?.extensions ?? []),
-        ...Object.entries({ accountData, receipts }).flatMap(([name, part]) =>
-          part !== undefined && isInScope(wanted[name as 'accountData' | 'receipts'], room) ? [name] : [],
-        ),
+        ...(isInScope(wanted.accountData, room) ? ['accountData'] : []),
+        ...(room.joined && isInScope(wanted.receipts, room) ? ['receipts'] : []),
       ]),
   }
 }
@@ -69,6 +67,19 @@ function isInScope(scope: ExtensionScope | undefined, { roomId, lists }: Extensi
   return byList || (scope.rooms?.some((id) => id === '*' || id === roomId) ?? false)
 }
 
+/**
+ * Up to where the client has its to-device messages; `undefined` for a token of a future that was lost with the store,
+ * which says nothing. @throws RoomError M_INVALID_PARAM
+ */
+export function toDeviceSince(
+  { since = '0' }: NonNullable<SlidingExtensions['toDevice']>,
+  committed: number,
+): number | undefined {
+  if (!TO_DEVICE_TOKEN.test(since))
+    throw new RoomError('M_INVALID_PARAM', 'since of to_device is no token of this server')
+  return Number(since) > committed ? undefined : Number(since)
+}
+
 /** Messages stay until the client comes back with the token of the answer that had them. */
 async function toDeviceOf(
   { users }: SlidingDeps,
@@ -76,10 +87,8 @@ async function toDeviceOf(
   { toDevice }: SlidingExtensions,
 ): Promise<Part | undefined> {
   if (toDevice === undefined) return undefined
-  const { since = '0', limit } = toDevice
-  if (!TO_DEVICE_TOKEN.test(since))
-    throw new RoomError('M_INVALID_PARAM', 'since of to_device is no token of this server')
-  const { events, position } = await users.toDevice.inbox(recipient, Number(since), to, limit)
+  const since = toDeviceSince(toDevice, to) ?? 0
+  const { events, position } = await users.toDevice.inbox(recipient, since, to, toDevice.limit)
   return {
     body: { next_batch: String(Math.min(position, to)), events },
     empty: events.length === 0,
@@ -160,7 +169,9 @@ function typingOf(
   const byRoom: Record<string, EphemeralEvent> = {}
   for (const room of rooms.filter((one) => one.joined && isInScope(scope, one))) {
     const users = typing.users(room.roomId)
-    const isNews = room.told === undefined ? users.length > 0 : changed.has(room.roomId)
+    // Who began or stopped while the answers were not about the room was not told.
+    const isNew = room.told === undefined || room.told.upTo < (from?.position ?? 0)
+    const isNews = changed.has(room.roomId) || (isNew && (room.told !== undefined || users.length > 0))
     if (isNews) byRoom[room.roomId] = typingEvent(users)
   }
   return { body: { rooms: byRoom }, empty: Object.keys(byRoom).length === 0 }

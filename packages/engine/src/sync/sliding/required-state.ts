@@ -5,7 +5,7 @@ import type { StateDelta } from '../../rooms/types.ts'
 import type { Recipient } from '../client-event.ts'
 import type { SectionDeps } from '../room-sections.ts'
 import type { RoomTimeline } from '../room-timeline.ts'
-import { isLazy, wantsState, type CombinedConfig } from './config.ts'
+import { isLazy, wantedState, type CombinedConfig } from './config.ts'
 import type { ToldRoom } from './types.ts'
 
 /** Member events of one room that a connection is known to have. Forgetting one costs a redundant event. */
@@ -32,10 +32,11 @@ export async function requiredState(
 ): Promise<StateAnswer> {
   const { state, config, told, deltas } = query
   const changed = new Set(deltas.flatMap(({ changes }) => changes.map(({ key }) => key)))
+  const wanted = wantedState(config)
   const keys = new Set(
     told === undefined
-      ? [...state.keys()].filter((key) => wantsState(config, key))
-      : [...[...changed].filter((key) => wantsState(config, key)), ...newlyWanted(state, config, told)],
+      ? [...state.keys()].filter(wanted)
+      : [...[...changed].filter(wanted), ...newlyWanted(state, config, told)],
   )
   const members = new Map(told?.members)
   for (const userId of neededMembers(query, changed)) {
@@ -58,7 +59,8 @@ export async function requiredState(
 
 function newlyWanted(state: StateMap, config: CombinedConfig, told: ToldRoom): readonly StateKey[] {
   if (JSON.stringify(config.parts) === JSON.stringify(told.config.parts)) return []
-  return [...state.keys()].filter((key) => wantsState(config, key) && !wantsState(told.config, key))
+  const [wanted, before] = [wantedState(config), wantedState(told.config)]
+  return [...state.keys()].filter((key) => wanted(key) && !before(key))
 }
 
 /** Whose member events the client needs for the timeline, or to keep the members that it has. */

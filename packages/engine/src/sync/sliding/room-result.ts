@@ -12,7 +12,7 @@ import { loadTimeline, type RoomTimeline } from '../room-timeline.ts'
 import { formatTimelineToken, MAX_ORDER } from '../tokens.ts'
 import type { Viewer } from '../visibility.ts'
 import type { BumpStamps } from './bump-stamps.ts'
-import type { CombinedConfig } from './config.ts'
+import { isSame, type CombinedConfig } from './config.ts'
 import type { ListedRoom } from './lists.ts'
 import { requiredState } from './required-state.ts'
 import type { ToldRoom } from './types.ts'
@@ -49,6 +49,8 @@ export async function roomAnswer(
   matched: MatchedRoom,
 ): Promise<RoomAnswer> {
   const { row, snapshot } = matched.room
+  if (matched.told !== undefined && isUnchanged(matched))
+    return { result: undefined, told: { ...matched.told, upTo: round.to } }
   if (row.membership === 'join' && snapshot !== undefined) {
     const stamp = await deps.bumpStamps.of(snapshot, row.position)
     return memberAnswer(deps, round, matched, snapshot.state, MAX_ORDER, stamp)
@@ -77,16 +79,17 @@ async function outsideAnswer(
     extensions: told?.extensions ?? new Set(),
   }
   if (told !== undefined && told.upTo >= row.position) return { result: undefined, told: next }
-  const stripped = await strippedState(deps.rooms, recipient.userId, row)
+  // Whose invite or knock came to an end learns no more of the room.
+  const isAsked = row.membership === 'invite' || row.membership === 'knock'
+  const stripped = isAsked ? await strippedState(deps.rooms, recipient.userId, row) : []
   const result: JsonObject = {
-    initial: true,
+    ...(isAsked || told === undefined ? { initial: true } : {}),
     membership: row.membership,
     bump_stamp: row.position,
     ...(isDm ? { is_dm: true } : {}),
     ...(lists.length === 0 ? {} : { lists }),
-    stripped_state: stripped,
-    // The name before, which deployed clients know.
-    invite_state: stripped,
+    // The second name is the one before, which deployed clients know.
+    ...(isAsked ? { stripped_state: stripped, invite_state: stripped } : {}),
   }
   return { result, told: next }
 }
@@ -118,7 +121,7 @@ async function memberAnswer(
     upTo: to,
     membership: row.membership,
     config,
-    known: timeline.limited ? timeline.seen.length : Math.max(config.timelineLimit, told?.known ?? 0),
+    known: knownNow(config, timeline, told),
     isDm,
     members: shown.members,
     extensions: told?.extensions ?? new Set(),
@@ -149,6 +152,20 @@ async function memberAnswer(
     ...(expanded ? { expanded_timeline: true, unstable_expanded_timeline: true } : {}),
   }
   return { result, told: next }
+}
+
+/** Without a timeline the client does not hear of the newest events. */
+function knownNow({ timelineLimit }: CombinedConfig, timeline: RoomTimeline, told?: ToldRoom): number {
+  if (timelineLimit === 0) return 0
+  return timeline.limited ? timeline.seen.length : Math.max(timelineLimit, told?.known ?? 0)
+}
+
+/** A wait looks at every room after each commit: where nothing happened it stops here. */
+function isUnchanged({ room: { row, snapshot }, config, isDm, told }: MatchedRoom): boolean {
+  if (told === undefined || told.membership !== row.membership || told.isDm !== isDm) return false
+  return (
+    (snapshot?.lastPosition ?? 0) <= told.upTo && row.position <= told.upTo && isSame(config, told.config)
+  )
 }
 
 const wasMember = (told: ToldRoom | undefined): boolean =>

@@ -12,7 +12,7 @@ import type { SectionDeps } from '../room-sections.ts'
 import { formatSyncToken, type SyncToken } from '../tokens.ts'
 import { createBumpStamps } from './bump-stamps.ts'
 import { combine } from './config.ts'
-import { extensionsOf } from './extensions.ts'
+import { extensionsOf, toDeviceSince } from './extensions.ts'
 import { activeRooms, loadFilterFacts, type FilterFacts, type ListedRoom } from './lists.ts'
 import { roomAnswer, type MatchedRoom, type SlidingDeps, type SlidingRound } from './room-result.ts'
 import type { RoomConfig, SlidingList, SlidingRequest, SlidingSync, ToldRoom } from './types.ts'
@@ -59,11 +59,11 @@ export function createSlidingSync(sections: SectionDeps): SlidingSync {
   return {
     async sync(request) {
       request.signal?.throwIfAborted()
+      const { toDevice } = request.extensions
+      const got = toDevice === undefined ? undefined : toDeviceSince(toDevice, deps.committer.committed)
       const connection = connect(request)
       const before = connection.confirmed?.told
-      const { toDevice } = request.extensions
-      if (toDevice?.since !== undefined && /^[0-9]{1,15}$/.test(toDevice.since))
-        await deps.users.toDevice.acknowledge(request.recipient, Number(toDevice.since))
+      if (got !== undefined) await deps.users.toDevice.acknowledge(request.recipient, got)
       let told = before
       const timeoutMs = before === undefined ? 0 : request.timeoutMs
       const { body, told: after } = await deps.polls.until(timeoutMs, request.signal, async () => {
