@@ -114,7 +114,7 @@ async function hitsFor(
         allows(filter, record.pdu) &&
         !ignored.has(record.pdu.sender) &&
         // The index may still have words of an event that was redacted while it was read.
-        terms.every((term) => termsOf(searchableText(record.pdu)?.[1] ?? '').has(term)),
+        searchableText(record.pdu) !== undefined,
     )
     if (found.length === 0) continue
     const viewer = await parts.visibility.viewer(userId, membership)

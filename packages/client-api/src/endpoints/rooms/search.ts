@@ -47,6 +47,8 @@ const criteria = v.object({
     }),
   ),
 })
+/** Profiles are wanted of the senders alone: a room may have many members. */
+const SENDERS_ALONE = { ...NO_FILTER, lazyLoadMembers: true }
 type Criteria = v.InferOutput<typeof criteria>
 
 export const search: Endpoint = endpoint({
@@ -98,7 +100,7 @@ async function resultJson(
 ): Promise<JsonObject> {
   if (wanted === undefined) return { rank, result: event }
   const sides = { before: wanted.before_limit, after: wanted.after_limit }
-  const context = await engine.reader.context(requester, roomId, eventId, sides, NO_FILTER)
+  const context = await engine.reader.context(requester, roomId, eventId, sides, SENDERS_ALONE)
   const events = [...context.before, event, ...context.after]
   return {
     rank,
