@@ -90,15 +90,17 @@ export function createPresence({ rooms, outbox, clock, serial, serverName }: Pre
     for (const server of servers) outbox.sendCoalesced(server, `presence ${userId}`, edu)
   }
 
-  /** Whether a user of another server is in a room with one of ours. */
-  const sharesRoom = async (origin: ServerName, userId: UserId): Promise<boolean> => {
+  /** Which of the users of another server are in a room with one of ours: one look at each room, however many they are. */
+  const sharingOf = async (origin: ServerName, users: ReadonlySet<UserId>): Promise<ReadonlySet<UserId>> => {
+    const sharing = new Set<UserId>()
     for (const [roomId, servers] of outbox.peers()) {
+      if (sharing.size === users.size) break
       if (!servers.includes(origin)) continue
       const snapshot = await rooms().snapshot(roomId)
-      if (snapshot?.joinedServers.includes(serverName) === true && snapshot.joinedMembers.includes(userId))
-        return true
+      if (snapshot?.joinedServers.includes(serverName) !== true) continue
+      for (const member of snapshot.joinedMembers) if (users.has(member)) sharing.add(member)
     }
-    return false
+    return sharing
   }
 
   /** Looks what a local user is by now, and when to look again. */
@@ -173,10 +175,12 @@ export function createPresence({ rooms, outbox, clock, serial, serverName }: Pre
     async edu(origin, content) {
       const push = ownValue(content, 'push')
       if (!Array.isArray(push)) return undefined
-      for (const item of (push as readonly JsonValue[]).slice(0, MAX_PRESENCE_PUSH)) {
-        const told = toldOf(item, origin, clock.now())
-        if (told === undefined) continue
-        if (!(await sharesRoom(origin, told.userId))) continue
+      const updates = (push as readonly JsonValue[])
+        .slice(0, MAX_PRESENCE_PUSH)
+        .flatMap((item) => toldOf(item, origin, clock.now()) ?? [])
+      const sharing = await sharingOf(origin, new Set(updates.map(({ userId }) => userId)))
+      for (const told of updates) {
+        if (!sharing.has(told.userId)) continue
         const entry = entryOf(told.userId)
         entry.cancel()
         put(told.userId, entry, told.record)
