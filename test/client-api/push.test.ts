@@ -7,6 +7,7 @@ import { createTestNetwork, type Member, type TestNetwork } from '../kit/node.ts
 import { createRoom, say, sharedRoom } from '../kit/rooms.ts'
 
 const URL = 'https://push.example.org/_matrix/push/v1/notify'
+const SLOW_URL = 'https://slow.example.org/_matrix/push/v1/notify'
 const SECOND = 1_000
 const DAY = 86_400 * SECOND
 
@@ -21,8 +22,12 @@ let calls: Call[]
 let failures: (number | Error)[]
 let rejected: readonly string[]
 
+let release: () => void
+let released: Promise<void>
+
 const gateway: PushGateway = {
-  notify(url, body) {
+  async notify(url, body) {
+    if (url === SLOW_URL) await released
     calls.push({ url, notification: body['notification'] as JsonObject })
     const failure = failures.shift()
     if (failure instanceof Error) return Promise.reject(failure)
@@ -34,6 +39,7 @@ beforeEach(async () => {
   calls = []
   failures = []
   rejected = []
+  ;({ promise: released, resolve: release } = Promise.withResolvers<void>())
   network = await createTestNetwork(['alice', 'bob'], 1, { pushGateway: gateway })
   const [first, second] = network.members
   if (first === undefined || second === undefined) throw new Error('two members')
@@ -176,6 +182,34 @@ describe('a push gateway', () => {
       devices: [expect.objectContaining({ pushkey: 'key' })],
     })
     expect(calls).toHaveLength(2)
+  })
+
+  it('that is slow keeps nobody waiting but its own pusher', async () => {
+    const roomId = await sharedRoom(network, alice, bob)
+    await set(bob, pusher())
+    await set(bob, pusher({ pushkey: 'slow' }, { url: SLOW_URL }))
+    await say(alice, roomId, 'one')
+    await network.pass(SECOND)
+    await say(alice, roomId, 'two')
+    await network.pass(SECOND)
+    expect(told()).toEqual(['one', 'two'])
+    release()
+    await network.settle()
+    expect(told()).toHaveLength(4)
+  })
+
+  it('is left alone, and brought back by nothing, once its pusher is removed while it answers', async () => {
+    const roomId = await sharedRoom(network, alice, bob)
+    await set(bob, pusher({ pushkey: 'slow' }, { url: SLOW_URL }))
+    for (const body of ['one', 'two']) await say(alice, roomId, body)
+    await network.pass(SECOND)
+    await set(bob, { app_id: 'org.test', pushkey: 'slow', kind: null })
+    release()
+    await network.settle()
+    await say(alice, roomId, 'three')
+    await network.settle()
+    expect(told()).toEqual(['one'])
+    expect(await bob.ok('GET', 'v3/pushers')).toEqual({ pushers: [] })
   })
 
   it('that takes a key no more is not asked again', async () => {

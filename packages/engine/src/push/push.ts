@@ -6,13 +6,16 @@
 import { isJsonObject, ownValue } from '@plexus/core'
 import type { UserId } from '@plexus/core'
 import type { Committer } from '../kernel/committer.ts'
+import { createMutex } from '../kernel/mutex.ts'
+import { createReadCache } from '../kernel/read-cache.ts'
 import type { Clock, Log, PushGateway, Random, Store } from '../ports.ts'
 import type { MembershipRecord } from '../rooms/types.ts'
 import { strippedState } from '../sync/invites.ts'
 import { notificationsIn, type NotificationParts } from '../sync/notifications.ts'
+import { changesAnswers } from '../sync/polls.ts'
 import type { SectionDeps } from '../sync/room-sections.ts'
 import type { Unread } from '../sync/unread.ts'
-import { pushers, type PusherRow } from '../users/tables.ts'
+import { pushed, pusherDeletes, pushers, type PusherRow } from '../users/tables.ts'
 import type { PushEvaluator } from '../users/types.ts'
 import { ignoredUsers, inviteFilter } from '../users/unwanted.ts'
 import { notificationOf, pusherUrl, type Told } from './notification.ts'
@@ -24,8 +27,8 @@ export const FIRST_RETRY_MS = 1_000
 export const MAX_RETRY_MS = 3_600_000
 /** Events of one look at a pusher; more are told at the next. */
 export const MAX_PUSHES_AT_ONCE = 100
-/** Users whose pushers are worked on at a time. */
-const USERS_AT_A_TIME = 8
+/** Looks for news at a time. */
+const READS_AT_A_TIME = 8
 
 export interface Push {
   /** Takes up what an earlier process left. */
@@ -54,11 +57,16 @@ type NewsDeps = {
 }
 
 type Key = readonly [userId: string, appId: string, pushKey: string]
+type Pusher = { readonly key: Key; readonly row: PusherRow }
+/** `again`: something happened meanwhile. */
+type Task = { again: boolean; done: Promise<void> }
 /** What is in memory of a pusher. */
 type Progress = {
   upTo: number
   failures: number
   notBefore: number
+  /** By which the count was made. */
+  evaluate: PushEvaluator | undefined
   /** The count that the gateway was told last. */
   unread: number | undefined
 }
@@ -74,10 +82,22 @@ export function createPush(deps: PushDeps): Push {
     invites: (userId) => inviteFilter(accountData, userId),
   }
   const progress = new Map<string, Progress>()
+  // Looked at after each commit.
+  const known = createReadCache<ReadonlyMap<string, Pusher>>(1)
+  const reading = Array.from({ length: READS_AT_A_TIME }, () => createMutex())
+  let reads = 0
+  /** Pushers at work, each by itself: a slow gateway keeps nobody but its own pusher waiting. */
+  const tasks = new Map<string, Task>()
   let isDirty = false
   let isClosed = gateway === undefined
   let working: Promise<void> | undefined
   const timers = new Set<() => void>()
+
+  const pushersNow = (): Promise<ReadonlyMap<string, Pusher>> =>
+    known.get('', async () => {
+      const rows = await pushers.list(store, [])
+      return new Map(rows.map(([key, row]) => [nameOf(key), { key, row }]))
+    })
 
   const wake = (): void => {
     isDirty = true
@@ -86,54 +106,97 @@ export function createPush(deps: PushDeps): Push {
     })
   }
 
+  const guarded = async (attempt: () => Promise<void>): Promise<void> => {
+    try {
+      await attempt()
+    } catch (error) {
+      log.log('error', 'push gateways were not told', { error: String(error) })
+    }
+  }
+
   const work = async (): Promise<void> => {
     while (isDirty && !isClosed) {
       isDirty = false
-      try {
-        await sweep()
-      } catch (error) {
-        log.log('error', 'push gateways were not told', { error: String(error) })
-      }
+      await guarded(async () => {
+        const all = await pushersNow()
+        for (const name of progress.keys()) if (!all.has(name)) progress.delete(name)
+        for (const name of all.keys()) start(name)
+      })
     }
   }
 
-  const sweep = async (): Promise<void> => {
-    const rows = await pushers.list(store, [])
-    const known = new Set(rows.map(([key]) => nameOf(key)))
-    for (const name of progress.keys()) if (!known.has(name)) progress.delete(name)
-    const users = [...Map.groupBy(rows, ([[userId]]) => userId).values()]
-    for (let start = 0; start < users.length; start += USERS_AT_A_TIME) {
-      const part = users.slice(start, start + USERS_AT_A_TIME)
-      await Promise.all(part.map(async (own) => Promise.all(own.map(([key, row]) => follow(key, row)))))
+  const start = (name: string): void => {
+    const held = tasks.get(name)
+    if (held !== undefined) {
+      held.again = true
+      return
     }
+    const task: Task = { again: true, done: Promise.resolve() }
+    tasks.set(name, task)
+    task.done = run(name, task)
   }
 
-  const follow = async (key: Key, row: PusherRow): Promise<void> => {
-    const name = nameOf(key)
+  const run = async (name: string, task: Task): Promise<void> => {
+    while (task.again && !isClosed) {
+      task.again = false
+      await guarded(async () => {
+        const pusher = (await pushersNow()).get(name)
+        if (pusher !== undefined && (await follow(name, pusher))) task.again = true
+      })
+    }
+    tasks.delete(name)
+  }
+
+  const read = <T>(work: () => Promise<T>): Promise<T> => {
+    reads += 1
+    const turn = reading[reads % READS_AT_A_TIME]
+    return turn === undefined ? work() : turn.run(work)
+  }
+
+  /** Whether there is more at once. */
+  const follow = async (name: string, { key, row }: Pusher): Promise<boolean> => {
     const here = progress.get(name) ?? {
-      upTo: row.upTo ?? committer.committed,
+      upTo: Math.max(row.upTo ?? committer.committed, (await pushed.get(store, key)) ?? 0),
       failures: 0,
       notBefore: 0,
+      evaluate: undefined,
       unread: undefined,
     }
     progress.set(name, here)
     const url = pusherUrl(row)
-    if (url === undefined || here.notBefore > clock.now()) return
+    if (url === undefined || here.notBefore > clock.now()) return false
     const to = committer.committed
     const userId = key[0] as UserId
-    const news = await newsOf(source, userId, here.upTo, to)
-    const unread = await unreadOf(source, userId)
+    const found = await read(async () => {
+      const evaluate = await pushRules.evaluator(userId)
+      if (evaluate === here.evaluate && !(await isTouched(source.parts, userId, here.upTo, to)))
+        return undefined
+      return {
+        evaluate,
+        news: await newsOf(source, userId, evaluate, here.upTo, to),
+        unread: await unreadOf(source, userId, evaluate),
+      }
+    })
+    if (found === undefined) {
+      here.upTo = Math.max(here.upTo, to)
+      return false
+    }
+    const { evaluate, news, unread } = found
     for (const told of news) {
-      if (isClosed || !(await call(key, row, here, url, unread, told))) return
+      // Set anew or removed while the gateway took its time.
+      if ((await pushersNow()).get(name)?.row !== row) return true
+      if (isClosed || !(await call(key, row, here, url, unread, told))) return false
       here.upTo = told.position
-      await keep(key, told.position)
+      await committer.submit({ durability: 'relaxed', writes: () => [pushed.put(key, told.position)] })
     }
     // Somebody read, here or on another device: the number on the icon goes down.
     const isNews = news.length === 0 && here.unread !== undefined && here.unread !== unread
-    if (isNews && !(await call(key, row, here, url, unread, undefined))) return
+    if (isNews && !(await call(key, row, here, url, unread, undefined))) return false
     here.unread ??= unread
-    if (news.length < MAX_PUSHES_AT_ONCE) here.upTo = Math.max(here.upTo, to)
-    else isDirty = true
+    if (news.length >= MAX_PUSHES_AT_ONCE) return true
+    here.evaluate = evaluate
+    here.upTo = Math.max(here.upTo, to)
+    return false
   }
 
   /** Whether the gateway has it, or takes nothing for this key any more. */
@@ -152,7 +215,7 @@ export function createPush(deps: PushDeps): Push {
         here.failures = 0
         here.unread = unread
         if (!rejected.includes(key[2])) return true
-        await committer.submit({ writes: () => [pushers.delete(key)] })
+        await committer.submit({ writes: () => pusherDeletes(key) })
         return false
       }
     } catch {
@@ -171,16 +234,9 @@ export function createPush(deps: PushDeps): Push {
     return false
   }
 
-  /** Unless the pusher was set anew, or removed, in the meantime. */
-  const keep = async (key: Key, upTo: number): Promise<void> => {
-    const row = await pushers.get(store, key)
-    if (row === undefined || (row.upTo ?? 0) >= upTo) return
-    await committer.submit({ durability: 'relaxed', writes: () => [pushers.put(key, { ...row, upTo })] })
-  }
-
   const stop = committer.onCommit((_, maps) => {
-    // A change of what only a pusher keeps is no news.
-    if (!isClosed && [...maps].some((map) => map !== pushers.map && map !== 'stream')) wake()
+    if (maps.has(pushers.map)) known.clear()
+    if (!isClosed && changesAnswers(maps)) wake()
   })
 
   return {
@@ -188,7 +244,8 @@ export function createPush(deps: PushDeps): Push {
       if (!isClosed) wake()
     },
     async idle() {
-      while (working !== undefined) await working
+      while (working !== undefined || tasks.size > 0)
+        await Promise.all([working, ...[...tasks.values()].map(({ done }) => done)])
     },
     close() {
       isClosed = true
@@ -201,10 +258,29 @@ export function createPush(deps: PushDeps): Push {
 
 const nameOf = (key: Key): string => JSON.stringify(key)
 
+/** Whether anything happened to the user in (from, to]: most of what happens is about others. */
+async function isTouched(
+  { rooms, receipts }: NotificationParts,
+  userId: UserId,
+  from: number,
+  to: number,
+): Promise<boolean> {
+  for (const { roomId, membership, position } of await rooms.memberships(userId)) {
+    if (position > from) return true
+    if (membership === 'join' && ((await rooms.snapshot(roomId))?.lastPosition ?? 0) > from) return true
+  }
+  return (await receipts.since(from, to)).some((receipt) => receipt.userId === userId)
+}
+
 /** What notifies the user in (from, to], oldest first. */
-async function newsOf(deps: NewsDeps, userId: UserId, from: number, to: number): Promise<readonly Told[]> {
+async function newsOf(
+  deps: NewsDeps,
+  userId: UserId,
+  evaluate: PushEvaluator,
+  from: number,
+  to: number,
+): Promise<readonly Told[]> {
   const { parts, clock } = deps
-  const evaluate = await parts.pushRules.evaluator(userId)
   const news: Told[] = []
   for (const row of await parts.rooms.memberships(userId)) {
     if (row.membership === 'invite' && row.position > from && row.position <= to)
@@ -265,8 +341,11 @@ async function inviteNews(
 }
 
 /** Unread messages in all rooms of the user. */
-async function unreadOf({ parts, unread }: NewsDeps, userId: UserId): Promise<number> {
-  const evaluate = await parts.pushRules.evaluator(userId)
+async function unreadOf(
+  { parts, unread }: NewsDeps,
+  userId: UserId,
+  evaluate: PushEvaluator,
+): Promise<number> {
   let sum = 0
   for (const { roomId, membership } of await parts.rooms.memberships(userId)) {
     const snapshot = membership === 'join' ? await parts.rooms.snapshot(roomId) : undefined

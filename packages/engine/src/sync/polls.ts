@@ -4,6 +4,7 @@ import { acknowledged, edus } from '../outbox/memory.ts'
 import type { Clock } from '../ports.ts'
 import { clientTransactions, cursors, groups, sent, staged } from '../rooms/records.ts'
 import { indexed, postings } from '../search/postings.ts'
+import { pushed } from '../users/tables.ts'
 
 /** Longest wait of one request. */
 export const MAX_SYNC_TIMEOUT_MS = 120_000
@@ -13,10 +14,14 @@ export const MAX_WAITING = 500
 /** What a node keeps for itself: a commit to nothing else changes no answer. */
 const UNSEEN_MAPS: ReadonlySet<string> = new Set([
   'stream',
-  ...[staged, cursors, sent, clientTransactions, groups, edus, acknowledged, postings, indexed].map(
+  ...[staged, cursors, sent, clientTransactions, groups, edus, acknowledged, postings, indexed, pushed].map(
     ({ map }) => map,
   ),
 ])
+
+/** Whether a commit to these maps may change what a client is told. */
+export const changesAnswers = (maps: ReadonlySet<string>): boolean =>
+  ![...maps].every((map) => UNSEEN_MAPS.has(map))
 
 export type Attempt<T> = { readonly answer: T; readonly empty: boolean }
 
@@ -50,6 +55,7 @@ export function createPolls(deps: PollsDeps): Polls {
           const signalled = wake.next()
           const { answer, empty } = await attempt()
           if (!empty || wake.expired) return answer
+          signal?.throwIfAborted()
           await signalled
           signal?.throwIfAborted()
         }
@@ -78,7 +84,7 @@ function createWake(
   const wakeUp = (): void => resolve()
   const stops = [
     committer.onCommit((_, maps) => {
-      if (![...maps].every((map) => UNSEEN_MAPS.has(map))) wakeUp()
+      if (changesAnswers(maps)) wakeUp()
     }),
     ...sources.map((source) => source.onChange(wakeUp)),
     clock.after(Math.min(timeoutMs, MAX_SYNC_TIMEOUT_MS), () => {

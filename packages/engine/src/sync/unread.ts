@@ -29,6 +29,8 @@ export interface Unread {
 type Entry = {
   readonly evaluate: PushEvaluator
   readonly marks: string
+  /** The room's, when it was counted. */
+  readonly lastPosition: number
   readonly upTo: number
   readonly counts: ThreadCounts
 }
@@ -44,6 +46,7 @@ export function createUnread(deps: { readonly rooms: Rooms; readonly receipts: R
       const signature = JSON.stringify(own.map(({ position }) => position))
       const old = entries.get(key)
       const known = old?.marks === signature && old.evaluate === evaluate ? old : undefined
+      if (known?.lastPosition === snapshot.lastPosition) return known.counts
       const records = await unreadRecords(rooms, snapshot, userId, known?.upTo, own)
       const counts = new Map(known?.counts)
       if (records.events.length > 0) {
@@ -52,7 +55,8 @@ export function createUnread(deps: { readonly rooms: Rooms; readonly receipts: R
           await count(rooms, counts, record, userId, evaluate, context, records.marks)
       }
       const upTo = records.events.at(-1)?.order ?? known?.upTo ?? records.marks.all
-      entries.set(key, { evaluate, marks: signature, upTo, counts })
+      const { lastPosition } = snapshot
+      entries.set(key, { evaluate, marks: signature, lastPosition, upTo, counts })
       return counts
     },
   }

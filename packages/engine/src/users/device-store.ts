@@ -22,6 +22,7 @@ import {
   inboxes,
   keyCounts,
   oneTimeKeys,
+  pusherDeletes,
   pushers,
   refreshTokens,
   signatures,
@@ -198,7 +199,7 @@ export function createDeviceStore(
       ...fallback.map(([key]) => fallbackKeys.delete(key)),
       ...inbox.map(([key]) => inboxes.delete(key)),
       ...signed.map(([key]) => signatures.delete(key)),
-      ...push.flatMap(([key, row]) => (row.deviceId === deviceId ? [pushers.delete(key)] : [])),
+      ...push.flatMap(([key, row]) => (row.deviceId === deviceId ? pusherDeletes(key) : [])),
       ...(dehydrated?.deviceId === deviceId ? [dehydratedDevices.delete([userId])] : []),
     ]
   }

@@ -3,7 +3,7 @@ import { isJsonObject, ownValue } from '@plexus/core'
 import type { JsonObject } from '@plexus/core'
 import type { UsersContext } from './deps.ts'
 import { jsonSize, stringAt } from './read.ts'
-import { pushers } from './tables.ts'
+import { pusherDeletes, pushers } from './tables.ts'
 import { UserError } from './types.ts'
 import type { Pushers } from './types.ts'
 
@@ -53,7 +53,7 @@ export function createPushers({ store, committer, mutex, clock, pushGateway }: U
         }
         const key = [userId, appId, pushKey] as const
         if (ownValue(pusher, 'kind') === null) {
-          await committer.submit({ writes: () => [pushers.delete(key)] })
+          await committer.submit({ writes: () => pusherDeletes(key) })
           return
         }
         check(pusher)
@@ -66,7 +66,7 @@ export function createPushers({ store, committer, mutex, clock, pushGateway }: U
         const others = append === true ? [] : await othersWith(userId, appId, pushKey)
         const row = { deviceId, pusher: kept, setAt: clock.now(), upTo: before?.upTo ?? committer.committed }
         await committer.submit({
-          writes: () => [...others.map((other) => pushers.delete(other)), pushers.put(key, row)],
+          writes: () => [...others.flatMap(pusherDeletes), pushers.put(key, row)],
         })
       }),
   }

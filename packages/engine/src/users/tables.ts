@@ -2,6 +2,7 @@
 import type { JsonObject, UserId } from '@plexus/core'
 import { table } from '../kernel/table.ts'
 import type { Table } from '../kernel/table.ts'
+import type { Write } from '../ports.ts'
 import type { DehydratedDevice, Report } from './types.ts'
 
 type One = readonly [string]
@@ -143,12 +144,15 @@ export type PusherRow = {
   readonly pusher: JsonObject
   /** When the push key was set, milliseconds since the epoch; absent in rows of before there was push. */
   readonly setAt?: number
-  /** What happened up to this position was pushed; likewise. */
+  /** What happened up to this position was before it; likewise. */
   readonly upTo?: number
 }
 
 /** user id, app id, push key */
 export const pushers: Table<Three, PusherRow> = table('pushers', ['s', 's', 's'])
+/** What happened up to this position was pushed, by the key of the pusher: in a row of its own, which brings none back that is gone. */
+export const pushed: Table<Three, number> = table('pushed', ['s', 's', 's'])
+export const pusherDeletes = (key: Three): readonly Write[] => [pushers.delete(key), pushed.delete(key)]
 /** user id */
 export const profiles: Table<One, JsonObject> = table('profiles', ['s'])
 
