@@ -14,7 +14,8 @@ import { indexed, postings, postingWrites, type Posting } from './postings.ts'
 export const MAX_INDEXED_AT_ONCE = 20_000
 /** Newest events with one word that are looked at. */
 export const MAX_POSTINGS = 10_000
-const BATCH = 200
+/** Events of one commit: taking their words takes the whole node's time. */
+const BATCH = 25
 const TOP = -LOWEST_ORDER
 
 export type Match = {

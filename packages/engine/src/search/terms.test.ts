@@ -1,6 +1,7 @@
 import type { JsonObject, Pdu } from '@plexus/core'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { MAX_INDEXED_TEXT, MAX_TERM_LENGTH, MAX_TERMS, searchableText, termsOf } from './terms.ts'
+import { MAX_INDEXED_TEXT, MAX_PIECES, MAX_TERM_LENGTH, MAX_TERMS, searchableText, termsOf } from './terms.ts'
 
 const textOf = (type: string, content: JsonObject): string | undefined =>
   searchableText({ type, content } as Pdu)?.[1]
@@ -27,6 +28,21 @@ describe('words', () => {
     expect(termsOf(many).size).toBe(MAX_TERMS)
     expect([...termsOf('x'.repeat(500)).keys()]).toEqual(['x'.repeat(MAX_TERM_LENGTH)])
     expect(termsOf(`${' '.repeat(MAX_INDEXED_TEXT)}late`).size).toBe(0)
+    expect(termsOf(`${'! '.repeat(MAX_PIECES)}late`).size).toBe(0)
+    expect(termsOf('é '.repeat(MAX_PIECES + 10)).get('é')).toBe(MAX_PIECES)
+  })
+
+  it('of plain letters are those of the segmenter', () => {
+    const segmenter = new Intl.Segmenter('en', { granularity: 'word' })
+    const pieces = fc.stringMatching(/^[a-cA-C0-2_!'".,:;/@(){}~^`[\]$%&*+=<>?|\\#-]{1,6}$/)
+    fc.assert(
+      fc.property(fc.array(pieces), (parts) => {
+        const text = parts.join(' ')
+        const words = [...segmenter.segment(text)].filter(({ isWordLike }) => isWordLike === true)
+        const expected = Map.groupBy(words, ({ segment }) => segment.toLowerCase())
+        expect([...termsOf(text)]).toEqual([...expected].map(([term, all]) => [term, all.length]))
+      }),
+    )
   })
 })
 
