@@ -109,6 +109,17 @@ describe('sliding sync', () => {
     expect(await refused(alice, { ...of(NONE), pos })).toEqual(unknown)
   })
 
+  it('goes on from the newest answer, though one that nobody waits for comes later', async () => {
+    const roomId = await createRoom(alice)
+    const first = await ask(alice, of(NONE))
+    const given = next(alice, first, { ...of(NONE), timeout: 30_000 })
+    await network.settle()
+    const second = await next(alice, first, of(NONE))
+    await say(alice, roomId, 'late')
+    await given
+    expect(bodies(await next(alice, second, of(NONE)), roomId)).toEqual(['late'])
+  })
+
   it('has a bounded number of connections for each device, and forgets the oldest', async () => {
     const answers: JsonObject[] = []
     for (let index = 0; index <= MAX_CONNECTIONS; index += 1)

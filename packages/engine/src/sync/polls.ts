@@ -1,4 +1,5 @@
 /** Requests that wait for something new: `/sync` and what is like it. */
+import type { UserId } from '@plexus/core'
 import type { Committer } from '../kernel/committer.ts'
 import { acknowledged, edus } from '../outbox/memory.ts'
 import type { Clock } from '../ports.ts'
@@ -10,6 +11,8 @@ import { pushed } from '../users/tables.ts'
 export const MAX_SYNC_TIMEOUT_MS = 120_000
 /** Requests that wait at a time; further ones are answered at once. */
 export const MAX_WAITING = 500
+/** Of one user, so that nobody takes the places of all. */
+export const MAX_WAITING_EACH = 50
 
 /** What a node keeps for itself: a commit to nothing else changes no answer. */
 const UNSEEN_MAPS: ReadonlySet<string> = new Set([
@@ -31,7 +34,12 @@ export interface Polls {
    * Answers with the first attempt that is not empty, or with the last before the time is up; there is an attempt after
    * each change. @throws the signal's reason when it is aborted while waiting.
    */
-  until<T>(timeoutMs: number, signal: AbortSignal | undefined, attempt: () => Promise<Attempt<T>>): Promise<T>
+  until<T>(
+    userId: UserId,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    attempt: () => Promise<Attempt<T>>,
+  ): Promise<T>
 }
 
 type PollsDeps = {
@@ -43,13 +51,21 @@ type PollsDeps = {
 
 export function createPolls(deps: PollsDeps): Polls {
   let waiting = 0
+  const each = new Map<UserId, number>()
+  const count = (userId: UserId, more: 1 | -1): void => {
+    waiting += more
+    const own = (each.get(userId) ?? 0) + more
+    if (own === 0) each.delete(userId)
+    else each.set(userId, own)
+  }
   return {
     get waiting() {
       return waiting
     },
-    async until(timeoutMs, signal, attempt) {
-      const wake = createWake(deps, waiting >= MAX_WAITING ? 0 : timeoutMs, signal)
-      waiting += 1
+    async until(userId, timeoutMs, signal, attempt) {
+      const isFull = waiting >= MAX_WAITING || (each.get(userId) ?? 0) >= MAX_WAITING_EACH
+      const wake = createWake(deps, isFull ? 0 : timeoutMs, signal)
+      count(userId, 1)
       try {
         for (;;) {
           const signalled = wake.next()
@@ -60,7 +76,7 @@ export function createPolls(deps: PollsDeps): Polls {
           signal?.throwIfAborted()
         }
       } finally {
-        waiting -= 1
+        count(userId, -1)
         wake.stop()
       }
     },

@@ -39,8 +39,9 @@ export function createSync(sections: SectionDeps): Sync {
       since === undefined ? undefined : formatSyncToken(since),
     )
     let from = since ?? START
-    const atOnce = since === undefined || request.fullState
-    const { body, token } = await polls.until(atOnce ? 0 : request.timeoutMs, request.signal, async () => {
+    const { recipient, signal } = request
+    const timeoutMs = since === undefined || request.fullState ? 0 : request.timeoutMs
+    const { body, token } = await polls.until(recipient.userId, timeoutMs, signal, async () => {
       const { empty, ...answer } = await assemble(sections, request, from, lazy)
       from = answer.token
       return { answer, empty }

@@ -79,7 +79,7 @@ function peekedNews(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<News> {
-  return polls.until(timeoutMs, signal, async () => {
+  return polls.until(requester.userId, timeoutMs, signal, async () => {
     const now = formatSyncToken(sync.now)
     const request = { roomId: room, direction: 'f', from: start, limit: MAX_PAGE, filter: NO_FILTER } as const
     const { chunk, end } = await reader.page(requester, request)

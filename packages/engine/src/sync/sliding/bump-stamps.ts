@@ -23,19 +23,19 @@ export interface BumpStamps {
 }
 
 export function createBumpStamps(rooms: Pick<Rooms, 'timeline'>): BumpStamps {
-  const known = createLru<RoomId, { readonly upTo: number; readonly stamp: number }>(MAX_STAMPS)
+  const known = createLru<RoomId, { readonly upTo: number; readonly stamp: number | undefined }>(MAX_STAMPS)
   return {
     async of({ roomId, lastPosition }, joinedAt) {
       const before = known.get(roomId)
-      if (before?.upTo === lastPosition) return before.stamp
+      if (before?.upTo === lastPosition) return before.stamp ?? joinedAt
       // Orders of what is not history are positions.
       const from = before?.upTo ?? -1
       const range = { from, to: MAX_ORDER, direction: 'b', limit: MAX_BUMP_SCAN } as const
       const { events } = await rooms.timeline(roomId, range)
       const newest = events.find(({ pdu }) => BUMPS.has(pdu.type))
-      const stamp = newest?.position ?? before?.stamp ?? joinedAt
+      const stamp = newest?.position ?? before?.stamp
       known.set(roomId, { upTo: lastPosition, stamp })
-      return stamp
+      return stamp ?? joinedAt
     },
   }
 }

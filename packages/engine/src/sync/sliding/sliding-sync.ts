@@ -29,7 +29,12 @@ type Told = {
   readonly rooms: ReadonlyMap<RoomId, ToldRoom>
   readonly accountData: boolean
 }
-type Connection = { confirmed: Place | undefined; pending: Place | undefined }
+type Connection = {
+  confirmed: Place | undefined
+  pending: Place | undefined
+  /** Of the newest request. */
+  turn: number
+}
 type Place = { readonly pos: string; readonly told: Told }
 type Round = { readonly told: Told; readonly body: JsonObject }
 
@@ -44,7 +49,7 @@ export function createSlidingSync(sections: SectionDeps): SlidingSync {
     const device = devices.get(name) ?? createLru<string, Connection>(MAX_SLIDING_CONNECTIONS)
     devices.set(name, device)
     if (pos === undefined) {
-      const connection = { confirmed: undefined, pending: undefined }
+      const connection = { confirmed: undefined, pending: undefined, turn: 0 }
       device.set(connId, connection)
       return connection
     }
@@ -66,7 +71,10 @@ export function createSlidingSync(sections: SectionDeps): SlidingSync {
       if (got !== undefined) await deps.users.toDevice.acknowledge(request.recipient, got)
       let told = before
       const timeoutMs = before === undefined ? 0 : request.timeoutMs
-      const { body, told: after } = await deps.polls.until(timeoutMs, request.signal, async () => {
+      const { signal, recipient } = request
+      connection.turn += 1
+      const { turn } = connection
+      const { body, told: after } = await deps.polls.until(recipient.userId, timeoutMs, signal, async () => {
         const { empty, ...round } = await assembleRound(deps, request, told)
         // Of an answer that says nothing the client need not know.
         told = round.told
@@ -74,7 +82,8 @@ export function createSlidingSync(sections: SectionDeps): SlidingSync {
       })
       answers += 1
       const pos = `${formatSyncToken(after.token)}.${answers}`
-      connection.pending = { pos, told: after }
+      // A client that asked again has no use for this answer, but for the one that it asked for.
+      if (connection.turn === turn) connection.pending = { pos, told: after }
       return { pos, ...body }
     },
   }
