@@ -6,10 +6,11 @@ import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
 import { expect, it } from 'vitest'
 
 const ROOM = '!a:x' as RoomId
+const OTHER = '!b:x' as RoomId
 
-const record = (order: number): EventRecord => ({
-  id: `$${order}` as EventId,
-  roomId: ROOM,
+const record = (order: number, roomId: RoomId): EventRecord => ({
+  id: `$${order}${roomId}` as EventId,
+  roomId,
   order,
   position: Math.max(0, order),
   pdu: { type: 'm.room.message', content: { body: 'word' }, origin_server_ts: order } as Partial<Pdu> as Pdu,
@@ -24,18 +25,18 @@ async function world(low: number, high: number) {
   const store = await openMemoryStore(createMemoryDisk())
   const bounds = { low, high }
   let read = 0
-  const timeline: Rooms['timeline'] = (_, { from, to, direction, limit }) => {
+  const timeline: Rooms['timeline'] = (roomId, { from, to, direction, limit }) => {
     const first = Math.max(bounds.low, from + 1)
     const last = Math.min(bounds.high, to)
     const count = Math.max(0, Math.min(limit, last - first + 1))
     const start = direction === 'f' ? first : last - count + 1
-    const events = Array.from({ length: count }, (_, index) => record(start + index))
+    const events = Array.from({ length: count }, (_, index) => record(start + index, roomId))
     read += count
     return Promise.resolve({ events: direction === 'f' ? events : events.toReversed() })
   }
   const index = createSearchIndex({ store, committer: await createCommitter(store), rooms: { timeline } })
-  const found = async (): Promise<readonly number[]> =>
-    (await index.find(['word'])).map(({ ts }) => ts).toSorted((a, b) => a - b)
+  const found = async (roomIds = [ROOM]): Promise<readonly number[]> =>
+    (await index.find(roomIds, ['word'])).map(({ ts }) => ts).toSorted((a, b) => a - b)
   return { index, bounds, found, read: () => read }
 }
 
@@ -61,4 +62,14 @@ it('adds a bounded number of events at once, the newest first, and goes on', asy
   expect(first.at(-1)).toBe(size)
   await index.follow([ROOM])
   expect(read()).toBe(size)
+})
+
+it('finds what stands in one room, whatever stands in others', async () => {
+  const { index, bounds, found } = await world(1, 1)
+  await index.follow([ROOM])
+  bounds.low = 2
+  bounds.high = MAX_POSTINGS + 10
+  await index.follow([OTHER])
+  expect(await found()).toEqual([1])
+  expect(await found([OTHER, ROOM])).toHaveLength(MAX_POSTINGS + 1)
 })

@@ -5,21 +5,23 @@ import type { Write } from '../ports.ts'
 import type { EventRecord } from '../rooms/types.ts'
 import { searchableText, termsOf, type SearchKey } from './terms.ts'
 
-type PostingKey = readonly [term: string, ts: number, position: number, EventId]
+type PostingKey = readonly [room: string, term: string, ts: number, position: number, EventId]
 
 /** One word in one event: `count` times among `of` words. */
 export type Posting = {
-  readonly roomId: RoomId
   readonly key: SearchKey
   readonly count: number
   readonly of: number
 }
 
-/** By word, time that the event says of itself, position of its arrival, event. */
-export const postings: Table<PostingKey, Posting> = table('search-posting', ['s', 'n', 'n', 's'])
+/**
+ * By room, word, time that the event says of itself, position of its arrival, event. The room comes first, so that what
+ * is said in one hides nothing of another.
+ */
+export const postings: Table<PostingKey, Posting> = table('search-word', ['s', 's', 'n', 'n', 's'])
 /** The orders between which a room's events are in the index. */
 export const indexed: Table<readonly [RoomId], { readonly low: number; readonly high: number }> = table(
-  'search-room',
+  'search-span',
   ['s'],
 )
 
@@ -42,5 +44,5 @@ function entriesOf({ id, roomId, position, pdu }: EventRecord): readonly (readon
   const terms = termsOf(text)
   const of = [...terms.values()].reduce((sum, count) => sum + count, 0)
   const ts = Math.max(-MAX_TIME, Math.min(MAX_TIME, pdu.origin_server_ts))
-  return [...terms].map(([term, count]) => [[term, ts, position, id], { roomId, key, count, of }] as const)
+  return [...terms].map(([term, count]) => [[roomId, term, ts, position, id], { key, count, of }] as const)
 }

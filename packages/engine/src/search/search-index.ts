@@ -12,8 +12,10 @@ import { indexed, postings, postingWrites, type Posting } from './postings.ts'
 
 /** Events that one search adds to the index at most; the next goes on. */
 export const MAX_INDEXED_AT_ONCE = 20_000
-/** Newest events with one word that are looked at. */
+/** Newest events of one room with one word that are looked at. */
 export const MAX_POSTINGS = 10_000
+/** Of all rooms and words of one search. */
+export const MAX_POSTINGS_READ = 100_000
 /** Events of one commit: taking their words takes the whole node's time. */
 const BATCH = 25
 const TOP = -LOWEST_ORDER
@@ -32,8 +34,8 @@ export type Match = {
 export interface SearchIndex {
   /** Brings the index up to what is committed in these rooms, within `MAX_INDEXED_AT_ONCE`. */
   follow(roomIds: readonly RoomId[]): Promise<void>
-  /** Events with all of the words, of any room, in no order. */
-  find(terms: readonly string[]): Promise<readonly Match[]>
+  /** Events of the rooms with all of the words, in no order. */
+  find(roomIds: readonly RoomId[], terms: readonly string[]): Promise<readonly Match[]>
 }
 
 type SearchIndexDeps = {
@@ -96,19 +98,31 @@ export function createSearchIndex({ store, committer, rooms }: SearchIndexDeps):
           left -= await followRoom(roomId, left)
         }
       }),
-    async find(terms) {
-      let found: Map<EventId, Match> | undefined
-      for (const term of terms) {
-        const rows = await postings.list(store, [term], { reverse: true, limit: MAX_POSTINGS })
-        const next = new Map<EventId, Match>()
-        for (const [[, ts, position, id], { roomId, key, count, of }] of rows) {
-          const before = found?.get(id)
-          if (found !== undefined && before === undefined) continue
-          next.set(id, { id, ts, position, roomId, key, rank: (before?.rank ?? 0) + count / Math.sqrt(of) })
+    async find(roomIds, terms) {
+      let left = MAX_POSTINGS_READ
+      const findIn = async (roomId: RoomId): Promise<readonly Match[]> => {
+        let found: Map<EventId, Match> | undefined
+        for (const term of terms) {
+          const limit = Math.min(left, MAX_POSTINGS)
+          const rows = await postings.list(store, [roomId, term], { reverse: true, limit })
+          left -= rows.length
+          const next = new Map<EventId, Match>()
+          for (const [[, , ts, position, id], { key, count, of }] of rows) {
+            const before = found?.get(id)
+            if (found !== undefined && before === undefined) continue
+            next.set(id, { id, ts, position, roomId, key, rank: (before?.rank ?? 0) + count / Math.sqrt(of) })
+          }
+          if (next.size === 0) return []
+          found = next
         }
-        found = next
+        return [...(found?.values() ?? [])]
       }
-      return [...(found?.values() ?? [])]
+      const matches: Match[] = []
+      for (const roomId of roomIds) {
+        if (left <= 0) break
+        for (const match of await findIn(roomId)) matches.push(match)
+      }
+      return matches
     },
   }
 }

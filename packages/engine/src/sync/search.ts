@@ -99,9 +99,10 @@ async function hitsFor(
   terms: readonly string[],
 ): Promise<Hit[]> {
   const scope = await searchedRooms(parts, userId, filter)
-  await parts.index.follow([...scope.keys()])
-  const matches = (await parts.index.find(terms))
-    .filter(({ roomId, key }) => scope.has(roomId) && keys.includes(key))
+  const roomIds = [...scope.keys()]
+  await parts.index.follow(roomIds)
+  const matches = (await parts.index.find(roomIds, terms))
+    .filter(({ key }) => keys.includes(key))
     .sort(byTime)
     .slice(0, MAX_SEARCHED_EVENTS)
   const records = await parts.rooms.events(matches.map(({ id }) => id))
