@@ -44,7 +44,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.e2e.test.ts'],
-          maxWorkers: 1,
+          maxWorkers: 2,
           // A limit against hanging: the longest kill a browser twenty times.
           testTimeout: 240_000,
           hookTimeout: 120_000,

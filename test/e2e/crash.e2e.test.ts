@@ -41,12 +41,15 @@ async function watchAcknowledged(page: Page, seen: (eventId: string, text: strin
     const look = (): void => {
       for (const article of document.querySelectorAll('article[data-delivery="on this device"]')) {
         const id = article.getAttribute('data-event-id') ?? ''
-        if (told.has(id)) continue
+        const text = article.querySelector('.text')?.textContent ?? ''
+        // After a restart what was written before is shown at once, and read a moment later.
+        if (told.has(id) || text === 'Decrypting…') continue
         told.add(id)
-        tell(id, article.querySelector('.text')?.textContent ?? '')
+        tell(id, text)
       }
     }
-    new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributes: true })
+    const changes = { subtree: true, childList: true, attributes: true, characterData: true }
+    new MutationObserver(look).observe(document.body, changes)
     look()
   })
 }
