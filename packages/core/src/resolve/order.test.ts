@@ -74,8 +74,8 @@ describe('the mainline ordering', () => {
       P1: [undefined, 2],
       P2: ['P1', 10],
       S1: ['P1', 3],
-      E1: ['S1', 4],
-      E2: ['P1', 4],
+      E1: ['P1', 4],
+      E2: ['S1', 4],
       E3: ['P2', 11],
     })
     expect(sorted('P2', 'E3', 'E2', 'E1')).toEqual(['E1', 'E2', 'E3'])

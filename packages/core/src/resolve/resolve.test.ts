@@ -220,6 +220,14 @@ describe('resolve with conflict', () => {
     expect(idAt(state, 'm.room.power_levels')).toBe(base.id)
   })
 
+  it('applies a kick after the join that it followed', () => {
+    const { room, base } = publicRoom()
+    const joined = room.add({ ...join(DAVE), prev: [base] })
+    const kicked = room.add({ ...member(ALICE, DAVE, 'leave'), prev: [joined] })
+    const state = merge(room, joined, kicked)
+    expect(idAt(state, 'm.room.member', DAVE)).toBe(kicked.id)
+  })
+
   it('closes the room before a concurrent join', () => {
     const room = createTestRoom()
     room.add(join(ALICE))
