@@ -51,6 +51,8 @@ const LIVES: readonly (readonly Step[])[] = [
 ]
 /** In which the rule changes: what was sent before stays under the old one. */
 const CHANGES: readonly History[] = [
+  { visibility: 'joined', steps: ['wait', 'shared', 'wait', 'join'] },
+  { visibility: 'invited', steps: ['wait', 'invite', 'shared', 'join', 'leave', 'wait', 'join'] },
   { visibility: 'joined', steps: ['wait', 'world_readable', 'joined', 'wait'] },
   { visibility: 'joined', steps: ['wait', 'world_readable', 'joined', 'join'] },
   { visibility: 'world_readable', steps: ['wait', 'joined', 'wait', 'invite'] },
