@@ -224,13 +224,6 @@ async function checkReadable(world: World, sight: Sight): Promise<void> {
   const { bob, roomId, messages } = world
   const { readable, state, membership, isForgotten } = sight
   const room = at`v3/rooms/${roomId}`
-  const texts = async (path: string, query: Record<string, string>): Promise<readonly number[]> => {
-    const { body } = await bob.ask('GET', `${room}/${path}`, { query: { limit: '100', ...query } })
-    return marksIn(
-      list(body, 'chunk').map((event) => pick(event, 'content', 'body') ?? null),
-      ['text'],
-    )
-  }
   for (const dir of ['b', 'f']) expect([dir, await paged(world, dir)]).toEqual([dir, readable])
   const byId: number[] = []
   const byContext: number[] = []

@@ -177,7 +177,8 @@ function wordsOf(words: Words): Vocabulary {
   const contents = [
     '{}',
     '{"msgtype":"m.text","body":"hello"}',
-    '{"name":"New","topic":"New","displayname":"M"}',
+    '{"name":"New","topic":"New"}',
+    '{"displayname":"M"}',
     ...['m.thread', 'm.replace', 'm.annotation', 'm.reference'].map(relation),
     ...['join', 'leave', 'ban', 'invite', 'knock'].map((membership) => `{"membership":"${membership}"}`),
     ...['invited', 'joined', 'world_readable'].map((rule) => `{"history_visibility":"${rule}"}`),
@@ -199,7 +200,14 @@ function wordsOf(words: Words): Vocabulary {
   const auth = `{"type":"m.login.password","password":"${PASSWORD}","identifier":${identifier}}`
   const keys = [`ed25519:${DEVICE}`, `curve25519:${DEVICE}`, 'signed_curve25519:AAAAAQ', 'ed25519:x']
   const devices = [DEVICE, '*', 'OTHER']
+  const pusher =
+    '"kind":"http","app_id":"a","pushkey":"k","app_display_name":"A","device_display_name":"D","lang":"en"'
   return {
+    '/_matrix/client/v3/login{}': [auth],
+    '/_matrix/client/v3/pushers/set{}': [
+      `{${pusher},"data":{"url":"https://push.example/_matrix/push/v1/notify"}}`,
+    ],
+    '/_matrix/client/v3/profile/{userId}/{keyName}{}': ['{"displayname":"M"}', '{"m.tz":"Europe/Paris"}'],
     roomid: rooms,
     roomidoralias: [...rooms, alias],
     roomalias: [

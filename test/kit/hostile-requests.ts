@@ -5,7 +5,10 @@
 import fc from 'fast-check'
 import { ANYTHING, type Parameter, type RequestShape, type Shape } from './request-schemas.ts'
 
-/** What strings of a name may be, such as the rooms of the world for `roomId`; names in small letters without `_`. */
+/**
+ * What strings of a name may be, such as the rooms of the world for `roomId`; names in small letters without `_`. With a
+ * `*` after them the keys of what has the name, with `{}` JSON texts of it; those after a template are bodies.
+ */
 export type Vocabulary = Readonly<Record<string, readonly string[]>>
 
 /** How often something right is swapped: one in so many. */
@@ -226,11 +229,13 @@ export function createHostileRequests(
     return fc.tuple(...entries, extra).map((texts) => texts.filter((text) => text !== '').join('&'))
   }
 
-  const bodyOf = ({ body, method }: RequestShape): fc.Arbitrary<HostileRequest['body']> => {
+  const bodyOf = ({ body, method, template }: RequestShape): fc.Arbitrary<HostileRequest['body']> => {
     if (method === 'GET') return fc.constant(undefined)
     if (body === 'bytes') return fc.oneof(brokenBody, fc.uint8Array({ maxLength: 2_000 }))
     const shape = body ?? ANYTHING
+    const whole = vocabulary[`${template}{}`] ?? []
     return fc.oneof(
+      { weight: whole.length, arbitrary: fc.constantFrom(...whole, '{}') },
       { weight: 4, arbitrary: rightJson(shape, '', 'calm') },
       { weight: 8, arbitrary: rightJson(shape, '', 'noisy') },
       { weight: 1, arbitrary: brokenBody },
