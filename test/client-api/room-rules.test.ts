@@ -1,5 +1,5 @@
 /** Rules of rooms that clients rely on and that no other test of the Client-Server API holds. */
-import type { JsonObject, UserId } from '@plexus/core'
+import type { JsonObject, RoomId, UserId } from '@plexus/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { at, clientOf, createApiClient, list, pick, text, type ApiClient } from '../kit/api-client.ts'
 import { createTestNetwork, type TestNetwork, type TestNode } from '../kit/node.ts'
@@ -82,6 +82,30 @@ describe('state', () => {
     for (const content of [{ users: { [alice.userId]: 100 } }, { ban: 'much' }, { users: { nobody: 1 } }]) {
       const path = at`v3/rooms/${roomId}/state/m.room.power_levels/`
       expect(await alice.fails('PUT', path, { body: content })).toEqual([400, 'M_BAD_JSON'])
+    }
+  })
+})
+
+describe('a member event', () => {
+  it('of what is no user is refused, and makes nobody a member where another server let it in', async () => {
+    const content = { membership: 'invite' }
+    const body = { initial_state: [{ type: 'm.room.member', state_key: 'nobody', content }] }
+    expect(await alice.fails('POST', 'v3/createRoom', { body })).toEqual([400, 'M_INVALID_PARAM'])
+    const roomId = await createRoom(alice)
+    const put = at`v3/rooms/${roomId}/state/m.room.member/nobody`
+    expect(await alice.fails('PUT', put, { body: content })).toEqual([400, 'M_INVALID_PARAM'])
+    for (const stateKey of ['', 'nobody', 'x:y']) {
+      await node.engine.rooms.send(roomId as RoomId, {
+        type: 'm.room.member',
+        sender: alice.userId,
+        content,
+        stateKey,
+      })
+      expect(pick(await alice.ok('GET', 'v3/sync'), 'rooms', 'join', roomId, 'summary')).toEqual({
+        'm.heroes': [],
+        'm.joined_member_count': 1,
+        'm.invited_member_count': 0,
+      })
     }
   })
 })

@@ -1,5 +1,5 @@
 /** Member counts and heroes of rooms, kept in step with the state. spec: sync.yaml "RoomSummary" */
-import { memberKey, splitStateKey } from '@plexus/core'
+import { memberKey, parseUserId, splitStateKey } from '@plexus/core'
 import type { EventId, JsonObject, RoomId, StateKey, UserId } from '@plexus/core'
 import type { StreamPosition } from '../kernel/committer.ts'
 import { createLru } from '../kernel/lru.ts'
@@ -77,11 +77,16 @@ async function update(rooms: Rooms, snapshot: RoomSnapshot, old: Index): Promise
 function put(members: Map<string, Member>, { pdu, position }: EventRecord): void {
   const membership = membershipIn(pdu.content)
   if (membership !== 'join' && membership !== 'invite') return
-  members.set(pdu.state_key ?? '', { membership, position })
+  const userId = parseUserId(pdu.state_key ?? '')
+  if (userId !== undefined) members.set(userId, { membership, position })
 }
 
+/** Of users: the rules let a member event stand for what is none. */
 function memberKeys(snapshot: RoomSnapshot): StateKey[] {
-  return [...snapshot.state.keys()].filter((key) => splitStateKey(key)[0] === 'm.room.member')
+  return [...snapshot.state.keys()].filter((key) => {
+    const [type, userId] = splitStateKey(key)
+    return type === 'm.room.member' && parseUserId(userId) !== undefined
+  })
 }
 
 /** Who left or was banned, for a room in which nobody else is. */

@@ -1,5 +1,5 @@
 // POST /_matrix/client/v3/createRoom https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom
-import { DEFAULT_ROOM_VERSION, parseRoomAlias, roomVersion } from '@plexus/core'
+import { DEFAULT_ROOM_VERSION, parseRoomAlias, parseUserId, roomVersion } from '@plexus/core'
 import type { JsonValue, RoomAlias, RoomId } from '@plexus/core'
 import { AppServiceError, RoomError, type AppService } from '@plexus/engine'
 import * as v from 'valibot'
@@ -26,7 +26,15 @@ const body: v.GenericSchema<unknown, RoomRequest> = v.object({
   room_version: v.optional(v.string()),
   creation_content: v.optional(eventContent, {}),
   initial_state: v.optional(
-    v.array(v.object({ type: shortText, state_key: v.optional(v.string(), ''), content: eventContent })),
+    v.array(
+      v.pipe(
+        v.object({ type: shortText, state_key: v.optional(v.string(), ''), content: eventContent }),
+        v.check(
+          ({ type, state_key: key }) => type !== 'm.room.member' || parseUserId(key) !== undefined,
+          'the state key of a member event must be a user id',
+        ),
+      ),
+    ),
     [],
   ),
   is_direct: v.optional(v.boolean(), false),
