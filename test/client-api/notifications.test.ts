@@ -95,6 +95,35 @@ describe('the notifications of a user', () => {
     expect(texts(await page())).toEqual(['you', 'plain'])
   })
 
+  it('stay, and stay unread, when the user changes their name', async () => {
+    const roomId = await sharedRoom(network, alice, bob)
+    await say(alice, roomId, 'one')
+    await network.settle()
+    const unread = async (): Promise<unknown> =>
+      pick(
+        await bob.ok('GET', 'v3/sync'),
+        'rooms',
+        'join',
+        roomId,
+        'unread_notifications',
+        'notification_count',
+      )
+    expect(await unread()).toBe(1)
+    await bob.ok('PUT', at`v3/profile/${bob.userId}/displayname`, { body: { displayname: 'Robert' } })
+    await network.settle()
+    expect(await unread()).toBe(1)
+    expect(texts(await page())).toEqual(['one'])
+    // Who comes in anew begins anew.
+    await bob.ok('POST', at`v3/rooms/${roomId}/leave`, { body: {} })
+    await network.settle()
+    await alice.ok('POST', at`v3/rooms/${roomId}/invite`, { body: { user_id: bob.userId } })
+    await network.settle()
+    await bob.ok('POST', at`v3/rooms/${roomId}/join`, { body: {} })
+    await network.settle()
+    expect(await unread()).toBe(0)
+    expect(texts(await page())).toEqual([])
+  })
+
   it('leave out what was before the user joined, rooms that were left, and who is ignored', async () => {
     const roomId = await sharedRoom(network, alice, bob)
     await say(alice, roomId, 'heard')

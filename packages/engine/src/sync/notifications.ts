@@ -12,7 +12,7 @@ import type { Recipient } from './client-event.ts'
 import { orderAtPosition, type ReaderParts } from './room-access.ts'
 import { threadOf } from './threads.ts'
 import { MAX_ORDER, MIN_ORDER } from './tokens.ts'
-import { marksOf, pushContextOf, pushForm } from './unread.ts'
+import { entryIn, marksOf, pushContextOf, pushForm } from './unread.ts'
 
 /** Events of one room that one request looks at. */
 export const MAX_NOTIFICATION_SCAN = 250
@@ -97,7 +97,7 @@ export async function notificationsIn(
   const scan = { from: after, to, direction: 'b', limit: MAX_NOTIFICATION_SCAN } as const
   const { events, next } = await rooms.timeline(roomId, scan)
   // What happened before the user joined was no news to them.
-  const joined = events.findIndex(({ pdu }) => pdu.type === 'm.room.member' && pdu.state_key === userId)
+  const joined = await entryIn(rooms, events, userId)
   const own = joined === -1 ? events : events.slice(0, joined)
   const marks = await marksOf(rooms, await receipts.ofUser(roomId, userId))
   const context = await pushContextOf(rooms, snapshot, userId)

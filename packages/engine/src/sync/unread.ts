@@ -3,13 +3,14 @@
  * about. spec: client-server-api/modules/push.md "Receiving notifications", "Marking notifications as read"
  */
 import { POWER_LEVELS_KEY, isJsonObject, memberKey, ownValue, userPowerLevel } from '@plexus/core'
-import type { JsonObject, UserId } from '@plexus/core'
+import type { JsonObject, Pdu, UserId } from '@plexus/core'
 import { createLru } from '../kernel/lru.ts'
 import type { Receipt, Receipts } from '../rooms-ephemeral/types.ts'
 import type { EventRecord, RoomSnapshot, Rooms } from '../rooms/types.ts'
 import type { PushContext, PushEvaluator } from '../users/types.ts'
 import { MAIN_THREAD, threadOf } from './threads.ts'
 import { MAX_ORDER, MIN_ORDER } from './tokens.ts'
+import { membershipIn } from './visibility.ts'
 
 /** Newest events that are looked at for the counts of a room; what is older counts as read. */
 export const MAX_UNREAD_SCAN = 250
@@ -48,7 +49,7 @@ export function createUnread(deps: { readonly rooms: Rooms; readonly receipts: R
       const known = old?.marks === signature && old.evaluate === evaluate ? old : undefined
       if (known?.lastPosition === snapshot.lastPosition) return known.counts
       const records = await unreadRecords(rooms, snapshot, userId, known?.upTo, own)
-      const counts = new Map(known?.counts)
+      const counts = new Map(records.entered ? undefined : known?.counts)
       if (records.events.length > 0) {
         const context = await pushContextOf(rooms, snapshot, userId)
         for (const record of records.events)
@@ -69,7 +70,7 @@ async function unreadRecords(
   userId: UserId,
   countedUpTo: number | undefined,
   own: readonly Receipt[],
-): Promise<{ events: readonly EventRecord[]; marks: Marks }> {
+): Promise<{ events: readonly EventRecord[]; marks: Marks; entered: boolean }> {
   const marks = await marksOf(rooms, own)
   const from = Math.max(countedUpTo ?? MIN_ORDER, marks.all)
   const { events } = await rooms.timeline(snapshot.roomId, {
@@ -79,9 +80,28 @@ async function unreadRecords(
     limit: MAX_UNREAD_SCAN,
   })
   // What happened before the user joined is not news.
-  const joined = events.findIndex(({ pdu }) => pdu.type === 'm.room.member' && pdu.state_key === userId)
-  return { events: events.slice(0, joined === -1 ? undefined : joined + 1).toReversed(), marks }
+  const entry = await entryIn(rooms, events, userId)
+  const entered = entry !== -1
+  return { events: events.slice(0, entered ? entry + 1 : undefined).toReversed(), marks, entered }
 }
+
+/** Where among events, the newest first, the user came into the room or was asked in; -1 when it is not among them. */
+export async function entryIn(
+  rooms: Pick<Rooms, 'event'>,
+  events: readonly EventRecord[],
+  userId: UserId,
+): Promise<number> {
+  for (const [index, { pdu, replaced }] of events.entries()) {
+    if (!isMemberOf(pdu, userId)) continue
+    const before = replaced === undefined ? undefined : (await rooms.event(replaced))?.pdu.content
+    // Who was in the room before has changed their profile.
+    if (membershipIn(pdu.content) !== 'join' || membershipIn(before) !== 'join') return index
+  }
+  return -1
+}
+
+const isMemberOf = ({ type, state_key: key }: Pdu, userId: UserId): boolean =>
+  type === 'm.room.member' && key === userId
 
 /** How far the user has read, by order: in all threads, and in each. */
 export async function marksOf(rooms: Rooms, own: readonly Receipt[]): Promise<Marks> {
@@ -107,9 +127,9 @@ async function count(
   marks: Marks,
 ): Promise<void> {
   const thread = await threadOf(rooms, record.pdu)
-  // Who sends an event has read what stands before it.
+  // Who sends an event has read what stands before it; a change of the profile goes to all rooms by itself.
   if (record.pdu.sender === userId) {
-    counts.delete(thread)
+    if (!isMemberOf(record.pdu, userId)) counts.delete(thread)
     return
   }
   if ((record.order ?? 0) <= (marks.byThread.get(thread) ?? MIN_ORDER)) return
