@@ -4,6 +4,7 @@
  */
 import { isJsonObject } from '@plexus/core'
 import type { JsonObject, JsonValue, UserId } from '@plexus/core'
+import { createLru } from '../kernel/lru.ts'
 import { defaultRuleset } from './push-defaults.ts'
 import { createEvaluator, isAction, parseRules, SILENT } from './push-evaluate.ts'
 import { arrayAt, jsonSize, objectAt, stringAt } from './read.ts'
@@ -50,9 +51,16 @@ function rulesetOf(userId: UserId, content: JsonObject | undefined): PushRuleset
   return Object.fromEntries(merged) as PushRuleset
 }
 
+/** Users who ignore somebody and whose evaluators are kept. */
+const MAX_DEAF_IN_MEMORY = 1_000
+
 export function createPushRules(accountData: AccountData): PushRules {
   // Rules that were read from the store are one object until they change.
   const evaluators = new WeakMap<JsonObject, PushEvaluator>()
+  // Of who ignores somebody: one object, too, until the rules or the names change.
+  const deaf = createLru<UserId, { evaluate: PushEvaluator; names: string; evaluator: PushEvaluator }>(
+    MAX_DEAF_IN_MEMORY,
+  )
   const ruleset = async (userId: UserId): Promise<PushRuleset> =>
     rulesetOf(userId, await accountData.get(userId, undefined, PUSH_RULES_TYPE))
 
@@ -111,9 +119,14 @@ export function createPushRules(accountData: AccountData): PushRules {
     async evaluator(userId) {
       const [evaluate, ignored] = await Promise.all([rulesOf(userId), ignoredUsers(accountData, userId)])
       if (ignored.size === 0) return evaluate
+      const names = JSON.stringify([...ignored])
+      const known = deaf.get(userId)
+      if (known?.evaluate === evaluate && known.names === names) return known.evaluator
       // Nobody is told of what they do not get to see.
-      return (event, context) =>
+      const evaluator: PushEvaluator = (event, context) =>
         ignored.has(stringAt(event, 'sender') ?? '') ? SILENT : evaluate(event, context)
+      deaf.set(userId, { evaluate, names, evaluator })
+      return evaluator
     },
   }
 }
