@@ -262,6 +262,22 @@ describe('sliding sync', () => {
     expect(JSON.stringify(answer)).not.toContain('after refusal')
   })
 
+  it('filters a room that the user was thrown out of by what it was then', async () => {
+    const { userId, deviceId } = await home.node.signUp('carol')
+    const carol = await clientOf({ node: home.node, user: userId, deviceId })
+    const roomId = await createRoom(alice, { invite: [userId] })
+    await carol.ok('POST', at`v3/rooms/${roomId}/join`, { body: {} })
+    await alice.ok('POST', at`v3/rooms/${roomId}/kick`, { body: { user_id: userId } })
+    await alice.ok('PUT', at`v3/rooms/${roomId}/state/m.room.encryption`, {
+      body: { algorithm: 'm.megolm.v1.aes-sha2' },
+    })
+    for (const [is_encrypted, count] of [
+      [true, 0],
+      [false, 1],
+    ] as const)
+      expect((await ask(carol, of(NONE, { filters: { is_encrypted } })))['lists']).toEqual({ all: { count } })
+  })
+
   it('shows what came while there was no timeline', async () => {
     const roomId = await createRoom(alice)
     const first = await ask(alice, of(NONE))

@@ -80,9 +80,11 @@ export async function loadFilterFacts(
       const { isDm, isInvited, isEncrypted, spaces, roomTypes, notRoomTypes, tags, notTags } = filters
       if (isDm !== undefined && direct.has(row.roomId) !== isDm) return false
       if (isInvited !== undefined && (row.membership === 'invite') !== isInvited) return false
-      if (isEncrypted !== undefined && isEncryptedRoom(row, snapshot) !== isEncrypted) return false
+      const seesState = isEncrypted !== undefined || roomTypes !== undefined || notRoomTypes !== undefined
+      const state = seesState ? await stateSeen(rooms, row, snapshot) : undefined
+      if (isEncrypted !== undefined && isEncryptedRoom(row, state) !== isEncrypted) return false
       if (roomTypes !== undefined || notRoomTypes !== undefined) {
-        const type = await typeOf(rooms, row, snapshot?.state)
+        const type = await typeOf(rooms, row, state)
         if (roomTypes?.includes(type) === false || notRoomTypes?.includes(type) === true) return false
       }
       if (spaces !== undefined && !(await isInSpace(row.roomId, spaces))) return false
@@ -111,8 +113,18 @@ async function loadChildren(rooms: Rooms, userId: UserId, space: RoomId): Promis
   return new Set(valid.map(({ pdu }) => pdu.state_key ?? ''))
 }
 
-function isEncryptedRoom({ strippedState }: MembershipRecord, snapshot: RoomSnapshot | undefined): boolean {
-  if (snapshot !== undefined) return snapshot.state.has(ENCRYPTION_KEY)
+/** Who is not in the room any more learns no more of it. */
+async function stateSeen(
+  rooms: Rooms,
+  { membership, eventId }: MembershipRecord,
+  snapshot: RoomSnapshot | undefined,
+): Promise<StateMap | undefined> {
+  const isOver = membership === 'leave' || membership === 'ban'
+  return isOver ? ((await rooms.stateAfter(eventId)) ?? new Map()) : snapshot?.state
+}
+
+function isEncryptedRoom({ strippedState }: MembershipRecord, state: StateMap | undefined): boolean {
+  if (state !== undefined) return state.has(ENCRYPTION_KEY)
   return strippedState?.some((event) => ownValue(event, 'type') === 'm.room.encryption') ?? false
 }
 
