@@ -83,7 +83,7 @@ describe('a bridge', () => {
     await ann.say(roomId as RoomId, 't1', 'coo?')
     expect((await heard).content.body).toBe('coo?')
     await zoe.sendText(roomId as string, 'coo!')
-    await expect.poll(async () => ann.texts(roomId as RoomId)).toEqual(['coo?', 'coo!'])
+    await expect.poll(async () => ann.texts(roomId as RoomId), { timeout: 20_000 }).toEqual(['coo?', 'coo!'])
   })
 
   it('makes rooms and users when somebody asks for them', async () => {

@@ -58,7 +58,9 @@ describe('a bot', () => {
     })
     expect(await joined).toBe(roomId)
     await ann.say(roomId as RoomId, 't1', '!ping')
-    await expect.poll(async () => (await ann.texts(roomId as RoomId)).join()).toContain('pong')
+    await expect
+      .poll(async () => (await ann.texts(roomId as RoomId)).join(), { timeout: 20_000 })
+      .toContain('pong')
   })
 
   it('makes rooms, keeps state and account data, and finds its way by aliases', async () => {
