@@ -1,5 +1,5 @@
 /** What one client can make a node do at once, and that nothing is lost where a bound cuts. */
-import type { JsonObject, RoomAlias, RoomId } from '@plexus/core'
+import { serverOf, type JsonObject, type RoomAlias, type RoomId, type UserId } from '@plexus/core'
 import { parseSyncFilter, parseSyncToken, NO_SYNC_FILTER } from '@plexus/engine'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { at, clientOf, list, pick, text, type ApiClient } from '../kit/api-client.ts'
@@ -90,7 +90,7 @@ describe('bounds', { timeout: MINUTE }, () => {
     expect(pick(event, 'unsigned', 'm.relations', 'm.thread', 'latest_event', 'content', 'body')).toBe('m509')
   })
 
-  it('five hundred long polls wait, the next is answered at once', async () => {
+  it('five hundred long polls wait, fifty of each user, the next is answered at once', async () => {
     const { sync, polls: waits } = home.node.engine
     const since = parseSyncToken(text(await alice.ok('GET', 'v3/sync'), 'next_batch'))
     if (since === undefined) throw new Error('a token')
@@ -102,10 +102,18 @@ describe('bounds', { timeout: MINUTE }, () => {
       stateKind: 'state',
       timeoutMs: 1_000_000_000,
     } as const
-    const polls = Array.from({ length: 500 }, () => sync.sync(request))
+    const ofUser = (name: string) => ({
+      ...request,
+      recipient: { userId: `@${name}:${serverOf(alice.userId)}` as UserId, deviceId: 'D' },
+    })
+    const polls = Array.from({ length: 50 }, () => sync.sync(request))
+    await network.settle()
+    await sync.sync(request)
+    expect(waits.waiting).toBe(50)
+    for (let index = 0; index < 450; index += 1) polls.push(sync.sync(ofUser(`u${index % 9}`)))
     await network.settle()
     expect(waits.waiting).toBe(500)
-    await sync.sync(request)
+    await sync.sync(ofUser('late'))
     expect(waits.waiting).toBe(500)
     // However long a client asks for, it is two minutes.
     await network.clock.advance(120_000)
