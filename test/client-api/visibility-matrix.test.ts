@@ -134,7 +134,7 @@ function checkSecrets(where: string, answer: JsonValue, { readable, known }: Sig
 type Asked = readonly [method: string, path: string, init?: Parameters<ApiClient['ask']>[2]]
 
 /** The way to everything that there is to read in the room. */
-function allRequests({ roomId, messages, replies, times, bob, carol }: World): readonly Asked[] {
+function allRequests({ roomId, messages, replies, bob, carol }: World): readonly Asked[] {
   const room = at`rooms/${roomId}`
   const many = { limit: '100' }
   const ofReplies = replies.map((id): Asked => ['GET', `v3/${room}/event/${encodeURIComponent(id)}`])
@@ -143,15 +143,8 @@ function allRequests({ roomId, messages, replies, times, bob, carol }: World): r
     ['GET', `v3/${room}/context/${encodeURIComponent(id)}`, { query: many }],
     ['GET', `v1/${room}/relations/${encodeURIComponent(id)}`, { query: { ...many, recurse: 'true' } }],
     ['GET', `v1/${room}/relations/${encodeURIComponent(id)}/m.thread`, { query: many }],
-    ['GET', `v1/${room}/relations/${encodeURIComponent(id)}/m.replace/m.room.message`, { query: many }],
+    ['GET', `v1/${room}/relations/${encodeURIComponent(id)}/m.replace/m.room.message`],
   ])
-  const ofTimes = times.flatMap((ts) =>
-    ['f', 'b'].map((dir): Asked => [
-      'GET',
-      `v1/${room}/timestamp_to_event`,
-      { query: { ts: String(ts), dir } },
-    ]),
-  )
   const config = { timeline_limit: 100, required_state: { include: [{}] } }
   const extensions = {
     account_data: { enabled: true },
@@ -164,7 +157,6 @@ function allRequests({ roomId, messages, replies, times, bob, carol }: World): r
   return [
     ...ofReplies,
     ...ofMessages,
-    ...ofTimes,
     ...['f', 'b'].map((dir): Asked => ['GET', `v3/${room}/messages`, { query: { ...many, dir } }]),
     ['GET', `v1/${room}/threads`, { query: many }],
     ['GET', `v3/${room}/state`],
