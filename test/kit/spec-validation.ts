@@ -76,11 +76,11 @@ function basePathOf(document: JsonObject): string {
 const literals = (template: string): number =>
   template.split('/').filter((segment) => !segment.startsWith('{')).length
 
-/** The last parameter alone may be empty. */
+/** A state key alone may be empty. */
 const matches = (wanted: readonly string[], given: readonly string[]): boolean =>
   wanted.length === given.length &&
   wanted.every((segment, index) =>
-    segment.startsWith('{') ? given[index] !== '' || index === wanted.length - 1 : segment === given[index],
+    segment.startsWith('{') ? given[index] !== '' || segment === '{stateKey}' : segment === given[index],
   )
 
 /** `security` is a list of alternatives, of which an empty one asks for nothing. */
