@@ -3,14 +3,37 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { launchOptions } from './scripts/chromium.ts'
 
 // What a context in memory stores never meets the disk, so browser tests run on a profile, a new one for each run.
 const profile = join(tmpdir(), `plexus-browser-${process.pid}`)
 process.on('exit', () => rmSync(profile, { recursive: true, force: true }))
 
+/** The longest, longest first: one that began last would run alone at the end. */
+const LONG: readonly string[] = [
+  'crash.e2e',
+  'p2p.e2e',
+  'store-crash.e2e',
+  'node-app',
+  'resolve.property',
+  'node-crash',
+  'visibility-matrix',
+]
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const index = LONG.findIndex((name) => moduleId.includes(`/${name}.`))
+      return index === -1 ? LONG.length : index
+    }
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b))
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     maxWorkers: 2,
     silent: 'passed-only',
     projects: [

@@ -51,10 +51,10 @@ const GROUPS: readonly Group[] = [
   check('lint', 30, 'oxlint', '--type-aware', '--deny-warnings'),
   check('types', 30, 'tsc', '-b'),
   check('unused', 15, 'knip', '--no-config-hints'),
-  vitest('node', 205, false),
+  vitest('node', 285, false),
   vitest('browser', 55, true),
   check('web', 50, 'node', 'scripts/build-web.ts'),
-  vitest('e2e', 345, true),
+  vitest('e2e', 250, true),
 ]
 /** Longer ones, which run when they are named. */
 const LONG: readonly Group[] = [vitest('interop', 300, false)]
