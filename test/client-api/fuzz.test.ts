@@ -11,7 +11,7 @@ import { createHostileRequests, type HostileRequest } from '../kit/hostile-reque
 import { readRequestSchemas, type RequestShape } from '../kit/request-schemas.ts'
 import { createSpecValidator } from '../kit/spec-validation.ts'
 
-const RUNS = Number(process.env['FUZZ_RUNS'] ?? 15)
+const RUNS = Number(process.env['FUZZ_RUNS'] ?? 30)
 const SEED = Number(process.env['FUZZ_SEED'] ?? 1)
 /** Of one endpoint, against hanging. */
 const LIMIT_MS = 60_000 + RUNS * 500
