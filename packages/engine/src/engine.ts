@@ -165,7 +165,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const serial = createSerial(clock)
   const receipts = createReceipts({ store, committer, rooms: () => rooms, outbox, clock, serverName })
   const typing = createTyping({ rooms: () => rooms, outbox, clock, serial, serverName })
-  const presence = createPresence({ rooms: () => rooms, outbox, clock, serial, serverName })
+  const presence = createPresence({ rooms: () => rooms, outbox, clock, log, serial, serverName })
   const readMarkers = createReadMarkers({ rooms: () => rooms, accountData: users.accountData })
   const polls = createPolls({ committer, clock, sources: [typing, presence] })
   const sections = createSections({

@@ -12,6 +12,7 @@ import {
   createPresence,
 } from './presence.ts'
 import { ALICE, BOB, THERE, settled, world, type World } from './test-world.ts'
+import type { Rooms } from '../rooms/types.ts'
 import type { Presence } from './types.ts'
 
 const PHONE = { userId: ALICE, deviceId: 'PHONE' }
@@ -120,6 +121,16 @@ describe('presence of our users', () => {
     stop()
     presence.set(PHONE, 'offline')
     expect(woken).toBe(1)
+  })
+
+  it('outlives a store that cannot be read', async () => {
+    const { deps, lines } = world()
+    const broken = { memberships: () => Promise.reject(new Error('closed')) } as Partial<Rooms> as Rooms
+    const presence = createPresence({ ...deps, rooms: () => broken })
+    presence.set(PHONE, 'online')
+    await settled()
+    expect(presence.get(ALICE)?.presence).toBe('online')
+    expect(lines).toEqual(['warn other servers were not told of presence'])
   })
 
   it('is for who shares a room', async () => {

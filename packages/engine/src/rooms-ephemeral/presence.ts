@@ -6,7 +6,7 @@ import { isJsonObject, ownValue, parseUserId, serverOf } from '@plexus/core'
 import type { JsonObject, JsonValue, ServerName, UserId } from '@plexus/core'
 import type { Serial } from '../kernel/serial.ts'
 import type { Outbox } from '../outbox-types.ts'
-import type { Clock } from '../ports.ts'
+import type { Clock, Log } from '../ports.ts'
 import type { Rooms } from '../rooms/types.ts'
 import { joinedRooms, sharingServers } from '../users/sharing.ts'
 import type { Caller } from '../users/types.ts'
@@ -42,6 +42,7 @@ type PresenceDeps = {
   readonly rooms: () => Rooms
   readonly outbox: Pick<Outbox, 'sendCoalesced' | 'peers'>
   readonly clock: Clock
+  readonly log: Log
   readonly serial: Serial
   readonly serverName: ServerName
 }
@@ -49,7 +50,7 @@ type PresenceDeps = {
 const RANK: Readonly<Record<PresenceState, number>> = { offline: 0, unavailable: 1, online: 2 }
 const nothing = (): void => undefined
 
-export function createPresence({ rooms, outbox, clock, serial, serverName }: PresenceDeps): Presence {
+export function createPresence({ rooms, outbox, clock, log, serial, serverName }: PresenceDeps): Presence {
   /** In the order of the last change. */
   const entries = new Map<UserId, Entry>()
   const listeners = new Set<() => void>()
@@ -81,13 +82,20 @@ export function createPresence({ rooms, outbox, clock, serial, serverName }: Pre
     return true
   }
 
-  const tell = async (userId: UserId): Promise<void> => {
+  const tellAll = async (userId: UserId): Promise<void> => {
     const record = entries.get(userId)?.record
     if (record === undefined) return
     const push = [{ user_id: userId, ...presenceContent(record, clock.now()) }]
     const edu = { edu_type: 'm.presence', content: { push } }
     const servers = await sharingServers(rooms(), userId)
     for (const server of servers) outbox.sendCoalesced(server, `presence ${userId}`, edu)
+  }
+
+  /** Nobody waits for it: a store that cannot be read, or is closed by now, keeps nobody from being present. */
+  const tell = (userId: UserId): void => {
+    tellAll(userId).catch((error: unknown) =>
+      log.log('warn', 'other servers were not told of presence', { error: String(error) }),
+    )
   }
 
   /** Which of the users of another server are in a room with one of ours: one look at each room, however many they are. */
@@ -112,12 +120,12 @@ export function createPresence({ rooms, outbox, clock, serial, serverName }: Pre
       'offline',
     )
     const presence = best === 'online' && idleFor >= IDLE_MS ? 'unavailable' : best
-    if (put(userId, entry, { ...record, presence })) void tell(userId)
+    if (put(userId, entry, { ...record, presence })) tell(userId)
     if (presence === 'offline') entry.cancel = nothing
     else if (presence === 'online') entry.cancel = clock.after(IDLE_MS - idleFor, () => look(userId, entry))
     else
       entry.cancel = clock.after(REFRESH_MS, () => {
-        void tell(userId)
+        tell(userId)
         look(userId, entry)
       })
   }

@@ -2,7 +2,7 @@
 import type { RoomId, ServerName, UserId } from '@plexus/core'
 import { createSerial, type Serial } from '../kernel/serial.ts'
 import type { Edu, Outbox } from '../outbox-types.ts'
-import type { Clock } from '../ports.ts'
+import type { Clock, Log } from '../ports.ts'
 import type { Rooms } from '../rooms/types.ts'
 
 export const HERE = 'here.x' as ServerName
@@ -18,6 +18,7 @@ export type World = {
     readonly rooms: () => Rooms
     readonly outbox: Pick<Outbox, 'sendVolatile' | 'sendCoalesced' | 'peers'>
     readonly clock: Clock
+    readonly log: Log
     readonly serial: Serial
     readonly serverName: ServerName
   }
@@ -28,6 +29,8 @@ export type World = {
   /** Moves the clock, and runs what is due. */
   readonly pass: (ms: number) => void
   readonly timers: ReadonlySet<Timer>
+  /** What was logged. */
+  readonly lines: readonly string[]
 }
 
 /** Resolves when work that waits for no timer is done. */
@@ -80,6 +83,8 @@ export function world(members: readonly UserId[] = [ALICE, BOB]): World {
     sendCoalesced: (to, _key, edu) => note(to, edu),
     peers: () => new Map([[ROOM, [THERE]]]),
   }
-  const deps = { rooms: () => rooms as Rooms, outbox, clock, serial, serverName: HERE }
-  return { deps, serial, clock, sent, pass, timers }
+  const lines: string[] = []
+  const log: Log = { log: (level, message) => void lines.push(`${level} ${message}`) }
+  const deps = { rooms: () => rooms as Rooms, outbox, clock, log, serial, serverName: HERE }
+  return { deps, serial, clock, sent, pass, timers, lines }
 }
