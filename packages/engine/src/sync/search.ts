@@ -106,6 +106,7 @@ async function hitsFor(
     .sort(byTime)
     .slice(0, MAX_SEARCHED_EVENTS)
   const records = await parts.rooms.events(matches.map(({ id }) => id))
+  const byId = new Map(matches.map((match) => [match.id, match] as const))
   const ignored = await parts.ignored(userId)
   const hits: Hit[] = []
   for (const [roomId, membership] of scope) {
@@ -124,7 +125,7 @@ async function hitsFor(
       found.filter((record) => record !== undefined),
     )
     for (const seen of judged) {
-      const match = matches.find(({ id }) => id === seen.record.id)
+      const match = byId.get(seen.record.id)
       if (seen.visible && match !== undefined) hits.push({ ...match, seen, viewer })
     }
   }
