@@ -7,6 +7,7 @@
  *    taken. So nothing is left out, doubled under another id, or told in another order, whenever the node is killed.
  */
 import type { JsonObject } from '@plexus/core'
+import { backoffMs } from '../kernel/backoff.ts'
 import type { Table } from '../kernel/table.ts'
 import { table } from '../kernel/table.ts'
 import type { Log, Random } from '../ports.ts'
@@ -145,11 +146,9 @@ export async function createPush(deps: PushDeps): Promise<Push> {
   }
 
   const backOff = (target: Target, error: unknown): void => {
-    const ceiling = Math.min(FIRST_BACKOFF_MS * 2 ** target.failures, LAST_BACKOFF_MS)
     target.failures += 1
     if (closed) return
-    const [high = 0] = random.bytes(1)
-    const pauseMs = Math.ceil(ceiling * (0.5 + high / 512))
+    const pauseMs = backoffMs(random, target.failures, FIRST_BACKOFF_MS, LAST_BACKOFF_MS)
     const { id } = target.service
     log.log('warn', 'an application service takes nothing', { service: id, pauseMs, error: String(error) })
     target.cancelRetry = clock.after(pauseMs, () => {

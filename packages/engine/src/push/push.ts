@@ -5,6 +5,7 @@
  */
 import { isJsonObject, ownValue } from '@plexus/core'
 import type { UserId } from '@plexus/core'
+import { backoffMs } from '../kernel/backoff.ts'
 import type { Committer } from '../kernel/committer.ts'
 import { createMutex } from '../kernel/mutex.ts'
 import { createReadCache } from '../kernel/read-cache.ts'
@@ -222,9 +223,7 @@ export function createPush(deps: PushDeps): Push {
       // No answer: as an error.
     }
     here.failures += 1
-    const longest = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** (here.failures - 1))
-    const [chance = 0] = deps.random.bytes(1)
-    const wait = Math.round(longest * (0.5 + chance / 512))
+    const wait = backoffMs(deps.random, here.failures, FIRST_RETRY_MS, MAX_RETRY_MS)
     here.notBefore = clock.now() + wait
     const cancel = clock.after(wait, () => {
       timers.delete(cancel)
