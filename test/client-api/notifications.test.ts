@@ -3,7 +3,7 @@ import type { JsonObject, RoomId } from '@plexus/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { at, clientOf, list, pick, text, type ApiClient } from '../kit/api-client.ts'
 import { createTestNetwork, type TestNetwork } from '../kit/node.ts'
-import { createRoom, say, sharedRoom } from '../kit/rooms.ts'
+import { createRoom, say, sharedRoom, unreadIn } from '../kit/rooms.ts'
 
 /** Named in `packages/engine/src/sync/notifications.ts`. */
 const MAX_NOTIFICATION_SCAN = 250
@@ -99,15 +99,7 @@ describe('the notifications of a user', () => {
     const roomId = await sharedRoom(network, alice, bob)
     await say(alice, roomId, 'one')
     await network.settle()
-    const unread = async (): Promise<unknown> =>
-      pick(
-        await bob.ok('GET', 'v3/sync'),
-        'rooms',
-        'join',
-        roomId,
-        'unread_notifications',
-        'notification_count',
-      )
+    const unread = (): Promise<unknown> => unreadIn(bob, roomId)
     expect(await unread()).toBe(1)
     await bob.ok('PUT', at`v3/profile/${bob.userId}/displayname`, { body: { displayname: 'Robert' } })
     await network.settle()
@@ -168,15 +160,7 @@ describe('the notifications of a user', () => {
     const roomId = await sharedRoom(network, alice, bob)
     await say(alice, roomId, 'one')
     await network.settle()
-    const unread = async (): Promise<unknown> =>
-      pick(
-        await bob.ok('GET', 'v3/sync'),
-        'rooms',
-        'join',
-        roomId,
-        'unread_notifications',
-        'notification_count',
-      )
+    const unread = (): Promise<unknown> => unreadIn(bob, roomId)
     expect(await unread()).toBe(1)
     const master = 'v3/pushrules/global/override/.m.rule.master/enabled'
     await bob.ok('PUT', master, { body: { enabled: true } })

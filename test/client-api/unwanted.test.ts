@@ -5,6 +5,7 @@ import { at, clientOf, createApiClient, list, pick, text } from '../kit/api-clie
 import type { ApiClient } from '../kit/api-client.ts'
 import { createTestNetwork } from '../kit/node.ts'
 import type { Member, TestNetwork } from '../kit/node.ts'
+import { unreadIn } from '../kit/rooms.ts'
 import { bringIn, createRoom } from '../server-api/room.ts'
 
 const SLIDING = 'unstable/org.matrix.simplified_msc3575/sync'
@@ -137,15 +138,7 @@ describe('somebody who is ignored', () => {
     await ignore(bob, alice.userId)
     expect(await read()).toEqual({ page: ['root', 'end'], after: ['end'], relations: ['end'] })
 
-    const unread = async (): Promise<unknown> =>
-      pick(
-        await bob.ok('GET', 'v3/sync'),
-        'rooms',
-        'join',
-        roomId,
-        'unread_notifications',
-        'notification_count',
-      )
+    const unread = (): Promise<unknown> => unreadIn(bob, roomId)
     await send(alice, 'more', { body: 'more spam' })
     await network.settle()
     expect(await unread()).toBe(0)

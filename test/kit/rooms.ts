@@ -1,6 +1,6 @@
 /** What many tests of the Client-Server API do first. */
 import { serverOf, type JsonObject } from '@plexus/core'
-import { at, text, type ApiClient } from './api-client.ts'
+import { at, pick, text, type ApiClient } from './api-client.ts'
 import type { TestNetwork } from './node.ts'
 
 export async function createRoom(client: ApiClient, body: JsonObject = {}): Promise<string> {
@@ -48,4 +48,10 @@ export async function sharedRoom(
   await network.settle()
   await joinFrom(network, guest, host, roomId)
   return roomId
+}
+
+/** How many unread messages of a room notify the user, by an initial `/sync`. */
+export async function unreadIn(client: ApiClient, roomId: string): Promise<unknown> {
+  const counts = pick(await client.ok('GET', 'v3/sync'), 'rooms', 'join', roomId, 'unread_notifications')
+  return pick(counts, 'notification_count')
 }
