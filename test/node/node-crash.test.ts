@@ -7,7 +7,7 @@ import { afterEach, expect, it } from 'vitest'
 import { register, startNodeApp, type NodeApp } from '../kit/node-app.ts'
 import { createSeededRandom } from '../kit/seeded-random.ts'
 
-const ROUNDS = 4
+const ROUNDS = 8
 const WRITERS = 4
 const MOST_BEFORE_KILL = 60
 
