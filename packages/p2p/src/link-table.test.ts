@@ -110,6 +110,23 @@ describe('of several streams to a peer', () => {
     expect([...a.closedConnections, ...b.closedConnections]).toContain(relayed.id)
   })
 
+  it('they keep the connection of the others until the other side has read all that came over it', async () => {
+    const [a, b] = [createSide(alice), createSide(bob)]
+    const {
+      id,
+      ends: [farEnd],
+    } = open(b, a)
+    await settle()
+    if (farEnd !== undefined) farEnd.stalled = true
+    open(a, b)
+    await settle()
+    expect(streams(a)).toEqual([1])
+    expect(a.closedConnections).toEqual([])
+    if (farEnd !== undefined) farEnd.stalled = false
+    await settle()
+    expect([a.closedConnections, b.closedConnections]).toEqual([[id], [id]])
+  })
+
   it('they keep the newest of those that one side opened', async () => {
     const [a, b] = [createSide(alice), createSide(bob)]
     open(a, b)

@@ -130,12 +130,14 @@ export function createLinkTable(deps: LinkTableDeps): LinkTable {
   }
 
   function onClosed(link: Link, reason: string): void {
-    const connection = links.get(link)
     links.delete(link)
     deps.log.log('debug', 'federation stream closed', { peer: link.peerId, direct: link.direct, reason })
-    const used = [...links.values()].some((other) => other.id === connection?.id)
-    if (!used) connection?.close()
     notify()
+  }
+
+  /** A socket that is closed while the other side still reads may take its last answers away: only then, not before. */
+  function onEnded(connection: LinkConnection): void {
+    if (![...links.values()].some(({ id }) => id === connection.id)) connection.close()
   }
 
   /** Keeps strangers, whose names cost nothing, from taking all the places. */
@@ -168,6 +170,7 @@ export function createLinkTable(deps: LinkTableDeps): LinkTable {
           ready: onReady,
           changed: () => deps.changed(),
           closed: onClosed,
+          ended: () => onEnded(connection),
         },
         { stream, peerId, direct, opener, serial: opener === 'local' ? serial : 0 },
       )

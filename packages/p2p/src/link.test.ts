@@ -61,6 +61,7 @@ function createEnd(clock: VirtualClock, stream: TestStream, init: EndInit): End 
       ready: () => readies.push(clock.now()),
       changed: () => undefined,
       closed: (_link, reason) => reasons.push(reason),
+      ended: () => undefined,
     },
     { stream, peerId: init.peerId, direct: true, opener: init.opener, serial: 1 },
   )

@@ -35,6 +35,8 @@ export type LinkDeps = {
   ready(link: Link, hello: Hello): void
   changed(link: Link): void
   closed(link: Link, reason: string): void
+  /** The other side is done with the stream too, or had its time. */
+  ended(): void
 }
 
 export type LinkInit = {
@@ -102,6 +104,7 @@ export function createLink(deps: LinkDeps, init: LinkInit): Link {
       closeIfDone()
     },
     closed: onClosed,
+    ended: () => deps.ended(),
   })
   const sender = createSender(channel)
   const credit = createCreditGiver(CREDIT_STEP)

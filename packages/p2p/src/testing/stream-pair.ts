@@ -22,6 +22,8 @@ class End implements TestStream {
   status: 'open' | 'closed' | 'aborted' = 'open'
   writeBufferLength = 0
   #stalled = false
+  #closing = false
+  #otherClosed = false
   #unsent: Uint8Array[] = []
   #other: End | undefined
   readonly #listeners: Listeners = { message: [], drain: [], idle: [], remoteCloseWrite: [], close: [] }
@@ -45,7 +47,7 @@ class End implements TestStream {
   }
 
   send(data: Uint8Array): boolean {
-    if (this.status !== 'open') throw new Error(`Cannot write to a stream that is ${this.status}`)
+    if (this.status !== 'open' || this.#closing) throw new Error('Cannot write to a stream that is closed')
     this.sent.push(data)
     this.#unsent.push(data)
     this.writeBufferLength += data.length
@@ -55,7 +57,13 @@ class End implements TestStream {
 
   flush(): void {
     const other = this.#other
-    if (other === undefined || other.stalled || this.#unsent.length === 0) return
+    if (other === undefined || other.stalled) return
+    this.#flushTo(other)
+    if (this.#closing) other.#closedByOther()
+  }
+
+  #flushTo(other: End): void {
+    if (this.#unsent.length === 0) return
     const pieces = this.#unsent
     this.#unsent = []
     this.writeBufferLength = 0
@@ -65,16 +73,23 @@ class End implements TestStream {
     for (const listener of this.#listeners.idle) listener()
   }
 
+  /** Closes this direction; the stream is gone when the other end has read all and closed its own. */
   close(): Promise<void> {
+    this.#closing = true
     this.flush()
-    if (this.status !== 'open') return Promise.resolve()
-    this.#end('closed')
-    this.#other?.closedByOther()
     return Promise.resolve()
   }
 
-  closedByOther(): void {
-    if (this.status === 'open') for (const listener of this.#listeners.remoteCloseWrite) listener()
+  #closedByOther(): void {
+    if (this.status !== 'open' || this.#otherClosed) return
+    this.#otherClosed = true
+    for (const listener of this.#listeners.remoteCloseWrite) listener()
+    this.#endIfBothClosed()
+    if (this.#other !== undefined) this.#other.#endIfBothClosed()
+  }
+
+  #endIfBothClosed(): void {
+    if (this.#closing && this.#otherClosed && this.status === 'open') this.#end('closed')
   }
 
   abort(error: Error): void {

@@ -23,6 +23,8 @@ export type ChannelHandlers = {
   writable(): void
   /** Called once, whatever ended the stream. */
   closed(reason: string): void
+  /** Called once, not before `closed`: the stream is gone both ways, all that was sent has been read or never will be. */
+  ended?(): void
 }
 
 /** Frames over one stream. Writes of one turn go out as one piece. */
@@ -38,7 +40,7 @@ export interface FrameChannel {
   abort(reason: string): void
 }
 
-/** Milliseconds that a closing stream may take to send what is queued. */
+/** Milliseconds that a closing stream may take to send what is queued and to hear that the other side is done too. */
 const CLOSE_TIMEOUT_MS = 5_000
 
 const NOTHING = new Uint8Array(0)
@@ -84,7 +86,9 @@ export function createFrameChannel(stream: ByteStream, handlers: ChannelHandlers
     if (!open) return
     flush()
     finish(reason)
-    stream.close({ signal: AbortSignal.timeout(CLOSE_TIMEOUT_MS) }).catch((error: unknown) => {
+    const signal = AbortSignal.timeout(CLOSE_TIMEOUT_MS)
+    signal.addEventListener('abort', () => stream.abort(new Error('close took too long')))
+    stream.close({ signal }).catch((error: unknown) => {
       stream.abort(error instanceof Error ? error : new Error('close failed'))
     })
   }
@@ -104,7 +108,10 @@ export function createFrameChannel(stream: ByteStream, handlers: ChannelHandlers
   }
   stream.addEventListener('drain', onRoom)
   stream.addEventListener('idle', onRoom)
-  stream.addEventListener('close', (event) => finish(event.error?.message ?? 'stream closed'))
+  stream.addEventListener('close', (event) => {
+    finish(event.error?.message ?? 'stream closed')
+    handlers.ended?.()
+  })
   stream.addEventListener('remoteCloseWrite', () => close('the other side closed the stream'))
 
   return {
