@@ -1,5 +1,6 @@
 /** A full node: store, engine, both APIs and the network, put together. */
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { createClientApi, UNLIMITED } from '@plexus/client-api'
 import { acquireDataFolder, clock, createOutbound, openDataFolder, portOf } from '@plexus/daemon'
 import { createEngine, createVerifier, MIGRATIONS, watchPeers, type Engine } from '@plexus/engine'
@@ -20,6 +21,7 @@ import { createPictures } from './pictures.ts'
 import { listenToClients, listenToOperator } from './servers.ts'
 import { createPushGateway } from './push-gateway.ts'
 import { serviceHttp } from './service-http.ts'
+import { scrypt } from './scrypt.ts'
 import { turnOf } from './turn.ts'
 import { createWebPages } from './web-pages.ts'
 
@@ -142,12 +144,14 @@ async function openEngine(parts: Parts & { readonly network: () => P2pNode | und
       clock,
       random,
       log,
+      turn: setImmediate,
     },
     {
       users: {
         maxAccounts: MAX_ACCOUNTS,
         admins: config.adminUser,
         turn: turnOf(config),
+        scrypt,
         registration: { mode, ...(mode === 'token' ? { token: loadRegistrationToken(folder) } : {}) },
       },
       appServices: { http: serviceHttp, registrations: loadAppServices(config.appservice) },

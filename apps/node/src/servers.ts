@@ -1,8 +1,8 @@
 /** The HTTP servers of a node: clients at one address, its operator at another. */
+import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import type { ClientApi } from '@plexus/client-api'
 import type { Reports } from '@plexus/engine'
 import { createServer, listen } from '@plexus/daemon'
-import { createRequestListener, type ClientAddress } from '@remix-run/node-fetch-server'
 import type { Address } from './config.ts'
 import type { Metrics } from './metrics.ts'
 
@@ -25,18 +25,24 @@ export type ClientServerInit = {
 
 export async function listenToClients(init: ClientServerInit): Promise<Listening> {
   const { clientApi, metrics, seen, trustProxy } = init
-  const listener = createRequestListener(
-    async (request: Request, client: ClientAddress) => {
+  const listener = getRequestListener(
+    async (request, { incoming }) => {
       const begun = performance.now()
-      seen(request, client.address)
+      seen(request, addressOf(request, incoming as HttpBindings['incoming'], trustProxy))
       const response = await clientApi(request)
       metrics.answered(request, response.status, (performance.now() - begun) / 1_000)
       return response
     },
     // Only what cannot be made a request comes here, such as a bad Host: the API itself never throws.
-    { trustProxy, onError: () => textResponse(400, 'bad request\n') },
+    { errorHandler: () => textResponse(400, 'bad request\n') },
   )
   return start(listener, init.address, '--client-api')
+}
+
+/** Of what proxies wrote down the last entry is the one in front's own; those before it are the client's to choose. */
+function addressOf(request: Request, incoming: HttpBindings['incoming'], trustProxy: boolean): string {
+  const forwarded = trustProxy ? request.headers.get('x-forwarded-for')?.split(',').at(-1)?.trim() : undefined
+  return forwarded || (incoming.socket.remoteAddress ?? '')
 }
 
 export type AdminServerInit = {
@@ -53,7 +59,7 @@ export async function listenToOperator({
   reports,
   problem,
 }: AdminServerInit): Promise<Listening> {
-  const listener = createRequestListener(
+  const listener = getRequestListener(
     async (request) => {
       const { pathname } = new URL(request.url)
       if (request.method !== 'GET') return textResponse(405, 'only GET\n')
@@ -67,17 +73,19 @@ export async function listenToOperator({
         return textResponse(200, JSON.stringify(await reports.list(), undefined, 2), 'application/json')
       return textResponse(404, '/health, /ready, /metrics or /reports\n')
     },
-    { onError: () => textResponse(500, 'failed\n') },
+    { errorHandler: () => textResponse(500, 'failed\n') },
   )
   return start(listener, address, '--admin')
 }
 
 async function start(
-  listener: ReturnType<typeof createRequestListener>,
+  listener: ReturnType<typeof getRequestListener>,
   { host, port }: Address,
   flag: string,
 ): Promise<Listening> {
-  const web = createServer(listener, { requestTimeoutMs: REQUEST_TIMEOUT_MS })
+  const web = createServer((incoming, outgoing) => void listener(incoming, outgoing), {
+    requestTimeoutMs: REQUEST_TIMEOUT_MS,
+  })
   const at = await listen(web.server, { host, port, flags: { host: flag, port: flag } })
   return { port: at, [Symbol.asyncDispose]: () => web[Symbol.asyncDispose]() }
 }

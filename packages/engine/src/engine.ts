@@ -67,6 +67,8 @@ export type EngineDeps = {
   readonly log: Log
   /** Absent where no push gateways can be called: clients can set no pushers then. */
   readonly pushGateway?: PushGateway | undefined
+  /** Resolves when what is ready to run has run. For a store that commits at once, so that changes can share a commit. */
+  readonly turn?: () => Promise<void>
 }
 
 export type EngineInit = {
@@ -110,7 +112,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const { store, clock, log, random, signer } = deps
   const serverName = signer.name
   if (parseServerName(serverName) === undefined) throw new TypeError('the name key makes no server name')
-  const committer = await createCommitter(store)
+  const committer = await createCommitter(store, deps.turn)
   const incarnation = await loadIncarnation(store, committer, random)
   const federation = deps.federation(incarnation)
   const base = { store, committer, clock, random, log, signer, federation, verifier: deps.verifier }

@@ -69,7 +69,14 @@ type Pending = {
   readonly reject: (error: unknown) => void
 }
 
-export async function createCommitter(store: Store): Promise<Committer> {
+/**
+ * `turn` resolves when what is ready to run has run: a store that commits at once, as SQLite does, would else never see
+ * two changes in one commit.
+ */
+export async function createCommitter(
+  store: Store,
+  turn: () => Promise<void> = () => Promise.resolve(),
+): Promise<Committer> {
   let committed = (await streamTable.get(store, ['position'])) ?? 0
   let pending: Pending[] = []
   let running: Promise<void> | undefined
@@ -136,9 +143,11 @@ export async function createCommitter(store: Store): Promise<Committer> {
   }
 
   const run = async (): Promise<void> => {
-    // One turn of the event loop's microtasks lets changes that became ready together share the first commit.
-    await Promise.resolve()
-    while (pending.length > 0) await commitNext()
+    while (pending.length > 0) {
+      // Changes that became ready together share a commit.
+      await turn()
+      await commitNext()
+    }
     running = undefined
   }
 

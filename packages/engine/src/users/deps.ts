@@ -1,4 +1,5 @@
 /** What the users slice is made of. */
+import type { Scrypt } from './password.ts'
 import type { Committer } from '../kernel/committer.ts'
 import type { UserId } from '@plexus/core'
 import type { AppServices } from '../app-services/types.ts'
@@ -68,6 +69,8 @@ export type UsersInit = {
   readonly maxRemoteMediaBytes?: number
   /** log2 of the scrypt cost N of new password hashes. */
   readonly passwordCost?: number
+  /** Off the thread, where the platform can. */
+  readonly scrypt?: Scrypt
 }
 
 /** The parts of the slice share one mutex: a key is `<what> <user id>`. */

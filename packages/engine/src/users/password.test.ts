@@ -3,7 +3,7 @@ import { MAX_PASSWORD_CHECKS, MAX_PASSWORD_LENGTH, createPasswords } from './pas
 
 const CHEAP = 4
 const random = { bytes: (length: number) => new Uint8Array(length).fill(7) }
-const passwords = createPasswords(random, CHEAP)
+const passwords = createPasswords(random, { cost: CHEAP })
 
 describe('passwords', () => {
   it('are kept as scrypt hashes with their parameters', async () => {
@@ -22,7 +22,7 @@ describe('passwords', () => {
 
   it('hashed at another cost are still checked', async () => {
     const stored = await passwords.hash('correct horse')
-    expect(await createPasswords(random, CHEAP + 1).check('correct horse', stored)).toBe(true)
+    expect(await createPasswords(random, { cost: CHEAP + 1 }).check('correct horse', stored)).toBe(true)
   })
 
   it('never match without a stored one', async () => {

@@ -24,18 +24,36 @@ export interface Passwords {
   check(password: string, stored: PasswordHash | undefined): Promise<boolean>
 }
 
-export function createPasswords(random: Random, cost: number = PASSWORD_COST): Passwords {
+/** `cost` is log2 of N. Answers with `bytes` bytes. */
+export type Scrypt = (
+  password: string,
+  salt: Uint8Array,
+  parameters: { readonly cost: number; readonly r: number; readonly p: number; readonly bytes: number },
+) => Promise<Uint8Array>
+
+/** For platforms without one: it takes the thread in slices, a second in all. */
+const portableScrypt: Scrypt = (password, salt, { cost, r, p, bytes }) =>
+  scryptAsync(password, salt, { N: 2 ** cost, r, p, dkLen: bytes })
+
+export type PasswordsInit = {
+  /** log2 of the scrypt cost N of new hashes. */
+  readonly cost?: number | undefined
+  readonly scrypt?: Scrypt | undefined
+}
+
+export function createPasswords(random: Random, init: PasswordsInit = {}): Passwords {
+  const { cost: newCost = PASSWORD_COST, scrypt = portableScrypt } = init
   let waiting = 0
   let last: Promise<unknown> = Promise.resolve()
 
-  const derive = async (password: string, salt: Uint8Array, logN: number, p: number): Promise<Uint8Array> => {
+  const derive = async (password: string, salt: Uint8Array, cost: number, p: number): Promise<Uint8Array> => {
     if (waiting >= MAX_PASSWORD_CHECKS) {
       throw new UserError('M_LIMIT_EXCEEDED', 'too many passwords are being checked; try again')
     }
     waiting += 1
     // One at a time: each fills its memory.
     const result = last.then(() =>
-      scryptAsync(password.normalize('NFC'), salt, { N: 2 ** logN, r: BLOCK_SIZE, p, dkLen: HASH_BYTES }),
+      scrypt(password.normalize('NFC'), salt, { cost, r: BLOCK_SIZE, p, bytes: HASH_BYTES }),
     )
     last = result.catch(() => undefined)
     try {
@@ -54,14 +72,14 @@ export function createPasswords(random: Random, cost: number = PASSWORD_COST): P
         throw new UserError('M_WEAK_PASSWORD', `a password has at most ${MAX_PASSWORD_LENGTH} characters`)
       }
       const salt = random.bytes(SALT_BYTES)
-      const hash = await derive(password, salt, cost, PARALLELISM)
-      return { cost, parallelism: PARALLELISM, salt: encodeBase64(salt), hash: encodeBase64(hash) }
+      const hash = await derive(password, salt, newCost, PARALLELISM)
+      return { cost: newCost, parallelism: PARALLELISM, salt: encodeBase64(salt), hash: encodeBase64(hash) }
     },
     async check(password, stored) {
       const salt = stored === undefined ? new Uint8Array(SALT_BYTES) : decodeBase64(stored.salt)
       const wanted = stored === undefined ? new Uint8Array(HASH_BYTES) : decodeBase64(stored.hash)
       if (salt === undefined || wanted === undefined || password.length > MAX_PASSWORD_LENGTH) return false
-      const found = await derive(password, salt, stored?.cost ?? cost, stored?.parallelism ?? PARALLELISM)
+      const found = await derive(password, salt, stored?.cost ?? newCost, stored?.parallelism ?? PARALLELISM)
       return equal(found, wanted) && stored !== undefined
     },
   }

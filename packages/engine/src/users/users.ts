@@ -54,7 +54,7 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
     toDevice.forget(device)
   })
   const accountData = createAccountData(context, init)
-  const passwords = createPasswords(deps.random, init.passwordCost)
+  const passwords = createPasswords(deps.random, { cost: init.passwordCost, scrypt: init.scrypt })
   const accounts = createAccounts(context, { devices, passwords, accountData }, init)
   const remote = createRemoteLists(context, changes)
   const reader = createKeyReader(context, local)
