@@ -1,6 +1,6 @@
 /** The Store port on `node:sqlite`. */
 import { DatabaseSync } from 'node:sqlite'
-import type { SQLInputValue, StatementSync } from 'node:sqlite'
+import type { StatementSync } from 'node:sqlite'
 import { StoreError } from '@plexus/engine/ports'
 import type { Durability, Store } from '@plexus/engine/ports'
 import { EPOCH_KEY, SCHEMA_KEY } from './layout.ts'
@@ -65,10 +65,16 @@ function createPhysical(database: DatabaseSync, migrations: readonly Migration[]
   const select = prepare('SELECT v FROM kv WHERE k = ?')
   const upsert = prepare('INSERT INTO kv (k, v) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v')
   const remove = prepare('DELETE FROM kv WHERE k = ?')
-  const ascending = prepare('SELECT k, v FROM kv WHERE k >= ? AND k < ? ORDER BY k LIMIT ?')
-  const descending = prepare('SELECT k, v FROM kv WHERE k >= ? AND k < ? ORDER BY k DESC LIMIT ?')
-  const rows = (statement: StatementSync, ...parameters: SQLInputValue[]): string[][] =>
-    statement.all(...parameters) as unknown as string[][]
+  // Without LIMIT: SQLite plans a statement anew each time that a value is bound to one, which costs more than the rows.
+  const ascending = prepare('SELECT k, v FROM kv WHERE k >= ? AND k < ? ORDER BY k')
+  const descending = prepare('SELECT k, v FROM kv WHERE k >= ? AND k < ? ORDER BY k DESC')
+  const entries = (statement: StatementSync, lo: string, hi: string, limit = Infinity): readonly Entry[] => {
+    const rows =
+      limit === Infinity
+        ? statement.all(lo, hi)
+        : Iterator.from(statement.iterate(lo, hi)).take(limit).toArray()
+    return rows as unknown as readonly Entry[]
+  }
   const read = (key: string): string | undefined => (select.get(key) as string[] | undefined)?.[0]
   const write = ({ key, value }: PhysicalWrite): void => {
     if (value === undefined) remove.run(key)
@@ -100,12 +106,7 @@ function createPhysical(database: DatabaseSync, migrations: readonly Migration[]
   return {
     getMany: async (keys) => guarded(() => keys.map(read)),
     range: async (lo, hi, limit, reverse) =>
-      guarded(() =>
-        rows(reverse ? descending : ascending, lo, hi, limit ?? -1).map(([key = '', value = '']): Entry => [
-          key,
-          value,
-        ]),
-      ),
+      guarded(() => entries(reverse ? descending : ascending, lo, hi, limit)),
     commit: async (writes, wanted) =>
       guarded(() => {
         transaction(wanted, () => {

@@ -89,11 +89,14 @@ export function createDeviceLists(
 
     async joined(snapshot, userId) {
       if (serverOf(userId) === signer.name) {
+        const others = snapshot.joinedServers.filter((server) => server !== signer.name)
+        // Most rooms are made alone, and to look through all others of the user costs more than making one.
+        if (others.length === 0) return
         const before = await sharingServers(rooms(), userId, snapshot)
-        const fresh = snapshot.joinedServers.filter(
-          (server) => server !== signer.name && !before.includes(server),
+        await announce(
+          userId,
+          others.filter((server) => !before.includes(server)),
         )
-        await announce(userId, fresh)
         return
       }
       const server = serverOf(userId)
