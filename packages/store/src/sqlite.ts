@@ -68,12 +68,14 @@ function createPhysical(database: DatabaseSync, migrations: readonly Migration[]
   // Without LIMIT: SQLite plans a statement anew each time that a value is bound to one, which costs more than the rows.
   const ascending = prepare('SELECT k, v FROM kv WHERE k >= ? AND k < ? ORDER BY k')
   const descending = prepare('SELECT k, v FROM kv WHERE k >= ? AND k < ? ORDER BY k DESC')
-  const entries = (statement: StatementSync, lo: string, hi: string, limit = Infinity): readonly Entry[] => {
-    const rows =
-      limit === Infinity
-        ? statement.all(lo, hi)
-        : Iterator.from(statement.iterate(lo, hi)).take(limit).toArray()
-    return rows as unknown as readonly Entry[]
+  const entries = (statement: StatementSync, lo: string, hi: string, limit?: number): readonly Entry[] => {
+    if (limit === undefined) return statement.all(lo, hi) as unknown as Entry[]
+    const found: Entry[] = []
+    for (const row of statement.iterate(lo, hi)) {
+      found.push(row as unknown as Entry)
+      if (found.length === limit) break
+    }
+    return found
   }
   const read = (key: string): string | undefined => (select.get(key) as string[] | undefined)?.[0]
   const write = ({ key, value }: PhysicalWrite): void => {
