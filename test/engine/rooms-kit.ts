@@ -122,3 +122,10 @@ export async function make(
 
 /** The id of an event that nobody has. */
 export const nowhere = (index: number): EventId => `$${String(index).padStart(43, 'A')}` as EventId
+
+/** Brings that many more users of the node into its public room. */
+export async function populate(node: BareNode, roomId: RoomId, count: number): Promise<readonly UserId[]> {
+  const users = Array.from({ length: count }, (_, index) => `@user${index}:${node.name}` as UserId)
+  for (const user of users) await node.rooms.join(user, roomId, { via: [] })
+  return users
+}

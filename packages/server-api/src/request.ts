@@ -56,6 +56,14 @@ export function queryOf<T extends string>(request: ProvenRequest, name: string, 
   return parameter(name, request.query.get(name) ?? undefined, schema)
 }
 
+/** A query parameter that is `true` or `false`; false if absent. @throws ApiError M_INVALID_PARAM. */
+export function flagOf(request: ProvenRequest, name: string): boolean {
+  const value = request.query.get(name) ?? 'false'
+  if (value !== 'true' && value !== 'false')
+    throw new ApiError(400, 'M_INVALID_PARAM', `${name} is neither true nor false`)
+  return value === 'true'
+}
+
 function parameter<T extends string>(name: string, value: string | undefined, schema: Schema<T>): T {
   if (value === undefined) throw new ApiError(400, 'M_MISSING_PARAM', `${name} is missing`)
   if (value.length > MAX_PARAMETER_LENGTH) throw new ApiError(400, 'M_INVALID_PARAM', `${name} is too long`)

@@ -1,17 +1,7 @@
 /** What this node tells other servers about its rooms, and what it takes from them on behalf of their users. */
-import type {
-  EventId,
-  JsonObject,
-  Pdu,
-  RoomId,
-  RoomVersion,
-  ServerName,
-  StateMap,
-  UserId,
-} from '@plexus/core'
+import type { EventId, JsonObject, Pdu, RoomId, ServerName, UserId } from '@plexus/core'
 import {
   isServerAllowed,
-  judgedBy,
   parseUserId,
   prevEventIds,
   redact,
@@ -24,7 +14,8 @@ import { isStripped, membershipOf, stateBefore } from './copy.ts'
 import { buildNext } from './local.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { Room } from './room.ts'
-import type { EventRecord, RoomSnapshot, Rooms } from './types.ts'
+import { stateWithChain, stateWithoutMembers, stateWithShortChain } from './told-state.ts'
+import type { AcceptedMembership, EventRecord, RoomSnapshot, Rooms } from './types.ts'
 import { RoomError } from './types.ts'
 import { MAX_DATED_AHEAD_MS } from './decide-staged.ts'
 import { checkEvents } from './verify.ts'
@@ -34,7 +25,6 @@ import { whyNoJoin } from './may-join.ts'
 export const MAX_SERVED_EVENTS = 100
 /** Events looked at for one answer. */
 const MAX_WALKED_EVENTS = 1_000
-const MAX_SERVED_AUTH_CHAIN = 50_000
 
 type Serving = Pick<
   Rooms,
@@ -80,10 +70,18 @@ export function createServing(deps: RemoteDeps): Serving {
         }
       })
     },
-    async acceptMembership(kind, origin, roomId, eventId, event) {
+    async acceptMembership(kind, origin, roomId, eventId, event, options = {}) {
       const { room, snapshot } = await roomOf(roomId)
       await checkAcl(deps, origin, snapshot)
-      return acceptMembership(deps, room, kind, origin, eventId, event)
+      const accepted = await acceptMembership(deps, room, kind, origin, eventId, event)
+      const told = await toldOfRoom(
+        deps,
+        room,
+        accepted,
+        snapshot,
+        kind !== 'join' || options.omitMembers === true,
+      )
+      return { event: accepted.pdu, serversInRoom: snapshot.joinedServers, ...told }
     },
     async missingEvents(origin, roomId, { earliest, latest, limit, minDepth }) {
       const { room } = await roomFor(origin, roomId)
@@ -162,7 +160,7 @@ async function acceptMembership(
   origin: ServerName,
   eventId: EventId,
   raw: JsonObject,
-): Promise<{ event: JsonObject; state: readonly Pdu[]; authChain: readonly Pdu[] }> {
+): Promise<EventRecord> {
   const [checked] = await checkEvents(deps.verifier, room.version, room.roomId, [raw])
   if (checked?.kind !== 'ok')
     throw new RoomError('M_INVALID_PARAM', `not a valid event: ${checked?.why ?? ''}`)
@@ -192,31 +190,23 @@ async function acceptMembership(
   // The answer to a repeated request is that to the first.
   const record = await deps.events.get(id)
   if (record?.verdict !== 'accepted') throw new RoomError('M_FORBIDDEN', record?.why ?? 'not allowed')
-  if (record.stateGroup === undefined) throw new Error('an accepted event has no state')
-  const told = await stateWithChain(
-    deps,
-    room.version,
-    stateBefore(record, (await deps.groups.load(record.stateGroup)).state),
-  )
-  return { event: record.pdu, ...told }
+  return record
 }
 
-/** A state's events and all that authorises them. */
-async function stateWithChain(
+/** The state before a membership event that was accepted. */
+async function toldOfRoom(
   deps: RemoteDeps,
-  version: RoomVersion,
-  state: StateMap,
-): Promise<{ state: readonly Pdu[]; authChain: readonly Pdu[] }> {
-  const events = (await deps.events.getMany([...state.values()])).flatMap((record) => record ?? [])
-  const chain = new Map<EventId, EventRecord>()
-  const neededBy = ({ pdu }: EventRecord): readonly EventId[] => judgedBy(version, pdu)
-  let level = new Set(events.flatMap(neededBy))
-  while (level.size > 0 && chain.size < MAX_SERVED_AUTH_CHAIN) {
-    const records = (await deps.events.getMany([...level])).flatMap((record) => record ?? [])
-    for (const record of records) chain.set(record.id, record)
-    level = new Set(records.flatMap(neededBy).filter((id) => !chain.has(id)))
-  }
-  return { state: events.map(({ pdu }) => pdu), authChain: [...chain.values()].map(({ pdu }) => pdu) }
+  { version }: Room,
+  join: EventRecord,
+  { joinedMembers: joined }: RoomSnapshot,
+  omitMembers: boolean,
+): Promise<Omit<AcceptedMembership, 'event' | 'serversInRoom'>> {
+  if (join.stateGroup === undefined) throw new Error('an accepted event has no state')
+  const state = stateBefore(join, (await deps.groups.load(join.stateGroup)).state)
+  if (!omitMembers) return { ...(await stateWithChain(deps, version, state)), membersOmitted: false }
+  const told = await stateWithoutMembers(deps, { version, join, state, joined })
+  if (told !== undefined) return { ...told, membersOmitted: true }
+  return { ...(await stateWithShortChain(deps, version, state)), membersOmitted: false }
 }
 
 /** Breadth first from newer to older, deepest first, over events that have a place. */

@@ -120,6 +120,18 @@ export type StateDelta = {
   }[]
 }
 
+/** What a server is told whose user's join, leave or knock was accepted. */
+export type AcceptedMembership = {
+  readonly event: JsonObject
+  /** The state before the event. */
+  readonly state: readonly Pdu[]
+  /** What authorises the event and the state. */
+  readonly authChain: readonly Pdu[]
+  /** `state` lacks members: the server said that it can do without them. */
+  readonly membersOmitted: boolean
+  readonly serversInRoom: readonly ServerName[]
+}
+
 /** A request about rooms cannot be done; `errcode` as in the Client-Server API. */
 export class RoomError extends Error {
   override readonly name = 'RoomError'
@@ -224,7 +236,8 @@ export interface Rooms {
     roomId: RoomId,
     eventId: EventId,
     event: JsonObject,
-  ): Promise<{ event: JsonObject; state: readonly Pdu[]; authChain: readonly Pdu[] }>
+    options?: { readonly omitMembers?: boolean },
+  ): Promise<AcceptedMembership>
   /** Co-signs an invite of a local user and keeps it. */
   acceptInvite(
     origin: ServerName,

@@ -39,6 +39,8 @@ const accepted = (event: JsonObject) => ({
   event,
   state: pdusOf(room, room.state()),
   authChain: [room.create.pdu],
+  membersOmitted: false,
+  serversInRoom: [bob.name],
 })
 
 const putMembership = (kind: string, made: Made, version = V2): Raw => ({
@@ -173,6 +175,30 @@ describe('send_join', () => {
       auth_chain: [room.create.pdu],
       members_omitted: false,
     })
+  })
+
+  it('may leave out the members, for who can do without them', async () => {
+    const put = putMembership('join', joinOfCarol)
+    const asked: unknown[] = []
+    const omitting: FakeMethods = {
+      rooms: {
+        ...rooms,
+        acceptMembership: async (_kind, _origin, _room, _id, event, options) => {
+          asked.push(options?.omitMembers)
+          return { ...accepted(event), membersOmitted: options?.omitMembers === true }
+        },
+      },
+    }
+    const answerTo = async (query: string) => ask(omitting, { ...put, uri: `${put.uri}${query}` }, carol)
+    expect((await answerTo('?omit_members=true')).body).toMatchObject({
+      members_omitted: true,
+      servers_in_room: [bob.name],
+    })
+    expect((await answerTo('?omit_members=false')).body).not.toHaveProperty('servers_in_room')
+    expect(asked).toEqual([true, false])
+    const wrong = await answerTo('?omit_members=yes')
+    expect(wrong).toMatchObject({ status: 400, body: { errcode: 'M_INVALID_PARAM' } })
+    expect(asked).toHaveLength(2)
   })
 
   it.each(wrongMemberships('join', joinOfCarol))('refuses %s', async (_, hostile, status, errcode) => {

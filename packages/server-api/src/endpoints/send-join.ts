@@ -6,20 +6,22 @@ import type { EventId, JsonObject, RoomId } from '@plexus/core'
 import * as v from 'valibot'
 import { LONG_TIMEOUT_MS, MAX_STATE_ANSWER_BYTES } from '../bounds.ts'
 import { uriOf, type Call } from '../call.ts'
-import type { Endpoint } from '../request.ts'
+import { flagOf, type Endpoint } from '../request.ts'
 import { jsonObject, stateEvents } from '../schema.ts'
 import type { Services } from '../services.ts'
 import { acceptMembership } from './signed-membership.ts'
 
 const PATH = '/_matrix/federation/v2/send_join/{roomId}/{eventId}'
 
-/** `omit_members` may be asked for; the whole state is a permitted answer to it. */
 export const sendJoin: Endpoint<Services> = {
   method: 'PUT',
   path: PATH,
   async handle(services, request) {
-    const { event, state, authChain } = await acceptMembership('join', services, request)
-    return { json: { event, state, auth_chain: authChain, members_omitted: false } }
+    const omitMembers = flagOf(request, 'omit_members')
+    const told = await acceptMembership('join', services, request, { omitMembers })
+    const { event, state, authChain, membersOmitted, serversInRoom } = told
+    const answered = { event, state, auth_chain: authChain, members_omitted: membersOmitted }
+    return { json: membersOmitted ? { ...answered, servers_in_room: serversInRoom } : answered }
   },
 }
 

@@ -1,24 +1,20 @@
 /** What `send_join`, `send_leave` and `send_knock` have in common: a membership event that the origin built. */
 import type { EventId, JsonObject, Pdu, RoomId, RoomVersion, ServerName } from '@plexus/core'
 import { checkFormat, ownValue, serverOf } from '@plexus/core'
+import type { AcceptedMembership } from '@plexus/engine'
 import { ApiError } from '../answer.ts'
 import { objectBody, pathOf, type ProvenRequest } from '../request.ts'
 import { eventId, roomId } from '../schema.ts'
 import { openRoom, type Services } from '../services.ts'
 import type { MembershipKind } from './make-membership.ts'
 
-type Accepted = {
-  readonly event: JsonObject
-  readonly state: readonly Pdu[]
-  readonly authChain: readonly Pdu[]
-}
-
 /** Checks ids, kind and user of the event in the body, and gives it to the room, which checks all else. */
 export async function acceptMembership(
   kind: MembershipKind,
   services: Services,
   request: ProvenRequest,
-): Promise<Accepted> {
+  options: { readonly omitMembers?: boolean } = {},
+): Promise<AcceptedMembership> {
   const room = pathOf(request, 'roomId', roomId)
   const id = pathOf(request, 'eventId', eventId)
   const event = objectBody(request)
@@ -26,7 +22,7 @@ export async function acceptMembership(
   const { version } = await openRoom(services, room, origin)
   checkMemberEvent(version, event, { roomId: room, eventId: id, membership: kind, origin })
   if (ownValue(event, 'state_key') !== ownValue(event, 'sender')) throw wrong('state_key is not the sender')
-  return services.rooms.acceptMembership(kind, origin, room, id, event)
+  return services.rooms.acceptMembership(kind, origin, room, id, event, options)
 }
 
 export type Expected = {
