@@ -253,6 +253,10 @@ function honestFederation(own: ServerName, { nodes, offline, calls }: Wires): Fe
       const ids = (pdus: readonly Pdu[]): EventId[] => pdus.map((pdu) => eventIdOf(version, pdu))
       return { pduIds: ids(state), authChainIds: ids(authChain) }
     },
+    sendKnock: unused,
+    publicRooms: unused,
+    hierarchy: unused,
+    timestampToEvent: unused,
     profile: unused,
     directory: unused,
     userDevices: unused,

@@ -132,7 +132,7 @@ export async function createNode(init: NodeInit): Promise<TestNode> {
     rooms: engine.rooms,
     inbound: engine.inbound,
     queries: engine.users.queries,
-    aliases: engine.roomDirectory,
+    roomDirectory: engine.roomDirectory,
     verifier,
     random,
     clock,

@@ -21,11 +21,8 @@ const NOT_SERVED: readonly string[] = [
   '/_matrix/federation/v1/3pid/onbind',
   '/_matrix/federation/v1/openid/userinfo',
   '/_matrix/policy/v1/sign',
-  // What clients of other servers can do without.
+  // The known types have paths of their own.
   '/_matrix/federation/v1/query/{queryType}',
-  '/_matrix/federation/v1/publicRooms',
-  '/_matrix/federation/v1/hierarchy/{roomId}',
-  '/_matrix/federation/v1/timestamp_to_event/{roomId}',
 ]
 
 const validator = createSpecValidator()
@@ -62,6 +59,7 @@ describe('the Server-Server API', { timeout: 60_000 }, () => {
     await bob.node.engine.users.profiles.set(bob.user, 'displayname', 'Bob')
     await alice.node.engine.users.profiles.set(alice.user, 'displayname', 'Alice')
     await network.settle()
+    await alice.node.engine.roomDirectory.setPublished(roomId, true)
     const alias = `#tea:${alice.node.name}` as RoomAlias
     await alice.node.engine.roomDirectory.create(alias, roomId, alice.user)
     const caller = { userId: alice.user, deviceId: alice.deviceId as DeviceId }
@@ -81,6 +79,10 @@ describe('the Server-Server API', { timeout: 60_000 }, () => {
     await federation.queryKeys(to, { [alice.user]: [] })
     await federation.claimKeys(to, { [alice.user]: { [alice.deviceId]: 'signed_curve25519' } })
     await federation.downloadMedia(to, media, 100)
+    await federation.publicRooms(to, { limit: 5, term: 'tea' })
+    await federation.hierarchy(to, roomId)
+    await federation.timestampToEvent(to, roomId, network.clock.now(), 'b')
+    await fake.ask(to, { method: 'GET', uri: `${V1}/publicRooms?limit=0` })
     const enc = encodeURIComponent
     await fake.ask(to, { method: 'GET', uri: `${V1}/event_auth/${enc(roomId)}/${enc(said)}` })
     await fake.ask(to, { method: 'GET', uri: `${V1}/version` })

@@ -166,7 +166,7 @@ function serverApiOf(engine: Engine, log: Log): ReturnType<typeof createServerAp
     rooms,
     inbound,
     queries: users.queries,
-    aliases: roomDirectory,
+    roomDirectory,
     verifier: createVerifier(globalThis.crypto.subtle),
     random,
     clock,

@@ -198,6 +198,8 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     rooms,
     federation,
     serverName,
+    clock,
+    log,
     seek: (alias) => appServices.queries.askForAlias(alias, undefined).catch(unanswered),
     aliasAdded: (alias, roomId) => appServices.interest.aliasAdded(alias, roomId),
     aliasRemoved: (alias, roomId) => appServices.interest.aliasRemoved(alias, roomId),

@@ -4,6 +4,7 @@
  */
 import type { EventId, JsonObject, RoomId, ServerName, UserId } from '@plexus/core'
 import type { Certificate, Envelope, SignedRequest } from '@plexus/core/names'
+import type { PublicRoomsPage, PublicRoomsQuery, SpaceHierarchy } from './directory/types.ts'
 
 // --- Store -----------------------------------------------------------------------------------------------------
 
@@ -243,6 +244,14 @@ export interface Federation {
     event: JsonObject,
     options?: CallOptions,
   ): Promise<void>
+  /** PUT /send_knock: answers with what the room shows of itself. */
+  sendKnock(
+    destination: ServerName,
+    roomId: RoomId,
+    eventId: EventId,
+    event: JsonObject,
+    options?: CallOptions,
+  ): Promise<{ roomState: readonly JsonObject[] }>
   /** PUT /v2/invite: answers with the event co-signed by the destination. */
   invite(
     destination: ServerName,
@@ -298,6 +307,20 @@ export interface Federation {
     alias: string,
     options?: CallOptions,
   ): Promise<{ roomId: RoomId; servers: readonly ServerName[] }>
+  /** POST /publicRooms. */
+  publicRooms(
+    destination: ServerName,
+    query: PublicRoomsQuery,
+    options?: CallOptions,
+  ): Promise<PublicRoomsPage>
+  hierarchy(destination: ServerName, roomId: RoomId, options?: CallOptions): Promise<SpaceHierarchy>
+  timestampToEvent(
+    destination: ServerName,
+    roomId: RoomId,
+    ts: number,
+    direction: 'f' | 'b',
+    options?: CallOptions,
+  ): Promise<{ eventId: EventId; sentAt: number }>
   /** GET /user/devices/{userId}. */
   userDevices(destination: ServerName, userId: UserId, options?: CallOptions): Promise<JsonObject>
   /** POST /user/keys/query. */

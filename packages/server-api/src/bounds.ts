@@ -43,6 +43,13 @@ export const MAX_INVITE_STATE_EVENTS = 64
 /** Servers in the answer to an alias query. */
 export const MAX_ALIAS_SERVERS = 256
 
+/** Rooms whose members may join another one, as a server tells them. */
+export const MAX_ALLOWED_ROOMS = 1_000
+/** Children of a space, as a server tells them. */
+export const MAX_SPACE_CHILDREN = 2_000
+/** Room types that a list of rooms is narrowed to. */
+export const MAX_ROOM_TYPES = 32
+
 /** Users in one key query or claim, and devices of one user. */
 export const MAX_QUERIED_USERS = 1_000
 export const MAX_QUERIED_DEVICES = 1_000
@@ -51,6 +58,8 @@ export const MAX_QUERIED_DEVICES = 1_000
 export const MAX_SMALL_ANSWER_BYTES: number = 256 * 1024
 /** Bytes of an answer with key material of many users. */
 export const MAX_KEYS_ANSWER_BYTES: number = 8 * 1024 * 1024
+/** Bytes of an answer with descriptions of rooms. */
+export const MAX_ROOMS_ANSWER_BYTES: number = 1024 * 1024
 /** Bytes of an answer with at most `MAX_HISTORY_EVENTS` events. */
 export const MAX_HISTORY_ANSWER_BYTES: number = 8 * 1024 * 1024
 /** Bytes of an answer with room state. */

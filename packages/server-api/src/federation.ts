@@ -25,16 +25,20 @@ import { backfillCall } from './endpoints/backfill.ts'
 import { eventCall } from './endpoints/event.ts'
 import { exchangeThirdPartyInviteCall } from './endpoints/exchange-third-party-invite.ts'
 import { getMissingEventsCall } from './endpoints/get-missing-events.ts'
+import { hierarchyCall } from './endpoints/hierarchy.ts'
 import { inviteCall } from './endpoints/invite.ts'
 import { makeMembershipCall } from './endpoints/make-membership.ts'
 import { mediaDownloadUri } from './endpoints/media-download.ts'
+import { publicRoomsCall } from './endpoints/public-rooms.ts'
 import { queryDirectoryCall } from './endpoints/query-directory.ts'
 import { queryProfileCall } from './endpoints/query-profile.ts'
 import { sendJoinCall } from './endpoints/send-join.ts'
+import { sendKnockCall } from './endpoints/send-knock.ts'
 import { sendLeaveCall } from './endpoints/send-leave.ts'
 import { sendCall } from './endpoints/send.ts'
 import { stateIdsCall } from './endpoints/state-ids.ts'
 import { stateCall } from './endpoints/state.ts'
+import { timestampToEventCall } from './endpoints/timestamp-to-event.ts'
 import { userDevicesCall } from './endpoints/user-devices.ts'
 import { userKeysClaimCall } from './endpoints/user-keys-claim.ts'
 import { userKeysQueryCall } from './endpoints/user-keys-query.ts'
@@ -109,6 +113,8 @@ export function createFederation(deps: FederationDeps, { incarnation }: Federati
       valueOf(destination, sendJoinCall(roomId, eventId, event), options),
     sendLeave: (destination, roomId, eventId, event, options) =>
       valueOf(destination, sendLeaveCall(roomId, eventId, event), options),
+    sendKnock: (destination, roomId, eventId, event, options) =>
+      valueOf(destination, sendKnockCall(roomId, eventId, event), options),
     invite: (destination, roomId, eventId, invite, options) =>
       valueOf(destination, inviteCall(roomId, eventId, invite), options),
     exchangeThirdPartyInvite: (destination, roomId, event, options) =>
@@ -125,6 +131,10 @@ export function createFederation(deps: FederationDeps, { incarnation }: Federati
     profile: (destination, userId, field, options) =>
       valueOf(destination, queryProfileCall(userId, field), options),
     directory: (destination, alias, options) => valueOf(destination, queryDirectoryCall(alias), options),
+    publicRooms: (destination, query, options) => valueOf(destination, publicRoomsCall(query), options),
+    hierarchy: (destination, roomId, options) => valueOf(destination, hierarchyCall(roomId), options),
+    timestampToEvent: (destination, roomId, ts, direction, options) =>
+      valueOf(destination, timestampToEventCall(roomId, ts, direction), options),
     userDevices: (destination, userId, options) => valueOf(destination, userDevicesCall(userId), options),
     queryKeys: (destination, deviceKeys, options) =>
       valueOf(destination, userKeysQueryCall(deviceKeys), options),

@@ -1,3 +1,2 @@
 export { createFederation, type FederationDeps, type FederationInit } from './federation.ts'
 export { createServerApi, type ServerApiDeps } from './server-api.ts'
-export type { Aliases } from './services.ts'

@@ -64,6 +64,15 @@ export function flagOf(request: ProvenRequest, name: string): boolean {
   return value === 'true'
 }
 
+/** The same where it may be missing. */
+export function optionalQuery<T extends string>(
+  request: ProvenRequest,
+  name: string,
+  schema: Schema<T>,
+): T | undefined {
+  return request.query.has(name) ? queryOf(request, name, schema) : undefined
+}
+
 function parameter<T extends string>(name: string, value: string | undefined, schema: Schema<T>): T {
   if (value === undefined) throw new ApiError(400, 'M_MISSING_PARAM', `${name} is missing`)
   if (value.length > MAX_PARAMETER_LENGTH) throw new ApiError(400, 'M_INVALID_PARAM', `${name} is too long`)

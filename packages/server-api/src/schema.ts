@@ -29,6 +29,9 @@ export const jsonObject: Schema<JsonObject> = v.custom<JsonObject>(
   'not an object',
 )
 
+/** Parameters of a query are text. */
+export const countText: Schema<string> = v.pipe(v.string(), v.regex(/^[0-9]{1,16}$/, 'not a number'))
+
 export const emptyAnswer: Schema<void> = v.pipe(
   jsonObject,
   v.transform(() => undefined),

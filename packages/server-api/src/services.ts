@@ -1,22 +1,24 @@
 /** What the handlers stand on, and what they ask of a room before they say anything about it. */
-import type { RoomAlias, RoomId, ServerName } from '@plexus/core'
+import type { RoomId, ServerName } from '@plexus/core'
 import { isServerAllowed, stateKey } from '@plexus/core'
-import type { Clock, Inbound, Random, RoomSnapshot, Rooms, UserQueries, Verifier } from '@plexus/engine'
+import type {
+  Clock,
+  Inbound,
+  Random,
+  RoomDirectory,
+  RoomSnapshot,
+  Rooms,
+  UserQueries,
+  Verifier,
+} from '@plexus/engine'
 import { ApiError } from './answer.ts'
-
-/** Room aliases of this node. */
-export interface Aliases {
-  /** `undefined` for an alias that is not taken. `servers` may help to join. */
-  resolveLocal(alias: RoomAlias): Promise<{ roomId: RoomId; servers: readonly ServerName[] } | undefined>
-}
 
 export type Services = {
   readonly serverName: ServerName
   readonly rooms: Rooms
   readonly inbound: Inbound
   readonly queries: UserQueries
-  /** Absent where no room has an alias. */
-  readonly aliases?: Aliases
+  readonly roomDirectory: Pick<RoomDirectory, 'resolveLocal' | 'publicRooms' | 'hierarchyFor'>
   readonly verifier: Verifier
   readonly random: Random
   readonly clock: Clock

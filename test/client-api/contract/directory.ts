@@ -62,7 +62,7 @@ export function directory(): void {
         'M_NOT_FOUND',
       ])
       expect(await nobody.fails('GET', 'v3/publicRooms', { query: { server: 'else.where' } })).toEqual([
-        400,
+        502,
         'M_UNKNOWN',
       ])
       expect(await nobody.fails('GET', 'v3/publicRooms', { query: { since: 'x' } })).toEqual([

@@ -55,10 +55,11 @@ async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Nod
     { store, blobs, pictures: canvasPictures, federation, directory, signer, verifier, clock, random, log },
     { users: { maxAccounts: 1 } },
   )
-  const { rooms, inbound, serverName } = engine
+  const { rooms, roomDirectory, inbound, serverName } = engine
   const serverApi = createServerApi({
     serverName,
     rooms,
+    roomDirectory,
     inbound,
     queries: engine.users.queries,
     verifier,

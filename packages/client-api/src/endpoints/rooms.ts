@@ -1,7 +1,7 @@
 import type { Endpoint } from '../endpoint.ts'
 import { versions } from './rooms/versions.ts'
 import { wellKnown } from './rooms/well-known.ts'
-import { roomSummary } from './rooms/room-summary.ts'
+import { summary } from './rooms/room-summary.ts'
 import { hierarchy } from './rooms/hierarchy.ts'
 import { mutualRooms } from './rooms/mutual-rooms.ts'
 import { allState } from './rooms/all-state.ts'
@@ -99,7 +99,7 @@ export const roomEndpoints: readonly Endpoint[] = [
   putVisibility,
   publicRooms,
   searchPublicRooms,
-  roomSummary,
+  summary,
   hierarchy,
   mutualRooms,
   threads,

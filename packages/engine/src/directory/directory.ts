@@ -6,12 +6,13 @@ import type { Mutex } from '../kernel/mutex.ts'
 import { createMutex } from '../kernel/mutex.ts'
 import type { Table } from '../kernel/table.ts'
 import { table } from '../kernel/table.ts'
-import type { Federation, Store, Write } from '../ports.ts'
+import type { Clock, Federation, Log, Store, Write } from '../ports.ts'
 import type { Rooms } from '../rooms/types.ts'
 import { RoomError } from '../rooms/types.ts'
-import { describeRoom, publishedRoom } from './published-room.ts'
-import { spaceChildren } from './space-children.ts'
-import type { ResolvedAlias, RoomDirectory } from './types.ts'
+import { askForRooms, pageOf } from './public-rooms.ts'
+import { publishedRoom } from './published-room.ts'
+import { createSpaces } from './spaces.ts'
+import type { PublishedRoom, ResolvedAlias, RoomDirectory } from './types.ts'
 
 /** Aliases that one user may hold. */
 export const MAX_ALIASES_PER_USER = 1_000
@@ -32,8 +33,10 @@ export type DirectoryDeps = {
   readonly store: Store
   readonly committer: Committer
   readonly rooms: Rooms
-  readonly federation: Pick<Federation, 'directory'>
+  readonly federation: Federation
   readonly serverName: ServerName
+  readonly clock: Clock
+  readonly log: Log
   /** A local alias that is not there may be after this. Never rejects. */
   readonly seek: (alias: RoomAlias) => Promise<void>
   /** Told after the commit. */
@@ -58,9 +61,20 @@ export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
     return { roomId: record.roomId, servers: servers.slice(0, MAX_ALIAS_SERVERS) }
   }
 
+  const published = async (network: string | undefined, every = false): Promise<readonly PublishedRoom[]> => {
+    const own =
+      network === undefined ? (await publishedRooms.list(store, [])).map(([[roomId]]) => roomId) : []
+    const prefix = network === undefined ? [] : [network]
+    const others = network === undefined && !every ? [] : await publishedOfNetworks.list(store, prefix)
+    const listed = new Set([...own, ...others.map(([[, roomId]]) => roomId)])
+    const found = await Promise.all([...listed].map((roomId) => publishedRoom(rooms, roomId)))
+    return found
+      .filter((room) => room !== undefined)
+      .sort((a, b) => b.joinedMembers - a.joinedMembers || (a.roomId < b.roomId ? -1 : 1))
+  }
+
   return {
-    describe: (roomId, userId) => describeRoom(rooms, roomId, userId),
-    childrenOf: (roomId) => spaceChildren(rooms, roomId),
+    ...createSpaces(deps),
     holds: async (alias) => (await aliases.get(store, [alias])) !== undefined,
     async resolveLocal(alias) {
       const found = await find(alias)
@@ -137,17 +151,8 @@ export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
             : publishing(publishedOfNetworks, [network, roomId], published)
         await committer.submit({ writes: () => [write] })
       }),
-    async published(network, every = false) {
-      const own =
-        network === undefined ? (await publishedRooms.list(store, [])).map(([[roomId]]) => roomId) : []
-      const prefix = network === undefined ? [] : [network]
-      const others = network === undefined && !every ? [] : await publishedOfNetworks.list(store, prefix)
-      const listed = new Set([...own, ...others.map(([[, roomId]]) => roomId)])
-      const found = await Promise.all([...listed].map((roomId) => publishedRoom(rooms, roomId)))
-      return found
-        .filter((room) => room !== undefined)
-        .sort((a, b) => b.joinedMembers - a.joinedMembers || (a.roomId < b.roomId ? -1 : 1))
-    },
+    publicRooms: async (query) => pageOf(await published(query.network, query.everyNetwork), query),
+    publicRoomsOf: (server, query, signal) => askForRooms(deps.federation, server, query, signal),
   }
 }
 

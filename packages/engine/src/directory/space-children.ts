@@ -15,12 +15,14 @@ export async function spaceChildren(rooms: Rooms, roomId: RoomId): Promise<reado
   if (snapshot === undefined || ownValue(snapshot.create.content, 'type') !== 'm.space') return []
   const keys = [...snapshot.state.keys()].filter((key) => splitStateKey(key)[0] === 'm.space.child')
   const records = await rooms.stateEvents(snapshot.state, keys.slice(0, MAX_SPACE_CHILDREN))
-  return records
-    .flatMap((record) => toChild(record) ?? [])
-    .toSorted(
-      (a, b) =>
-        compare(orderOf(a), orderOf(b)) || a.event.sentAt - b.event.sentAt || compare(a.roomId, b.roomId),
-    )
+  return inOrder(records.flatMap((record) => toChild(record) ?? []))
+}
+
+export function inOrder(children: readonly SpaceChild[]): readonly SpaceChild[] {
+  return children.toSorted(
+    (a, b) =>
+      compare(orderOf(a), orderOf(b)) || a.event.sentAt - b.event.sentAt || compare(a.roomId, b.roomId),
+  )
 }
 
 /** A child without `via` has been removed. */

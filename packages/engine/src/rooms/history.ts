@@ -1,7 +1,7 @@
 /** Fetching history from before this node was in the room. */
 import type { EventId, JsonValue, ServerName } from '@plexus/core'
 import { authEventIds, prevEventIds, redact, serverOf } from '@plexus/core'
-import type { Write } from '../ports.ts'
+import type { CallOptions, Write } from '../ports.ts'
 import { MAX_BACKWARD } from './accept-event.ts'
 import { newEventWrites } from './auth-graph.ts'
 import { fetchAuthEvents, fetchWhole, MAX_FETCHED_STATE_EVENTS } from './claims.ts'
@@ -21,6 +21,10 @@ import { checkEvents } from './verify.ts'
 export const BACKFILL_BATCH = 100
 /** Members asked, one after the other. */
 export const MAX_BACKFILL_SERVERS = 4
+/** How long one of them is waited for: somebody scrolls. */
+const BACKFILL_TIMEOUT_MS = 10_000
+/** Pages of history that are fetched for what lies at a time. */
+export const MAX_PAGES_TO_TIME = 20
 
 /** Fetches a page of history before the known part. True when there was something new. */
 export async function backfillRoom(deps: RemoteDeps, room: Room, signal?: AbortSignal): Promise<boolean> {
@@ -28,7 +32,7 @@ export async function backfillRoom(deps: RemoteDeps, room: Room, signal?: AbortS
   if (from.length === 0) return false
   for (const server of serversFor(deps, room)) {
     try {
-      const options = signal === undefined ? {} : { signal }
+      const options = optionsOf(signal)
       const { pdus } = await deps.federation.backfill(server, room.roomId, from, BACKFILL_BATCH, options)
       if (await keepHistory(deps, room, server, from, pdus.slice(0, BACKFILL_BATCH))) return true
     } catch (error) {
@@ -37,6 +41,48 @@ export async function backfillRoom(deps: RemoteDeps, room: Room, signal?: AbortS
     signal?.throwIfAborted()
   }
   return false
+}
+
+const optionsOf = (signal: AbortSignal | undefined): CallOptions => ({
+  timeoutMs: BACKFILL_TIMEOUT_MS,
+  ...(signal === undefined ? {} : { signal }),
+})
+
+/** Fetches history down to the event that a member finds at a time. True when there was something new. */
+export async function backfillTo(
+  deps: RemoteDeps,
+  room: Room,
+  { ts, direction }: { readonly ts: number; readonly direction: 'f' | 'b' },
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const from = await room.run((turn) => Promise.resolve(turn.copy?.backward ?? []))
+  if (from.length === 0) return false
+  for (const server of serversFor(deps, room)) {
+    const options = optionsOf(signal)
+    const found = await deps.federation
+      .timestampToEvent(server, room.roomId, ts, direction, options)
+      .catch((error: unknown) => {
+        signal?.throwIfAborted()
+        const fields = { roomId: room.roomId, server, error: String(error) }
+        deps.log.log('info', 'a member found no event at a time', fields)
+        return undefined
+      })
+    if (found !== undefined) return fetchDownTo(deps, room, found.eventId, signal)
+  }
+  return false
+}
+
+async function fetchDownTo(
+  deps: RemoteDeps,
+  room: Room,
+  id: EventId,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  for (let pages = 0; pages < MAX_PAGES_TO_TIME; pages += 1) {
+    if (isPlaced(await deps.events.get(id))) return pages > 0
+    if (!(await backfillRoom(deps, room, signal))) return pages > 0
+  }
+  return true
 }
 
 /** Some of the other members, others each time, since any may be away. */

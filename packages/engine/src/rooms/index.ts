@@ -5,7 +5,7 @@ import type { Committer } from '../kernel/committer.ts'
 import { createKeyedMutex } from '../kernel/mutex.ts'
 import type { Clock, Federation, Log, Random, Signer, Store, Verifier } from '../ports.ts'
 import { createEventStore } from './event-store.ts'
-import { backfillRoom } from './history.ts'
+import { backfillRoom, backfillTo } from './history.ts'
 import { createAcceptInvite } from './accept-invite.ts'
 import type { InvitePolicy } from './remote-join.ts'
 import type { InviteDeps } from './invites.ts'
@@ -60,7 +60,7 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
   const reader = createReader(inner)
   const local = createLocalEvents(inner)
   const links = createLinkInvites(inner)
-  const serving = createServing(inner)
+  const serving = createServing({ ...inner, timeline: reader.timeline })
   const staging = createStaging({ ...inner, joining: (roomId) => joins.run(roomId, () => Promise.resolve()) })
 
   const member = (roomId: RoomId, userId: UserId, content: JsonObject | undefined, membership: string) =>
@@ -139,6 +139,10 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
         })
         if (page.events.length >= limit || !(await backfillRoom(inner, room, signal))) return
       }
+    },
+    async backfillTo(roomId, ts, direction, signal) {
+      const room = await registry.get(roomId)
+      return room?.snapshot !== undefined && backfillTo(inner, room, { ts, direction }, signal)
     },
     receive: (origin, pdus) => staging.receive(origin, pdus),
     acceptInvite: createAcceptInvite({ ...inner, seekUser: deps.seekUser }),

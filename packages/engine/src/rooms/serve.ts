@@ -9,6 +9,7 @@ import {
   splitStateKey,
   stateKey,
 } from '@plexus/core'
+import { eventAtTime } from './at-time.ts'
 import type { RoomCopy } from './copy.ts'
 import { isStripped, membershipOf, stateBefore } from './copy.ts'
 import { buildNext } from './local.ts'
@@ -28,10 +29,16 @@ const MAX_WALKED_EVENTS = 1_000
 
 type Serving = Pick<
   Rooms,
-  'makeMembership' | 'acceptMembership' | 'missingEvents' | 'backfillFor' | 'eventFor' | 'stateFor'
+  | 'makeMembership'
+  | 'acceptMembership'
+  | 'missingEvents'
+  | 'backfillFor'
+  | 'eventFor'
+  | 'eventAtTimeFor'
+  | 'stateFor'
 >
 
-export function createServing(deps: RemoteDeps): Serving {
+export function createServing(deps: RemoteDeps & Pick<Rooms, 'timeline'>): Serving {
   const roomOf = async (roomId: RoomId): Promise<{ room: Room; snapshot: RoomSnapshot }> => {
     const room = await deps.registry.get(roomId)
     if (room?.snapshot === undefined || !room.snapshot.joinedServers.includes(deps.ownName)) {
@@ -113,6 +120,17 @@ export function createServing(deps: RemoteDeps): Serving {
       const [pdu] = await visible(deps, room, origin, [record])
       if (pdu === undefined) throw new RoomError('M_NOT_FOUND', 'no such event')
       return pdu
+    },
+    async eventAtTimeFor(origin, roomId, ts, direction) {
+      const { room } = await roomFor(origin, roomId)
+      const found = await eventAtTime(deps, { roomId, ts, direction }, async (events) => {
+        const shown: EventRecord[] = []
+        for (const event of events)
+          if (!isStripped(event) && (await isVisible(deps, room, origin, event))) shown.push(event)
+        return shown
+      })
+      if (found === undefined) throw new RoomError('M_NOT_FOUND', 'no event was found')
+      return { id: found.id, sentAt: found.pdu.origin_server_ts }
     },
     async stateFor(origin, roomId, eventId) {
       const { room } = await roomFor(origin, roomId)

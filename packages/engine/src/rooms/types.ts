@@ -214,6 +214,8 @@ export interface Rooms {
   forget(userId: UserId, roomId: RoomId): Promise<void>
   /** Fetches older history from other members when the known part before `order` is shorter than `limit`. */
   backfill(roomId: RoomId, beforeOrder: number, limit: number, signal?: AbortSignal): Promise<void>
+  /** Fetches the history down to the event that another member finds at a time. True when there was something new. */
+  backfillTo(roomId: RoomId, ts: number, direction: 'f' | 'b', signal?: AbortSignal): Promise<boolean>
 
   // --- other servers ---
   /** Checks and stages events of a transaction durably; they are processed after. One verdict per event id. */
@@ -261,6 +263,13 @@ export interface Rooms {
     limit: number,
   ): Promise<readonly Pdu[]>
   eventFor(origin: ServerName, eventId: EventId): Promise<Pdu>
+  /** The event closest to a time that `origin` may see. @throws RoomError M_NOT_FOUND */
+  eventAtTimeFor(
+    origin: ServerName,
+    roomId: RoomId,
+    ts: number,
+    direction: 'f' | 'b',
+  ): Promise<{ id: EventId; sentAt: number }>
   /** State before the event, and the auth chain of that state. */
   stateFor(
     origin: ServerName,

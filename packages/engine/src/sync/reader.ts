@@ -4,6 +4,7 @@ import type { EventId, JsonObject, RoomId, StateKey, UserId } from '@plexus/core
 import type { Clock } from '../ports.ts'
 import { relationOf } from '../rooms/relation.ts'
 import type { Receipts } from '../rooms-ephemeral/types.ts'
+import { eventAtTime, type AtTime } from '../rooms/at-time.ts'
 import type { EventRecord, NewEvent, Rooms } from '../rooms/types.ts'
 import type { SearchIndex } from '../search/search-index.ts'
 import type { AccountData, PushRules } from '../users/types.ts'
@@ -26,7 +27,7 @@ import { MAX_ORDER, MIN_ORDER, formatTimelineToken } from './tokens.ts'
 import type { Seen } from './visibility.ts'
 import { createVisibility } from './visibility.ts'
 import type { Direction } from './walk.ts'
-import { MAX_READ_SCAN, walk } from './walk.ts'
+import { walk } from './walk.ts'
 
 export type PageRequest = {
   readonly roomId: RoomId
@@ -107,8 +108,8 @@ export interface RoomReader {
   notifications(recipient: Recipient, request: NotificationsRequest): Promise<Notifications>
   /** Events with words, in the rooms that the user is or was in. */
   search(recipient: Recipient, request: SearchRequest): Promise<SearchResults>
-  /** The event nearest to the time. */
-  atTime(recipient: Recipient, roomId: RoomId, ts: number, direction: Direction): Promise<EventRecord>
+  /** The event nearest to the time. Goes to other servers for history that this node does not hold. */
+  atTime(recipient: Recipient, at: AtTime & { readonly signal?: AbortSignal }): Promise<EventRecord>
 }
 
 type ReaderDeps = {
@@ -164,7 +165,7 @@ export function createRoomReader(deps: ReaderDeps): RoomReader {
     notifications: (recipient, request) =>
       readNotifications({ ...inner, receipts: deps.receipts, pushRules: deps.pushRules }, recipient, request),
     search: (recipient, request) => searchEvents({ ...inner, index: deps.searchIndex }, recipient, request),
-    atTime: (recipient, roomId, ts, direction) => eventAtTime(inner, recipient, roomId, ts, direction),
+    atTime: (recipient, at) => readAtTime(inner, recipient, at),
   }
 }
 
@@ -306,30 +307,29 @@ async function readRelations(
   return { chunk, ...(next === undefined ? {} : { next: formatTimelineToken(next) }) }
 }
 
-async function eventAtTime(
+/**
+ * Where what this node holds ends before the time is reached, other members are asked, and history is fetched down to
+ * what they find. spec: server-server-api.md GET /timestamp_to_event
+ */
+async function readAtTime(
   inner: ReaderParts,
   recipient: Recipient,
-  roomId: RoomId,
-  ts: number,
-  direction: Direction,
+  { signal, ...at }: AtTime & { readonly signal?: AbortSignal },
 ): Promise<EventRecord> {
+  const { rooms } = inner
+  const { roomId, ts, direction } = at
   const { viewer } = await accessTo(inner, recipient.userId, roomId)
-  // From the newest back: `b` wants the first that is old enough, `f` the last that is not too old.
-  let best: EventRecord | undefined
-  let at = MAX_ORDER
-  for (let scanned = 0; scanned < MAX_READ_SCAN;) {
-    const page = await inner.rooms.timeline(roomId, { from: MIN_ORDER, to: at, direction: 'b', limit: 100 })
-    for (const { record, visible } of await inner.visibility.judge(viewer, page.events)) {
-      if (!visible) continue
-      const { origin_server_ts: sent } = record.pdu
-      if (direction === 'b' && sent <= ts) return record
-      if (direction === 'f' && sent >= ts) best = record
-      if (direction === 'f' && sent < ts && best !== undefined) return best
-    }
-    scanned += Math.max(1, page.events.length)
-    if (page.next === undefined) break
-    at = page.next
-  }
+  const search = (): Promise<EventRecord | undefined> =>
+    eventAtTime(rooms, at, async (events) =>
+      (await inner.visibility.judge(viewer, events))
+        .filter(({ visible }) => visible)
+        .map(({ record }) => record),
+    )
+  const found = await search()
+  const to = (found?.order ?? MIN_ORDER) - 1
+  const below = await rooms.timeline(roomId, { from: MIN_ORDER, to, direction: 'b', limit: 1 })
+  const isOldest = below.events.length === 0
+  const best = isOldest && (await rooms.backfillTo(roomId, ts, direction, signal)) ? await search() : found
   if (best === undefined) throw noSuchEvent()
   return best
 }

@@ -5,19 +5,24 @@ import { backfill } from './backfill.ts'
 import { eventAuth } from './event-auth.ts'
 import { event } from './event.ts'
 import { exchangeThirdPartyInvite } from './exchange-third-party-invite.ts'
+import { extremities } from './extremities.ts'
 import { getMissingEvents } from './get-missing-events.ts'
+import { hierarchy } from './hierarchy.ts'
 import { invite } from './invite.ts'
 import { makeMembership } from './make-membership.ts'
 import { mediaDownload } from './media-download.ts'
 import { mediaThumbnail } from './media-thumbnail.ts'
+import { publicRooms, searchPublicRooms } from './public-rooms.ts'
 import { queryDirectory } from './query-directory.ts'
 import { queryProfile } from './query-profile.ts'
+import { query } from './query.ts'
 import { sendJoin } from './send-join.ts'
 import { sendKnock } from './send-knock.ts'
 import { sendLeave } from './send-leave.ts'
 import { send } from './send.ts'
 import { stateIds } from './state-ids.ts'
 import { state } from './state.ts'
+import { timestampToEvent } from './timestamp-to-event.ts'
 import { userDevices } from './user-devices.ts'
 import { userKeysClaim } from './user-keys-claim.ts'
 import { userKeysQuery } from './user-keys-query.ts'
@@ -41,6 +46,13 @@ export const ENDPOINTS: readonly Endpoint<Services>[] = [
   eventAuth,
   queryProfile,
   queryDirectory,
+  // After those that it would hide.
+  query,
+  publicRooms,
+  searchPublicRooms,
+  hierarchy,
+  timestampToEvent,
+  ...extremities,
   userDevices,
   userKeysQuery,
   userKeysClaim,

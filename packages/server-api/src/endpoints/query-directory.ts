@@ -14,12 +14,12 @@ const PATH = '/_matrix/federation/v1/query/directory'
 export const queryDirectory: Endpoint<Services> = {
   method: 'GET',
   path: PATH,
-  async handle({ aliases, serverName: own }, request) {
+  async handle({ roomDirectory, serverName: own }, request) {
     const text = request.query.get('room_alias')
     if (text === null) throw new ApiError(400, 'M_MISSING_PARAM', 'room_alias is missing')
     const alias = parseRoomAlias(text)
     if (alias === undefined) throw new ApiError(400, 'M_INVALID_PARAM', 'not a room alias')
-    const found = serverOf(alias) === own ? await aliases?.resolveLocal(alias) : undefined
+    const found = serverOf(alias) === own ? await roomDirectory.resolveLocal(alias) : undefined
     if (found === undefined) throw new ApiError(404, 'M_NOT_FOUND', 'the alias is not known here')
     return { json: { room_id: found.roomId, servers: found.servers.slice(0, MAX_ALIAS_SERVERS) } }
   },

@@ -1,7 +1,7 @@
 /** What the tests of the endpoints share: three servers, a room of two of them, and attacks that fit every endpoint. */
 import type { EventId, JsonObject, RoomId, UserId } from '@plexus/core'
 import type { Spec, TestRoom } from '@plexus/core/testing'
-import type { Rooms } from '@plexus/engine'
+import type { RoomDirectory, Rooms } from '@plexus/engine'
 import type { Signer } from '@plexus/engine/ports'
 import { describe, expect, it } from 'vitest'
 import {
@@ -66,7 +66,7 @@ export type Case = {
   readonly wrong: readonly Wrong[]
 }
 
-const aliases = {
+const roomDirectory: Partial<RoomDirectory> = {
   resolveLocal: async (alias: string) =>
     alias === `#room:${bob.name}` ? { roomId: room.roomId, servers: [bob.name] } : undefined,
 }
@@ -78,7 +78,10 @@ export type Asked = {
 }
 
 export async function ask(methods: FakeMethods, raw: Raw, signer: Signer = alice, times = 1): Promise<Asked> {
-  const { handle, calls, logged } = fakeServer(bob.name, testClock(), methods, { aliases })
+  const { handle, calls, logged } = fakeServer(bob.name, testClock(), {
+    ...methods,
+    roomDirectory: { ...roomDirectory, ...methods.roomDirectory },
+  })
   const request = await signRaw(signer, raw, { destination: bob.name })
   let response = await handle(request)
   for (let i = 1; i < times; i += 1) response = await handle(request)

@@ -4,7 +4,7 @@ import type { EventId, JsonValue, KeyId, Pdu, ServerName, StateMap, UserId } fro
 import { encodeBase64, signingBytes, withSignature } from '@plexus/core'
 import { join, createTestRoom, type TestRoom } from '@plexus/core/testing'
 import { envelopeBytes, nameOfKey, requestBytes, requestHash, verifyEd25519 } from '@plexus/core/names'
-import type { EventRecord, Inbound, RoomSnapshot, Rooms, UserQueries } from '@plexus/engine'
+import type { EventRecord, Inbound, RoomDirectory, RoomSnapshot, Rooms, UserQueries } from '@plexus/engine'
 import type {
   Carrier,
   CarrierResponse,
@@ -63,6 +63,7 @@ export type FakeMethods = {
   readonly rooms?: Partial<Rooms>
   readonly inbound?: Partial<Inbound>
   readonly queries?: Partial<UserQueries>
+  readonly roomDirectory?: Partial<RoomDirectory>
 }
 
 export type FakeServer = {
@@ -85,6 +86,7 @@ export function fakeServer(
     rooms: recording<Rooms>('rooms', calls, methods.rooms ?? {}),
     inbound: recording<Inbound>('inbound', calls, methods.inbound ?? {}),
     queries: recording<UserQueries>('queries', calls, methods.queries ?? {}),
+    roomDirectory: recording<RoomDirectory>('roomDirectory', calls, methods.roomDirectory ?? {}),
     verifier: testVerifier,
     clock,
     random: { bytes: (length) => new Uint8Array(length).fill(7) },

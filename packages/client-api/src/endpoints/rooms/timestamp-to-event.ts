@@ -9,10 +9,13 @@ export const timestampToEvent: Endpoint = endpoint({
   method: 'GET',
   path: '/_matrix/client/v1/rooms/{roomId}/timestamp_to_event',
   auth: 'user',
+  rateLimit: 'lookup',
   pathSchema: inRoom,
   querySchema: v.object({ ts: queryInteger(0, Number.MAX_SAFE_INTEGER), dir: direction }),
-  handler: async ({ engine, requester, path, query }) => {
-    const { id, pdu } = await engine.reader.atTime(requester, path.roomId, query.ts, query.dir)
+  handler: async ({ engine, requester, path, query, signal }) => {
+    const { ts, dir: direction } = query
+    const at = { roomId: path.roomId, ts, direction, signal }
+    const { id, pdu } = await engine.reader.atTime(requester, at)
     return { event_id: id, origin_server_ts: pdu.origin_server_ts }
   },
 })

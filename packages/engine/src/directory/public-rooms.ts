@@ -1,0 +1,47 @@
+/** The list of rooms that a server publishes, page by page. spec: client-server-api/_index.md "Published room directory" */
+import type { ServerName } from '@plexus/core'
+import type { Federation } from '../ports.ts'
+import { asRoomError } from '../rooms/remote-join.ts'
+import { RoomError } from '../rooms/types.ts'
+import type { PublicRoomsPage, PublicRoomsQuery, PublishedRoom } from './types.ts'
+
+/** Rooms of one page of the directory. */
+export const MAX_PUBLIC_PAGE = 500
+
+export function pageOf(all: readonly PublishedRoom[], query: PublicRoomsQuery): PublicRoomsPage {
+  const { since, limit = MAX_PUBLIC_PAGE, types } = query
+  const start = since === undefined ? 0 : Number(/^p([0-9]{1,6})$/.exec(since)?.[1] ?? Number.NaN)
+  if (Number.isNaN(start)) throw new RoomError('M_INVALID_PARAM', 'since is not a token of this server')
+  const term = query.term?.toLowerCase()
+  const rooms = all.filter((room) => {
+    if (types !== undefined && !types.includes(room.roomType ?? null)) return false
+    if (term === undefined) return true
+    return [room.name, room.topic, room.canonicalAlias].some((text) => text?.toLowerCase().includes(term))
+  })
+  const end = start + Math.min(limit, MAX_PUBLIC_PAGE)
+  return {
+    rooms: rooms.slice(start, end),
+    total: rooms.length,
+    ...(end < rooms.length ? { next: `p${end}` } : {}),
+    ...(start > 0 ? { previous: `p${Math.max(0, start - limit)}` } : {}),
+  }
+}
+
+export async function askForRooms(
+  federation: Pick<Federation, 'publicRooms'>,
+  server: ServerName,
+  query: PublicRoomsQuery,
+  signal: AbortSignal | undefined,
+): Promise<PublicRoomsPage> {
+  const { limit = MAX_PUBLIC_PAGE } = query
+  try {
+    return await federation.publicRooms(
+      server,
+      { ...query, limit: Math.min(limit, MAX_PUBLIC_PAGE) },
+      signal === undefined ? {} : { signal },
+    )
+  } catch (error) {
+    signal?.throwIfAborted()
+    throw asRoomError(error, 'the rooms of that server cannot be listed')
+  }
+}
