@@ -30,6 +30,7 @@ import { MAX_STATE_EVENTS } from './claims.ts'
 import type { RoomCopy } from './copy.ts'
 import { memberOf, membershipOf, stateChanges, toRecord } from './copy.ts'
 import { judgeOutliers, outlierWrites } from './outliers.ts'
+import { comparedState } from './second-member.ts'
 import { deltas, memberships, rooms, timelines } from './records.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { EventInput, Room } from './room.ts'
@@ -41,6 +42,8 @@ import { checkEvents } from './verify.ts'
 /** What a resident server answers to a join. */
 export type Told = {
   readonly server: ServerName
+  /** Servers that the room was found by. */
+  readonly via: readonly ServerName[]
   readonly join: EventInput
   readonly state: readonly JsonObject[]
   readonly authChain: readonly JsonObject[]
@@ -49,11 +52,17 @@ export type Told = {
 /** Makes the room of what the resident server told. */
 export async function enterRoom(deps: RemoteDeps, room: Room, told: Told): Promise<void> {
   const { roomId, version } = room
+  const answer = { version, roomId, ...told }
+  const judged = await judgeAnswer(deps, answer)
+  checkState(answer, judged.before, judged.byId)
+  await deps.committer.submit({ writes: (position) => outlierWrites(deps.events, judged.records, position) })
+  // Outside of the room's queue: the network is slow.
+  const before = await comparedState(deps, answer, judged.before)
   const { done } = await room.run(async (turn) => {
     const previous = turn.copy
     // The position after all that was decided in the earlier stay.
     const since = previous === undefined ? 0 : await deps.committer.submit({ writes: () => [] })
-    const joined = await adoptRoom(deps, { version, roomId, previous, since, ...told })
+    const joined = await adoptRoom(deps, { ...answer, previous, since }, { ...judged, before })
     const publish = turn.replace(joined.copy)
     joined.stage()
     return {
@@ -69,9 +78,17 @@ export async function enterRoom(deps: RemoteDeps, room: Room, told: Told): Promi
   await done
 }
 
-type Answer = Told & {
-  readonly version: RoomVersion
-  readonly roomId: RoomId
+type Answer = Told & { readonly version: RoomVersion; readonly roomId: RoomId }
+
+/** The state before the join, with the events that were told of it. */
+type Judged = {
+  readonly before: StateMap
+  readonly byId: Map<EventId, EventRecord>
+  /** Of the join. */
+  readonly generation: number
+}
+
+type Adopting = Answer & {
   /** The copy from an earlier stay in the room. */
   readonly previous: RoomCopy | undefined
   /** Of the copy to be made. */
@@ -86,26 +103,17 @@ type Adopted = {
   readonly publish: () => void
 }
 
-/** Checks every event that the resident server told and makes the room of them, as one change. */
-async function adoptRoom(deps: RemoteDeps, answer: Answer): Promise<Adopted> {
+/** Makes the room of the state before the join, as one change. */
+async function adoptRoom(
+  deps: RemoteDeps,
+  answer: Adopting,
+  { before, byId, generation }: Judged,
+): Promise<Adopted> {
   const { version, roomId, join, previous } = answer
-  const { stateIds, records, generation } = await judgeAnswer(deps, answer)
-  const byId = new Map(records.map((record) => [record.id, record]))
-  const known = await deps.events.working([...stateIds].filter((id) => !byId.has(id)))
-  for (const record of known) if (record?.roomId === roomId) byId.set(record.id, record)
-
-  const before = new Map<StateKey, EventId>()
-  for (const id of stateIds) {
-    const record = byId.get(id)
-    const key = record === undefined || record.verdict === 'rejected' ? undefined : stateKeyOf(record.pdu)
-    if (key !== undefined) before.set(key, id)
-  }
-  const createId = createIdOf(version, join.pdu) ?? before.get(CREATE_KEY)
-  const create = createId === undefined ? undefined : byId.get(createId)
-  if (create === undefined) throw new RoomError('M_BAD_STATE', 'no create event was given')
-  if (versionNamedBy(create.pdu) !== version.id)
-    throw new RoomError('M_BAD_STATE', 'the create event names another room version')
-  checkJoin(answer, before, byId)
+  const others = [...before.values()].filter((id) => !byId.has(id))
+  for (const record of await deps.events.working(others))
+    if (record !== undefined) byId.set(record.id, record)
+  const create = checkState(answer, before, byId)
   const joinKey = memberKey(join.pdu.sender)
   const replaced = before.get(joinKey)
   const after = new Map(before).set(joinKey, join.id)
@@ -146,7 +154,7 @@ async function adoptRoom(deps: RemoteDeps, answer: Answer): Promise<Adopted> {
     const isChanged = isOther && previous?.current.state.get(key) !== id
     return isChanged ? (byId.get(id) ?? []) : []
   })
-  const facts = { outliers: records, groupWrites: writes, localMembers }
+  const facts = { groupWrites: writes, localMembers }
   return { copy, ...joinChange(deps, answer, copy, record, facts) }
 }
 
@@ -155,12 +163,20 @@ function versionNamedBy(create: Pdu): JsonValue {
   return ownValue(create.content, 'room_version') ?? '1'
 }
 
-/** The join must be allowed by the state that is told, or others would not see it so. */
-function checkJoin(
+/**
+ * The create event of the state. It must be of the room's version, and the state must allow the join, or others would
+ * not see it so.
+ */
+function checkState(
   { version, roomId, join, server }: Answer,
   before: StateMap,
   known: ReadonlyMap<EventId, EventRecord>,
-): void {
+): EventRecord {
+  const createId = createIdOf(version, join.pdu) ?? before.get(CREATE_KEY)
+  const create = createId === undefined ? undefined : known.get(createId)
+  if (create === undefined) throw new RoomError('M_BAD_STATE', 'no create event was given')
+  if (versionNamedBy(create.pdu) !== version.id)
+    throw new RoomError('M_BAD_STATE', 'the create event names another room version')
   const view = createKnownEvents()
   for (const { id, pdu, verdict } of known.values()) {
     view.add({ id, pdu, verdict: verdict === 'rejected' ? 'rejected' : 'accepted' })
@@ -173,7 +189,7 @@ function checkJoin(
     stateAfter: () => before,
     currentState: undefined,
   })
-  if (decision.kind === 'accept') return
+  if (decision.kind === 'accept') return create
   const why = 'why' in decision ? decision.why.reason : 'the state is incomplete'
   throw new RoomError('M_BAD_STATE', `the state that ${server} told does not allow the join: ${why}`)
 }
@@ -187,11 +203,10 @@ async function unplaced(deps: RemoteDeps, ids: readonly EventId[]): Promise<read
 
 function joinChange(
   deps: RemoteDeps,
-  answer: Answer,
+  answer: Adopting,
   copy: RoomCopy,
   join: EventRecord,
   facts: {
-    readonly outliers: readonly EventRecord[]
     readonly groupWrites: readonly Write[]
     /** Memberships of other users of this node, as far as they changed since an earlier stay. */
     readonly localMembers: readonly EventRecord[]
@@ -211,7 +226,6 @@ function joinChange(
       final = { ...join, position, order: position }
       deps.events.stage(final)
       return [
-        ...outlierWrites(deps.events, facts.outliers, position),
         ...facts.groupWrites,
         ...newEventWrites(final),
         timelines.put([roomId, position], join.id),
@@ -237,7 +251,7 @@ function joinChange(
 async function judgeAnswer(
   deps: RemoteDeps,
   answer: Answer,
-): Promise<{ stateIds: ReadonlySet<EventId>; records: readonly EventRecord[]; generation: number }> {
+): Promise<Judged & { readonly records: readonly EventRecord[] }> {
   const { version, roomId } = answer
   const chain = answer.authChain.slice(0, MAX_STATE_EVENTS)
   const state = answer.state.slice(0, MAX_STATE_EVENTS)
@@ -271,5 +285,25 @@ async function judgeAnswer(
       `the state that ${answer.server} told does not allow the join: ${join?.why ?? 'incomplete'}`,
     )
   }
-  return { stateIds, records: records.filter((record) => record !== join), generation: join.generation }
+  const others = records.filter((record) => record !== join)
+  return { ...(await stateOf(deps, roomId, stateIds, others)), records: others, generation: join.generation }
+}
+
+/** The state that these ids name, as far as their events are here and not rejected. */
+async function stateOf(
+  deps: RemoteDeps,
+  roomId: RoomId,
+  stateIds: ReadonlySet<EventId>,
+  records: readonly EventRecord[],
+): Promise<Pick<Judged, 'before' | 'byId'>> {
+  const byId = new Map(records.map((record) => [record.id, record]))
+  const known = await deps.events.working([...stateIds].filter((id) => !byId.has(id)))
+  for (const record of known) if (record?.roomId === roomId) byId.set(record.id, record)
+  const before = new Map<StateKey, EventId>()
+  for (const id of stateIds) {
+    const record = byId.get(id)
+    const key = record === undefined || record.verdict === 'rejected' ? undefined : stateKeyOf(record.pdu)
+    if (key !== undefined) before.set(key, id)
+  }
+  return { before, byId }
 }

@@ -62,7 +62,7 @@ export async function joinRemotely(
   for (const server of via.filter((name) => name !== deps.ownName).slice(0, MAX_VIA)) {
     request.signal?.throwIfAborted()
     try {
-      return await joinThrough(deps, server, request)
+      return await joinThrough(deps, server, via, request)
     } catch (error) {
       last = error
       deps.log.log('info', 'a server did not help to join', {
@@ -87,7 +87,12 @@ export function asRoomError(error: unknown, what: string): Error {
   return error instanceof Error ? error : new Error(String(error))
 }
 
-async function joinThrough(deps: RemoteDeps, server: ServerName, request: JoinRequest): Promise<void> {
+async function joinThrough(
+  deps: RemoteDeps,
+  server: ServerName,
+  via: readonly ServerName[],
+  request: JoinRequest,
+): Promise<void> {
   const { roomId, userId } = request
   const options = request.signal === undefined ? {} : { signal: request.signal }
   const template = await deps.federation.makeMembership(
@@ -119,7 +124,7 @@ async function joinThrough(deps: RemoteDeps, server: ServerName, request: JoinRe
   }
   const room = await deps.registry.ensure(roomId, version)
   try {
-    if (!(await rejoin(deps, room, server, join))) await enterRoom(deps, room, { server, join, ...told })
+    if (!(await rejoin(deps, room, server, join))) await enterRoom(deps, room, { server, via, join, ...told })
   } catch (error) {
     deps.registry.discard(room)
     throw error

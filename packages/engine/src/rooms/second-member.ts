@@ -1,0 +1,119 @@
+/**
+ * What other members tell of the state at this node's join. The resident server could leave out a ban or give an old
+ * state, and nothing that follows the join would ever show it: all states after it are made of that one. DESIGN section 4
+ */
+import type { EventId, RoomId, RoomVersion, ServerName, StateMap } from '@plexus/core'
+import { resolve, serverOf } from '@plexus/core'
+import type { UserId } from '@plexus/core'
+import type { Log } from '../ports.ts'
+import { MAX_DECIDE_ROUNDS } from './case.ts'
+import { claimedState } from './claims.ts'
+import { memberOf, membershipOf } from './copy.ts'
+import type { GapDeps } from './gap.ts'
+import type { CheckedEvent } from './verify.ts'
+
+/** Members asked, one after the other, until one answers. */
+export const MAX_SECOND_MEMBERS = 3
+/** How long a join waits for them together. */
+export const SECOND_MEMBER_MS = 5_000
+
+export type SecondMemberDeps = GapDeps & { readonly ownName: ServerName; readonly log: Log }
+
+export type Entry = {
+  readonly version: RoomVersion
+  readonly roomId: RoomId
+  /** Who told the state. */
+  readonly server: ServerName
+  readonly join: CheckedEvent
+  /** Servers that the room was found by: a resident server may not tell of anybody else. */
+  readonly via: readonly ServerName[]
+}
+
+/**
+ * The state before the join by the word of several: what two of them tell alike, or else all that they tell, resolved.
+ * Where nobody answers in time it is what the resident server told. The events of `told` are committed.
+ */
+export async function comparedState(deps: SecondMemberDeps, entry: Entry, told: StateMap): Promise<StateMap> {
+  const { version, roomId, server } = entry
+  const claims = [told]
+  const agreed = await withinTime(deps, askOthers(deps, entry, claims))
+  const state = agreed ?? (claims.length === 1 ? told : await resolveClaims(deps, version, claims))
+  if (state !== told) deps.log.log('warn', 'other members tell another state', { roomId, server })
+  return state
+}
+
+/** Adds what others tell to the claims, until two of these are the same: that one is the answer. */
+async function askOthers(
+  deps: SecondMemberDeps,
+  entry: Entry,
+  claims: StateMap[],
+): Promise<StateMap | undefined> {
+  const { roomId, version, join } = entry
+  const deadline = deps.clock.now() + SECOND_MEMBER_MS
+  const asked = new Set([entry.server])
+  while (asked.size <= MAX_SECOND_MEMBERS && deps.clock.now() < deadline) {
+    const server = await nextToAsk(deps, entry, claims, asked)
+    if (server === undefined) return undefined
+    asked.add(server)
+    try {
+      // Only who has a member in the room is told its state: the join goes first.
+      const options = { timeoutMs: SECOND_MEMBER_MS }
+      const transaction = { txnId: `join-${join.id}`, pdus: [join.pdu], edus: [] }
+      await deps.federation.sendTransaction(server, transaction, options)
+      const { state } = await claimedState(deps, { roomId, version, server, deadline }, join.id)
+      const same = claims.find((claim) => isSame(claim, state))
+      if (same !== undefined) return same
+      claims.push(state)
+    } catch (error) {
+      deps.log.log('debug', 'another member was asked in vain', { roomId, server, error: String(error) })
+    }
+  }
+  return undefined
+}
+
+/** Somebody else each time, since any may be away, or a friend of the resident server. */
+async function nextToAsk(
+  { events, clock, ownName }: SecondMemberDeps,
+  { via }: Entry,
+  claims: readonly StateMap[],
+  asked: ReadonlySet<ServerName>,
+): Promise<ServerName | undefined> {
+  const ids = claims.flatMap((state) =>
+    [...state].flatMap(([key, id]) => (memberOf(key) === undefined ? [] : id)),
+  )
+  const joined = (await events.working(ids)).filter((record) => membershipOf(record?.pdu) === 'join')
+  const servers = new Set(joined.map((record) => serverOf(record?.pdu.state_key as UserId)))
+  const isOpen = (server: ServerName): boolean => server !== ownName && !asked.has(server)
+  const members = [...servers].filter(isOpen).toSorted()
+  return via.find(isOpen) ?? members[clock.now() % Math.max(members.length, 1)]
+}
+
+/** Who answers too late is not waited for; what it tells is kept as outliers and changes nothing. */
+async function withinTime<T>({ clock }: SecondMemberDeps, work: Promise<T>): Promise<T | undefined> {
+  const { promise, resolve: end } = Promise.withResolvers<undefined>()
+  const cancel = clock.after(SECOND_MEMBER_MS, () => end(undefined))
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    cancel()
+  }
+}
+
+async function resolveClaims(
+  { events }: SecondMemberDeps,
+  version: RoomVersion,
+  claims: readonly StateMap[],
+): Promise<StateMap> {
+  const view = events.view()
+  for (let round = 0; round < MAX_DECIDE_ROUNDS; round += 1) {
+    const result = resolve(version, claims, view)
+    if (result.kind === 'resolved') return result.state
+    const missing = await view.supply(result, round)
+    if (missing.length > 0) throw new Error(`claims refer to unknown events ${missing.slice(0, 5).join(' ')}`)
+  }
+  throw new Error(`the claims did not resolve in ${MAX_DECIDE_ROUNDS} rounds`)
+}
+
+function isSame(one: StateMap, other: ReadonlyMap<string, EventId>): boolean {
+  return one.size === other.size && [...one].every(([key, id]) => other.get(key) === id)
+}
