@@ -1,12 +1,13 @@
-// Runs `node scripts/run.mjs <script.ts> [args]` on a fresh clone: installs when the lockfile changed, then runs the
-// script with the pinned Node, with nothing between it and a signal. Plain JavaScript without dependencies, since
-// nothing is installed yet; it must run on Node 20.
+// Runs `node scripts/run.mjs <script.ts> [args]` on a fresh clone: installs when the lockfile changed, bundles an app when
+// its sources changed, then runs the script with the pinned Node, with nothing between it and a signal. Plain JavaScript
+// without dependencies, since nothing is installed yet; it must run on Node 20.
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { BUNDLE_FLAGS, bundleOf } from './bundle.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const bin = join(root, 'node_modules', '.bin')
@@ -57,7 +58,9 @@ if (node === '') {
   process.exit(1)
 }
 // The channel tells the script when this process is gone, so that a killed `npm start` leaves no server behind.
-const child = spawn(node, [join(root, script), ...args], {
+const [, app] = /^apps\/(\w+)\/src\/main\.ts$/.exec(script) ?? []
+const program = app === undefined ? [join(root, script)] : [...BUNDLE_FLAGS, bundleOf(app, node)]
+const child = spawn(node, [...program, ...args], {
   cwd: root,
   stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   env: {

@@ -51,7 +51,9 @@ const GROUPS: readonly Group[] = [
   check('lint', 30, 'oxlint', '--type-aware', '--deny-warnings'),
   check('types', 30, 'tsc', '-b'),
   check('unused', 15, 'knip', '--no-config-hints'),
-  vitest('node', 285, false),
+  // Else each of the tests that start an app would make it at the same time.
+  check('bundle', 20, 'node', 'scripts/bundle.mjs', 'node', 'relay'),
+  vitest('node', 265, false),
   vitest('browser', 55, true),
   check('web', 50, 'node', 'scripts/build-web.ts'),
   vitest('e2e', 250, true),

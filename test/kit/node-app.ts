@@ -18,7 +18,7 @@ export async function startNodeApp(
   env: Readonly<Record<string, string>> = {},
 ): Promise<NodeApp> {
   const program = await startProgram({
-    main: 'apps/node/src/main.ts',
+    app: 'node',
     args: ['--data', data, '--client-api', '127.0.0.1:0', '--admin', '127.0.0.1:0', ...args],
     env,
     ready: /^health and metrics at (\S+)$/m,

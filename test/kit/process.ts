@@ -1,7 +1,7 @@
 /** Programs of ours in processes of their own. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { BUNDLE_FLAGS, bundleOf } from '../../scripts/bundle.mjs'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const START_LIMIT_MS = 60_000
@@ -16,14 +16,15 @@ export interface Program extends AsyncDisposable {
   stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals>
 }
 
-/** Runs `main`, a path below the root, and waits until its output matches. @throws with the output when it does not. */
+/** Runs apps/`app` as `scripts/run.mjs` does, and waits until its output matches. @throws with the output when it does not. */
 export async function startProgram(init: {
-  readonly main: string
+  readonly app: 'node' | 'relay'
   readonly args: readonly string[]
   readonly env?: Readonly<Record<string, string>>
   readonly ready: RegExp
 }): Promise<Program> {
-  const child = spawn(process.execPath, [join(ROOT, init.main), ...init.args], {
+  const program = [...BUNDLE_FLAGS, bundleOf(init.app, process.execPath)]
+  const child = spawn(process.execPath, [...program, ...init.args], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...init.env },
@@ -39,7 +40,7 @@ export async function startProgram(init: {
   ])
   if (said === undefined) {
     child.kill('SIGKILL')
-    throw new Error(`${init.main} ended with ${await ended}:\n${seen.text()}`)
+    throw new Error(`apps/${init.app} ended with ${await ended}:\n${seen.text()}`)
   }
   const stop = (signal: NodeJS.Signals = 'SIGTERM'): Promise<number | NodeJS.Signals> => {
     child.kill(signal)

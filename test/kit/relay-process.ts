@@ -19,7 +19,7 @@ export async function startRelay(init: RelayProcessInit): Promise<RelayProcess> 
   const port = init.port === undefined ? 0 : init.port
   const args = ['--data', init.data, ...(port === null ? [] : ['--port', String(port)]), ...(init.args ?? [])]
   const program = await startProgram({
-    main: 'apps/relay/src/main.ts',
+    app: 'relay',
     args,
     ready: /^Plexus is at (\S+)$/m,
   })

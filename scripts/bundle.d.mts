@@ -1,0 +1,2 @@
+export const BUNDLE_FLAGS: readonly string[]
+export function bundleOf(app: string, node: string): string
