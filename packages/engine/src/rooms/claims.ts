@@ -48,7 +48,11 @@ async function unknownOf(deps: GapDeps, ids: readonly EventId[]): Promise<readon
 }
 
 /** `undefined` where the server does not have it, or gives another. */
-async function fetchEvent(deps: GapDeps, gap: Inquiry, id: EventId): Promise<CheckedEvent | undefined> {
+export async function fetchEvent(
+  deps: GapDeps,
+  gap: Inquiry,
+  id: EventId,
+): Promise<CheckedEvent | undefined> {
   checkTime(deps, gap)
   try {
     const { pdus } = await deps.federation.event(gap.server, id)

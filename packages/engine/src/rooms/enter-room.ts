@@ -57,7 +57,7 @@ export async function enterRoom(deps: RemoteDeps, room: Room, told: Told): Promi
   checkState(answer, judged.before, judged.byId)
   await deps.committer.submit({ writes: (position) => outlierWrites(deps.events, judged.records, position) })
   // Outside of the room's queue: the network is slow.
-  const before = await comparedState(deps, answer, judged.before)
+  const before = await comparedState(deps, { room, ...told }, judged.before)
   const { done } = await room.run(async (turn) => {
     const previous = turn.copy
     // The position after all that was decided in the earlier stay.

@@ -2,7 +2,7 @@
  * What other members tell of the state at this node's join. The resident server could leave out a ban or give an old
  * state, and nothing that follows the join would ever show it: all states after it are made of that one. DESIGN section 4
  */
-import type { EventId, RoomId, RoomVersion, ServerName, StateMap } from '@plexus/core'
+import type { EventId, RoomVersion, ServerName, StateMap } from '@plexus/core'
 import { resolve, serverOf } from '@plexus/core'
 import type { UserId } from '@plexus/core'
 import type { Log } from '../ports.ts'
@@ -10,7 +10,9 @@ import { MAX_DECIDE_ROUNDS } from './case.ts'
 import { claimedState } from './claims.ts'
 import { memberOf, membershipOf } from './copy.ts'
 import type { GapDeps } from './gap.ts'
+import type { Room } from './room.ts'
 import type { CheckedEvent } from './verify.ts'
+import { fetchWholeCopies } from './whole-copies.ts'
 
 /** Members asked, one after the other, until one answers. */
 export const MAX_SECOND_MEMBERS = 3
@@ -20,8 +22,7 @@ export const SECOND_MEMBER_MS = 5_000
 export type SecondMemberDeps = GapDeps & { readonly ownName: ServerName; readonly log: Log }
 
 export type Entry = {
-  readonly version: RoomVersion
-  readonly roomId: RoomId
+  readonly room: Room
   /** Who told the state. */
   readonly server: ServerName
   readonly join: CheckedEvent
@@ -34,7 +35,8 @@ export type Entry = {
  * Where nobody answers in time it is what the resident server told. The events of `told` are committed.
  */
 export async function comparedState(deps: SecondMemberDeps, entry: Entry, told: StateMap): Promise<StateMap> {
-  const { version, roomId, server } = entry
+  const { server } = entry
+  const { version, roomId } = entry.room
   const claims = [told]
   const agreed = await withinTime(deps, askOthers(deps, entry, claims))
   const state = agreed ?? (claims.length === 1 ? told : await resolveClaims(deps, version, claims))
@@ -48,7 +50,8 @@ async function askOthers(
   entry: Entry,
   claims: StateMap[],
 ): Promise<StateMap | undefined> {
-  const { roomId, version, join } = entry
+  const { join } = entry
+  const { roomId, version } = entry.room
   const deadline = deps.clock.now() + SECOND_MEMBER_MS
   const asked = new Set([entry.server])
   while (asked.size <= MAX_SECOND_MEMBERS && deps.clock.now() < deadline) {
@@ -60,7 +63,9 @@ async function askOthers(
       const options = { timeoutMs: SECOND_MEMBER_MS }
       const transaction = { txnId: `join-${join.id}`, pdus: [join.pdu], edus: [] }
       await deps.federation.sendTransaction(server, transaction, options)
-      const { state } = await claimedState(deps, { roomId, version, server, deadline }, join.id)
+      const inquiry = { roomId, version, server, deadline }
+      const { state } = await claimedState(deps, inquiry, join.id)
+      await fetchWholeCopies(deps, entry.room, inquiry, state.values())
       const same = claims.find((claim) => isSame(claim, state))
       if (same !== undefined) return same
       claims.push(state)

@@ -8,19 +8,17 @@
  * 2. What one server can put into staging is bounded. What is over the bound is refused; only what waited in vain for
  *    long makes room for it.
  */
-import { areCopies } from '@plexus/core'
 import type { RoomId, ServerName } from '@plexus/core'
 import { combineChanges, type Change } from '../kernel/committer.ts'
 import { isDecided, isFetchedHistory } from './case.ts'
-import { isStripped } from './copy.ts'
 import { decideArriving, type StagedEntry } from './decide-staged.ts'
-import { events as eventTable, staged } from './records.ts'
+import { staged } from './records.ts'
 import type { StagedRecord } from './records.ts'
 import type { Room } from './room.ts'
 import type { StagedRoom, StagedRoomDeps } from './staged-room.ts'
-import type { EventRecord } from './types.ts'
 import { RoomError } from './types.ts'
 import type { CheckedEvent } from './verify.ts'
+import { replaceStripped } from './whole-copies.ts'
 
 /** Events of one server that may wait in one room. */
 export const MAX_STAGED_PER_SERVER = 1_000
@@ -70,7 +68,7 @@ async function takeInOnce(
   events: readonly CheckedEvent[],
 ): Promise<void> {
   const known = await deps.events.working(events.map(({ id }) => id))
-  await replaceMismatched(
+  await replaceStripped(
     deps,
     room,
     events.filter((_, index) => known[index]?.hashMismatch === true),
@@ -101,7 +99,7 @@ async function takeInOnce(
     origin,
     fresh.flatMap((entry) => (isLeft.has(entry) ? [] : [entry.event.id])),
   )
-  await replaceMismatched(
+  await replaceStripped(
     deps,
     room,
     better.flatMap(([, event]) => (waiting.get(event.id) === undefined ? [event] : [])),
@@ -167,38 +165,6 @@ function makeSpace(
 
 export function lengthOf(entries: readonly StagedEntry[]): number {
   return entries.reduce((sum, { length }) => sum + length, 0)
-}
-
-/** Copies whose content matches its hash take the place of the redacted ones that did not. */
-async function replaceMismatched(
-  deps: TakeInDeps,
-  room: Room,
-  copies: readonly CheckedEvent[],
-): Promise<void> {
-  const whole = copies.filter(({ contentHashOk }) => contentHashOk)
-  if (whole.length === 0) return
-  const { done } = await room.run(async (turn) => {
-    await deps.events.working(whole.map(({ id }) => id))
-    let replaced: EventRecord[] = []
-    const change = {
-      writes: () => {
-        replaced = whole.flatMap(({ id, pdu }) => {
-          const record = deps.events.peek(id)
-          if (record === undefined || !isStripped(record)) return []
-          if (!areCopies(room.version, record.pdu, pdu)) return []
-          const { hashMismatch: _, ...rest } = record
-          return [{ ...rest, pdu }]
-        })
-        for (const record of replaced) deps.events.stage(record)
-        return replaced.map((record) => eventTable.put([record.id], record))
-      },
-      publish: () => {
-        for (const record of replaced) deps.events.adopt(record)
-      },
-    }
-    return { done: turn.submit(change) }
-  })
-  await done
 }
 
 function recordOf({ origin, at, event }: Pick<StagedEntry, 'origin' | 'at' | 'event'>): StagedRecord {
