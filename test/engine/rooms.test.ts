@@ -90,7 +90,9 @@ describe('rooms', () => {
   })
 
   it('refuses a join without an invite', async () => {
-    await expect(bob.rooms.join(bob.user, roomId, { via: [alice.name] })).rejects.toThrow('not invited')
+    await expect(bob.rooms.join(bob.user, roomId, { via: [alice.name] })).rejects.toThrow(
+      'open to the invited only',
+    )
   })
 
   it('reaches a third member that joined through another', async () => {

@@ -2,7 +2,7 @@
 import type { JsonValue, RoomId, ServerName, UserId } from '@plexus/core'
 import { decodeBase64, encodeBase64, parseRoomId, parseUserId, serverOf, stateKey } from '@plexus/core'
 import type { Certificate } from '@plexus/core/names'
-import { certificateBytes, isKeyName } from '@plexus/core/names'
+import { canMeet, certificateBytes } from '@plexus/core/names'
 import type { Committer } from './kernel/committer.ts'
 import type { Table } from './kernel/table.ts'
 import { table } from './kernel/table.ts'
@@ -115,8 +115,8 @@ async function openInvite(deps: ControlDeps, link: InviteLink, as: UserId): Prom
     throw new RoomError('M_INVALID_PARAM', 'the invite link is damaged')
   }
   const server: ServerName = serverOf(inviter)
-  if (!isKeyName(server))
-    throw new RoomError('M_INVALID_PARAM', 'the invite link does not come from a Plexus node')
+  if (!canMeet(deps.signer.name)(server))
+    throw new RoomError('M_INVALID_PARAM', 'the invite link comes from a node that this one cannot reach')
   if (server === deps.signer.name) throw new RoomError('M_INVALID_PARAM', 'this is a link of your own')
   await deps.directory.learn({ name: server, multiaddrs: link.multiaddrs })
   const event = exchangeRequest({ roomId, token: link.token, secret, inviter }, as)

@@ -97,8 +97,8 @@ export function membership(): void {
       expect(await nora.ok('POST', path, { body: { reason: 'please' } })).toEqual({ room_id: id })
       expect(await membership(nora, id)).toMatchObject({ membership: 'knock', reason: 'please' })
       expect(await carol.fails('POST', at`v3/knock/${UNKNOWN_ROOM}`, { body: {} })).toEqual([
-        403,
-        'M_FORBIDDEN',
+        404,
+        'M_NOT_FOUND',
       ])
       expect(await alice.fails('POST', at`v3/knock/${roomId}`, { body: {} })).toEqual([403, 'M_FORBIDDEN'])
     })

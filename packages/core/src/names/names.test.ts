@@ -3,7 +3,7 @@ import { base36 } from '@scure/base'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseServerName, type ServerName } from '../ids.ts'
-import { isKeyName, KEY_LABEL_LENGTH, keyOfName, nameOfKey } from './names.ts'
+import { canMeet, isKeyName, KEY_LABEL_LENGTH, keyOfName, nameOfKey } from './names.ts'
 
 const publicKey = ed25519.getPublicKey(new Uint8Array(32).fill(9))
 const name = nameOfKey(publicKey)
@@ -94,5 +94,13 @@ describe('names of keys', () => {
         }
       }),
     )
+  })
+
+  it('keep apart from ordinary homeservers unless they have a suffix', () => {
+    const long = nameOfKey(publicKey, 'gw.example.org')
+    const stock = server('localhost:8448')
+    expect([name, long, stock].map(canMeet(name))).toEqual([true, true, false])
+    expect([name, long, stock].map(canMeet(long))).toEqual([true, true, true])
+    expect([name, long, stock].map(canMeet(stock))).toEqual([false, true, true])
   })
 })

@@ -62,3 +62,13 @@ function decodeBase36(text: string): Uint8Array | undefined {
     return undefined
   }
 }
+
+/**
+ * Who can be in a room with a server. Ordinary homeservers cannot get the key of a name that is a key and no more, so
+ * that the two keep apart. DESIGN section 2
+ */
+export function canMeet(name: ServerName): (other: ServerName) => boolean {
+  const hasKey = isKeyName(name)
+  const isBare = hasKey && !name.includes('.')
+  return (other) => (isBare ? isKeyName(other) : hasKey || other.includes('.') || !isKeyName(other))
+}

@@ -1,29 +1,15 @@
-/**
- * Invites from other servers. The one place where this node signs an event that another built.
- * spec: server-server-api.md "Inviting to a room"
- */
-import type { EventId, JsonObject, KeyId, RoomId, RoomVersion, ServerName, UserId } from '@plexus/core'
-import {
-  encodeBase64,
-  isJsonObject,
-  parseUserId,
-  roomVersion,
-  serverOf,
-  signingBytes,
-  withSignature,
-} from '@plexus/core'
-import { membershipOf } from './copy.ts'
+/** Invites from other servers. spec: server-server-api.md "Inviting to a room" */
+import type { EventId, JsonObject, Pdu, RoomId, RoomVersion, ServerName, UserId } from '@plexus/core'
+import { roomVersion, serverOf } from '@plexus/core'
+import { cosign } from './co-sign.ts'
 import { checkInvitable } from './invites.ts'
 import { memberships } from './records.ts'
 import type { RemoteDeps } from './remote-join.ts'
+import { stripAll } from './stripped-state.ts'
 import type { EventRecord } from './types.ts'
 import { RoomError } from './types.ts'
 import { checkEvents } from './verify.ts'
 
-/** Stripped state events kept of an invite. */
-export const MAX_STRIPPED_STATE = 50
-/** JSON text of them, in UTF-16 code units. */
-export const MAX_STRIPPED_STATE_LENGTH = 131_072
 /** Invites of one server that may wait for an answer. */
 export const MAX_INVITES_OF_SERVER = 50
 /** Invites that may wait for an answer. */
@@ -42,10 +28,6 @@ export type AcceptInvite = (
   invite: RemoteInvite,
 ) => Promise<{ event: JsonObject }>
 
-/**
- * What is signed must be an invite, of a user of ours, sent by a user of the server that asks, which is not ours, in a
- * room version that we know. DESIGN section 2
- */
 export function createAcceptInvite(
   deps: RemoteDeps & { readonly seekUser: (userId: UserId) => Promise<void> },
 ): AcceptInvite {
@@ -58,14 +40,14 @@ export function createAcceptInvite(
         `room version ${invite.roomVersion} is not supported`,
       )
     }
-    const { pdu, target } = await checkInvite(deps, origin, version, roomId, eventId, invite.event)
+    const pdu = await checkInvite(deps, version, roomId, eventId, invite.event)
+    const signed = await cosign(deps, 'invite', { version, origin, pdu })
+    const target = signed.state_key as UserId
     await checkInvitable(deps, target)
     const isMember =
       (await deps.registry.get(roomId))?.snapshot?.joinedServers.includes(deps.ownName) ?? false
     if (!isMember) await checkSpace(origin)
     await deps.seekUser(target)
-    const signature = await deps.signer.sign(signingBytes(version, pdu))
-    const signed = withSignature(pdu, deps.ownName, deps.signer.keyId as KeyId, encodeBase64(signature))
     // A room that this node is in learns of the invite by the ordinary way of events.
     if (!isMember) await keepInvite(deps, roomId, eventId, target, pdu, [...invite.inviteRoomState, signed])
     return { event: signed }
@@ -95,30 +77,21 @@ function createInviteCounter({ store }: RemoteDeps): (origin: ServerName) => Pro
   }
 }
 
+/** The event that the path names, whole and signed by its sender's server. */
 async function checkInvite(
   deps: RemoteDeps,
-  origin: ServerName,
   version: RoomVersion,
   roomId: RoomId,
   eventId: EventId,
   raw: JsonObject,
-): Promise<{ pdu: EventRecord['pdu']; target: UserId }> {
+): Promise<Pdu> {
   const [checked] = await checkEvents(deps.verifier, version, roomId, [raw])
   if (checked?.kind !== 'ok')
     throw new RoomError('M_INVALID_PARAM', `not a valid invite: ${checked?.why ?? ''}`)
   const { id, pdu, contentHashOk } = checked.event
-  const target = pdu.state_key === undefined ? undefined : parseUserId(pdu.state_key)
   if (id !== eventId || !contentHashOk)
     throw new RoomError('M_INVALID_PARAM', 'the event is not the one that the path names')
-  if (membershipOf(pdu) !== 'invite' || pdu.type !== 'm.room.member')
-    throw new RoomError('M_INVALID_PARAM', 'not an invite')
-  if (target === undefined || serverOf(target) !== deps.ownName) {
-    throw new RoomError('M_INVALID_PARAM', 'the invited user is not of this server')
-  }
-  if (serverOf(pdu.sender) !== origin || origin === deps.ownName) {
-    throw new RoomError('M_FORBIDDEN', 'the sender is not of the server that asks')
-  }
-  return { pdu, target }
+  return pdu
 }
 
 async function keepInvite(
@@ -146,25 +119,4 @@ async function keepInvite(
       ...deps.services.invited(eventId, roomId, target, at),
     ],
   })
-}
-
-/** The last ones, which hold the invite itself, as far as there is room for them. */
-function stripAll(shown: readonly JsonObject[]): readonly JsonObject[] {
-  const kept: JsonObject[] = []
-  let length = 0
-  for (const event of shown.slice(-MAX_STRIPPED_STATE).toReversed()) {
-    const stripped = strip(event)
-    length += JSON.stringify(stripped ?? '').length
-    if (length > MAX_STRIPPED_STATE_LENGTH) break
-    if (stripped !== undefined) kept.push(stripped)
-  }
-  return kept.toReversed()
-}
-
-/** A stripped event holds what a client may show: type, sender, state key, content. */
-function strip(event: JsonObject): JsonObject | undefined {
-  const { type, sender, state_key: key, content } = event
-  const valid =
-    typeof type === 'string' && typeof sender === 'string' && typeof key === 'string' && isJsonObject(content)
-  return valid ? { type, sender, state_key: key, content } : undefined
 }

@@ -12,11 +12,15 @@ import type { InviteDeps } from './invites.ts'
 import { checkInvitable, inviteUser, memberRoom } from './invites.ts'
 import type { LinkInvites } from './link-invites.ts'
 import { createLinkInvites } from './link-invites.ts'
+import type { LocalEvents } from './local.ts'
 import { createLocalEvents } from './local.ts'
 import { createReader, LOWEST_ORDER } from './read.ts'
 import { memberships } from './records.ts'
 import { createRoomRegistry } from './registry.ts'
+import type { JoinRequest } from './remote-join.ts'
 import { asRoomError, joinRemotely, leaveRemotely } from './remote-join.ts'
+import { knockRemotely } from './remote-knock.ts'
+import { AUTHORISER, authoriserFor, inviters } from './restricted.ts'
 import type { DestinationTracker, Room, RoomDeps } from './room.ts'
 import { createServing } from './serve.ts'
 import type { Staging } from './staging.ts'
@@ -71,23 +75,37 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       content: { ...content, membership },
     })
 
-  const join: Rooms['join'] = (userId, roomId, { via, content, signal }) =>
+  const requestOf = (
+    userId: UserId,
+    roomId: RoomId,
+    { content, signal }: { readonly content?: JsonObject; readonly signal?: AbortSignal },
+  ): JoinRequest => ({
+    userId,
+    roomId,
+    ...(content === undefined ? {} : { content: withoutAuthoriser(content) }),
+    ...(signal === undefined ? {} : { signal }),
+  })
+
+  const join: Rooms['join'] = (userId, roomId, { via, ...options }) =>
     joins.run(roomId, async () => {
       const room = await registry.get(roomId)
+      const request = requestOf(userId, roomId, options)
       if (room !== undefined && isHere(room, ownName)) {
-        if (room.snapshot?.joinedMembers.includes(userId) === true && content === undefined) return
-        await member(roomId, userId, content, 'join')
+        if (room.snapshot?.joinedMembers.includes(userId) === true && request.content === undefined) return
+        await joinHere(inner, room, local, { request, via })
         return
       }
-      const invite = await memberships.get(deps.store, [userId, roomId])
-      const inviter = invite?.membership === 'invite' ? [serverOf(invite.sender)] : []
-      const request = {
-        userId,
-        roomId,
-        ...(content === undefined ? {} : { content }),
-        ...(signal === undefined ? {} : { signal }),
-      }
+      const row = await memberships.get(deps.store, [userId, roomId])
+      const inviter = row?.membership === 'invite' ? [serverOf(row.sender)] : []
       await joinRemotely(inner, [...new Set([...inviter, ...via])], request)
+    })
+
+  const knock: Rooms['knock'] = (userId, roomId, { via, ...options }) =>
+    joins.run(roomId, async () => {
+      const room = await registry.get(roomId)
+      const request = requestOf(userId, roomId, options)
+      if (room !== undefined && isHere(room, ownName)) await member(roomId, userId, request.content, 'knock')
+      else await knockRemotely(inner, via, request)
     })
 
   const leave: Rooms['leave'] = async (userId, roomId, content) => {
@@ -107,9 +125,14 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       const { type, stateKey, content } = event
       const target = type === 'm.room.member' ? parseUserId(stateKey ?? '') : undefined
       if (target !== undefined && content['membership'] === 'invite') await checkInvitable(inner, target)
-      return local.send(roomId, event)
+      // Who authorises a join is for the node to say.
+      return local.send(
+        roomId,
+        target === undefined ? event : { ...event, content: withoutAuthoriser(content) },
+      )
     },
     join,
+    knock,
     leave,
     async invite(sender, roomId, target, content = {}) {
       const room = await memberRoom(inner, roomId)
@@ -153,12 +176,54 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
   return { rooms, staging, links }
 }
 
+function withoutAuthoriser(content: JsonObject): JsonObject {
+  const { [AUTHORISER]: _, ...rest } = content
+  return rest
+}
+
+/**
+ * Joins a room that this node is in. Where its users may not let others in, or it does not know the rooms that would do,
+ * a server that may has to help. spec: server-server-api.md "Restricted rooms"
+ */
+async function joinHere(
+  deps: InviteDeps,
+  room: Room,
+  local: Pick<LocalEvents, 'send'>,
+  { request, via }: { readonly request: JoinRequest; readonly via: readonly ServerName[] },
+): Promise<void> {
+  const { userId, roomId, content } = request
+  const found = await room.run(async ({ copy }) => {
+    if (copy === undefined) return {}
+    try {
+      return { authoriser: await authoriserFor(deps, copy, userId) }
+    } catch (error) {
+      if (!(error instanceof RoomError) || error.errcode === 'M_FORBIDDEN') throw error
+      return { others: (await inviters(deps.events, copy)).map(serverOf) }
+    }
+  })
+  if (found.others !== undefined) {
+    await joinRemotely(deps, [...new Set([...found.others, ...via])], request)
+    return
+  }
+  const { authoriser } = found
+  await local.send(roomId, {
+    type: 'm.room.member',
+    sender: userId,
+    stateKey: userId,
+    content: {
+      ...content,
+      membership: 'join',
+      ...(authoriser === undefined ? {} : { [AUTHORISER]: authoriser }),
+    },
+  })
+}
+
 /** True when this node has a joined member, so that its state of the room is current. */
 function isHere(room: Room, ownName: ServerName): boolean {
   return room.snapshot?.joinedServers.includes(ownName) ?? false
 }
 
-/** Rejects an invite to a room in which this node has no member; the inviter is told if it can be reached. */
+/** Rejects an invite to a room in which this node has no member, or takes back a knock; the room is told if it can be reached. */
 async function leaveFromOutside(
   deps: InviteDeps,
   userId: UserId,
@@ -169,7 +234,7 @@ async function leaveFromOutside(
   if (record === undefined || (record.membership !== 'invite' && record.membership !== 'knock')) {
     throw new RoomError('M_FORBIDDEN', 'the user is not in the room')
   }
-  const { strippedState: _, ...rest } = record
+  const { strippedState: _, resident = serverOf(record.sender), ...rest } = record
   await deps.committer.submit({
     writes: (position) => [
       memberships.put([userId, roomId], {
@@ -181,8 +246,8 @@ async function leaveFromOutside(
     ],
   })
   // Asked after the commit: what comes meanwhile, such as another invite, stands.
-  await leaveRemotely(deps, serverOf(record.sender), userId, roomId, content).catch((error: unknown) =>
-    deps.log.log('info', 'the inviter was not told that an invite is refused', {
+  await leaveRemotely(deps, resident, userId, roomId, content).catch((error: unknown) =>
+    deps.log.log('info', 'nobody in the room was told that an invite is refused, or a knock taken back', {
       roomId,
       error: String(error),
     }),

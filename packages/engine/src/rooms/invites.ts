@@ -1,16 +1,16 @@
 /** Inviting users of this and of other servers. spec: server-server-api.md "Inviting to a room" */
-import type { EventTemplate, JsonObject, KeyId, RoomId, ServerName, UserId } from '@plexus/core'
-import { encodeBase64, isJsonObject, serverOf, signingBytes, stateKey, withSignature } from '@plexus/core'
-import { isKeyName } from '@plexus/core/names'
+import type { EventTemplate, JsonObject, RoomId, UserId } from '@plexus/core'
+import { serverOf, stateKey } from '@plexus/core'
+import { canMeet } from '@plexus/core/names'
 import type { Change } from '../kernel/committer.ts'
 import { combineChanges } from '../kernel/committer.ts'
 import type { Random } from '../ports.ts'
+import { withSignatureOf } from './co-sign.ts'
 import type { RoomCopy } from './copy.ts'
 import { buildOwn, decideOwn } from './local.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { EventInput, Room, Turn } from './room.ts'
 import { RoomError } from './types.ts'
-import { signatureChecks } from './verify.ts'
 
 export type InviteDeps = RemoteDeps & { readonly random: Random }
 
@@ -84,10 +84,10 @@ async function cosignedInvite(
   target: UserId,
 ): Promise<EventInput> {
   const server = serverOf(target)
-  if (!isKeyName(server)) {
+  if (!canMeet(deps.ownName)(server)) {
     throw new RoomError(
       'M_FORBIDDEN',
-      'this room lives among Plexus nodes: a user of an ordinary homeserver cannot join it',
+      'a user of an ordinary homeserver cannot be in a room with a node without a DNS name',
     )
   }
   const { event, inviteRoomState } = await room.run(async (turn) => {
@@ -98,27 +98,7 @@ async function cosignedInvite(
   })
   const invite = { roomVersion: room.version.id, event: event.pdu, inviteRoomState }
   const answer = await deps.federation.invite(server, room.roomId, event.id, invite)
-  return withInviteeSignature(deps, room, event, answer.event, server)
-}
-
-/** Takes the invitee's signature, and nothing else, from the answer. */
-async function withInviteeSignature(
-  deps: InviteDeps,
-  room: Room,
-  event: EventInput,
-  answer: JsonObject,
-  server: ServerName,
-): Promise<EventInput> {
-  const signatures = answer['signatures']
-  const theirs = isJsonObject(signatures) ? signatures[server] : undefined
-  const checks = isJsonObject(theirs)
-    ? signatureChecks(theirs, server, signingBytes(room.version, event.pdu))
-    : []
-  const valid = (await deps.verifier.verify(checks.map(({ check }) => check))).indexOf(true)
-  const found = checks[valid]
-  if (found === undefined) throw new RoomError('M_UNKNOWN', 'the invited server did not sign the invite')
-  const { keyId, check } = found
-  return { ...event, pdu: withSignature(event.pdu, server, keyId as KeyId, encodeBase64(check.signature)) }
+  return withSignatureOf(deps, room.version, event, answer.event, server)
 }
 
 async function strippedStateOf(deps: InviteDeps, copy: RoomCopy): Promise<readonly JsonObject[]> {

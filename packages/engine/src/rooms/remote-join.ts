@@ -18,7 +18,7 @@ import {
   roomVersion,
   serverOf,
 } from '@plexus/core'
-import { isKeyName } from '@plexus/core/names'
+import { canMeet } from '@plexus/core/names'
 import type { Change } from '../kernel/committer.ts'
 import { combineChanges } from '../kernel/committer.ts'
 import type { Federation, Verifier } from '../ports.ts'
@@ -27,6 +27,8 @@ import { enterRoom } from './enter-room.ts'
 import { fetchGap } from './gap-fill.ts'
 import type { LocalDeps } from './local.ts'
 import { MAX_TIMESTAMP_LEAD_MS, newEventId, signOwn } from './local.ts'
+import { withSignatureOf } from './co-sign.ts'
+import { AUTHORISER } from './restricted.ts'
 import type { DestinationTracker, EventInput, Room } from './room.ts'
 import { RoomError } from './types.ts'
 
@@ -64,7 +66,8 @@ export async function joinRemotely(
     try {
       return await joinThrough(deps, server, via, request)
     } catch (error) {
-      last = error
+      // What a server said outweighs that another one could not be reached.
+      if (!(error instanceof CarrierError && last instanceof FederationError)) last = error
       deps.log.log('info', 'a server did not help to join', {
         roomId: request.roomId,
         server,
@@ -75,12 +78,25 @@ export async function joinRemotely(
   throw asRoomError(last, 'the room cannot be joined')
 }
 
+/** What another server says about a room that is as good as our own word. */
+const PASSED_ON: ReadonlyMap<string, RoomError['errcode']> = new Map(
+  (
+    [
+      'M_FORBIDDEN',
+      'M_NOT_FOUND',
+      'M_INVITE_BLOCKED',
+      'M_INCOMPATIBLE_ROOM_VERSION',
+      'M_UNABLE_TO_AUTHORISE_JOIN',
+      'M_UNABLE_TO_GRANT_JOIN',
+    ] as const
+  ).map((errcode) => [errcode, errcode]),
+)
+
 export function asRoomError(error: unknown, what: string): Error {
   if (error instanceof RoomError) return error
   if (error instanceof FederationError) {
     const { errcode, error: message } = error.remote
-    const isFinal = errcode === 'M_FORBIDDEN' || errcode === 'M_NOT_FOUND' || errcode === 'M_INVITE_BLOCKED'
-    return new RoomError(isFinal ? errcode : 'M_UNKNOWN', `${what}: ${message}`)
+    return new RoomError(PASSED_ON.get(errcode) ?? 'M_UNKNOWN', `${what}: ${message}`)
   }
   if (error instanceof CarrierError)
     return new RoomError('M_UNKNOWN', `${what}: nobody there could be reached (${error.message})`)
@@ -110,14 +126,21 @@ async function joinThrough(
       `room version ${template.roomVersion} is not supported`,
     )
   }
-  const content = { ...request.content, membership: 'join' }
-  const join = await fromTemplate(deps, version, roomId, template.event, {
+  const authoriser = authoriserIn(template.event, server)
+  const content = {
+    ...request.content,
+    membership: 'join',
+    ...(authoriser === undefined ? {} : { [AUTHORISER]: authoriser }),
+  }
+  const built = await fromTemplate(deps, version, roomId, template.event, {
     type: 'm.room.member',
     sender: userId,
     stateKey: userId,
     content,
   })
-  const told = await deps.federation.sendJoin(server, roomId, join.id, join.pdu, options)
+  const told = await deps.federation.sendJoin(server, roomId, built.id, built.pdu, options)
+  const join =
+    authoriser === undefined ? built : await withSignatureOf(deps, version, built, told.event, server)
   if (mixesNetworks(deps.ownName, told.state)) {
     await leaveAgain(deps, server, request)
     throw new RoomError('M_FORBIDDEN', MIXED_ROOM)
@@ -129,6 +152,14 @@ async function joinThrough(
     deps.registry.discard(room)
     throw error
   }
+}
+
+/** Who authorises the join of a restricted room: a user of the server that is to sign for it, or nobody. */
+function authoriserIn(template: JsonObject, server: ServerName): UserId | undefined {
+  const { content } = template
+  const named = isJsonObject(content) ? content[AUTHORISER] : undefined
+  const userId = typeof named === 'string' ? parseUserId(named) : undefined
+  return userId !== undefined && serverOf(userId) === server ? userId : undefined
 }
 
 /**
@@ -165,17 +196,17 @@ const MIXED_ROOM =
   'this room has members on ordinary homeservers, which cannot exchange events with a node without a DNS name'
 
 /**
- * True for a room that a node without a DNS name must keep out of, as far as the state tells: its members on ordinary
- * homeservers could not check this node's events. Their own events cannot be checked here either, so the raw state
- * counts. DESIGN section 2
+ * True for a room that this node must keep out of, as far as the state tells: who of its members is on an ordinary
+ * homeserver could not check the events of a node without a DNS name. Events that cannot be checked here tell it too,
+ * so the raw state counts. DESIGN section 2
  */
 function mixesNetworks(ownName: ServerName, state: readonly JsonObject[]): boolean {
-  if (ownName.includes('.')) return false
+  const isWelcome = canMeet(ownName)
   return state.some(({ type, state_key: key, content }) => {
     const membership = isJsonObject(content) ? content['membership'] : undefined
     if (type !== 'm.room.member' || (membership !== 'join' && membership !== 'invite')) return false
     const userId = typeof key === 'string' ? parseUserId(key) : undefined
-    return userId !== undefined && !isKeyName(serverOf(userId))
+    return userId !== undefined && !isWelcome(serverOf(userId))
   })
 }
 

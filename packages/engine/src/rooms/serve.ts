@@ -1,26 +1,14 @@
 /** What this node tells other servers about its rooms, and what it takes from them on behalf of their users. */
-import type { EventId, JsonObject, Pdu, RoomId, ServerName, UserId } from '@plexus/core'
-import {
-  isServerAllowed,
-  parseUserId,
-  prevEventIds,
-  redact,
-  serverOf,
-  splitStateKey,
-  stateKey,
-} from '@plexus/core'
+import type { EventId, Pdu, RoomId, ServerName, UserId } from '@plexus/core'
+import { isServerAllowed, prevEventIds, redact, serverOf, splitStateKey, stateKey } from '@plexus/core'
 import { eventAtTime } from './at-time.ts'
-import type { RoomCopy } from './copy.ts'
 import { isStripped, membershipOf, stateBefore } from './copy.ts'
-import { buildNext } from './local.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { Room } from './room.ts'
+import { acceptMembership, membershipTemplate } from './serve-membership.ts'
 import { stateWithChain, stateWithoutMembers, stateWithShortChain } from './told-state.ts'
 import type { AcceptedMembership, EventRecord, RoomSnapshot, Rooms } from './types.ts'
 import { RoomError } from './types.ts'
-import { MAX_DATED_AHEAD_MS } from './decide-staged.ts'
-import { checkEvents } from './verify.ts'
-import { whyNoJoin } from './may-join.ts'
 
 /** Events of one answer. spec: server-server-api.md "Backfilling and retrieving missing events" */
 export const MAX_SERVED_EVENTS = 100
@@ -69,13 +57,8 @@ export function createServing(deps: RemoteDeps & Pick<Rooms, 'timeline'>): Servi
       if (!versions.includes(room.version.id)) {
         throw new RoomError('M_INCOMPATIBLE_ROOM_VERSION', `the room has version ${room.version.id}`)
       }
-      return room.run(async (turn) => {
-        if (turn.copy === undefined) throw new RoomError('M_NOT_FOUND', 'this server is not in the room')
-        return {
-          roomVersion: room.version.id,
-          event: await membershipTemplate(deps, turn.copy, kind, userId),
-        }
-      })
+      const event = await room.run((turn) => membershipTemplate(deps, turn, kind, userId))
+      return { roomVersion: room.version.id, event }
     },
     async acceptMembership(kind, origin, roomId, eventId, event, options = {}) {
       const { room, snapshot } = await roomOf(roomId)
@@ -152,63 +135,6 @@ async function checkAcl(deps: RemoteDeps, origin: ServerName, snapshot: RoomSnap
   const acl = id === undefined ? undefined : (await deps.events.get(id))?.pdu.content
   if (!isServerAllowed(acl, origin))
     throw new RoomError('M_FORBIDDEN', 'the server ACL of the room denies the server')
-}
-
-/** spec: server-server-api.md "Joining Rooms", GET make_join */
-async function membershipTemplate(
-  deps: RemoteDeps,
-  copy: RoomCopy,
-  kind: 'join' | 'leave' | 'knock',
-  userId: UserId,
-): Promise<JsonObject> {
-  const template = { type: 'm.room.member', sender: userId, stateKey: userId, content: { membership: kind } }
-  const built = await buildNext(deps, copy, template, undefined)
-  // A clear answer before the other server builds an event that cannot pass.
-  const why = kind === 'join' ? await whyNoJoin(deps.events, copy.current.state, userId) : undefined
-  if (why !== undefined) throw new RoomError('M_FORBIDDEN', why)
-  // Hashes and signatures are the joining server's to make.
-  const { hashes: _hashes, signatures: _signatures, ...event } = built
-  return event
-}
-
-async function acceptMembership(
-  deps: RemoteDeps,
-  room: Room,
-  kind: 'join' | 'leave' | 'knock',
-  origin: ServerName,
-  eventId: EventId,
-  raw: JsonObject,
-): Promise<EventRecord> {
-  const [checked] = await checkEvents(deps.verifier, room.version, room.roomId, [raw])
-  if (checked?.kind !== 'ok')
-    throw new RoomError('M_INVALID_PARAM', `not a valid event: ${checked?.why ?? ''}`)
-  const { id, pdu, contentHashOk } = checked.event
-  const userId = pdu.state_key === undefined ? undefined : parseUserId(pdu.state_key)
-  if (id !== eventId || !contentHashOk)
-    throw new RoomError('M_INVALID_PARAM', 'the event is not the one that the path names')
-  if (pdu.type !== 'm.room.member' || pdu.content['membership'] !== kind) {
-    throw new RoomError('M_INVALID_PARAM', `the event is no ${kind}`)
-  }
-  if (userId === undefined || userId !== pdu.sender || serverOf(userId) !== origin) {
-    throw new RoomError('M_FORBIDDEN', 'the event is not of a user of the server that asks')
-  }
-  if (pdu.origin_server_ts > deps.clock.now() + MAX_DATED_AHEAD_MS) {
-    throw new RoomError('M_FORBIDDEN', 'the event is dated more than a week ahead: is a clock wrong?')
-  }
-  const { done } = await room.run(async (turn) => {
-    const outcome = await turn.decide({ ...checked.event, distribute: true })
-    if (outcome.kind === 'missing')
-      throw new RoomError('M_BAD_STATE', 'the event refers to events that are not known here')
-    if (outcome.kind === 'drop') throw new RoomError('M_INVALID_PARAM', outcome.why)
-    if (outcome.change === undefined) return { done: undefined }
-    // Who joined, or left, does not say so again: what is answered must outlive a power cut.
-    return { done: turn.submit({ ...outcome.change, durability: 'strict' }) }
-  })
-  await done
-  // The answer to a repeated request is that to the first.
-  const record = await deps.events.get(id)
-  if (record?.verdict !== 'accepted') throw new RoomError('M_FORBIDDEN', record?.why ?? 'not allowed')
-  return record
 }
 
 /** The state before a membership event that was accepted. */

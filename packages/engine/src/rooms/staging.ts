@@ -10,7 +10,7 @@ import type { Store } from '../ports.ts'
 import type { StagedEntry } from './decide-staged.ts'
 import { FIRST_RETRY_MS, LAST_RETRY_MS } from './gap-turns.ts'
 import { membershipOf } from './copy.ts'
-import { whyNoJoin } from './may-join.ts'
+import { mayJoin } from './may-join.ts'
 import { staged } from './records.ts'
 import type { Room } from './room.ts'
 import { createStagedRoom, type StagedRoom, type StagedRoomDeps } from './staged-room.ts'
@@ -205,5 +205,5 @@ async function isAwaitedJoin(
 ): Promise<boolean> {
   const { sender, state_key: key } = pdu
   if (membershipOf(pdu) !== 'join' || key !== sender || serverOf(sender) !== origin) return false
-  return (await whyNoJoin(deps.events, snapshot.state, sender)) === undefined
+  return mayJoin(deps.events, snapshot.state, pdu)
 }

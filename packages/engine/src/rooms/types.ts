@@ -53,6 +53,8 @@ export type MembershipRecord = {
   readonly eventId: EventId
   readonly sender: UserId
   readonly position: StreamPosition
+  /** The server that took a knock on a room in which this node has no member. */
+  readonly resident?: ServerName
   /** The membership before, for deciding whether a leave follows a join or a rejected invite. */
   readonly previous?: Membership
   /** Stripped state of an invite or knock to a room in which this node has no member. */
@@ -145,6 +147,8 @@ export class RoomError extends Error {
     | 'M_TOO_LARGE'
     | 'M_UNSUPPORTED_ROOM_VERSION'
     | 'M_INCOMPATIBLE_ROOM_VERSION'
+    | 'M_UNABLE_TO_AUTHORISE_JOIN'
+    | 'M_UNABLE_TO_GRANT_JOIN'
     | 'M_LIMIT_EXCEEDED'
     | 'M_UNKNOWN'
     | 'M_UNKNOWN_POS'
@@ -207,7 +211,13 @@ export interface Rooms {
     roomId: RoomId,
     options: { via: readonly ServerName[]; content?: JsonObject; signal?: AbortSignal },
   ): Promise<void>
-  /** Leaves, or rejects an invite. */
+  /** Knocks locally or through one of `via`; resolves when the room, or a server in it, has taken the knock. */
+  knock(
+    userId: UserId,
+    roomId: RoomId,
+    options: { via: readonly ServerName[]; content?: JsonObject; signal?: AbortSignal },
+  ): Promise<void>
+  /** Leaves, rejects an invite, or takes back a knock. */
   leave(userId: UserId, roomId: RoomId, content?: JsonObject): Promise<void>
   /** Invites a local or remote user. */
   invite(sender: UserId, roomId: RoomId, target: UserId, content?: JsonObject): Promise<void>

@@ -1,10 +1,8 @@
 // POST /_matrix/client/v3/knock/{roomIdOrAlias} https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3knockroomidoralias
 import { endpoint } from '../../endpoint.ts'
 import type { Endpoint } from '../../endpoint.ts'
-import { forbidden } from '../../matrix-error.ts'
 import { reasonOf, withReason } from './common.ts'
 import { find, idOrAlias, viaQuery } from './id-or-alias.ts'
-import { sendMember } from './member-endpoint.ts'
 
 export const knock: Endpoint = endpoint({
   method: 'POST',
@@ -16,16 +14,10 @@ export const knock: Endpoint = endpoint({
   querySchema: viaQuery,
   bodySchema: withReason,
   handler: async ({ engine, service, requester, path, query, body, signal }) => {
-    const { roomId } = await find({ engine, service, signal }, path.roomIdOrAlias, query)
-    const snapshot = await engine.rooms.snapshot(roomId)
-    if (snapshot === undefined || engine.rooms.localMembers(snapshot).length === 0) {
-      throw forbidden('this node can only knock on rooms that it has a member in')
-    }
+    const { roomId, via } = await find({ engine, service, signal }, path.roomIdOrAlias, query)
     const profile = await engine.users.profiles.memberContent(requester.userId)
-    await sendMember(engine, requester.userId, roomId, requester.userId, 'knock', {
-      ...profile,
-      ...reasonOf(body.reason),
-    })
+    const content = { ...profile, ...reasonOf(body.reason) }
+    await engine.rooms.knock(requester.userId, roomId, { via, content, signal })
     return { room_id: roomId }
   },
 })

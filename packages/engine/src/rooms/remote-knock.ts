@@ -1,0 +1,88 @@
+/** Knocking on rooms in which this node has no member. spec: server-server-api.md "Knocking upon a room" */
+import type { JsonObject, ServerName } from '@plexus/core'
+import { ROOM_VERSIONS, roomVersion } from '@plexus/core'
+import { CarrierError, FederationError } from '../ports.ts'
+import { memberships } from './records.ts'
+import type { JoinRequest, RemoteDeps } from './remote-join.ts'
+import { asRoomError, fromTemplate, MAX_VIA } from './remote-join.ts'
+import type { EventInput } from './room.ts'
+import { stripAll } from './stripped-state.ts'
+import { RoomError } from './types.ts'
+
+/** Knocks of one user that may wait for an answer. */
+export const MAX_WAITING_KNOCKS = 100
+
+/** Knocks through the first of `via` that takes it. @throws RoomError with what the last of them said. */
+export async function knockRemotely(
+  deps: RemoteDeps,
+  via: readonly ServerName[],
+  request: JoinRequest,
+): Promise<void> {
+  const rows = await memberships.list(deps.store, [request.userId])
+  if (rows.filter(([, row]) => row.resident !== undefined).length >= MAX_WAITING_KNOCKS)
+    throw new RoomError('M_LIMIT_EXCEEDED', 'too many knocks wait for an answer')
+  let last: unknown = new RoomError(
+    'M_NOT_FOUND',
+    'no server is known through which one can knock on this room',
+  )
+  for (const server of via.filter((name) => name !== deps.ownName).slice(0, MAX_VIA)) {
+    request.signal?.throwIfAborted()
+    try {
+      return await knockThrough(deps, server, request)
+    } catch (error) {
+      if (!(error instanceof CarrierError && last instanceof FederationError)) last = error
+      const fields = { roomId: request.roomId, server, error: String(error) }
+      deps.log.log('info', 'a server did not take a knock', fields)
+    }
+  }
+  throw asRoomError(last, 'one cannot knock on the room')
+}
+
+async function knockThrough(
+  deps: RemoteDeps,
+  server: ServerName,
+  { roomId, userId, content, signal }: JoinRequest,
+): Promise<void> {
+  const options = signal === undefined ? {} : { signal }
+  const { federation } = deps
+  const template = await federation.makeMembership('knock', server, roomId, userId, ROOM_VERSIONS, options)
+  const version = roomVersion(template.roomVersion)
+  if (version === undefined)
+    throw new RoomError('M_INCOMPATIBLE_ROOM_VERSION', 'the version of the room is not supported')
+  const knock = await fromTemplate(deps, version, roomId, template.event, {
+    type: 'm.room.member',
+    sender: userId,
+    stateKey: userId,
+    content: { ...content, membership: 'knock' },
+  })
+  const { roomState } = await federation.sendKnock(server, roomId, knock.id, knock.pdu, options)
+  await keepKnock(deps, server, { roomId, knock, roomState })
+}
+
+async function keepKnock(
+  deps: RemoteDeps,
+  resident: ServerName,
+  {
+    roomId,
+    knock: { id: eventId, pdu },
+    roomState,
+  }: { roomId: JoinRequest['roomId']; knock: EventInput; roomState: readonly JsonObject[] },
+): Promise<void> {
+  const { sender } = pdu
+  const before = await memberships.get(deps.store, [sender, roomId])
+  await deps.committer.submit({
+    durability: 'strict',
+    writes: (position) => [
+      memberships.put([sender, roomId], {
+        roomId,
+        membership: 'knock',
+        eventId,
+        sender,
+        position,
+        resident,
+        strippedState: stripAll([...roomState, pdu]),
+        ...(before === undefined ? {} : { previous: before.membership }),
+      }),
+    ],
+  })
+}
