@@ -34,7 +34,7 @@ export interface Loopback {
   /** The way of one node into the network; it is reachable once it has a handler. */
   carrier(name: ServerName): Carrier
   /** Takes the place of an earlier handler of that name; `undefined` takes the node down. */
-  connect(name: ServerName, handler: InboundHandler | undefined): void
+  connect(name: ServerName, handler: InboundHandler<EnvelopedRequest> | undefined): void
   offline(name: ServerName, isOffline?: boolean): void
   /** Cuts or heals the line between two nodes, both ways. */
   cut(one: ServerName, other: ServerName, isCut?: boolean): void
@@ -52,7 +52,7 @@ function overTheWire(enveloped: EnvelopedRequest): EnvelopedRequest {
 }
 
 export function createLoopback({ clock }: { readonly clock: Clock }): Loopback {
-  const handlers = new Map<ServerName, InboundHandler>()
+  const handlers = new Map<ServerName, InboundHandler<EnvelopedRequest>>()
   const away = new Set<ServerName>()
   const cuts = new Set<string>()
   const log: LoggedRequest[] = []
@@ -60,7 +60,7 @@ export function createLoopback({ clock }: { readonly clock: Clock }): Loopback {
   let fateOf: (sent: Sent) => Fate = () => ({})
 
   const lineOf = (one: ServerName, other: ServerName): string => [one, other].toSorted().join(' ')
-  const reach = (from: ServerName, to: ServerName): InboundHandler | undefined =>
+  const reach = (from: ServerName, to: ServerName): InboundHandler<EnvelopedRequest> | undefined =>
     away.has(from) || away.has(to) || cuts.has(lineOf(from, to)) ? undefined : handlers.get(to)
 
   const pause = async (ms: number | undefined): Promise<void> => {

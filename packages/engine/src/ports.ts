@@ -142,8 +142,21 @@ export class CarrierError extends Error {
   }
 }
 
+/**
+ * A request as a carrier received it, unproven: over libp2p in an envelope, over HTTPS without one, and without a
+ * signature where the endpoint asks for none.
+ */
+export type InboundRequest = {
+  readonly request: Omit<SignedRequest, 'origin' | 'signatures'> &
+    Partial<Pick<SignedRequest, 'origin' | 'signatures'>>
+  readonly envelope?: Envelope
+  readonly signature?: string
+}
+
 /** What a carrier calls for each request that it received; server-api implements it. */
-export type InboundHandler = (request: EnvelopedRequest) => Promise<CarrierResponse>
+export type InboundHandler<Request extends InboundRequest = InboundRequest> = (
+  request: Request,
+) => Promise<CarrierResponse>
 
 /** Where a server may be reached. Multiaddrs are hints, never proof; the certificate is. */
 export type ServerAddresses = { readonly name: ServerName; readonly multiaddrs: readonly string[] }

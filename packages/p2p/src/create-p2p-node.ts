@@ -2,7 +2,15 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { ServerName } from '@plexus/core'
 import { CarrierError } from '@plexus/engine/ports'
-import type { Carrier, Clock, Directory, InboundHandler, Log, Random } from '@plexus/engine/ports'
+import type {
+  Carrier,
+  Clock,
+  Directory,
+  EnvelopedRequest,
+  InboundHandler,
+  Log,
+  Random,
+} from '@plexus/engine/ports'
 import { circuitAddress, peerIdOf } from './addresses.ts'
 import { createCarrier } from './carrier.ts'
 import { createCertificates } from './certificates.ts'
@@ -56,7 +64,7 @@ export interface P2pNode extends AsyncDisposable {
   readonly directory: Directory
   readonly status: NetworkStatus
   /** Sets what answers requests. Until then they are refused as if the node were busy. */
-  onRequest(handler: InboundHandler): void
+  onRequest(handler: InboundHandler<EnvelopedRequest>): void
   /** Sets the names to keep connected. */
   want(names: Iterable<ServerName>): void
   /** Calls `listener` for each event until the answer is called. */
@@ -80,7 +88,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
   const ownPeerId = libp2p.peerId.toString()
   const session = hex(random.bytes(16))
   const listeners = new Set<(event: P2pEvent) => void>()
-  let handler: InboundHandler | undefined
+  let handler: InboundHandler<EnvelopedRequest> | undefined
 
   const emit = (event: P2pEvent): void => {
     for (const listener of listeners) listener(event)

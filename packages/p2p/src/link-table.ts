@@ -1,5 +1,5 @@
 import type { ServerName } from '@plexus/core'
-import type { Clock, InboundHandler, Log } from '@plexus/engine/ports'
+import type { Clock, EnvelopedRequest, InboundHandler, Log } from '@plexus/engine/ports'
 import { createLink, type Link } from './link.ts'
 import type { ByteStream } from './wire/channel.ts'
 import type { Hello } from './wire/hello.ts'
@@ -37,7 +37,7 @@ export type LinkTableDeps = {
   readonly log: Log
   readonly ownPeerId: string
   hello(serial: number): Promise<Hello>
-  readonly handle: InboundHandler
+  readonly handle: InboundHandler<EnvelopedRequest>
   /** A name that is to be kept connected. */
   wanted(name: ServerName): boolean
   /** A peer's certificate was checked on some stream of its. */

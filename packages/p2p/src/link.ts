@@ -30,7 +30,7 @@ export type LinkDeps = {
   readonly log: Log
   /** Own certificate and addresses, current. */
   hello(serial: number): Promise<Hello>
-  readonly handle: InboundHandler
+  readonly handle: InboundHandler<EnvelopedRequest>
   /** The other side's certificate was checked: requests may go both ways. Again after each renewal. */
   ready(link: Link, hello: Hello): void
   changed(link: Link): void

@@ -15,7 +15,7 @@ import {
   type Envelope,
   type SignedRequest,
 } from '@plexus/core/names'
-import type { Clock, EnvelopedRequest, Verifier } from '@plexus/engine/ports'
+import type { Clock, InboundRequest, Verifier } from '@plexus/engine/ports'
 import { ApiError } from './answer.ts'
 import { ENVELOPE_LIFETIME_MS, MAX_REQUEST_BYTES } from './bounds.ts'
 
@@ -25,35 +25,48 @@ export type Authenticator = {
   readonly clock: Clock
 }
 
-export type Proven = { readonly request: SignedRequest; readonly envelope: Envelope }
+export type Proven = {
+  readonly request: SignedRequest
+  /** Absent for a request that came over HTTPS, which X-Matrix alone proves: TLS is what keeps it from being repeated. */
+  readonly envelope?: Envelope
+}
 
 /** @throws ApiError M_BAD_JSON, M_TOO_LARGE, M_UNAUTHORIZED. */
 export async function authenticate(
   { serverName, verifier, clock }: Authenticator,
-  enveloped: EnvelopedRequest,
+  inbound: InboundRequest,
 ): Promise<Proven> {
+  if (inbound.request.signatures === undefined) throw unauthorized('the request is not signed')
   // A carrier is not trusted to have parsed what it brings.
-  const request = parseSignedRequest(enveloped.request)
-  const envelope = parseEnvelope(enveloped.envelope)
-  if (request === undefined || envelope === undefined)
-    throw new ApiError(400, 'M_BAD_JSON', 'not a signed request')
+  const request = parseSignedRequest(inbound.request)
+  if (request === undefined) throw new ApiError(400, 'M_BAD_JSON', 'not a signed request')
   if (request.destination !== serverName) throw unauthorized('the request is for another server')
   if (request.origin === serverName) throw unauthorized('the request claims to be from this server')
   const publicKey = keyOfName(request.origin)
   if (publicKey === undefined) throw unauthorized('servers whose name is not a key are not supported')
-  checkTime(envelope, clock.now())
   const message = requestBytes(request)
   if (message.length > MAX_REQUEST_BYTES) throw new ApiError(413, 'M_TOO_LARGE', 'the request is too large')
-  if (envelope.requestHash !== hashOfRequestBytes(message))
-    throw unauthorized('the envelope is of another request')
-  const checks = [
-    { publicKey, message, signature: signatureOf(onlySignature(request)) },
-    { publicKey, message: envelopeBytes(envelope), signature: signatureOf(enveloped.signature) },
-  ]
+  const checks = [{ publicKey, message, signature: signatureOf(onlySignature(request)) }]
+  const envelope = envelopeOf(inbound, message, clock.now())
+  if (envelope !== undefined) {
+    const signature = signatureOf(inbound.signature)
+    checks.push({ publicKey, message: envelopeBytes(envelope), signature })
+  }
   const answers = await verifier.verify(checks)
   if (answers.length !== checks.length || answers.includes(false))
     throw unauthorized('the signature does not match')
-  return { request, envelope }
+  return envelope === undefined ? { request } : { request, envelope }
+}
+
+/** The envelope, if there is one, unless it is not of this request and of this time. */
+function envelopeOf(inbound: InboundRequest, message: Uint8Array, now: number): Envelope | undefined {
+  if (inbound.envelope === undefined && inbound.signature === undefined) return undefined
+  const envelope = inbound.envelope === undefined ? undefined : parseEnvelope(inbound.envelope)
+  if (envelope === undefined) throw new ApiError(400, 'M_BAD_JSON', 'not a signed request')
+  checkTime(envelope, now)
+  if (envelope.requestHash !== hashOfRequestBytes(message))
+    throw unauthorized('the envelope is of another request')
+  return envelope
 }
 
 function checkTime({ expires }: Envelope, now: number): void {

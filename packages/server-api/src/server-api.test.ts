@@ -1,5 +1,5 @@
 import type { JsonValue, ServerName } from '@plexus/core'
-import type { EnvelopedRequest } from '@plexus/engine/ports'
+import type { EnvelopedRequest, InboundRequest } from '@plexus/engine/ports'
 import { StoreError } from '@plexus/engine/ports'
 import { RoomError, UserError } from '@plexus/engine'
 import { describe, expect, it } from 'vitest'
@@ -106,7 +106,6 @@ describe('createServerApi', () => {
 
   it.each<[string, (request: EnvelopedRequest, other: EnvelopedRequest) => unknown]>([
     ['the URI', (r) => ({ ...r, request: { ...r.request, uri: `${r.request.uri}x` } })],
-    ['the method', (r) => ({ ...r, request: { ...r.request, method: 'PUT' } })],
     ['the content', (r) => ({ ...r, request: { ...r.request, content: {} } })],
     ['the expiry', (r) => ({ ...r, envelope: { ...r.envelope, expires: r.envelope.expires + 1 } })],
     ['the sequence', (r) => ({ ...r, envelope: { ...r.envelope, sequence: 1 } })],
@@ -154,6 +153,43 @@ describe('createServerApi', () => {
     expect([BAD_JSON, UNAUTHORIZED]).toContainEqual({ status, errcode })
     expect(calls).toEqual([])
     expect(logged).toEqual([])
+  })
+
+  it('refuses a request whose method somebody changed to another that its path knows', async () => {
+    const { handle, calls } = server()
+    const asked = await signed({ method: 'GET', uri: '/_matrix/federation/v1/publicRooms' })
+    const changed = { ...asked, request: { ...asked.request, method: 'POST' } }
+    expect(await outcomeOf(handle, changed)).toEqual(UNAUTHORIZED)
+    expect(calls).toEqual([])
+  })
+
+  it('answers a request without an envelope, as HTTPS brings it, as often as it comes', async () => {
+    const { handle, calls } = server()
+    const { request } = await signed()
+    expect([(await handle({ request })).status, (await handle({ request })).status]).toEqual([200, 200])
+    expect(calls).toEqual(['queries.profile', 'queries.profile'])
+  })
+
+  it.each<[string, (request: EnvelopedRequest) => InboundRequest]>([
+    ['another signature', (r) => ({ request: { ...r.request, signatures: changed(r, flip) } })],
+    ['a changed URI', (r) => ({ request: { ...r.request, uri: `${r.request.uri}x` } })],
+    [
+      'no signature',
+      ({ request: { method, uri, destination } }) => ({ request: { method, uri, destination } }),
+    ],
+    ['half an envelope', ({ request, signature }) => ({ request, signature })],
+  ])('refuses a request without an envelope and with %s', async (_, change) => {
+    const { handle, calls } = server()
+    const { status } = await handle(change(await signed()))
+    expect([400, 401]).toContain(status)
+    expect(calls).toEqual([])
+  })
+
+  it('answers anybody who asks for its version', async () => {
+    const { handle } = server()
+    const request = { method: 'GET', uri: '/_matrix/federation/v1/version', destination: bob.name }
+    const response = await handle({ request })
+    expect(JSON.parse(textOfAnswer(response))).toEqual({ server: { name: 'Plexus', version: '1.0' } })
   })
 
   it('tolerates clocks that differ within the bound', async () => {

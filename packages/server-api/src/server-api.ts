@@ -1,14 +1,18 @@
 /** Answers signed requests of other servers, whatever carrier brought them. */
-import { MAX_CLOCK_SKEW_MS } from '@plexus/core/names'
+import { encodeBase64Url } from '@plexus/core'
+import { MAX_CLOCK_SKEW_MS, parseRequestTarget } from '@plexus/core/names'
 import { RoomError, UserError } from '@plexus/engine'
-import type { CarrierResponse, InboundHandler, Log } from '@plexus/engine/ports'
-import { ApiError, errorResponse, responseOf, statusOf } from './answer.ts'
+import type { CarrierResponse, InboundHandler, InboundRequest, Log } from '@plexus/engine/ports'
+import { ApiError, errorResponse, responseOf, statusOf, type Answer } from './answer.ts'
 import { authenticate, type Proven } from './authenticate.ts'
 import { ENDPOINTS } from './endpoints/index.ts'
 import { createReplayGuard, type ReplayGuard } from './replay.ts'
-import type { ProvenRequest } from './request.ts'
-import { createRouter, type Route } from './router.ts'
+import type { OpenRequest, ProvenRequest } from './request.ts'
+import { createRouter } from './router.ts'
 import type { Services } from './services.ts'
+
+/** Of what stands for a request that no envelope numbers. */
+const REQUEST_ID_BYTES = 16
 
 export type ServerApiDeps = Services & { readonly log: Log }
 
@@ -16,13 +20,21 @@ export type ServerApiDeps = Services & { readonly log: Log }
 export function createServerApi(deps: ServerApiDeps): InboundHandler {
   const router = createRouter(ENDPOINTS)
   const replays = createReplayGuard()
-  return async (enveloped) => {
+
+  const answerTo = async (inbound: InboundRequest): Promise<Answer> => {
+    const target = parseRequestTarget(inbound.request)
+    if (target === undefined) throw new ApiError(400, 'M_BAD_JSON', 'not a request')
+    const { endpoint, path, query } = router.route(target.method, target.uri)
+    const open = { path, query, content: target.content }
+    if (endpoint.open === true) return endpoint.handle(deps, open)
+    const proven = await authenticate(deps, inbound)
+    if (endpoint.repeatable !== true) refuseRepeated(replays, proven, deps.clock.now())
+    return endpoint.handle(deps, { ...open, ...provenPart(deps, proven) })
+  }
+
+  return async (inbound) => {
     try {
-      const proven = await authenticate(deps, enveloped)
-      const { request } = proven
-      const route = router.route(request.method, request.uri)
-      if (route.endpoint.repeatable !== true) refuseRepeated(replays, proven, deps.clock.now())
-      return responseOf(await route.endpoint.handle(deps, provenRequest(proven, route)))
+      return responseOf(await answerTo(inbound))
     } catch (error) {
       return refusal(deps.log, error)
     }
@@ -30,6 +42,8 @@ export function createServerApi(deps: ServerApiDeps): InboundHandler {
 }
 
 function refuseRepeated(replays: ReplayGuard, { request, envelope }: Proven, now: number): void {
+  // The specification knows no such guard: what tells requests apart is in the envelope.
+  if (envelope === undefined) return
   const { incarnation, expires } = envelope
   const verdict = replays.accept(request.origin, incarnation, expires, now - MAX_CLOCK_SKEW_MS)
   if (verdict === 'repeated')
@@ -38,16 +52,13 @@ function refuseRepeated(replays: ReplayGuard, { request, envelope }: Proven, now
     throw new ApiError(429, 'M_LIMIT_EXCEEDED', 'too many servers, or stores of one, are asking')
 }
 
-function provenRequest({ request, envelope }: Proven, route: Route<Services>): ProvenRequest {
+function provenPart(
+  { random }: Services,
+  { request: { origin }, envelope }: Proven,
+): Omit<ProvenRequest, keyof OpenRequest> {
+  if (envelope === undefined) return { origin, requestId: encodeBase64Url(random.bytes(REQUEST_ID_BYTES)) }
   const { incarnation, sequence, expires, requestHash } = envelope
-  const proven = {
-    origin: request.origin,
-    path: route.path,
-    query: route.query,
-    content: request.content,
-    incarnation,
-    requestId: `${requestHash}.${incarnation}.${expires}`,
-  }
+  const proven = { origin, incarnation, requestId: `${requestHash}.${incarnation}.${expires}` }
   return sequence === undefined ? proven : { ...proven, sequence }
 }
 

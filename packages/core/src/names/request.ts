@@ -48,20 +48,30 @@ export function hashOfRequestBytes(bytes: Uint8Array): string {
   return encodeBase64Url(sha256(bytes))
 }
 
-/** Shape only: the signature is the caller's to check. Signatures of others than the origin are refused. */
-export function parseSignedRequest(value: JsonValue): SignedRequest | undefined {
+/** What a request asks, signed or not. */
+export type RequestTarget = Pick<SignedRequest, 'method' | 'uri' | 'content'>
+
+/** Shape only. */
+export function parseRequestTarget(value: JsonValue): RequestTarget | undefined {
   if (!isJsonObject(value)) return undefined
-  const { method, uri, origin, destination, content } = value
+  const { method, uri, content } = value
   if (typeof method !== 'string' || !METHOD.test(method)) return undefined
   if (typeof uri !== 'string' || uri.length > MAX_REQUEST_URI_LENGTH || !URI.test(uri)) return undefined
+  if (content !== undefined && checkCanonical(content) !== undefined) return undefined
+  return content === undefined ? { method, uri } : { method, uri, content }
+}
+
+/** Shape only: the signature is the caller's to check. Signatures of others than the origin are refused. */
+export function parseSignedRequest(value: JsonValue): SignedRequest | undefined {
+  const target = parseRequestTarget(value)
+  if (target === undefined || !isJsonObject(value)) return undefined
+  const { origin, destination } = value
   const from = typeof origin === 'string' ? parseServerName(origin) : undefined
   const to = typeof destination === 'string' ? parseServerName(destination) : undefined
   if (from === undefined || to === undefined) return undefined
   const signatures = originSignatures(value['signatures'], from)
   if (signatures === undefined) return undefined
-  if (content !== undefined && checkCanonical(content) !== undefined) return undefined
-  const request = { method, uri, origin: from, destination: to, signatures: { [from]: signatures } }
-  return content === undefined ? request : { ...request, content }
+  return { ...target, origin: from, destination: to, signatures: { [from]: signatures } }
 }
 
 function originSignatures(

@@ -42,7 +42,10 @@ export const send: Endpoint<Services> = {
     pathOf(request, 'txnId', txnId)
     const { pdus, edus, [ACKNOWLEDGED]: acknowledged, [HEADS]: told } = bodyOf(request, body)
     const { origin, incarnation, sequence } = request
-    const ordered = sequence === undefined ? {} : { ordered: { incarnation, sequence, acknowledged } }
+    const ordered =
+      sequence === undefined || incarnation === undefined
+        ? {}
+        : { ordered: { incarnation, sequence, acknowledged } }
     const permitted = await permittedEdus(services, origin, edus)
     const result = await services.inbound.transaction({
       origin,
@@ -52,7 +55,7 @@ export const send: Endpoint<Services> = {
       ...(told === undefined ? {} : { heads: told }),
     })
     const json = { pdus: result.pdus, ...(result.heads === undefined ? {} : { [HEADS]: result.heads }) }
-    return result.committed === undefined
+    return result.committed === undefined || incarnation === undefined
       ? { json }
       : { json, acknowledgement: { incarnation, committed: result.committed } }
   },
