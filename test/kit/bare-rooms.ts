@@ -13,7 +13,15 @@ import {
   createRooms,
   createVerifier,
 } from '@plexus/engine/testing'
-import type { Committer, Inbound, LinkInvites, OutboxOwner, Rooms, Staging } from '@plexus/engine/testing'
+import type {
+  Committer,
+  Completion,
+  Inbound,
+  LinkInvites,
+  OutboxOwner,
+  Rooms,
+  Staging,
+} from '@plexus/engine/testing'
 import { createMemoryStore } from '@plexus/store/memory'
 import { testSigner } from './keys.ts'
 
@@ -25,6 +33,7 @@ export type BareNode = {
   readonly rooms: Rooms
   readonly links: LinkInvites
   readonly staging: Staging
+  readonly completion: Completion
   readonly inbound: Inbound
   readonly outbox: OutboxOwner
   readonly committer: Committer
@@ -107,9 +116,10 @@ export function createBareNetwork(): BareNetwork {
 
   const settle = async (): Promise<void> => {
     for (let round = 0; round < 3; round += 1) {
-      for (const { outbox, staging } of nodes.values()) {
+      for (const { outbox, staging, completion } of nodes.values()) {
         await outbox.idle()
         await staging.idle()
+        await completion.idle()
       }
     }
   }
@@ -229,7 +239,11 @@ function honestFederation(own: ServerName, { nodes, offline, calls }: Wires): Fe
     makeMembership: async (kind, to, roomId, userId, versions) =>
       copy(await peer(`make_${kind}`, to).rooms.makeMembership(kind, own, roomId, userId, versions)),
     sendJoin: async (to, roomId, id, event) =>
-      copy(await peer('send_join', to).rooms.acceptMembership('join', own, roomId, id, copy(event))),
+      copy(
+        await peer('send_join', to).rooms.acceptMembership('join', own, roomId, id, copy(event), {
+          omitMembers: true,
+        }),
+      ),
     sendLeave: async (to, roomId, id, event) => {
       await peer('send_leave', to).rooms.acceptMembership('leave', own, roomId, id, copy(event))
     },

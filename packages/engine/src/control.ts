@@ -19,6 +19,7 @@ import type {
 } from './ports.ts'
 import { exchangeRequest } from './rooms/link-invites.ts'
 import { asRoomError } from './rooms/remote-join.ts'
+import type { Completion } from './rooms/completion.ts'
 import type { Staging } from './rooms/staging.ts'
 import type { Rooms } from './rooms/types.ts'
 import { RoomError } from './rooms/types.ts'
@@ -41,6 +42,7 @@ export type ControlDeps = {
   readonly media: Media
   readonly outbox: Outbox
   readonly staging: Staging
+  readonly completion: Pick<Completion, 'kick'>
   readonly federation: Federation
   readonly directory: Directory
 }
@@ -88,6 +90,7 @@ export function createNodeControl(deps: ControlDeps): NodeControl {
     peerAppeared(name) {
       deps.outbox.kick([name], true)
       deps.staging.kick(name)
+      deps.completion.kick()
     },
     forgetMedia: (server, mediaId) => deps.media.forget(server, mediaId),
   }

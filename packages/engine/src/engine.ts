@@ -134,7 +134,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   })
   const { outbox } = outboxOwner
 
-  const { rooms, staging, links } = createRooms({
+  const { rooms, staging, links, completion } = createRooms({
     ...base,
     destinations: outboxOwner.destinations,
     services: appServices.queue,
@@ -142,8 +142,8 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     seekUser,
     onJoined: (snapshot, joined) => {
       const failed = (what: string) => (error: unknown) => log.log('error', what, { error: String(error) })
+      users.deviceLists.joined(snapshot, joined).catch(failed('device lists were not exchanged'))
       for (const user of joined) {
-        users.deviceLists.joined(snapshot, user).catch(failed('device lists were not exchanged'))
         if (serverOf(user) === serverName)
           users.upgradedRooms.joined(snapshot, user).catch(failed('settings of a room were not carried over'))
       }
@@ -219,6 +219,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     media: users.media,
     outbox,
     staging,
+    completion,
     directory: deps.directory,
   })
 
@@ -262,6 +263,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     control,
     async resume() {
       await staging.resume()
+      await completion.resume()
       outboxOwner.resume()
       services.push.resume()
       push.resume()
@@ -269,6 +271,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     },
     async idle() {
       await staging.idle()
+      await completion.idle()
       await outboxOwner.idle()
       await services.push.idle()
       await push.idle()
@@ -279,6 +282,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       push.close()
       await push.idle()
       staging.close()
+      completion.close()
       outboxOwner.close()
       services.push.close()
       await committer.idle()

@@ -243,13 +243,19 @@ export interface Federation {
     versions: readonly string[],
     options?: CallOptions,
   ): Promise<{ roomVersion: string; event: JsonObject }>
+  /** PUT /v2/send_join with `omit_members`: the answer names the servers of the room if it leaves out its members. */
   sendJoin(
     destination: ServerName,
     roomId: RoomId,
     eventId: EventId,
     event: JsonObject,
     options?: CallOptions,
-  ): Promise<{ state: readonly JsonObject[]; authChain: readonly JsonObject[]; event?: JsonObject }>
+  ): Promise<{
+    state: readonly JsonObject[]
+    authChain: readonly JsonObject[]
+    event?: JsonObject
+    serversInRoom?: readonly ServerName[]
+  }>
   sendLeave(
     destination: ServerName,
     roomId: RoomId,

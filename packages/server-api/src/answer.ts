@@ -28,6 +28,7 @@ const STATUS_OF: ReadonlyMap<string, number> = new Map([
   ['M_LIMIT_EXCEEDED', 429],
   ['M_UNKNOWN', 500],
   ['M_NOT_YET_UPLOADED', 504],
+  ['M_UNABLE_DUE_TO_PARTIAL_STATE', 404],
 ])
 
 /** The HTTP status that goes with an errcode of the engine. */

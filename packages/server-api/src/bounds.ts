@@ -31,7 +31,9 @@ export const MAX_TOLD_HEADS = 20
 export const MAX_EDU_ROOMS = 200
 
 /** Events of state, and of an auth chain, in one answer. */
-export const MAX_STATE_EVENTS = 50_000
+export const MAX_STATE_EVENTS = 200_000
+/** Servers that a joining server may be told to be in the room. */
+export const MAX_SERVERS_IN_ROOM = 10_000
 /** Events that one `/backfill` or `/get_missing_events` gives or takes. */
 export const MAX_HISTORY_EVENTS = 100
 /** Event ids in one request. */
@@ -62,6 +64,8 @@ export const MAX_KEYS_ANSWER_BYTES: number = 8 * 1024 * 1024
 export const MAX_ROOMS_ANSWER_BYTES: number = 1024 * 1024
 /** Bytes of an answer with at most `MAX_HISTORY_EVENTS` events. */
 export const MAX_HISTORY_ANSWER_BYTES: number = 8 * 1024 * 1024
+/** Bytes of an answer with the ids of `MAX_STATE_EVENTS` events. */
+export const MAX_STATE_IDS_ANSWER_BYTES: number = 24 * 1024 * 1024
 /** Bytes of an answer with room state. */
 export const MAX_STATE_ANSWER_BYTES: number = 64 * 1024 * 1024
 /** Bytes of a multipart answer beyond those of its media. */

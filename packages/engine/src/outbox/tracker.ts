@@ -37,11 +37,14 @@ export function createTracker(deps: {
   }
 
   return {
-    changed(roomId, position, { joined, left, distributed }) {
-      const start = { start: position, cursor: position }
+    changed(roomId, position, { joined, left, distributed, found }) {
+      const startOf = (name: ServerName): CursorRecord => {
+        const start = found?.servers.has(name) === true ? found.since : position
+        return { start, cursor: start }
+      }
       afterCommit.run(position, () => deps.heads.changed(roomId))
       return [
-        ...joined.map((name) => cursors.set(name, roomId, position, start)),
+        ...joined.map((name) => cursors.set(name, roomId, position, startOf(name))),
         ...left.flatMap((name) => end(name, roomId, position, position)),
         ...(distributed === undefined ? [] : [noteSent(roomId, position, distributed)]),
       ]

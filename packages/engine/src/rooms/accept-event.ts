@@ -1,6 +1,6 @@
 /** The next copy of the room after an accepted event, and the change that commits both. */
 import type { EventId, RoomId, ServerName, UserId } from '@plexus/core'
-import { redact, serverOf } from '@plexus/core'
+import { CREATE_KEY, redact, serverOf, stateKeyOf } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import type { Write } from '../ports.ts'
 import { forgetWrites } from '../search/postings.ts'
@@ -8,7 +8,8 @@ import { authChildWrites } from './auth-graph.ts'
 import { draftRecord, groupOf, parentGroups } from './case.ts'
 import type { AcceptedDecision, Case } from './case.ts'
 import type { RoomCopy, StateChange } from './copy.ts'
-import { joinedAfter, memberOf, membershipOf, stateChanges, toRecord } from './copy.ts'
+import { joinedAfter, memberOf, membershipOf, serversIn, stateChanges, toRecord } from './copy.ts'
+import { decidedAgain, provisionalWrites } from './decided-again.ts'
 import { clientTransactions, deltas, events, memberships, rooms, waitingRedactions } from './records.ts'
 import { holesAfter, presentAfter } from './present.ts'
 import { prepareRedaction, type Redaction } from './redaction.ts'
@@ -49,6 +50,7 @@ export async function acceptEvent(
     backward: copy?.backward ?? [],
     holes: holesAfter(current),
     since: copy?.since ?? 0,
+    partial: copy?.partial,
   }
   const change = acceptedChange(current, next, draft, {
     stateWrites: [...after.writes, ...resolved.writes],
@@ -68,15 +70,34 @@ type Accepted = {
 
 function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts: Accepted): Change {
   const { deps, event } = current
-  const publish = current.publisherOf(copy)
   const joinedBefore = current.copy?.joined ?? new Set<UserId>()
-  const servers = serverChanges(deps, joinedBefore, copy.joined)
   const finals: EventRecord[] = []
   const finish = (record: EventRecord): Write => {
     finals.push(record)
     deps.events.stage(record)
     return events.put([record.id], record)
   }
+  const adopt = (): void => {
+    for (const record of finals) deps.events.adopt(record)
+  }
+  const { again } = event
+  if (again !== undefined) {
+    const isNew = again.order === undefined
+    const change = decidedAgain(deps, again, draft, () => [
+      ...facts.stateWrites,
+      ...(isNew ? deps.services.accepted(draft, joinedBefore, copy.joined) : []),
+      ...(isNew ? redactionWrites(current, facts.redaction, finish) : []),
+    ])
+    return {
+      ...change,
+      publish: (position) => {
+        change.publish?.(position)
+        adopt()
+      },
+    }
+  }
+  const publish = current.publisherOf(copy)
+  const servers = serverChanges(deps, current.copy, copy, draft)
   return {
     writes: (position) => {
       const { redaction, changes } = facts
@@ -85,6 +106,7 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
       const writes: Write[] = [
         finish({ ...draft, pdu, ...by, position, order: position }),
         ...authChildWrites(draft),
+        ...provisionalWrites(copy, position, event.id),
         ...placeWrites(copy.roomId, position, event.id, pdu),
         rooms.put([copy.roomId], toRecord(copy, position)),
         ...facts.stateWrites,
@@ -101,46 +123,55 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
         const { userId, deviceId, transactionId } = event.sentBy
         writes.push(clientTransactions.put([userId, deviceId, copy.roomId, transactionId], event.id))
       }
-      if (redaction.target !== undefined) {
-        const target = deps.events.peek(redaction.target.id) ?? redaction.target
-        writes.push(
-          finish({ ...target, pdu: redact(copy.version, target.pdu), redactedBy: event.id }),
-          ...forgetWrites(target),
-        )
-      }
-      if (redaction.waits !== undefined)
-        writes.push(
-          waitingRedactions.put([redaction.waits[0], reachOf(redaction.waits[1])], redaction.waits[1]),
-        )
+      writes.push(...redactionWrites(current, redaction, finish))
       return writes
     },
     publish: (position) => {
-      for (const record of finals) deps.events.adopt(record)
+      adopt()
       publish(position)
     },
   }
 }
 
-function serverChanges(
-  deps: RoomDeps,
-  before: ReadonlySet<UserId>,
-  after: ReadonlySet<UserId>,
-): { joined: readonly ServerName[]; left: readonly ServerName[] } {
-  if (before === after) return { joined: [], left: [] }
-  const [old, fresh] = [serversOf(before), serversOf(after)]
-  return {
-    joined: [...fresh].filter((server) => !old.has(server) && server !== deps.ownName),
-    left: [...old].filter((server) => !fresh.has(server) && server !== deps.ownName),
+/** Redacts the event's target, or remembers to. `finish` keeps a record. */
+function redactionWrites(
+  { deps, version, event }: Case,
+  { target: wanted, waits }: Redaction,
+  finish: (record: EventRecord) => Write,
+): Write[] {
+  const writes: Write[] = []
+  if (wanted !== undefined) {
+    const target = deps.events.peek(wanted.id) ?? wanted
+    writes.push(
+      finish({ ...target, pdu: redact(version, target.pdu), redactedBy: event.id }),
+      ...forgetWrites(target),
+    )
   }
+  if (waits !== undefined) writes.push(waitingRedactions.put([waits[0], reachOf(waits[1])], waits[1]))
+  return writes
 }
 
-function serversOf(users: ReadonlySet<UserId>): ReadonlySet<ServerName> {
-  return new Set([...users].map(serverOf))
+/** Which servers came and went between two copies; `event`, which made the second, says itself who came by it. */
+export function serverChanges(
+  { ownName }: Pick<RoomDeps, 'ownName'>,
+  before: RoomCopy | undefined,
+  after: RoomCopy,
+  event?: EventRecord,
+): Parameters<RoomDeps['destinations']['changed']>[2] {
+  if (before?.joined === after.joined && before.partial === after.partial) return { joined: [], left: [] }
+  const old = before === undefined ? new Set<ServerName>() : serversIn(before)
+  const fresh = serversIn(after)
+  const joined = [...fresh].filter((server) => !old.has(server) && server !== ownName)
+  const left = [...old].filter((server) => !fresh.has(server) && server !== ownName)
+  if (before?.partial === undefined) return { joined, left }
+  const comer = event === undefined ? undefined : memberOf(stateKeyOf(event.pdu) ?? CREATE_KEY)
+  const servers = new Set(joined.filter((server) => comer === undefined || serverOf(comer) !== server))
+  return { joined, left, found: { servers, since: before.since } }
 }
 
 /** Rows of the local users whose membership in the current state changed. */
-function membershipWrites(
-  deps: RoomDeps,
+export function membershipWrites(
+  deps: Pick<RoomDeps, 'ownName'>,
   roomId: RoomId,
   position: number,
   changes: readonly StateChange[],

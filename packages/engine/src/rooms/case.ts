@@ -85,27 +85,42 @@ export async function loadStates(current: Case, ids: readonly EventId[]): Promis
   return missing
 }
 
+/** Before the names of states that lack members: what is decided again gets states of other names. */
+const PARTIAL_PREFIX = 'partial '
+
+export function groupName({ partial }: Pick<RoomCopy, 'partial'>, name: string): string {
+  return partial === undefined ? name : `${PARTIAL_PREFIX}${name}`
+}
+
+/** True for an event that was decided on a state that lacks members, and not again since. */
+export function isProvisional(record: EventRecord | undefined): boolean {
+  return record?.stateGroup?.startsWith(PARTIAL_PREFIX) ?? false
+}
+
 /** The group of a state: that of a base where it is the same map, else a new one of the given name. */
 export function groupOf(
-  { deps }: Case,
+  { deps, copy }: Pick<Case, 'deps' | 'copy'>,
   name: string,
   state: StateMap,
   bases: readonly StateGroup[],
 ): Grouped {
   const same = bases.find((base) => base.state === state)
   if (same !== undefined) return { group: same, writes: [] }
-  return deps.groups.create(name, state, bases[0])
+  const id = copy === undefined ? name : groupName(copy, name)
+  return deps.groups.create(id, state, bases[0])
 }
 
 export function parentGroups({ event, states }: Case): readonly StateGroup[] {
   return prevEventIds(event.pdu).flatMap((id) => states.get(id) ?? [])
 }
 
+/** Of an event that is decided again, with its place and all else that no decision makes. */
 export function draftRecord(
-  { deps, roomId, event, view, claimed }: Case,
+  { deps, roomId, copy, event, view, claimed }: Case,
   stateGroup: string,
   before: StateMap,
 ): EventRecord {
+  const { order, redactedBy, position = 0, receivedAt = deps.clock.now() } = event.again ?? {}
   const key = stateKeyOf(event.pdu)
   const replaced = key === undefined ? undefined : before.get(key)
   return {
@@ -114,12 +129,14 @@ export function draftRecord(
     pdu: event.pdu,
     verdict: 'accepted',
     generation: generationOf(event.pdu, (id) => view.generation(id)),
-    basis: claimed.size === 0 ? 'full' : 'partial',
+    basis: claimed.size === 0 && copy?.partial === undefined ? 'full' : 'partial',
     stateGroup,
     ...(replaced === undefined ? {} : { replaced }),
-    position: 0,
+    ...(order === undefined ? {} : { order }),
+    position,
+    ...(redactedBy === undefined ? {} : { redactedBy }),
     ...(event.contentHashOk ? {} : { hashMismatch: true as const }),
     ...(event.sentBy === undefined ? {} : { sentBy: event.sentBy }),
-    receivedAt: deps.clock.now(),
+    receivedAt,
   }
 }

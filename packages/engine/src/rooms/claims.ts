@@ -1,11 +1,11 @@
 /** What another member tells of a room's state: every event of it is checked and judged, none is believed. */
-import type { EventId, StateKey } from '@plexus/core'
+import type { EventId, JsonValue, StateKey, StateMap } from '@plexus/core'
 import { authEventIds, stateKeyOf } from '@plexus/core'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { FederationError } from '../ports.ts'
 import { checkTime, type GapDeps, type Inquiry } from './gap.ts'
-import { judgeOutliers, outlierWrites } from './outliers.ts'
+import { inAuthOrder, judgeOutliers, outlierWrites } from './outliers.ts'
 import type { StateGroup } from './state-groups.ts'
 import type { CheckedEvent } from './verify.ts'
 import { checkEvents } from './verify.ts'
@@ -14,8 +14,16 @@ import { checkEvents } from './verify.ts'
 export const MAX_FETCHED_AUTH_EVENTS = 200
 /** Events of a state and its auth chain that are fetched one by one; with more, the state is fetched whole. */
 export const MAX_FETCHED_STATE_EVENTS = 20
+/** With more, one by one again: no answer would hold them. */
+export const MAX_WHOLE_STATE_EVENTS = 50_000
+/** Events fetched one by one that are under way. */
+const FETCHED_TOGETHER = 8
+/** Events checked together, and kept in one commit: the node does other things in between. */
+const KEPT_TOGETHER = 500
+/** Rounds in which a huge state is fetched. */
+const MAX_HUGE_ROUNDS = 3
 /** Events of a state or auth chain that another member may tell. */
-export const MAX_STATE_EVENTS = 100_000
+export const MAX_STATE_EVENTS = 200_000
 
 /** Fetches the auth events that nobody sent, and theirs, and keeps them as outliers. */
 export async function fetchAuthEvents(
@@ -67,9 +75,26 @@ export async function fetchEvent(
 async function keepOutliers(deps: GapDeps, gap: Inquiry, checked: readonly CheckedEvent[]): Promise<void> {
   const { version, roomId } = gap
   const input = { version, roomId, receivedAt: deps.clock.now(), basis: 'partial' as const }
-  const records = await judgeOutliers(deps.events, input, checked)
-  if (records.length === 0) return
-  await deps.committer.submit({ writes: (position) => outlierWrites(deps.events, records, position) })
+  const ordered = inAuthOrder(version, checked)
+  for (let start = 0; start < ordered.length; start += KEPT_TOGETHER) {
+    const records = await judgeOutliers(deps.events, input, ordered.slice(start, start + KEPT_TOGETHER))
+    if (records.length > 0)
+      await deps.committer.submit({ writes: (position) => outlierWrites(deps.events, records, position) })
+  }
+}
+
+async function checkAll(
+  deps: GapDeps,
+  { version, roomId }: Inquiry,
+  raw: readonly JsonValue[],
+): Promise<readonly CheckedEvent[]> {
+  const checked: CheckedEvent[] = []
+  for (let start = 0; start < raw.length; start += KEPT_TOGETHER) {
+    const slice = raw.slice(start, start + KEPT_TOGETHER)
+    for (const result of await checkEvents(deps.verifier, version, roomId, slice))
+      if (result.kind === 'ok') checked.push(result.event)
+  }
+  return checked
 }
 
 /**
@@ -77,25 +102,45 @@ async function keepOutliers(deps: GapDeps, gap: Inquiry, checked: readonly Check
  * there is nothing that the server tells. spec: server-server-api.md "Retrieving a room's state", DESIGN section 4
  */
 export async function claimedState(deps: GapDeps, gap: Inquiry, id: EventId): Promise<StateGroup> {
-  checkTime(deps, gap)
-  const told = await deps.federation.stateIds(gap.server, gap.roomId, id)
-  const unknown = await unknownOf(deps, [...told.authChainIds, ...told.pduIds].slice(0, MAX_STATE_EVENTS))
-  if (!(await fetchSingly(deps, gap, unknown))) await fetchWhole(deps, gap, id)
-  const state = new Map<StateKey, EventId>()
-  for (const record of await deps.events.working(told.pduIds.slice(0, MAX_STATE_EVENTS))) {
-    // Without one of its events it would be another state.
-    if (record === undefined) throw new Error(`${gap.server} does not tell the whole state`)
-    if (record.verdict === 'rejected' || record.roomId !== gap.roomId) continue
-    const key = stateKeyOf(record.pdu)
-    if (key !== undefined) state.set(key, record.id)
-  }
-  const { group, writes } = deps.groups.create(nameOf(state), state, undefined)
-  await deps.committer.submit({ writes: () => writes })
+  const { state, lacking } = await toldState(deps, gap, id)
+  // Without one of its events it would be another state.
+  if (lacking > 0) throw new Error(`${gap.server} does not tell the whole state`)
+  return keepClaim(deps, state)
+}
+
+export async function keepClaim({ committer, groups }: GapDeps, state: StateMap): Promise<StateGroup> {
+  const { group, writes } = groups.create(nameOf(state), state, undefined)
+  await committer.submit({ writes: () => writes })
   return group
 }
 
+/** As `claimedState`; `lacking` events of it the server does not give, or they are none. */
+export async function toldState(
+  deps: GapDeps,
+  gap: Inquiry,
+  id: EventId,
+): Promise<{ readonly state: StateMap; readonly lacking: number }> {
+  checkTime(deps, gap)
+  const told = await deps.federation.stateIds(gap.server, gap.roomId, id)
+  const ids = [...told.authChainIds, ...told.pduIds].slice(0, MAX_STATE_EVENTS)
+  const unknown = await unknownOf(deps, ids)
+  const isHuge = unknown.length > MAX_WHOLE_STATE_EVENTS
+  if (!isHuge && !(await fetchSingly(deps, gap, unknown))) await fetchWhole(deps, gap, id)
+  // What an event is judged by may have come after it.
+  for (let round = 0; isHuge && round < MAX_HUGE_ROUNDS; round += 1)
+    await fetchMany(deps, gap, await unknownOf(deps, ids))
+  const state = new Map<StateKey, EventId>()
+  const records = await deps.events.working(told.pduIds.slice(0, MAX_STATE_EVENTS))
+  for (const record of records) {
+    if (record === undefined || record.verdict === 'rejected' || record.roomId !== gap.roomId) continue
+    const key = stateKeyOf(record.pdu)
+    if (key !== undefined) state.set(key, record.id)
+  }
+  return { state, lacking: records.filter((record) => record === undefined).length }
+}
+
 /** By content, since a server may tell another state the next time, and a group never changes. */
-function nameOf(state: ReadonlyMap<StateKey, EventId>): string {
+function nameOf(state: StateMap): string {
   const lines = [...state].map(([key, id]) => `${key} ${id}`).sort()
   return `claimed ${bytesToHex(sha256(utf8ToBytes(lines.join('\n'))))}`
 }
@@ -113,14 +158,27 @@ async function fetchSingly(deps: GapDeps, gap: Inquiry, ids: readonly EventId[])
   return true
 }
 
+async function fetchMany(deps: GapDeps, gap: Inquiry, ids: readonly EventId[]): Promise<void> {
+  for (let start = 0; start < ids.length; start += KEPT_TOGETHER) {
+    const found: CheckedEvent[] = []
+    const queue = ids.slice(start, start + KEPT_TOGETHER)
+    const fetchNext = async (): Promise<void> => {
+      for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
+        const event = await fetchEvent(deps, gap, id)
+        if (event !== undefined) found.push(event)
+      }
+    }
+    await Promise.all(Array.from({ length: FETCHED_TOGETHER }, fetchNext))
+    await keepOutliers(deps, gap, found)
+  }
+}
+
 /** Fetches the state before an event and its auth chain; answers with the ids of the state's events. */
 export async function fetchWhole(deps: GapDeps, gap: Inquiry, id: EventId): Promise<readonly EventId[]> {
   const { pdus, authChain } = await deps.federation.state(gap.server, gap.roomId, id)
   const state = pdus.slice(0, MAX_STATE_EVENTS)
   const chain = authChain.slice(0, MAX_STATE_EVENTS)
-  const results = await checkEvents(deps.verifier, gap.version, gap.roomId, [...state, ...chain])
-  const idsOf = (some: typeof results): CheckedEvent[] =>
-    some.flatMap((result) => (result.kind === 'ok' ? [result.event] : []))
-  await keepOutliers(deps, gap, idsOf(results))
-  return idsOf(results.slice(0, state.length)).map((event) => event.id)
+  const found = await checkAll(deps, gap, state)
+  await keepOutliers(deps, gap, [...(await checkAll(deps, gap, chain)), ...found])
+  return found.map((event) => event.id)
 }

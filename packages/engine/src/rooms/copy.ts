@@ -1,7 +1,7 @@
 /** The working copy of a room: immutable, one per decision; the newest committed one is what others see. */
 import type { EventId, Pdu, RoomId, RoomVersion, ServerName, StateKey, StateMap, UserId } from '@plexus/core'
 import { serverOf, splitStateKey, stateDifference, stateKeyOf } from '@plexus/core'
-import type { RoomRecord } from './records.ts'
+import type { PartialRecord, RoomRecord } from './records.ts'
 import type { StateGroup } from './state-groups.ts'
 import type { EventRecord, Membership, RoomSnapshot, StateDelta } from './types.ts'
 
@@ -22,6 +22,8 @@ export type RoomCopy = {
    * that nothing tells what followed it: history. 0 while there is none.
    */
   readonly since: number
+  /** Set while the state lacks members. */
+  readonly partial: PartialRecord | undefined
 }
 
 /** A missing event, and the server of the event that follows it. */
@@ -98,15 +100,27 @@ export function toRecord(copy: RoomCopy, lastPosition: number): RoomRecord {
   }
 }
 
-const memberLists = new WeakMap<ReadonlySet<UserId>, Pick<RoomSnapshot, 'joinedMembers' | 'joinedServers'>>()
+/** Those with a joined member, as far as is known. */
+export function serversIn({
+  joined,
+  partial,
+}: Pick<RoomCopy, 'joined' | 'partial'>): ReadonlySet<ServerName> {
+  const servers = new Set<ServerName>(partial?.servers)
+  for (const user of joined) servers.add(serverOf(user))
+  return servers
+}
+
+type MemberLists = Pick<RoomSnapshot, 'joinedMembers' | 'joinedServers'> & Pick<RoomCopy, 'partial'>
+const memberLists = new WeakMap<ReadonlySet<UserId>, MemberLists>()
 
 export function toSnapshot(copy: RoomCopy, lastPosition: number): RoomSnapshot {
   let lists = memberLists.get(copy.joined)
-  if (lists === undefined) {
-    const joinedMembers = [...copy.joined].sort()
-    lists = { joinedMembers, joinedServers: [...new Set(joinedMembers.map(serverOf))].sort() }
+  if (lists === undefined || lists.partial !== copy.partial) {
+    const joinedServers = [...serversIn(copy)].sort()
+    lists = { joinedMembers: [...copy.joined].sort(), joinedServers, partial: copy.partial }
     memberLists.set(copy.joined, lists)
   }
+  const { joinedMembers, joinedServers, partial } = lists
   return {
     roomId: copy.roomId,
     version: copy.version,
@@ -116,6 +130,8 @@ export function toSnapshot(copy: RoomCopy, lastPosition: number): RoomSnapshot {
     state: copy.current.state,
     stateGroup: copy.current.id,
     lastPosition,
-    ...lists,
+    joinedMembers,
+    joinedServers,
+    ...(partial === undefined ? {} : { isPartial: true as const }),
   }
 }

@@ -3,6 +3,8 @@ import type { EventId } from '@plexus/core'
 import { checkOutlier, decide, prevEventIds } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import { acceptEvent } from './accept-event.ts'
+import { decidedAgain, provisionalWrites } from './decided-again.ts'
+import { memberFiller } from './named-members.ts'
 import { newEventWrites } from './auth-graph.ts'
 import {
   draftRecord,
@@ -24,7 +26,7 @@ type Missing = { readonly kind: 'missing'; readonly events: readonly EventId[] }
 
 export async function decideEvent(start: CaseInit): Promise<Decided> {
   const { deps, event } = start
-  if (event.own !== true && (await wasDecided(deps, event)))
+  if (event.own !== true && event.again === undefined && (await wasDecided(deps, event)))
     return { outcome: { kind: 'known', change: undefined } }
   const current = openCase(start)
   const decision = await decideLoop(current)
@@ -78,13 +80,14 @@ async function decideLoop(current: Case): Promise<Settled | Missing> {
   // What others follow is no news that the present could forbid.
   const isPast = isHole(current) && prevEventIds(event.pdu).length > 0
   for (let round = 0; round < MAX_DECIDE_ROUNDS; round += 1) {
+    const fill = memberFiller(current)
     const decision = decide({
       version,
       roomId,
       event: { id: event.id, pdu: event.pdu },
       view,
-      stateAfter: (id) => states.get(id)?.state,
-      currentState: isPast ? undefined : copy?.current.state,
+      stateAfter: (id) => fill(states.get(id)?.state),
+      currentState: isPast ? undefined : fill(copy?.current.state),
     })
     if (decision.kind !== 'need') return decision
     for (const id of await view.supply(decision, round)) absent.add(id)
@@ -108,12 +111,18 @@ function refusedChange(current: Case, decision: RefusedDecision, why: string): C
   const verdict = decision.kind === 'reject' ? 'rejected' : 'softFailed'
   const record: EventRecord = { ...draftRecord(current, group.id, decision.stateBefore), verdict, why }
   current.hold(record)
+  if (event.again !== undefined) return decidedAgain(deps, event.again, record, () => writes)
   let final = record
   return {
     writes: (position) => {
       final = { ...record, position }
       deps.events.stage(final)
-      return [...newEventWrites(final), ...writes, ...(event.writes ?? [])]
+      return [
+        ...newEventWrites(final),
+        ...writes,
+        ...provisionalWrites(current.copy, position, event.id),
+        ...(event.writes ?? []),
+      ]
     },
     publish: () => deps.events.adopt(final),
   }

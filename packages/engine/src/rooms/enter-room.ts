@@ -12,6 +12,7 @@ import type {
   UserId,
 } from '@plexus/core'
 import {
+  authEventIds,
   CREATE_KEY,
   createIdOf,
   createKnownEvents,
@@ -25,13 +26,15 @@ import {
 import type { Write } from '../ports.ts'
 import { MAX_BACKWARD } from './accept-event.ts'
 import { newEventWrites } from './auth-graph.ts'
-import { isDecided, isFetchedHistory } from './case.ts'
+import { groupName, isDecided, isFetchedHistory } from './case.ts'
 import { MAX_STATE_EVENTS } from './claims.ts'
 import type { RoomCopy } from './copy.ts'
-import { memberOf, membershipOf, stateChanges, toRecord } from './copy.ts'
+import { memberOf, membershipOf, serversIn, stateChanges, toRecord } from './copy.ts'
+import { provisionalWrites } from './decided-again.ts'
+import { membersNamedBy } from './named-members.ts'
 import { judgeOutliers, outlierWrites } from './outliers.ts'
 import { comparedState } from './second-member.ts'
-import { deltas, memberships, rooms, timelines } from './records.ts'
+import { deltas, memberships, partialRooms, provisional, rooms, timelines } from './records.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { EventInput, Room } from './room.ts'
 import type { EventRecord } from './types.ts'
@@ -47,6 +50,8 @@ export type Told = {
   readonly join: EventInput
   readonly state: readonly JsonObject[]
   readonly authChain: readonly JsonObject[]
+  /** Set when the state lacks members. */
+  readonly serversInRoom?: readonly ServerName[]
 }
 
 /** Makes the room of what the resident server told. */
@@ -57,7 +62,10 @@ export async function enterRoom(deps: RemoteDeps, room: Room, told: Told): Promi
   checkState(answer, judged.before, judged.byId)
   await deps.committer.submit({ writes: (position) => outlierWrites(deps.events, judged.records, position) })
   // Outside of the room's queue: the network is slow.
-  const before = await comparedState(deps, { room, ...told }, judged.before)
+  const before =
+    told.serversInRoom === undefined
+      ? await comparedState(deps, { room, ...told }, judged.before)
+      : judged.before
   const { done } = await room.run(async (turn) => {
     const previous = turn.copy
     // The position after all that was decided in the earlier stay.
@@ -114,10 +122,13 @@ async function adoptRoom(
   for (const record of await deps.events.working(others))
     if (record !== undefined) byId.set(record.id, record)
   const create = checkState(answer, before, byId)
+  const { server: resident } = answer
+  const servers = answer.serversInRoom?.filter((name) => name !== deps.ownName)
+  const partial = servers === undefined ? undefined : { join: join.id, resident, servers }
   const joinKey = memberKey(join.pdu.sender)
   const replaced = before.get(joinKey)
   const after = new Map(before).set(joinKey, join.id)
-  const { group, writes } = deps.groups.create(`after ${join.id}`, after, undefined)
+  const { group, writes } = deps.groups.create(groupName({ partial }, `after ${join.id}`), after, undefined)
   const joined = new Set<UserId>([join.pdu.sender])
   for (const id of before.values()) {
     const pdu = byId.get(id)?.pdu
@@ -135,6 +146,7 @@ async function adoptRoom(
     backward: lower.slice(0, MAX_BACKWARD),
     holes: [],
     since: answer.since,
+    partial,
   }
   const record: EventRecord = {
     id: join.id,
@@ -154,7 +166,8 @@ async function adoptRoom(
     const isChanged = isOther && previous?.current.state.get(key) !== id
     return isChanged ? (byId.get(id) ?? []) : []
   })
-  const facts = { groupWrites: writes, localMembers }
+  const forgotten = (await provisional.list(deps.store, [roomId])).map(([key]) => key)
+  const facts = { groupWrites: writes, localMembers, forgotten }
   return { copy, ...joinChange(deps, answer, copy, record, facts) }
 }
 
@@ -210,10 +223,12 @@ function joinChange(
     readonly groupWrites: readonly Write[]
     /** Memberships of other users of this node, as far as they changed since an earlier stay. */
     readonly localMembers: readonly EventRecord[]
+    /** Decisions of an earlier stay that nobody makes again. */
+    readonly forgotten: readonly (readonly [RoomId, number])[]
   },
 ): Omit<Adopted, 'copy'> {
   const { roomId, server } = answer
-  const servers = new Set([...copy.joined].map(serverOf))
+  const servers = new Set(serversIn(copy))
   servers.delete(deps.ownName)
   const others = [...servers].filter((name) => name !== server)
   // What changed since an earlier stay, of which those who keep step with the state must hear.
@@ -230,6 +245,9 @@ function joinChange(
         ...newEventWrites(final),
         timelines.put([roomId, position], join.id),
         rooms.put([roomId], toRecord(copy, position)),
+        ...facts.forgotten.map((key) => provisional.delete(key)),
+        ...provisionalWrites(copy, position, join.id),
+        copy.partial === undefined ? partialRooms.delete([roomId]) : partialRooms.put([roomId], copy.partial),
         ...(changes.length === 0 ? [] : [deltas.put([roomId, position], changes)]),
         ...[...facts.localMembers, join].map(({ pdu, id }) =>
           memberships.put([pdu.state_key as UserId, roomId], {
@@ -286,7 +304,29 @@ async function judgeAnswer(
     )
   }
   const others = records.filter((record) => record !== join)
-  return { ...(await stateOf(deps, roomId, stateIds, others)), records: others, generation: join.generation }
+  const told = await stateOf(deps, roomId, stateIds, others)
+  if (answer.serversInRoom !== undefined) await nameMembers(deps, answer.join, told)
+  return { ...told, records: others, generation: join.generation }
+}
+
+type ToldState = {
+  readonly before: Map<StateKey, EventId>
+  readonly byId: Map<EventId, EventRecord>
+}
+
+/**
+ * Adds the members that the join names to a state without members: without the own invite, for one, it would not be
+ * allowed.
+ */
+async function nameMembers(
+  { events }: RemoteDeps,
+  { pdu }: EventInput,
+  { before, byId }: ToldState,
+): Promise<void> {
+  const absent = authEventIds(pdu).filter((id) => !byId.has(id))
+  for (const record of await events.working(absent)) if (record !== undefined) byId.set(record.id, record)
+  const named = membersNamedBy(pdu, { get: (id) => byId.get(id) })
+  for (const [key, id] of named) if (!before.has(key)) before.set(key, id)
 }
 
 /** The state that these ids name, as far as their events are here and not rejected. */
@@ -295,7 +335,7 @@ async function stateOf(
   roomId: RoomId,
   stateIds: ReadonlySet<EventId>,
   records: readonly EventRecord[],
-): Promise<Pick<Judged, 'before' | 'byId'>> {
+): Promise<ToldState> {
   const byId = new Map(records.map((record) => [record.id, record]))
   const known = await deps.events.working([...stateIds].filter((id) => !byId.has(id)))
   for (const record of known) if (record?.roomId === roomId) byId.set(record.id, record)

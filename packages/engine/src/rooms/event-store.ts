@@ -102,7 +102,8 @@ export function createEventStore(store: Store): EventStore {
       // A later change of the same event may be staged on top of this one; that one stays.
       if (uncommitted.get(record.id) === record) uncommitted.delete(record.id)
       cache.set(record.id, record)
-      newestRows.add(record)
+      if (record.verdict === 'accepted') newestRows.add(record)
+      else newestRows.remove(record)
     },
     clear() {
       uncommitted.clear()

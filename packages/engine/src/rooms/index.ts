@@ -7,6 +7,7 @@ import type { Clock, Federation, Log, Random, Signer, Store, Verifier } from '..
 import { createEventStore } from './event-store.ts'
 import { backfillRoom, backfillTo } from './history.ts'
 import { createAcceptInvite } from './accept-invite.ts'
+import { createCompletion, type Completion } from './completion.ts'
 import type { InvitePolicy } from './remote-join.ts'
 import type { InviteDeps } from './invites.ts'
 import { checkInvitable, inviteUser, memberRoom } from './invites.ts'
@@ -51,7 +52,12 @@ export type RoomsDeps = {
   readonly blocksInvites: InvitePolicy
 }
 
-export type RoomsParts = { readonly rooms: Rooms; readonly staging: Staging; readonly links: LinkInvites }
+export type RoomsParts = {
+  readonly rooms: Rooms
+  readonly staging: Staging
+  readonly links: LinkInvites
+  readonly completion: Completion
+}
 
 export function createRooms(deps: RoomsDeps): RoomsParts {
   const ownName = deps.signer.name
@@ -59,6 +65,7 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
   const groups = createStateGroups(deps.store)
   const base = { ...deps, ownName, events, groups, waitingRedactions: createWaitingRedactions(deps) }
   const registry = createRoomRegistry(base)
+  const completion = createCompletion({ ...base, registry })
   const inner: InviteDeps = { ...base, registry }
   const joins = createKeyedMutex()
   const reader = createReader(inner)
@@ -67,13 +74,27 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
   const serving = createServing({ ...inner, timeline: reader.timeline })
   const staging = createStaging({ ...inner, joining: (roomId) => joins.run(roomId, () => Promise.resolve()) })
 
+  /** What is forbidden for want of members that are not known yet, such as an invite of the sender, is tried with them. */
+  const withMembers = async <T>(roomId: RoomId, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (error) {
+      const isPartial = (await registry.get(roomId))?.snapshot?.isPartial === true
+      const isForbidden = error instanceof RoomError && error.errcode === 'M_FORBIDDEN'
+      if (!isPartial || !isForbidden || !(await completion.whole(roomId))) throw error
+      return work()
+    }
+  }
+
   const member = (roomId: RoomId, userId: UserId, content: JsonObject | undefined, membership: string) =>
-    local.send(roomId, {
-      type: 'm.room.member',
-      sender: userId,
-      stateKey: userId,
-      content: { ...content, membership },
-    })
+    withMembers(roomId, () =>
+      local.send(roomId, {
+        type: 'm.room.member',
+        sender: userId,
+        stateKey: userId,
+        content: { ...content, membership },
+      }),
+    )
 
   const requestOf = (
     userId: UserId,
@@ -92,12 +113,14 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       const request = requestOf(userId, roomId, options)
       if (room !== undefined && isHere(room, ownName)) {
         if (room.snapshot?.joinedMembers.includes(userId) === true && request.content === undefined) return
-        await joinHere(inner, room, local, { request, via })
+        await withMembers(roomId, () => joinHere(inner, room, local, { request, via }))
+        completion.start(roomId)
         return
       }
       const row = await memberships.get(deps.store, [userId, roomId])
       const inviter = row?.membership === 'invite' ? [serverOf(row.sender)] : []
       await joinRemotely(inner, [...new Set([...inviter, ...via])], request)
+      completion.start(roomId)
     })
 
   const knock: Rooms['knock'] = (userId, roomId, { via, ...options }) =>
@@ -126,17 +149,16 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       const target = type === 'm.room.member' ? parseUserId(stateKey ?? '') : undefined
       if (target !== undefined && content['membership'] === 'invite') await checkInvitable(inner, target)
       // Who authorises a join is for the node to say.
-      return local.send(
-        roomId,
-        target === undefined ? event : { ...event, content: withoutAuthoriser(content) },
-      )
+      const sent = target === undefined ? event : { ...event, content: withoutAuthoriser(content) }
+      return withMembers(roomId, () => local.send(roomId, sent))
     },
     join,
     knock,
     leave,
     async invite(sender, roomId, target, content = {}) {
       const room = await memberRoom(inner, roomId)
-      await inviteUser(inner, room, { sender, target, content }).catch((error: unknown) => {
+      const invite = (): Promise<void> => inviteUser(inner, room, { sender, target, content })
+      await withMembers(roomId, invite).catch((error: unknown) => {
         throw asRoomError(error, 'the invite was not delivered')
       })
     },
@@ -167,13 +189,14 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       const room = await registry.get(roomId)
       return room?.snapshot !== undefined && backfillTo(inner, room, { ts, direction }, signal)
     },
+    whole: (roomId) => completion.whole(roomId),
     receive: (origin, pdus) => staging.receive(origin, pdus),
     acceptInvite: createAcceptInvite({ ...inner, seekUser: deps.seekUser }),
     exchangeThirdPartyInvite: (origin, roomId, event) => links.exchange(origin, roomId, event),
     createLinkInvite: (roomId, as) => links.createLink(roomId, as),
     revokeLinkInvite: (roomId, token, as) => links.revokeLink(roomId, token, as),
   }
-  return { rooms, staging, links }
+  return { rooms, staging, links, completion }
 }
 
 function withoutAuthoriser(content: JsonObject): JsonObject {

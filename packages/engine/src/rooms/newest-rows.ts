@@ -18,6 +18,8 @@ export type TimelineRow = readonly [key: readonly [RoomId, number], id: EventId]
 export interface NewestRows {
   /** An event is committed. To be called in the order of commits. */
   add(record: EventRecord): void
+  /** An event lost its place, if it had one. */
+  remove(record: EventRecord): void
   /** The rows whose order is in [from, to); `undefined` when the store must be asked. */
   range(roomId: RoomId, from: number, to: number, options: RangeOptions): readonly TimelineRow[] | undefined
   clear(): void
@@ -35,6 +37,11 @@ export function createNewestRows(): NewestRows {
       // An event that has its place is committed again when it is redacted.
       else if (order > last[0][1]) rows.push(row)
       if (rows !== undefined && rows.length >= 2 * MAX_NEWEST_ROWS) rows.splice(0, MAX_NEWEST_ROWS)
+    },
+    remove({ id, roomId }) {
+      const rows = rooms.get(roomId)
+      const index = rows?.findIndex(([, other]) => other === id) ?? -1
+      if (index >= 0) rows?.splice(index, 1)
     },
     range(roomId, from, to, { limit, reverse = false }) {
       const rows = rooms.get(roomId)

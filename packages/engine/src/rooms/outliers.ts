@@ -65,6 +65,12 @@ function toKnown(record: EventRecord): KnownEvent {
   return { id: record.id, pdu: record.pdu, verdict: record.verdict === 'rejected' ? 'rejected' : 'accepted' }
 }
 
+/** Each event after those that it is judged by. */
+export function inAuthOrder(version: RoomVersion, events: readonly CheckedEvent[]): readonly CheckedEvent[] {
+  const byId = new Map(events.map((event) => [event.id, event]))
+  return topological(byId, ({ pdu }) => judgedBy(version, pdu))
+}
+
 /** Each event after its previous events. */
 export function inRoomOrder(events: ReadonlyMap<EventId, CheckedEvent>): readonly CheckedEvent[] {
   return topological(events, (event) => prevEventIds(event.pdu))

@@ -1,8 +1,9 @@
 /** The present of a room after an accepted event: its forward extremities, their state together, and what is missing. */
-import type { EventId, StateMap } from '@plexus/core'
+import type { EventId, RoomVersion, StateMap } from '@plexus/core'
 import { prevEventIds, resolve, serverOf, stateDifference } from '@plexus/core'
 import { groupOf, isHistory, loadStates, MAX_DECIDE_ROUNDS, stayOf, type Case, type Grouped } from './case.ts'
 import type { Hole } from './copy.ts'
+import type { LoadingView } from './event-store.ts'
 import type { StateGroup } from './state-groups.ts'
 import type { EventRecord } from './types.ts'
 
@@ -99,15 +100,24 @@ async function resolveHeads(current: Case, heads: readonly EventId[]): Promise<S
   if (unknown.length > 0) throw new Error(`a forward extremity has no state: ${unknown.join(' ')}`)
   const sets = heads.flatMap((id) => states.get(id)?.state ?? [])
   await view.load([event.id])
+  return resolveStates(version, sets, view)
+}
+
+/** @throws when one of the states refers to events that are not here. */
+export async function resolveStates(
+  version: RoomVersion,
+  sets: readonly StateMap[],
+  view: LoadingView,
+): Promise<StateMap> {
   for (let round = 0; round < MAX_DECIDE_ROUNDS; round += 1) {
     const result = resolve(version, sets, view)
     if (result.kind === 'resolved') return result.state
     const missing = await view.supply(result, round)
     if (missing.length > 0) {
-      throw new Error(`state of a head refers to unknown events ${missing.slice(0, 5).join(' ')}`)
+      throw new Error(`a state refers to unknown events ${missing.slice(0, 5).join(' ')}`)
     }
   }
-  throw new Error(`the resolution at ${event.id} did not settle in ${MAX_DECIDE_ROUNDS} rounds`)
+  throw new Error(`a resolution did not settle in ${MAX_DECIDE_ROUNDS} rounds`)
 }
 
 /** What fills a hole is none any more; previous events that nobody gave are new ones. */

@@ -48,6 +48,18 @@ export type CursorRecord = {
   readonly until?: number
 }
 
+/** A room that this node entered without its members. */
+export type PartialRecord = {
+  /** The own join: the state before it lacks members. */
+  readonly join: EventId
+  /** The server that told of the room. */
+  readonly resident: ServerName
+  /** The servers that it said to be in the room. */
+  readonly servers: readonly ServerName[]
+  /** The whole state before the join, once it is here. */
+  readonly whole?: string
+}
+
 export type LinkInviteRecord = { readonly as: UserId; readonly expires: number }
 
 /** An accepted redaction whose target has not come yet. */
@@ -95,6 +107,10 @@ export const waitingRedactions: Table<Key<readonly [EventId, string]>, WaitingRe
 /** Own events by position. */
 export const sent: Table<Key<readonly [RoomId, number]>, EventId> = table('sent', ['s', 'n'])
 export const cursors: Table<Key<readonly [ServerName, RoomId]>, CursorRecord> = table('cursor', ['s', 's'])
+/** The mark of a room whose state lacks members, and where to go on. */
+export const partialRooms: Table<Key<readonly [RoomId]>, PartialRecord> = table('partial', ['s'])
+/** Events that were decided while the room's state lacked members, by the position of that: they are decided again. */
+export const provisional: Table<Key<readonly [RoomId, number]>, EventId> = table('provisional', ['s', 'n'])
 export const linkInvites: Table<Key<readonly [RoomId, string]>, LinkInviteRecord> = table('link-invite', [
   's',
   's',

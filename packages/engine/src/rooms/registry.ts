@@ -3,7 +3,7 @@ import type { RoomId, RoomVersion, UserId } from '@plexus/core'
 import { roomVersion } from '@plexus/core'
 import type { RoomCopy } from './copy.ts'
 import { memberOf, membershipOf } from './copy.ts'
-import { rooms } from './records.ts'
+import { partialRooms, rooms } from './records.ts'
 import type { Room, RoomDeps } from './room.ts'
 import { createRoom } from './room.ts'
 
@@ -87,6 +87,7 @@ async function loadRoom(deps: RoomDeps, roomId: RoomId): Promise<Room | undefine
     backward: record.backward,
     holes: record.holes ?? [],
     since: record.since ?? 0,
+    partial: await partialRooms.get(deps.store, [roomId]),
   }
   return createRoom(deps, { roomId, version, failures, copy, lastPosition: record.lastPosition })
 }

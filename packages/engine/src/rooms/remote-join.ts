@@ -141,7 +141,7 @@ async function joinThrough(
   const told = await deps.federation.sendJoin(server, roomId, built.id, built.pdu, options)
   const join =
     authoriser === undefined ? built : await withSignatureOf(deps, version, built, told.event, server)
-  if (mixesNetworks(deps.ownName, told.state)) {
+  if (mixesNetworks(deps.ownName, told.state, told.serversInRoom)) {
     await leaveAgain(deps, server, request)
     throw new RoomError('M_FORBIDDEN', MIXED_ROOM)
   }
@@ -200,8 +200,13 @@ const MIXED_ROOM =
  * homeserver could not check the events of a node without a DNS name. Events that cannot be checked here tell it too,
  * so the raw state counts. DESIGN section 2
  */
-function mixesNetworks(ownName: ServerName, state: readonly JsonObject[]): boolean {
+function mixesNetworks(
+  ownName: ServerName,
+  state: readonly JsonObject[],
+  servers: readonly ServerName[] = [],
+): boolean {
   const isWelcome = canMeet(ownName)
+  if (!servers.every(isWelcome)) return true
   return state.some(({ type, state_key: key, content }) => {
     const membership = isJsonObject(content) ? content['membership'] : undefined
     if (type !== 'm.room.member' || (membership !== 'join' && membership !== 'invite')) return false

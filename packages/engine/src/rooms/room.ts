@@ -15,7 +15,7 @@ import { createMutex } from '../kernel/mutex.ts'
 import type { Clock, Log, Store, Write } from '../ports.ts'
 import type { RoomCopy } from './copy.ts'
 import { toSnapshot } from './copy.ts'
-import { checkEvent, decideEvent } from './decide-event.ts'
+import { checkEvent, decideEvent, type Decided } from './decide-event.ts'
 import type { EventStore } from './event-store.ts'
 import type { StateGroup, StateGroups } from './state-groups.ts'
 import type { EventRecord, RoomSnapshot } from './types.ts'
@@ -51,6 +51,8 @@ export interface DestinationTracker {
       readonly left: readonly ServerName[]
       /** The accepted event, where it goes to the other members' servers. */
       readonly distributed?: EventId
+      /** Those of `joined` that were there before, unknown to this node, and the position after which they lack own events. */
+      readonly found?: { readonly servers: ReadonlySet<ServerName>; readonly since: number }
     },
   ): readonly Write[]
   /**
@@ -101,6 +103,8 @@ export type EventInput = CheckedEvent & {
   readonly writes?: readonly Write[]
   /** Stands for previous events that this node does not hold. */
   readonly claim?: Claim
+  /** What was decided while the room's state lacked members. */
+  readonly again?: EventRecord
 }
 
 export type Outcome =
@@ -134,6 +138,8 @@ export interface Turn {
   readonly copy: RoomCopy | undefined
   /** @throws a fault, after which nothing of the event is held and the turn can go on. */
   decide(event: EventInput): Promise<Outcome>
+  /** Decides on another copy than the room's, which stays as it is. */
+  decideOn(copy: RoomCopy, event: EventInput): Promise<Decided>
   /** The rule by which an event would be refused, `undefined` if it would be accepted. Changes nothing. */
   check(event: EventInput): Promise<string | undefined>
   /** Puts a copy in place of the working one; the answer publishes it, to be called after its commit. */
@@ -187,21 +193,26 @@ export function createRoom(deps: RoomDeps, init: RoomInit): Room {
     unsubmitted = []
   }
 
+  const decideOn = async (on: RoomCopy | undefined, event: EventInput): Promise<Decided> => {
+    const before = unsubmitted.length
+    try {
+      return await decideEvent({ deps, version, roomId, copy: on, event, publisherOf, hold })
+    } catch (error) {
+      for (const record of unsubmitted.splice(before)) deps.events.unstage(record)
+      throw error
+    }
+  }
+
   const turn: Turn = {
     get copy() {
       return copy
     },
     async decide(event) {
-      const before = unsubmitted.length
-      try {
-        const { outcome, next } = await decideEvent({ deps, version, roomId, copy, event, publisherOf, hold })
-        if (next !== undefined) copy = next
-        return outcome
-      } catch (error) {
-        for (const record of unsubmitted.splice(before)) deps.events.unstage(record)
-        throw error
-      }
+      const { outcome, next } = await decideOn(copy, event)
+      if (next !== undefined) copy = next
+      return outcome
     },
+    decideOn,
     check: (event) => checkEvent({ deps, version, roomId, copy, event, publisherOf, hold }),
     replace(next) {
       copy = next

@@ -2,14 +2,14 @@
  * What other members tell of the state at this node's join. The resident server could leave out a ban or give an old
  * state, and nothing that follows the join would ever show it: all states after it are made of that one. DESIGN section 4
  */
-import type { EventId, RoomVersion, ServerName, StateMap } from '@plexus/core'
-import { resolve, serverOf } from '@plexus/core'
+import type { EventId, ServerName, StateMap } from '@plexus/core'
+import { serverOf } from '@plexus/core'
 import type { UserId } from '@plexus/core'
 import type { Log } from '../ports.ts'
-import { MAX_DECIDE_ROUNDS } from './case.ts'
 import { claimedState } from './claims.ts'
 import { memberOf, membershipOf } from './copy.ts'
 import type { GapDeps } from './gap.ts'
+import { resolveStates } from './present.ts'
 import type { Room } from './room.ts'
 import type { CheckedEvent } from './verify.ts'
 import { fetchWholeCopies } from './whole-copies.ts'
@@ -28,6 +28,8 @@ export type Entry = {
   readonly join: CheckedEvent
   /** Servers that the room was found by: a resident server may not tell of anybody else. */
   readonly via: readonly ServerName[]
+  /** How long they are waited for; `SECOND_MEMBER_MS` if absent. */
+  readonly waitMs?: number
 }
 
 /**
@@ -38,8 +40,10 @@ export async function comparedState(deps: SecondMemberDeps, entry: Entry, told: 
   const { server } = entry
   const { version, roomId } = entry.room
   const claims = [told]
-  const agreed = await withinTime(deps, askOthers(deps, entry, claims))
-  const state = agreed ?? (claims.length === 1 ? told : await resolveClaims(deps, version, claims))
+  const { waitMs = SECOND_MEMBER_MS } = entry
+  const agreed = await withinTime(deps, waitMs, askOthers(deps, { ...entry, waitMs }, claims))
+  const state =
+    agreed ?? (claims.length === 1 ? told : await resolveStates(version, claims, deps.events.view()))
   if (state !== told) deps.log.log('warn', 'other members tell another state', { roomId, server })
   return state
 }
@@ -47,12 +51,12 @@ export async function comparedState(deps: SecondMemberDeps, entry: Entry, told: 
 /** Adds what others tell to the claims, until two of these are the same: that one is the answer. */
 async function askOthers(
   deps: SecondMemberDeps,
-  entry: Entry,
+  entry: Entry & { readonly waitMs: number },
   claims: StateMap[],
 ): Promise<StateMap | undefined> {
-  const { join } = entry
+  const { join, waitMs } = entry
   const { roomId, version } = entry.room
-  const deadline = deps.clock.now() + SECOND_MEMBER_MS
+  const deadline = deps.clock.now() + waitMs
   const asked = new Set([entry.server])
   while (asked.size <= MAX_SECOND_MEMBERS && deps.clock.now() < deadline) {
     const server = await nextToAsk(deps, entry, claims, asked)
@@ -94,29 +98,18 @@ async function nextToAsk(
 }
 
 /** Who answers too late is not waited for; what it tells is kept as outliers and changes nothing. */
-async function withinTime<T>({ clock }: SecondMemberDeps, work: Promise<T>): Promise<T | undefined> {
+async function withinTime<T>(
+  { clock }: SecondMemberDeps,
+  ms: number,
+  work: Promise<T>,
+): Promise<T | undefined> {
   const { promise, resolve: end } = Promise.withResolvers<undefined>()
-  const cancel = clock.after(SECOND_MEMBER_MS, () => end(undefined))
+  const cancel = clock.after(ms, () => end(undefined))
   try {
     return await Promise.race([work, promise])
   } finally {
     cancel()
   }
-}
-
-async function resolveClaims(
-  { events }: SecondMemberDeps,
-  version: RoomVersion,
-  claims: readonly StateMap[],
-): Promise<StateMap> {
-  const view = events.view()
-  for (let round = 0; round < MAX_DECIDE_ROUNDS; round += 1) {
-    const result = resolve(version, claims, view)
-    if (result.kind === 'resolved') return result.state
-    const missing = await view.supply(result, round)
-    if (missing.length > 0) throw new Error(`claims refer to unknown events ${missing.slice(0, 5).join(' ')}`)
-  }
-  throw new Error(`the claims did not resolve in ${MAX_DECIDE_ROUNDS} rounds`)
 }
 
 function isSame(one: StateMap, other: ReadonlyMap<string, EventId>): boolean {

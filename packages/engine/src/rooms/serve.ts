@@ -48,9 +48,16 @@ export function createServing(deps: RemoteDeps & Pick<Rooms, 'timeline'>): Servi
     return found
   }
 
+  /** As `roomOf`, for what takes the whole state. */
+  const wholeRoomOf: typeof roomOf = async (roomId) => {
+    const found = await roomOf(roomId)
+    checkWhole(found.snapshot)
+    return found
+  }
+
   return {
     async makeMembership(kind, origin, roomId, userId, versions) {
-      const { room, snapshot } = await roomOf(roomId)
+      const { room, snapshot } = await wholeRoomOf(roomId)
       await checkAcl(deps, origin, snapshot)
       if (serverOf(userId) !== origin)
         throw new RoomError('M_FORBIDDEN', 'the user is not of the server that asks')
@@ -61,7 +68,7 @@ export function createServing(deps: RemoteDeps & Pick<Rooms, 'timeline'>): Servi
       return { roomVersion: room.version.id, event }
     },
     async acceptMembership(kind, origin, roomId, eventId, event, options = {}) {
-      const { room, snapshot } = await roomOf(roomId)
+      const { room, snapshot } = await wholeRoomOf(roomId)
       await checkAcl(deps, origin, snapshot)
       const accepted = await acceptMembership(deps, room, kind, origin, eventId, event)
       const told = await toldOfRoom(
@@ -71,7 +78,7 @@ export function createServing(deps: RemoteDeps & Pick<Rooms, 'timeline'>): Servi
         snapshot,
         kind !== 'join' || options.omitMembers === true,
       )
-      return { event: accepted.pdu, serversInRoom: snapshot.joinedServers, ...told }
+      return { event: accepted.pdu, ...told }
     },
     async missingEvents(origin, roomId, { earliest, latest, limit, minDepth }) {
       const { room } = await roomFor(origin, roomId)
@@ -116,7 +123,8 @@ export function createServing(deps: RemoteDeps & Pick<Rooms, 'timeline'>): Servi
       return { id: found.id, sentAt: found.pdu.origin_server_ts }
     },
     async stateFor(origin, roomId, eventId) {
-      const { room } = await roomFor(origin, roomId)
+      const { room, snapshot } = await roomFor(origin, roomId)
+      checkWhole(snapshot)
       const record = await deps.events.get(eventId)
       if (record?.roomId !== roomId || record.stateGroup === undefined) {
         throw new RoomError('M_NOT_FOUND', 'the state at that event is not known here')
@@ -128,6 +136,15 @@ export function createServing(deps: RemoteDeps & Pick<Rooms, 'timeline'>): Servi
       )
     },
   }
+}
+
+/** What would be told without members is not told. */
+function checkWhole({ isPartial }: RoomSnapshot): void {
+  if (isPartial === true)
+    throw new RoomError(
+      'M_UNABLE_DUE_TO_PARTIAL_STATE',
+      'this server does not know all members of the room yet',
+    )
 }
 
 async function checkAcl(deps: RemoteDeps, origin: ServerName, snapshot: RoomSnapshot): Promise<void> {
@@ -142,15 +159,14 @@ async function toldOfRoom(
   deps: RemoteDeps,
   { version }: Room,
   join: EventRecord,
-  { joinedMembers: joined }: RoomSnapshot,
+  { joinedMembers: joined, joinedServers: serversInRoom }: RoomSnapshot,
   omitMembers: boolean,
-): Promise<Omit<AcceptedMembership, 'event' | 'serversInRoom'>> {
+): Promise<Omit<AcceptedMembership, 'event'>> {
   if (join.stateGroup === undefined) throw new Error('an accepted event has no state')
   const state = stateBefore(join, (await deps.groups.load(join.stateGroup)).state)
-  if (!omitMembers) return { ...(await stateWithChain(deps, version, state)), membersOmitted: false }
+  if (!omitMembers) return stateWithChain(deps, version, state)
   const told = await stateWithoutMembers(deps, { version, join, state, joined })
-  if (told !== undefined) return { ...told, membersOmitted: true }
-  return { ...(await stateWithShortChain(deps, version, state)), membersOmitted: false }
+  return told === undefined ? stateWithShortChain(deps, version, state) : { ...told, serversInRoom }
 }
 
 /** Breadth first from newer to older, deepest first, over events that have a place. */
@@ -194,7 +210,9 @@ async function visible(
 ): Promise<readonly Pdu[]> {
   const pdus: Pdu[] = []
   for (const record of records) {
-    pdus.push((await isVisible(deps, room, origin, record)) ? record.pdu : redact(room.version, record.pdu))
+    if (await isVisible(deps, room, origin, record)) pdus.push(record.pdu)
+    // Who may see it may be a member that is not known yet: another server can tell.
+    else if (room.snapshot?.isPartial !== true) pdus.push(redact(room.version, record.pdu))
   }
   return pdus
 }

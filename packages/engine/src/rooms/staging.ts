@@ -205,5 +205,6 @@ async function isAwaitedJoin(
 ): Promise<boolean> {
   const { sender, state_key: key } = pdu
   if (membershipOf(pdu) !== 'join' || key !== sender || serverOf(sender) !== origin) return false
-  return mayJoin(deps.events, snapshot.state, pdu)
+  // Their invite may be among what is not known yet.
+  return snapshot.isPartial === true || mayJoin(deps.events, snapshot.state, pdu)
 }

@@ -79,6 +79,8 @@ export type RoomSnapshot = {
   /** Servers with a joined member, this one included, sorted. */
   readonly joinedServers: readonly ServerName[]
   readonly joinedMembers: readonly UserId[]
+  /** The state still lacks members; `joinedServers` are as another server told. */
+  readonly isPartial?: true
 }
 
 export type NewEvent = {
@@ -129,9 +131,8 @@ export type AcceptedMembership = {
   readonly state: readonly Pdu[]
   /** What authorises the event and the state. */
   readonly authChain: readonly Pdu[]
-  /** `state` lacks members: the server said that it can do without them. */
-  readonly membersOmitted: boolean
-  readonly serversInRoom: readonly ServerName[]
+  /** Those with a joined member. Set when `state` lacks members, for a server that said that it can do without. */
+  readonly serversInRoom?: readonly ServerName[]
 }
 
 /** A request about rooms cannot be done; `errcode` as in the Client-Server API. */
@@ -152,6 +153,7 @@ export class RoomError extends Error {
     | 'M_LIMIT_EXCEEDED'
     | 'M_UNKNOWN'
     | 'M_UNKNOWN_POS'
+    | 'M_UNABLE_DUE_TO_PARTIAL_STATE'
   readonly failure: AuthFailure | undefined
   constructor(errcode: RoomError['errcode'], message: string, failure?: AuthFailure) {
     super(message)
@@ -198,6 +200,8 @@ export interface Rooms {
   stateDeltas(roomId: RoomId, from: StreamPosition, to: StreamPosition): Promise<readonly StateDelta[]>
   memberships(userId: UserId): Promise<readonly MembershipRecord[]>
   membership(userId: UserId, roomId: RoomId): Promise<MembershipRecord | undefined>
+  /** Resolves once no member is missing from the state any more; false when that takes too long. */
+  whole(roomId: RoomId): Promise<boolean>
   /** Local users joined to the room, from the snapshot. */
   localMembers(snapshot: RoomSnapshot): readonly UserId[]
 

@@ -5,6 +5,7 @@ import type { Clock } from '../ports.ts'
 import { relationOf } from '../rooms/relation.ts'
 import type { Receipts } from '../rooms-ephemeral/types.ts'
 import { eventAtTime, type AtTime } from '../rooms/at-time.ts'
+import { RoomError } from '../rooms/types.ts'
 import type { EventRecord, NewEvent, Rooms } from '../rooms/types.ts'
 import type { SearchIndex } from '../search/search-index.ts'
 import type { AccountData, PushRules } from '../users/types.ts'
@@ -142,10 +143,12 @@ export function createRoomReader(deps: ReaderDeps): RoomReader {
     relations: (recipient, request) => readRelations(inner, recipient, request),
     threads: (recipient, request) => readThreads(inner, recipient, request),
     async state(recipient, roomId, keys) {
+      await checkMembers(inner, recipient, roomId, keys)
       const state = await stateFor(inner, recipient.userId, roomId)
       return clientEvents.state(recipient, await rooms.stateEvents(state, keys), FORMAT)
     },
     async members(recipient, roomId, at) {
+      await checkMembers(inner, recipient, roomId, undefined)
       const { viewer, state: seen } = await accessTo(inner, recipient.userId, roomId)
       if (seen === undefined) throw notAllowed()
       const state = at === undefined ? seen : await stateAt(inner, viewer, roomId, at, seen)
@@ -170,6 +173,27 @@ export function createRoomReader(deps: ReaderDeps): RoomReader {
 }
 
 const FORMAT = { roomId: true } as const
+
+/**
+ * Waits for the members of a room that was just entered, where some of those asked for (all, without `keys`) may be
+ * missing. @throws RoomError M_UNABLE_DUE_TO_PARTIAL_STATE when that takes too long.
+ */
+async function checkMembers(
+  inner: ReaderParts,
+  { userId }: Recipient,
+  roomId: RoomId,
+  keys: readonly StateKey[] | undefined,
+): Promise<void> {
+  const { rooms } = inner
+  const snapshot = await rooms.snapshot(roomId)
+  if (snapshot?.isPartial !== true) return
+  const isMissing = (key: StateKey): boolean =>
+    splitStateKey(key)[0] === 'm.room.member' && !snapshot.state.has(key)
+  if (keys !== undefined && !keys.some(isMissing)) return
+  await stateFor(inner, userId, roomId)
+  if (!(await rooms.whole(roomId)))
+    throw new RoomError('M_UNABLE_DUE_TO_PARTIAL_STATE', 'the members of the room are still being fetched')
+}
 async function readPage(inner: ReaderParts, recipient: Recipient, request: PageRequest): Promise<Page> {
   const { rooms } = inner
   const { roomId, direction, filter } = request

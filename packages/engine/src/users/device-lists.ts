@@ -19,9 +19,9 @@ export function createDeviceLists(
   const { store, committer, rooms, signer, outbox } = context
   const { changes, lists, accounts } = parts
 
-  const isJoin = async (eventId: EventId | undefined): Promise<boolean> => {
-    const event = eventId === undefined ? undefined : await rooms().event(eventId)
-    return event?.pdu.content['membership'] === 'join'
+  const joinsAmong = async (ids: readonly EventId[]): Promise<ReadonlySet<EventId>> => {
+    const records = (await rooms().events(ids)).filter((record) => record !== undefined)
+    return new Set(records.flatMap(({ id, pdu }) => (pdu.content['membership'] === 'join' ? [id] : [])))
   }
 
   /** Users who came to a room, or left it, at a position in (from, to]. */
@@ -32,14 +32,17 @@ export function createDeviceLists(
   ): Promise<{ came: readonly UserId[]; went: readonly UserId[] }> => {
     const came: UserId[] = []
     const went: UserId[] = []
-    for (const delta of await rooms().stateDeltas(snapshot.roomId, from, to)) {
-      for (const { key, before, after } of delta.changes) {
-        const [type, userId] = splitStateKey(key)
-        if (type !== 'm.room.member') continue
-        const [was, is] = [await isJoin(before), await isJoin(after)]
-        if (!was && is) came.push(userId as UserId)
-        if (was && !is) went.push(userId as UserId)
-      }
+    const deltas = await rooms().stateDeltas(snapshot.roomId, from, to)
+    const changed = deltas.flatMap(({ changes: each }) =>
+      each.filter(({ key }) => splitStateKey(key)[0] === 'm.room.member'),
+    )
+    const ids = [...new Set(changed.flatMap(({ before, after }) => [before, after]))]
+    const joins = await joinsAmong(ids.filter((id) => id !== undefined))
+    for (const { key, before, after } of changed) {
+      const userId = splitStateKey(key)[1] as UserId
+      const [was, is] = [before !== undefined && joins.has(before), after !== undefined && joins.has(after)]
+      if (!was && is) came.push(userId)
+      if (was && !is) went.push(userId)
     }
     return { came, went }
   }
@@ -87,28 +90,26 @@ export function createDeviceLists(
       }
     },
 
-    async joined(snapshot, userId) {
-      if (serverOf(userId) === signer.name) {
-        const others = snapshot.joinedServers.filter((server) => server !== signer.name)
+    async joined(snapshot, users) {
+      const isOther = (server: ServerName): boolean => server !== signer.name
+      const came = new Set(users)
+      const servers = [...new Set(users.map(serverOf))].filter(isOther)
+      const members = new Set(snapshot.joinedMembers)
+      const before = new Set([...members].filter((member) => !came.has(member)).map(serverOf))
+      const fresh = servers.filter((server) => !before.has(server))
+      // Who came alone concerns no other local user.
+      for (const local of fresh.length === 0 ? users : await accounts.list()) {
+        if (serverOf(local) !== signer.name || !members.has(local)) continue
+        const others = came.has(local) ? snapshot.joinedServers.filter(isOther) : fresh
         // Most rooms are made alone, and to look through all others of the user costs more than making one.
-        if (others.length === 0) return
-        const before = await sharingServers(rooms(), userId, snapshot)
+        if (others.length === 0) continue
+        const known = new Set(await sharingServers(rooms(), local, snapshot))
         await announce(
-          userId,
-          others.filter((server) => !before.includes(server)),
+          local,
+          others.filter((server) => !known.has(server)),
         )
-        return
       }
-      const server = serverOf(userId)
-      for (const local of await accounts.list()) {
-        if (!snapshot.joinedMembers.includes(local)) continue
-        const others = snapshot.joinedMembers.some(
-          (member) => member !== userId && serverOf(member) === server,
-        )
-        const before = others ? [server] : await sharingServers(rooms(), local, snapshot)
-        if (!before.includes(server)) await announce(local, [server])
-      }
-      outbox.kick([server])
+      outbox.kick(servers)
     },
   }
 }

@@ -103,10 +103,10 @@ export interface DeviceLists {
     to: StreamPosition,
   ): Promise<{ readonly changed: readonly UserId[]; readonly left: readonly UserId[] }>
   /**
-   * To be called after `userId` came to be joined to the room, with the snapshot after it: servers that are new to a
+   * To be called after `users` came to be joined to the room, with the snapshot after it: servers that are new to a
    * local user get that user's device list, and what was cached of a remote user from before is no longer trusted.
    */
-  joined(snapshot: RoomSnapshot, userId: UserId): Promise<void>
+  joined(snapshot: RoomSnapshot, users: readonly UserId[]): Promise<void>
 }
 
 // --- To-device --------------------------------------------------------------------------------------------------

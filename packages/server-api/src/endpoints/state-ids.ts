@@ -2,7 +2,7 @@
 import type { EventId, RoomId } from '@plexus/core'
 import { eventIdOf } from '@plexus/core'
 import * as v from 'valibot'
-import { LONG_TIMEOUT_MS, MAX_HISTORY_ANSWER_BYTES, MAX_STATE_EVENTS } from '../bounds.ts'
+import { LONG_TIMEOUT_MS, MAX_STATE_EVENTS, MAX_STATE_IDS_ANSWER_BYTES } from '../bounds.ts'
 import { uriOf, type Call } from '../call.ts'
 import { pathOf, queryOf, type Endpoint } from '../request.ts'
 import { eventId, listOf, roomId } from '../schema.ts'
@@ -41,7 +41,7 @@ export function stateIdsCall(
     method: 'GET',
     uri: uriOf(PATH, { roomId: room }, [['event_id', id]]),
     answer,
-    maxBytes: MAX_HISTORY_ANSWER_BYTES,
+    maxBytes: MAX_STATE_IDS_ANSWER_BYTES,
     timeoutMs: LONG_TIMEOUT_MS,
   }
 }

@@ -1,0 +1,167 @@
+/**
+ * Rooms that were entered without their members: fetches those, and decides again what was decided meanwhile.
+ *
+ * Invariants:
+ * 1. The mark of such a room is in the store until its state is whole; a restart goes on from it.
+ * 2. Who does not answer is asked again with growing pauses, and at once when a peer appears, for as long as a user of
+ *    this node is in the room.
+ */
+import type { RoomId } from '@plexus/core'
+import { backoffMs } from '../kernel/backoff.ts'
+import type { Random } from '../ports.ts'
+import { partialRooms } from './records.ts'
+import type { RoomRegistry } from './registry.ts'
+import { replay, type ReplayDeps } from './replay.ts'
+import type { Room } from './room.ts'
+import type { SecondMemberDeps } from './second-member.ts'
+import { fetchWholeState } from './whole-state.ts'
+
+export const FIRST_PAUSE_MS = 1_000
+export const LAST_PAUSE_MS = 900_000
+/** Rooms whose members are fetched at a time: each can be large. */
+export const MAX_COMPLETED_TOGETHER = 2
+/** How long a client waits for the members of a room. */
+export const MAX_WHOLE_WAIT_MS = 25_000
+/** Requests that wait for one room. */
+export const MAX_WAITING = 1_000
+
+export type CompletionDeps = SecondMemberDeps &
+  ReplayDeps & { readonly registry: RoomRegistry; readonly random: Random }
+
+export interface Completion {
+  /** Completes the room if it lacks members. */
+  start(roomId: RoomId): void
+  /** Resolves once the room lacks no members; false when that takes too long. */
+  whole(roomId: RoomId): Promise<boolean>
+  /** Somebody who may know the members is here. */
+  kick(): void
+  /** Takes up what an earlier process left. */
+  resume(): Promise<void>
+  /** Resolves when nothing is being fetched (what waits for another attempt may remain). */
+  idle(): Promise<void>
+  close(): void
+}
+
+type Entry = {
+  failures: number
+  running: Promise<void> | undefined
+  cancelRetry: (() => void) | undefined
+  readonly waiting: Set<(isWhole: boolean) => void>
+}
+
+export function createCompletion(deps: CompletionDeps): Completion {
+  const { clock, registry } = deps
+  const entries = new Map<RoomId, Entry>()
+  let closed = false
+
+  const isPartial = async (roomId: RoomId): Promise<boolean> =>
+    (await registry.get(roomId))?.snapshot?.isPartial === true
+
+  /** Starts those that may run. */
+  const pump = (): void => {
+    let running = [...entries.values()].filter((entry) => entry.running !== undefined).length
+    for (const [roomId, entry] of entries) {
+      if (closed || running >= MAX_COMPLETED_TOGETHER) return
+      if (entry.running !== undefined || entry.cancelRetry !== undefined) continue
+      running += 1
+      entry.running = attempt(roomId, entry).then((isOver) => {
+        entry.running = undefined
+        if (isOver) entries.delete(roomId)
+        pump()
+      })
+    }
+  }
+
+  /** True when nothing is left to do. */
+  const attempt = async (roomId: RoomId, entry: Entry): Promise<boolean> => {
+    try {
+      const room = await registry.get(roomId)
+      if (room?.snapshot?.isPartial === true) await complete(deps, room, entry.failures)
+      for (const resolve of entry.waiting) resolve(true)
+      return true
+    } catch (error) {
+      if (closed) return true
+      entry.failures += 1
+      const pauseMs = backoffMs(deps.random, entry.failures, FIRST_PAUSE_MS, LAST_PAUSE_MS)
+      deps.log.log('warn', 'the members of a room are still missing', {
+        roomId,
+        pauseMs,
+        error: String(error),
+      })
+      if (!(await isHere(roomId))) return true
+      entry.cancelRetry = clock.after(pauseMs, () => retry(entry))
+      return false
+    }
+  }
+
+  const isHere = async (roomId: RoomId): Promise<boolean> => {
+    const joined = (await registry.get(roomId).catch(() => undefined))?.snapshot?.joinedServers
+    return joined === undefined || joined.includes(deps.ownName)
+  }
+
+  const retry = (entry: Entry): void => {
+    entry.cancelRetry?.()
+    entry.cancelRetry = undefined
+    pump()
+  }
+
+  const start = (roomId: RoomId): Entry => {
+    const entry = entries.get(roomId) ?? {
+      failures: 0,
+      running: undefined,
+      cancelRetry: undefined,
+      waiting: new Set(),
+    }
+    entries.set(roomId, entry)
+    pump()
+    return entry
+  }
+
+  return {
+    start(roomId) {
+      start(roomId)
+    },
+    async whole(roomId) {
+      if (!(await isPartial(roomId))) return true
+      const { waiting } = start(roomId)
+      if (waiting.size >= MAX_WAITING) return false
+      const { promise, resolve } = Promise.withResolvers<boolean>()
+      waiting.add(resolve)
+      const cancel = clock.after(MAX_WHOLE_WAIT_MS, () => resolve(false))
+      return promise.finally(() => {
+        cancel()
+        waiting.delete(resolve)
+      })
+    },
+    kick() {
+      for (const entry of entries.values()) if (entry.cancelRetry !== undefined) retry(entry)
+    },
+    async resume() {
+      for (const [[roomId]] of await partialRooms.list(deps.store, [])) start(roomId)
+    },
+    async idle() {
+      for (let running = runningOf(entries); running.length > 0; running = runningOf(entries))
+        await Promise.all(running)
+    },
+    close() {
+      closed = true
+      for (const { cancelRetry, waiting } of entries.values()) {
+        cancelRetry?.()
+        for (const resolve of waiting) resolve(false)
+      }
+    },
+  }
+}
+
+function runningOf(entries: ReadonlyMap<RoomId, Entry>): readonly Promise<void>[] {
+  return [...entries.values()].flatMap(({ running }) => running ?? [])
+}
+
+async function complete(deps: CompletionDeps, room: Room, tries: number): Promise<void> {
+  const { roomId } = room
+  const mark = await partialRooms.get(deps.store, [roomId])
+  if (mark === undefined) throw new Error('a room without its members has no mark')
+  if (mark.whole !== undefined) return replay(deps, room, await deps.groups.load(mark.whole))
+  const whole = await fetchWholeState(deps, room, mark, tries)
+  await replay(deps, room, whole)
+}

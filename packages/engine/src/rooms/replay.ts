@@ -1,0 +1,203 @@
+/**
+ * Deciding again what was decided while the room's state lacked members, now on the whole state.
+ *
+ * Invariants:
+ * 1. The events are decided as if they came now for the first time, each after those that it follows, on a copy of the
+ *    room that begins with the own join. Until all are, the room's own copy goes on as it is.
+ * 2. Each batch is one commit; the last one puts the new copy in place. After a crash it begins anew, with equal results.
+ */
+import type { EventId, UserId } from '@plexus/core'
+import { prevEventIds, serverOf } from '@plexus/core'
+import type { Change } from '../kernel/committer.ts'
+import { combineChanges } from '../kernel/committer.ts'
+import type { Write } from '../ports.ts'
+import { membershipWrites, serverChanges } from './accept-event.ts'
+import { isProvisional } from './case.ts'
+import { memberOf, membershipOf, stateBefore, stateChanges, toRecord, type RoomCopy } from './copy.ts'
+import { deltas, partialRooms, provisional, rooms } from './records.ts'
+import type { EventInput, Room, RoomDeps, Turn } from './room.ts'
+import type { StateGroup } from './state-groups.ts'
+import type { EventRecord } from './types.ts'
+
+/** Events decided again in one turn of the room. */
+export const REPLAYED_TOGETHER = 100
+
+export type ReplayDeps = Pick<
+  RoomDeps,
+  'store' | 'committer' | 'events' | 'groups' | 'destinations' | 'ownName'
+>
+
+type Replay = {
+  readonly deps: ReplayDeps
+  readonly room: Room
+  readonly whole: StateGroup
+  readonly join: EventId
+  copy: RoomCopy
+  /** The position of the last event that was decided again. */
+  last: number
+  readonly done: Set<EventId>
+}
+
+/** `whole` is the state before the own join. @throws when it does not allow the join. */
+export async function replay(deps: ReplayDeps, room: Room, whole: StateGroup): Promise<void> {
+  let state: Replay | undefined
+  for (let isOver = false; !isOver;) {
+    const { done, ended } = await room.run(async (turn) => {
+      state ??= await begin(deps, room, turn, whole)
+      return replayBatch(state, turn)
+    })
+    await done
+    isOver = ended
+  }
+}
+
+async function begin(deps: ReplayDeps, room: Room, { copy }: Turn, whole: StateGroup): Promise<Replay> {
+  if (copy?.partial === undefined) throw new Error('the state of the room lacks no members')
+  const joined = await joinedIn(deps, whole)
+  const start: RoomCopy = { ...copy, heads: [], current: whole, joined, holes: [], partial: undefined }
+  return { deps, room, whole, join: copy.partial.join, copy: start, last: 0, done: new Set() }
+}
+
+async function joinedIn({ events }: ReplayDeps, { state }: StateGroup): Promise<ReadonlySet<UserId>> {
+  const members = [...state].filter(([key]) => memberOf(key) !== undefined)
+  const records = await events.working(members.map(([, id]) => id))
+  const joined = new Set<UserId>()
+  members.forEach(([key], index) => {
+    const user = memberOf(key)
+    if (user !== undefined && membershipOf(records[index]?.pdu) === 'join') joined.add(user)
+  })
+  return joined
+}
+
+async function replayBatch(
+  state: Replay,
+  turn: Turn,
+): Promise<{ readonly done: Promise<unknown>; readonly ended: boolean }> {
+  const { deps, room, whole } = state
+  const isFirst = state.done.size === 0
+  const mark = turn.copy?.partial
+  if (turn.copy === undefined || mark?.join !== state.join)
+    throw new Error('the room was entered anew meanwhile')
+  // All that was decided before this turn has its row after this.
+  const upTo = await deps.committer.submit({ writes: () => [] })
+  const rows = await provisional.range(deps.store, [room.roomId], state.last + 1, upTo, {
+    limit: REPLAYED_TOGETHER,
+  })
+  const changes: Change[] = []
+  for (const [[, position], id] of rows) {
+    changes.push(...(await replayFrom(state, turn, id)))
+    state.last = position
+  }
+  const ended = rows.length < REPLAYED_TOGETHER
+  if (ended) changes.push(await end(state, turn, turn.copy))
+  // A replay that begins anew is of the same state.
+  else if (isFirst)
+    changes.push({ writes: () => [partialRooms.put([room.roomId], { ...mark, whole: whole.id })] })
+  return { done: turn.submit(combineChanges(changes)), ended }
+}
+
+/** The event, after those that it follows which came later. */
+async function replayFrom(state: Replay, turn: Turn, first: EventId): Promise<readonly Change[]> {
+  const { deps, done } = state
+  const changes: Change[] = []
+  const stack = [first]
+  for (let id = stack.at(-1); id !== undefined; id = stack.at(-1)) {
+    const [record] = await deps.events.working([id])
+    const previous = record === undefined || done.has(id) ? [] : prevEventIds(record.pdu)
+    const before = await deps.events.working(previous)
+    const open = before.flatMap((each) =>
+      each !== undefined && isProvisional(each) && !done.has(each.id) && !stack.includes(each.id)
+        ? [each.id]
+        : [],
+    )
+    if (open.length > 0) {
+      stack.push(...open)
+      continue
+    }
+    stack.pop()
+    if (record === undefined || done.has(id)) continue
+    done.add(id)
+    const change = await replayOne(state, turn, record)
+    if (change !== undefined) changes.push(change)
+  }
+  return changes
+}
+
+async function replayOne(state: Replay, turn: Turn, record: EventRecord): Promise<Change | undefined> {
+  const { id, pdu, hashMismatch, sentBy } = record
+  const isJoin = id === state.join
+  const event: EventInput = {
+    id,
+    pdu,
+    contentHashOk: hashMismatch !== true,
+    again: record,
+    ...(sentBy === undefined ? {} : { sentBy }),
+    ...(isJoin ? { claim: claimOf(record, state.whole) } : {}),
+  }
+  const first = await turn.decideOn(state.copy, event)
+  if (isJoin && first.outcome.kind !== 'accept') {
+    const why = 'why' in first.outcome ? first.outcome.why : undefined
+    throw new Error(`the state does not allow the own join: ${why ?? first.outcome.kind}`)
+  }
+  if (first.outcome.kind !== 'missing') {
+    state.copy = first.next ?? state.copy
+    return first.outcome.change
+  }
+  // What it follows was never here: what a member claimed in its place stands.
+  const { group, writes } = await stateBeforeOf(state.deps, record)
+  const { outcome, next } = await turn.decideOn(state.copy, { ...event, claim: claimOf(record, group) })
+  state.copy = next ?? state.copy
+  const { change } = outcome
+  return change === undefined ? undefined : combineChanges([{ writes: () => writes }, change])
+}
+
+function claimOf({ pdu }: EventRecord, state: StateGroup): NonNullable<EventInput['claim']> {
+  return { state, by: serverOf(pdu.sender), history: new Set() }
+}
+
+async function stateBeforeOf(
+  { groups }: ReplayDeps,
+  record: EventRecord,
+): Promise<{ readonly group: StateGroup; readonly writes: readonly Write[] }> {
+  if (record.stateGroup === undefined) throw new Error('a decided event has no state')
+  const after = await groups.load(record.stateGroup)
+  return groups.create(`before ${record.id}`, stateBefore(record, after.state), after)
+}
+
+/** Puts the new copy in the place of the room's, and corrects all that follows who is in the room. */
+async function end({ deps, room, copy }: Replay, turn: Turn, present: RoomCopy): Promise<Change> {
+  const { roomId } = room
+  const { lowestOrder, backward, holes } = present
+  const next: RoomCopy = { ...copy, lowestOrder, backward, holes }
+  const changes = stateChanges(present.current.state, next.current.state)
+  const records = await ownMemberships(deps, changes)
+  const servers = serverChanges(deps, present, next)
+  const rows = await provisional.list(deps.store, [roomId])
+  const publish = turn.replace(next)
+  return {
+    writes: (position) => [
+      rooms.put([roomId], toRecord(next, position)),
+      partialRooms.delete([roomId]),
+      ...rows.map(([key]) => provisional.delete(key)),
+      ...(changes.length === 0 ? [] : [deltas.put([roomId, position], changes)]),
+      ...membershipWrites(deps, roomId, position, changes, (id) => records.get(id)),
+      ...deps.destinations.changed(roomId, position, servers),
+    ],
+    publish,
+  }
+}
+
+/** The events of the changes that are about users of this node. */
+async function ownMemberships(
+  { events, ownName }: ReplayDeps,
+  changes: ReturnType<typeof stateChanges>,
+): Promise<ReadonlyMap<EventId, EventRecord>> {
+  const ids = changes.flatMap(({ key, before, after }) => {
+    const user = memberOf(key)
+    return user === undefined || serverOf(user) !== ownName
+      ? []
+      : [before, after].filter((id) => id !== undefined)
+  })
+  const records = (await events.working(ids)).filter((record) => record !== undefined)
+  return new Map(records.map((record) => [record.id, record]))
+}

@@ -1,0 +1,322 @@
+/** A room that is entered without its members: usable at once, whole soon, and right in the end. */
+import { memberKey, stateKey } from '@plexus/core'
+import type { EventId, JsonObject, RoomId, UserId } from '@plexus/core'
+import type { Federation } from '@plexus/engine/ports'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
+import { bodies, createRoom, make, populate, say, setTopic, stateText } from './rooms-kit.ts'
+
+describe('a room that is entered without its members', { timeout: 30_000 }, () => {
+  let network: BareNetwork
+  let alice: BareNode
+  let bob: BareNode
+  let carol: BareNode
+  let roomId: RoomId
+
+  beforeEach(async () => {
+    network = createBareNetwork()
+    alice = await network.add('alice')
+    bob = await network.add('bob')
+    carol = await network.add('carol')
+    roomId = await createRoom(alice, 'public')
+    await populate(alice, roomId, 60)
+    await carol.rooms.join(carol.user, roomId, { via: [alice.name] })
+    await network.settle()
+  })
+
+  const isPartial = async (node = bob): Promise<boolean> =>
+    (await node.rooms.snapshot(roomId))?.isPartial === true
+
+  /** Until this is called nobody tells Bob the state. */
+  const withhold = (): (() => void) => {
+    const never = async (): Promise<never> => {
+      throw new Error('not now')
+    }
+    for (const { name } of [alice, carol]) network.cheats.set(name, { stateIds: never, state: never })
+    return () => network.cheats.clear()
+  }
+
+  it('is whole soon, and as others see it', async () => {
+    await bob.rooms.join(bob.user, roomId, { via: [alice.name] })
+    expect(await isPartial()).toBe(true)
+    await network.settle()
+    expect(await isPartial()).toBe(false)
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+    expect((await bob.rooms.snapshot(roomId))?.joinedMembers).toHaveLength(63)
+  })
+
+  it('can be talked in at once, with all that are said to be there', async () => {
+    const tell = withhold()
+    await bob.rooms.join(bob.user, roomId, { via: [alice.name] })
+    await say(bob, roomId, 'here already')
+    await network.settle()
+    await say(carol, roomId, 'welcome')
+    await network.settle()
+    expect(await isPartial()).toBe(true)
+    expect(await bodies(alice, roomId)).toEqual(['here already', 'welcome'])
+    expect(await bodies(carol, roomId)).toEqual(['here already', 'welcome'])
+    expect(await bodies(bob, roomId)).toEqual(['here already', 'welcome'])
+    expect((await bob.rooms.snapshot(roomId))?.state.has(memberKey(carol.user))).toBe(true)
+    tell()
+    await network.pass(10_000)
+    expect(await isPartial()).toBe(false)
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+    expect(await bodies(bob, roomId)).toEqual(['here already', 'welcome'])
+  })
+
+  type Told = Awaited<ReturnType<Federation['sendJoin']>>
+
+  /** Alice answers to Bob's join otherwise. */
+  const lie = (change: (told: Told) => Told): void => {
+    network.cheats.set(alice.name, {
+      ...network.cheats.get(alice.name),
+      sendJoin: async (_to, room, id, event) =>
+        change(
+          structuredClone(
+            await alice.rooms.acceptMembership('join', bob.name, room, id, event, { omitMembers: true }),
+          ),
+        ),
+    })
+  }
+  const join = (): Promise<void> => bob.rooms.join(bob.user, roomId, { via: [alice.name] })
+  const membership = (node: BareNode, target: BareNode, is: string): Promise<unknown> =>
+    node.rooms.send(roomId, {
+      type: 'm.room.member',
+      stateKey: target.user,
+      sender: node.user,
+      content: { membership: is },
+    })
+  const stateEvent = async (node: BareNode, target: BareNode): Promise<JsonObject> => {
+    const id = (await node.rooms.snapshot(roomId))?.state.get(memberKey(target.user))
+    const record = id === undefined ? undefined : await node.rooms.event(id)
+    if (record === undefined) throw new Error('no member event')
+    return structuredClone(record.pdu) as JsonObject
+  }
+  const sorted = async (node: BareNode): Promise<readonly string[]> =>
+    (await bodies(node, roomId)).map(String).toSorted()
+  const levelsOf = async (node: BareNode): Promise<readonly EventId[]> => {
+    const id = (await node.rooms.snapshot(roomId))?.state.get(stateKey('m.room.power_levels', ''))
+    return id === undefined ? [] : [id]
+  }
+  const restartBob = async (): Promise<void> => {
+    bob.completion.close()
+    bob.staging.close()
+    bob.outbox.close()
+    bob = await network.add('bob', { seed: 2, store: bob.store })
+    await bob.staging.resume()
+    bob.outbox.resume()
+    await bob.completion.resume()
+  }
+
+  it('goes on after a restart from where it was', async () => {
+    const tell = withhold()
+    await join()
+    await say(bob, roomId, 'before')
+    await setTopic(alice, roomId, 'topic')
+    await network.settle()
+    await restartBob()
+    await network.settle()
+    expect(await isPartial()).toBe(true)
+    await say(bob, roomId, 'after')
+    tell()
+    await network.pass(60_000)
+    expect(await isPartial()).toBe(false)
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+    expect(await bodies(bob, roomId)).toEqual(['before', 'after'])
+    expect(await bodies(carol, roomId)).toEqual(['before', 'after'])
+    await restartBob()
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+  })
+
+  it('is told by another member when the one that it was entered through is gone', async () => {
+    const tell = withhold()
+    await join()
+    await network.settle()
+    network.offline.add(alice.name)
+    tell()
+    await network.pass(60_000)
+    expect(await isPartial()).toBe(false)
+    expect(await stateText(bob, roomId)).toBe(await stateText(carol, roomId))
+  })
+
+  it('is asked for again and again, and for as long as it takes', async () => {
+    const tell = withhold()
+    await join()
+    await network.pass(6 * 3_600_000)
+    expect(await isPartial()).toBe(true)
+    const missing = network.complaints.filter((line) => line.includes('are still missing'))
+    expect(missing.length).toBeGreaterThan(20)
+    expect(missing.length).toBeLessThan(80)
+    tell()
+    bob.completion.kick()
+    await network.settle()
+    expect(await isPartial()).toBe(false)
+  })
+
+  it('shows no longer what a banned member said whose ban was hidden', async () => {
+    const dave = await network.add('dave')
+    await dave.rooms.join(dave.user, roomId, { via: [alice.name] })
+    await network.settle()
+    const joined = (await dave.rooms.snapshot(roomId))?.state.get(memberKey(dave.user))
+    await membership(alice, dave, 'ban')
+    await network.settle()
+    const tell = withhold()
+    lie(({ serversInRoom = [], authChain, ...told }) => ({
+      ...told,
+      authChain: [...authChain, daveJoin],
+      serversInRoom: [...serversInRoom, dave.name],
+    }))
+    const daveJoin = structuredClone((await dave.rooms.event(joined as never))?.pdu) as unknown as JsonObject
+    await join()
+    await network.settle()
+    const spam = await make(dave, bob, roomId, {
+      body: 'spam',
+      auth: [joined, ...(await levelsOf(bob))] as EventId[],
+    })
+    await bob.rooms.receive(dave.name, [spam.pdu])
+    await network.settle()
+    expect(await bodies(bob, roomId)).toEqual(['spam'])
+    tell()
+    await network.pass(60_000)
+    expect(await isPartial()).toBe(false)
+    expect(await bodies(bob, roomId)).toEqual([])
+    expect(await bob.rooms.event(spam.id)).toMatchObject({ verdict: 'rejected' })
+    expect((await bob.rooms.snapshot(roomId))?.joinedMembers).not.toContain(dave.user)
+    await say(alice, roomId, 'gone')
+    await network.settle()
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+    expect(await bodies(bob, roomId)).toEqual(['gone'])
+  })
+
+  it('shows what a member said who was wrongly said to be banned', async () => {
+    await membership(alice, carol, 'ban')
+    const ban = await stateEvent(alice, carol)
+    await membership(alice, carol, 'leave')
+    await network.settle()
+    await carol.rooms.join(carol.user, roomId, { via: [alice.name] })
+    await network.settle()
+    const tell = withhold()
+    lie((told) => ({ ...told, state: [...told.state, ban] }))
+    await join()
+    await network.settle()
+    await say(carol, roomId, 'let me in')
+    await network.settle()
+    expect(await bodies(bob, roomId)).toEqual([])
+    await say(alice, roomId, 'hello')
+    tell()
+    await network.pass(60_000)
+    expect(await isPartial()).toBe(false)
+    expect(await sorted(bob)).toEqual(['hello', 'let me in'])
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+    const heads = async (node: BareNode): Promise<unknown> => (await node.rooms.snapshot(roomId))?.heads
+    expect(await heads(bob)).toEqual(await heads(alice))
+  })
+
+  it('reaches members whose servers were kept back', async () => {
+    const tell = withhold()
+    lie((told) => ({ ...told, serversInRoom: [alice.name] }))
+    await join()
+    await say(bob, roomId, 'for all')
+    await network.settle()
+    network.offline.add(alice.name)
+    tell()
+    network.cheats.clear()
+    await network.pass(1_000)
+    network.offline.clear()
+    await network.pass(60_000)
+    expect(await isPartial()).toBe(false)
+    expect(await bodies(carol, roomId)).toEqual(['for all'])
+  })
+
+  it('comes to the same state whatever happens while it becomes whole', async () => {
+    await join()
+    const work: Promise<unknown>[] = []
+    for (let round = 0; round < 20; round += 1) {
+      work.push(
+        say(alice, roomId, `a${round}`),
+        say(bob, roomId, `b${round}`),
+        setTopic(alice, roomId, `${round}`),
+      )
+      if (round % 5 === 0) work.push(populate(carol, roomId, round))
+      await Promise.resolve()
+    }
+    await Promise.all(work)
+    await network.pass(60_000)
+    await say(alice, roomId, 'end')
+    await network.pass(60_000)
+    expect(await isPartial()).toBe(false)
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+    expect(await sorted(bob)).toEqual(await sorted(alice))
+    expect(await sorted(bob)).toHaveLength(41)
+  })
+
+  it('takes what needs members that are not known yet once they are', async () => {
+    const second = `@second:${bob.name}` as UserId
+    await alice.rooms.send(roomId, {
+      type: 'm.room.join_rules',
+      stateKey: '',
+      sender: alice.user,
+      content: { join_rule: 'invite' },
+    })
+    await alice.rooms.invite(alice.user, roomId, bob.user)
+    await alice.rooms.invite(alice.user, roomId, second)
+    await network.settle()
+    const tell = withhold()
+    await join()
+    const joined = bob.rooms.join(second, roomId, { via: [alice.name] })
+    await network.settle()
+    expect(await isPartial()).toBe(true)
+    tell()
+    await network.pass(5_000)
+    await joined
+    expect((await bob.rooms.snapshot(roomId))?.joinedMembers).toContain(second)
+  })
+
+  it('tells others no state that lacks members', async () => {
+    const dave = await network.add('dave')
+    withhold()
+    await join()
+    await network.settle()
+    const own = (await bob.rooms.snapshot(roomId))?.heads[0]
+    const partial = { errcode: 'M_UNABLE_DUE_TO_PARTIAL_STATE' }
+    await expect(bob.rooms.stateFor(carol.name, roomId, own as never)).rejects.toMatchObject(partial)
+    const versions = ['12']
+    for (const kind of ['join', 'leave', 'knock'] as const)
+      await expect(
+        bob.rooms.makeMembership(kind, dave.name, roomId, dave.user, versions),
+      ).rejects.toMatchObject(partial)
+    const { pdu } = await make(dave, alice, roomId, {
+      type: 'm.room.member',
+      stateKey: dave.user,
+      content: { membership: 'join' },
+    })
+    await expect(
+      bob.rooms.acceptMembership(
+        'join',
+        dave.name,
+        roomId,
+        pdu.room_id as never,
+        pdu as unknown as JsonObject,
+      ),
+    ).rejects.toMatchObject(partial)
+  })
+
+  it('can be left, and entered again', async () => {
+    const tell = withhold()
+    await join()
+    await network.settle()
+    await bob.rooms.leave(bob.user, roomId)
+    await network.pass(3_600_000)
+    expect((await alice.rooms.snapshot(roomId))?.joinedMembers).not.toContain(bob.user)
+    const asked = (): number => bob.calls.filter((call) => call.startsWith('state_ids')).length
+    const before = asked()
+    await network.pass(3_600_000)
+    expect(asked()).toBe(before)
+    tell()
+    await say(alice, roomId, 'missed')
+    await join()
+    await network.pass(60_000)
+    expect(await isPartial()).toBe(false)
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+  })
+})
