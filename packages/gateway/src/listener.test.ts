@@ -1,0 +1,178 @@
+import { createServer, request, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { ServerName } from '@plexus/core'
+import type { CarrierResponse, InboundHandler, InboundRequest } from '@plexus/engine/ports'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { MAX_REQUEST_BYTES, MAX_REQUESTS_PER_ADDRESS } from './bounds.ts'
+import { createFederationListener } from './listener.ts'
+
+const HERE = 'here.example' as ServerName
+const AUTH = 'X-Matrix origin="a.example",destination="here.example",key="ed25519:1",sig="AB"'
+const PUT = { method: 'PUT', uri: '/_matrix/federation/v1/send/1?x=%2F' }
+
+let server: Server
+let seen: InboundRequest[]
+let logged: string[]
+let handle: InboundHandler
+const fine: CarrierResponse = {
+  status: 200,
+  contentType: 'application/json',
+  body: new TextEncoder().encode('{"ok":true}'),
+}
+
+beforeEach(async () => {
+  seen = []
+  logged = []
+  handle = async (inbound) => {
+    seen.push(inbound)
+    return fine
+  }
+  const log = { log: (level: string, message: string) => void logged.push(`${level} ${message}`) }
+  server = createServer(
+    createFederationListener({ serverName: HERE, log, handle: (inbound) => handle(inbound) }),
+  )
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve)
+  })
+})
+afterEach(async () => {
+  server.closeAllConnections()
+  await new Promise((resolve) => {
+    server.close(resolve)
+  })
+})
+
+type Init = {
+  readonly method: string
+  readonly uri: string
+  readonly body?: string | Buffer
+  readonly authorization?: string | readonly string[]
+  readonly headers?: Readonly<Record<string, string>>
+}
+type Reply = { status: number; body: unknown; type: string | undefined }
+
+function ask({ method, uri, body, authorization = AUTH, headers = {} }: Init): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const { port } = server.address() as AddressInfo
+    const outgoing = request({ host: '127.0.0.1', port, method, path: uri, agent: false }, (incoming) => {
+      let text = ''
+      incoming.setEncoding('utf8').on('data', (part: string) => (text += part))
+      incoming.on('end', () =>
+        resolve({
+          status: incoming.statusCode ?? 0,
+          body: JSON.parse(text),
+          type: incoming.headers['content-type'],
+        }),
+      )
+    })
+    if (authorization !== '') outgoing.setHeader('Authorization', authorization)
+    for (const [name, value] of Object.entries(headers)) outgoing.setHeader(name, value)
+    outgoing.on('error', reject)
+    outgoing.end(body)
+  })
+}
+const outcome = ({ status, body, type }: Reply): unknown => [
+  status,
+  (body as { errcode?: string }).errcode,
+  type,
+]
+const refused = (status: number, errcode: string): unknown => [status, errcode, 'application/json']
+
+describe('the listener of federation', () => {
+  it('hands over what was signed, byte for byte in path and query, and the parsed body', async () => {
+    const reply = await ask({ ...PUT, body: '{"b":1, "a":[]}', headers: { 'Content-Type': 'text/plain' } })
+    expect(reply).toEqual({ status: 200, body: { ok: true }, type: 'application/json' })
+    expect(seen).toEqual([
+      {
+        request: {
+          ...PUT,
+          origin: 'a.example',
+          destination: HERE,
+          content: { a: [], b: 1 },
+          signatures: { 'a.example': { 'ed25519:1': 'AB' } },
+        },
+      },
+    ])
+  })
+
+  it('takes an empty body for none, whatever its type', async () => {
+    await ask({ ...PUT, body: '', headers: { 'Content-Type': 'application/json' } })
+    expect(seen[0]?.request).not.toHaveProperty('content')
+  })
+
+  it('hands a request without X-Matrix over without an origin', async () => {
+    for (const authorization of ['', 'Bearer abc']) await ask({ ...PUT, authorization })
+    expect(seen.map(({ request: { origin, signatures } }) => [origin, signatures])).toEqual([
+      [undefined, undefined],
+      [undefined, undefined],
+    ])
+  })
+
+  it('gathers the signatures of several keys', async () => {
+    await ask({ ...PUT, authorization: [AUTH, AUTH.replace('ed25519:1', 'ed25519:2')] })
+    expect(seen[0]?.request.signatures).toEqual({ 'a.example': { 'ed25519:1': 'AB', 'ed25519:2': 'AB' } })
+  })
+
+  it('takes a request of an old server, which names no destination', async () => {
+    await ask({ ...PUT, authorization: AUTH.replace('destination="here.example",', '') })
+    expect(seen[0]?.request.destination).toBe(HERE)
+  })
+
+  it.each<[string, Partial<Init>, unknown]>([
+    ['a malformed header', { authorization: 'X-Matrix origin=' }, refused(401, 'M_UNAUTHORIZED')],
+    [
+      'an origin that is no server',
+      { authorization: AUTH.replace('a.example', 'a b') },
+      refused(401, 'M_UNAUTHORIZED'),
+    ],
+    ['two origins', { authorization: [AUTH, AUTH.replace('a.ex', 'b.ex')] }, refused(401, 'M_UNAUTHORIZED')],
+    ['too many headers', { authorization: Array(9).fill(AUTH) }, refused(401, 'M_UNAUTHORIZED')],
+    ['no JSON', { body: '{' }, refused(400, 'M_NOT_JSON')],
+    ['no UTF-8', { body: Buffer.from([0x22, 0xff, 0x22]) }, refused(400, 'M_NOT_JSON')],
+    ['JSON nested too deep', { body: '['.repeat(5_000) }, refused(400, 'M_NOT_JSON')],
+    [
+      'a length beyond the bound',
+      { headers: { 'Content-Length': String(MAX_REQUEST_BYTES + 1) } },
+      refused(413, 'M_TOO_LARGE'),
+    ],
+    [
+      'a body beyond the bound',
+      { body: Buffer.alloc(MAX_REQUEST_BYTES + 1, 'x') },
+      refused(413, 'M_TOO_LARGE'),
+    ],
+  ])('refuses %s', async (_, init, expected) => {
+    expect(outcome(await ask({ ...PUT, ...init }))).toEqual(expected)
+    expect(seen).toEqual([])
+    expect(logged).toEqual([])
+  })
+
+  it('answers a fault with 500, and logs it without telling it', async () => {
+    handle = () => Promise.reject(new Error('secret'))
+    const reply = await ask(PUT)
+    expect(outcome(reply)).toEqual(refused(500, 'M_UNKNOWN'))
+    expect(JSON.stringify(reply.body)).not.toContain('secret')
+    expect(logged).toHaveLength(1)
+  })
+
+  it('lets one address have so many requests under way', async () => {
+    let release = (): void => undefined
+    const gate = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    let arrived = (): void => undefined
+    const full = new Promise<void>((resolve) => {
+      arrived = resolve
+    })
+    handle = async (inbound) => {
+      if (seen.push(inbound) === MAX_REQUESTS_PER_ADDRESS) arrived()
+      await gate
+      return fine
+    }
+    const waiting = Array.from({ length: MAX_REQUESTS_PER_ADDRESS }, () => ask(PUT))
+    await full
+    expect(outcome(await ask(PUT))).toEqual(refused(429, 'M_LIMIT_EXCEEDED'))
+    release()
+    expect((await Promise.all(waiting)).every(({ status }) => status === 200)).toBe(true)
+    expect((await ask(PUT)).status).toBe(200)
+  })
+})

@@ -1,0 +1,126 @@
+/** Takes federation requests over HTTP, as what TLS stands before brings them. spec: server-server-api.md "Request Authentication" */
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { JsonValue, ServerName } from '@plexus/core'
+import { parseJson, parseServerName } from '@plexus/core'
+import { MAX_REQUEST_SIGNATURES } from '@plexus/core/names'
+import type { InboundHandler, InboundRequest, Log } from '@plexus/engine/ports'
+import { MAX_REQUEST_BYTES, MAX_REQUESTS_AT_ONCE, MAX_REQUESTS_PER_ADDRESS } from './bounds.ts'
+import { parseXMatrix } from './x-matrix.ts'
+
+export type FederationListenerInit = {
+  readonly serverName: ServerName
+  readonly handle: InboundHandler
+  readonly log: Log
+}
+
+/** What cannot be made a request. */
+class Refusal extends Error {
+  readonly status: number
+  readonly errcode: string
+  constructor(status: number, errcode: string, message: string) {
+    super(message)
+    this.status = status
+    this.errcode = errcode
+  }
+}
+
+export function createFederationListener({
+  serverName,
+  handle,
+  log,
+}: FederationListenerInit): RequestListener {
+  const perAddress = new Map<string, number>()
+  let underWay = 0
+
+  const enter = (address: string): (() => void) => {
+    const own = perAddress.get(address) ?? 0
+    if (underWay >= MAX_REQUESTS_AT_ONCE || own >= MAX_REQUESTS_PER_ADDRESS)
+      throw new Refusal(429, 'M_LIMIT_EXCEEDED', 'too many requests at once')
+    underWay += 1
+    perAddress.set(address, own + 1)
+    return () => {
+      underWay -= 1
+      const left = (perAddress.get(address) ?? 1) - 1
+      if (left === 0) perAddress.delete(address)
+      else perAddress.set(address, left)
+    }
+  }
+
+  const answerTo = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const leave = enter(incoming.socket.remoteAddress ?? '')
+    try {
+      const content = await contentOf(incoming)
+      const answer = await handle(requestOf(incoming, content, serverName))
+      response.writeHead(answer.status, {
+        'Content-Type': answer.contentType,
+        'Content-Length': answer.body.length,
+      })
+      response.end(answer.body)
+    } finally {
+      leave()
+    }
+  }
+
+  const refuse = (incoming: IncomingMessage, response: ServerResponse, error: unknown): void => {
+    if (response.headersSent || response.destroyed) {
+      response.destroy()
+      return
+    }
+    const known = error instanceof Refusal ? error : new Refusal(500, 'M_UNKNOWN', 'the request failed here')
+    if (known !== error && incoming.errored === null)
+      log.log('error', 'a federation request over HTTPS failed', { error: String(error) })
+    const { status, errcode, message } = known
+    // What was not read of the body would be taken for the next request.
+    if (!incoming.complete) response.setHeader('Connection', 'close')
+    response.writeHead(status, { 'Content-Type': 'application/json' })
+    response.end(JSON.stringify({ errcode, error: message }))
+  }
+
+  return (incoming, response) => {
+    answerTo(incoming, response).catch((error: unknown) => refuse(incoming, response, error))
+  }
+}
+
+/** The parsed body; `undefined` for an empty one. */
+async function contentOf(incoming: IncomingMessage): Promise<JsonValue | undefined> {
+  const tooLarge = (): Refusal => new Refusal(413, 'M_TOO_LARGE', `more than ${MAX_REQUEST_BYTES} bytes`)
+  if (Number(incoming.headers['content-length'] ?? 0) > MAX_REQUEST_BYTES) throw tooLarge()
+  const parts: Buffer[] = []
+  let size = 0
+  for await (const part of incoming as AsyncIterable<Buffer>) {
+    size += part.length
+    if (size > MAX_REQUEST_BYTES) throw tooLarge()
+    parts.push(part)
+  }
+  if (size === 0) return undefined
+  const parsed = parseJson(Buffer.concat(parts), { maxBytes: MAX_REQUEST_BYTES })
+  if (parsed.kind === 'failure') throw new Refusal(400, 'M_NOT_JSON', `the body is ${parsed.why}`)
+  return parsed.value
+}
+
+/** A request without X-Matrix stays without origin: some endpoints are open to anybody. */
+function requestOf(
+  incoming: IncomingMessage,
+  content: JsonValue | undefined,
+  serverName: ServerName,
+): InboundRequest {
+  const { method = '', url: uri = '' } = incoming
+  const open = { method, uri, destination: serverName, ...(content === undefined ? {} : { content }) }
+  const headers = (incoming.headersDistinct['authorization'] ?? []).map(parseXMatrix)
+  const signed = headers.filter((header) => header !== undefined)
+  if (signed.length === 0) return { request: open }
+  const [first] = signed
+  if (signed.length > MAX_REQUEST_SIGNATURES || first === undefined || first === 'malformed')
+    throw new Refusal(401, 'M_UNAUTHORIZED', 'the Authorization header is malformed')
+  const origin = parseServerName(first.origin)
+  const destination = parseServerName(first.destination ?? serverName)
+  const byKey: Record<string, string> = {}
+  for (const header of signed) {
+    if (header === 'malformed' || header.origin !== origin || header.destination !== first.destination)
+      throw new Refusal(401, 'M_UNAUTHORIZED', 'the Authorization headers do not agree')
+    byKey[header.key] = header.signature
+  }
+  if (origin === undefined || destination === undefined)
+    throw new Refusal(401, 'M_UNAUTHORIZED', 'the Authorization header names no server')
+  return { request: { ...open, destination, origin, signatures: { [origin]: byKey } } }
+}
