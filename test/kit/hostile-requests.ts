@@ -184,7 +184,9 @@ export function createHostileRequests(
     return fc.oneof({ weight: SWAPPED, arbitrary: right }, { weight: 1, arbitrary: wrongText })
   }
 
-  const partText = ({ name, shape }: Parameter, noise: Noise): fc.Arbitrary<string> => {
+  const partText = ({ name, shape: whole }: Parameter, noise: Noise): fc.Arbitrary<string> => {
+    // A list comes as a parameter that may stand there more than once.
+    const shape = whole.types[0] === 'array' ? (whole.items ?? ANYTHING) : whole
     const [type] = shape.types
     const asJson = json[name]
     if (asJson !== undefined)

@@ -1,9 +1,9 @@
 /** What a handler answers, and the errors that become answers. spec: client-server-api "Standard error response" */
-import type { JsonObject } from '@plexus/core'
+import type { JsonObject, JsonValue } from '@plexus/core'
 import type { Acknowledgement, CarrierResponse } from '@plexus/engine/ports'
 
 export type Answer =
-  | { readonly json: JsonObject; readonly acknowledgement?: Acknowledgement }
+  | { readonly json: JsonValue; readonly acknowledgement?: Acknowledgement }
   | { readonly contentType: string; readonly bytes: Uint8Array }
 
 /** A request is refused; `details` stand beside `errcode` and `error` in the answer. */
@@ -38,7 +38,7 @@ export function statusOf(errcode: string): number {
 
 const encoder = new TextEncoder()
 
-function jsonResponse(status: number, body: JsonObject): CarrierResponse {
+function jsonResponse(status: number, body: JsonValue): CarrierResponse {
   return { status, contentType: 'application/json', body: encoder.encode(JSON.stringify(body)) }
 }
 

@@ -26,7 +26,7 @@ import { eventCall } from './endpoints/event.ts'
 import { exchangeThirdPartyInviteCall } from './endpoints/exchange-third-party-invite.ts'
 import { getMissingEventsCall } from './endpoints/get-missing-events.ts'
 import { hierarchyCall } from './endpoints/hierarchy.ts'
-import { inviteCall } from './endpoints/invite.ts'
+import { inviteCall, inviteV1Call } from './endpoints/invite.ts'
 import { makeMembershipCall } from './endpoints/make-membership.ts'
 import { mediaDownloadUri } from './endpoints/media-download.ts'
 import { publicRoomsCall } from './endpoints/public-rooms.ts'
@@ -58,6 +58,13 @@ type Outgoing = {
   readonly uri: string
   readonly content?: JsonObject
   readonly sequence?: number
+}
+
+/** The destination has no such endpoint. spec: server-server-api.md "Unsupported endpoints" */
+function isUnrecognized(error: unknown): boolean {
+  if (!(error instanceof FederationError)) return false
+  const { status, errcode } = error.remote
+  return errcode === 'M_UNRECOGNIZED' || (status === 404 && errcode !== 'M_NOT_FOUND')
 }
 
 export function createFederation(deps: FederationDeps, { incarnation }: FederationInit): Federation {
@@ -115,8 +122,15 @@ export function createFederation(deps: FederationDeps, { incarnation }: Federati
       valueOf(destination, sendLeaveCall(roomId, eventId, event), options),
     sendKnock: (destination, roomId, eventId, event, options) =>
       valueOf(destination, sendKnockCall(roomId, eventId, event), options),
-    invite: (destination, roomId, eventId, invite, options) =>
-      valueOf(destination, inviteCall(roomId, eventId, invite), options),
+    async invite(destination, roomId, eventId, invite, options) {
+      try {
+        return await valueOf(destination, inviteCall(roomId, eventId, invite), options)
+      } catch (error) {
+        const older = isUnrecognized(error) ? inviteV1Call(roomId, eventId, invite) : undefined
+        if (older === undefined) throw error
+        return valueOf(destination, older, options)
+      }
+    },
     exchangeThirdPartyInvite: (destination, roomId, event, options) =>
       valueOf(destination, exchangeThirdPartyInviteCall(roomId, event), options),
     getMissingEvents: (destination, roomId, query, options) =>

@@ -57,7 +57,8 @@ export function createQueries(context: UsersContext, parts: QueryParts): UserQue
       return {
         user_id: userId,
         stream_id: streamId,
-        devices: devices.map((device) => ({ keys: {}, ...device })),
+        // One without keys has no place in the definition, and nobody can use it.
+        devices: devices.filter(({ keys }) => keys !== undefined),
         ...(master === undefined ? {} : { master_key: master }),
         ...(selfSigning === undefined ? {} : { self_signing_key: selfSigning }),
       }

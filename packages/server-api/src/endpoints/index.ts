@@ -8,7 +8,7 @@ import { exchangeThirdPartyInvite } from './exchange-third-party-invite.ts'
 import { extremities } from './extremities.ts'
 import { getMissingEvents } from './get-missing-events.ts'
 import { hierarchy } from './hierarchy.ts'
-import { invite } from './invite.ts'
+import { invite, inviteV1 } from './invite.ts'
 import { makeMembership } from './make-membership.ts'
 import { mediaDownload } from './media-download.ts'
 import { mediaThumbnail } from './media-thumbnail.ts'
@@ -37,6 +37,7 @@ export const ENDPOINTS: readonly Endpoint<Services>[] = [
   sendLeave,
   sendKnock,
   invite,
+  inviteV1,
   exchangeThirdPartyInvite,
   getMissingEvents,
   backfill,
