@@ -10,6 +10,7 @@
  */
 import type { RoomId, ServerName } from '@plexus/core'
 import { checkCanonical, encodeBase64Url } from '@plexus/core'
+import { isKeyName } from '@plexus/core/names'
 import type { Committer } from '../kernel/committer.ts'
 import type { Outbox } from '../outbox-types.ts'
 import type { Clock, Federation, Log, Random, Store } from '../ports.ts'
@@ -141,6 +142,10 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
     heads,
     resume() {
       const names = [...memory.destinations.keys()]
+      // Stock servers stop trying a server that was away, until they hear of it. DESIGN section 9
+      for (const target of memory.destinations.values())
+        target.greet =
+          !isKeyName(target.name) && [...target.rooms.values()].some(({ until }) => until === undefined)
       heads.appeared(names)
       sender.kick(names)
     },

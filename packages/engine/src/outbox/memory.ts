@@ -37,6 +37,8 @@ export type Destination = {
   batch: number
   /** How often a transaction of one event or EDU was refused. */
   refusals: number
+  /** It is to hear of this process, also if nothing waits for it. */
+  greet: boolean
 }
 
 export type SentRow = readonly [position: number, id: EventId]
@@ -137,5 +139,6 @@ function newDestination(name: ServerName): Destination {
     cancelRetry: undefined,
     batch: MAX_TRANSACTION_PDUS,
     refusals: 0,
+    greet: false,
   }
 }

@@ -1,5 +1,6 @@
 /** One transaction to one destination: gathered, sent, and what came of it committed. */
 import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
+import { isKeyName } from '@plexus/core/names'
 import type { Committer } from '../kernel/committer.ts'
 import type { Edu } from '../outbox-types.ts'
 import type { Federation, Log, Store, Write } from '../ports.ts'
@@ -48,15 +49,16 @@ export async function sendTransaction(deps: TransactionDeps, target: Destination
   const isSearching = target.batch < MAX_TRANSACTION_PDUS && pdus.length + durable.length > 0
   const loose = takeLoose(target, isSearching ? 0 : MAX_TRANSACTION_EDUS - durable.length)
   const isEmpty = pdus.length === 0 && durable.length === 0 && loose.edus.length === 0
-  if (isEmpty && !deps.heads.isDue(target.name)) return false
+  if (isEmpty && !target.greet && !deps.heads.isDue(target.name)) return false
   const heads = await deps.heads.tell(target.name)
-  if (isEmpty && heads === undefined) return false
+  if (isEmpty && !target.greet && heads === undefined) return false
   const transaction = {
     txnId: deps.transactionId(),
     pdus,
     edus: [...durable.map(([, edu]) => edu), ...loose.edus],
     ...(heads === undefined ? {} : { heads }),
-    ...(durable.length === 0
+    // Stock servers keep no sequence.
+    ...(durable.length === 0 || !isKeyName(target.name)
       ? {}
       : { sequence: target.acknowledged + durable.length, acknowledged: target.acknowledged }),
   }
@@ -68,6 +70,7 @@ export async function sendTransaction(deps: TransactionDeps, target: Destination
     if (heads !== undefined) deps.heads.told(target.name, heads)
     await noteAnswer(deps, target, gathered, answer.committed)
     if (answer.heads !== undefined) deps.heads.heard(target.name, answer.heads)
+    target.greet = false
     target.refusals = 0
     target.batch = Math.min(target.batch * 2, MAX_TRANSACTION_PDUS)
   } catch (error) {
