@@ -2,6 +2,7 @@
 import { createPrivateKey, generateKeyPairSync, sign } from 'node:crypto'
 import {
   encodeBase64,
+  serverOf,
   signingBytes,
   withSignature,
   type JsonObject,
@@ -29,9 +30,22 @@ export type BigNode = {
   close(): Promise<void>
 }
 
-export async function createBigNode(members: number, store: Store, signer?: Signer): Promise<BigNode> {
+/** `servers` are those of the members. */
+export async function createBigNode(
+  members: number,
+  store: Store,
+  signer?: Signer,
+  servers = 1,
+): Promise<BigNode> {
   const other = createAuthor()
-  const room = makeRoom(members, other.name, other.sign)
+  const authors = [other, ...Array.from({ length: servers - 1 }, createAuthor)]
+  const byName = new Map<string, Author>(authors.map((author) => [author.name, author]))
+  const room = makeRoom(
+    members,
+    other.name,
+    (pdu) => (byName.get(serverOf(pdu.sender)) ?? other).sign(pdu),
+    (member) => authors[member % servers]?.name ?? other.name,
+  )
   const own = signer ?? (await makeSigner())
   const user = `@reader:${own.name}` as UserId
   const pdus = room.made.map(({ pdu }) => pdu)
@@ -90,8 +104,10 @@ export async function createBigNode(members: number, store: Store, signer?: Sign
   }
 }
 
+type Author = { readonly name: ServerName; readonly sign: (pdu: Pdu) => Pdu }
+
 /** Signs synchronously, fast enough for tens of thousands of events. */
-function createAuthor(): { readonly name: ServerName; readonly sign: (pdu: Pdu) => Pdu } {
+function createAuthor(): Author {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519')
   const raw = publicKey.export({ type: 'spki', format: 'der' }).subarray(-32)
   const name = nameOfKey(new Uint8Array(raw))

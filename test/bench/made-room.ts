@@ -63,7 +63,13 @@ export const messageOf = (sender: string, body: string): EventTemplate => ({
 
 export const memberName = (index: number, server: string): string => `@member${index}:${server}`
 
-export function makeRoom(members: number, server: string, finish: Finish = (pdu) => pdu): MadeRoom {
+/** `serverOf` tells where each member is. */
+export function makeRoom(
+  members: number,
+  server: string,
+  finish: Finish = (pdu) => pdu,
+  serverOf: (member: number) => string = () => server,
+): MadeRoom {
   const creator = `@creator:${server}` as UserId
   const events = createKnownEvents()
   const made: Made[] = []
@@ -107,7 +113,7 @@ export function makeRoom(members: number, server: string, finish: Finish = (pdu)
   base = add(base, stateOf(creator, 'm.room.power_levels', '', { users: {} }))
   base = add(base, stateOf(creator, 'm.room.join_rules', '', { join_rule: 'public' }))
   for (let index = 0; index < members; index += 1) {
-    const user = memberName(index, server)
+    const user = memberName(index, serverOf(index))
     base = add(base, membership(user, user, { membership: 'join', displayname: `Member ${index}` }))
   }
   return { roomId, creator, events, base, made, build, add }

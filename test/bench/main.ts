@@ -16,6 +16,7 @@ import { delivery } from './delivery.ts'
 import type { Figure } from './figures.ts'
 import { inboundIdb } from './inbound-idb.ts'
 import { inboundSqlite } from './inbound-sqlite.ts'
+import { largeJoin } from './large-join.ts'
 import { loadBytes } from './load-bytes.ts'
 import { loadNow, loadWords, thisMachine } from './machine.ts'
 import { memory } from './memory.ts'
@@ -34,6 +35,7 @@ const SECTIONS: readonly Section[] = [
   inboundSqlite,
   inboundIdb,
   memory,
+  largeJoin,
   resolveSection,
   decideSection,
   clientApi,
