@@ -17,14 +17,16 @@ export async function look(world: World, roomId: RoomId): Promise<readonly Seen[
 export const headsOf = ({ snapshot }: Seen): string => snapshot.heads.join(' ')
 export const isIn = ({ place, snapshot }: Seen): boolean => snapshot.joinedServers.includes(place.name)
 
+export const isPartial = ({ snapshot }: Seen): boolean => snapshot.isPartial === true
+
 export function stateText(state: StateMap): string {
   return canonicalJson(Object.fromEntries(state))
 }
 
-/** Equal heads mean equal state, for all pairs. */
+/** Equal heads mean equal state, for all pairs of nodes that know all members. */
 export function differingStates(seen: readonly Seen[]): string | undefined {
   const byHeads = new Map<string, Seen>()
-  for (const one of seen) {
+  for (const one of seen.filter((each) => !isPartial(each))) {
     const other = byHeads.get(headsOf(one))
     byHeads.set(headsOf(one), one)
     if (other === undefined || stateText(other.snapshot.state) === stateText(one.snapshot.state)) continue

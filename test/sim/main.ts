@@ -89,6 +89,7 @@ function summarize(reports: readonly RunReport[], seed: number, rate: string): v
   console.log(`failed           ${reports.filter(({ failure }) => failure !== undefined).length}`)
   console.log(`diverged         ${share(({ diverged }) => diverged > 0)} of the runs`)
   console.log(`had conflicts    ${share(({ conflicts }) => conflicts > 0)} of the runs`)
+  console.log(`without members  ${share(({ partial }) => partial > 0)} of the runs`)
   console.log(`conflicts        ${sum(({ conflicts }) => conflicts)} resolved`)
   console.log(`events           ${sum(({ events }) => events)}`)
   console.log(

@@ -3,7 +3,8 @@
  * which all must agree. Everything follows from the seed: there is no real time, no real chance and no I/O.
  */
 import { DEFAULT_ROOM_VERSION, ROOM_VERSIONS, roomVersion } from '@plexus/core'
-import type { EventId, RoomId, RoomVersion, ServerName } from '@plexus/core'
+import type { EventId, RoomId, RoomVersion, ServerName, UserId } from '@plexus/core'
+import { createSeededRandom } from '../kit/seeded-random.ts'
 import { CALM, type SimulatedNetwork } from '../kit/simulated-network.ts'
 import { drawAction } from './actions.ts'
 import {
@@ -11,6 +12,7 @@ import {
   differingStates,
   headsOf,
   isIn,
+  isPartial,
   look,
   followedBy,
   missingEvents,
@@ -27,6 +29,8 @@ export type RunInit = {
   readonly nodes?: number
   /** Things that happen between the fork and the peace. */
   readonly steps?: number
+  /** Further users of the creator's node: where there are many, others enter the room without its members. */
+  readonly crowd?: number
   /** False leaves out the fork that makes every run worth something. */
   readonly fork?: boolean
   /** Breaks something on purpose, to see whether the run notices. */
@@ -41,6 +45,8 @@ export type RunReport = Counts & {
   readonly diverged: number
   readonly conflicts: number
   readonly events: number
+  /** How often a node was seen in the room that did not know all members. */
+  readonly partial: number
   /** Nodes in the room at the end. */
   readonly members: number
   /** What is wrong; absent in a good run. */
@@ -49,6 +55,10 @@ export type RunReport = Counts & {
 
 const DEFAULT_NODES = 5
 const DEFAULT_STEPS = 60
+/** Enough for a room that is told without its members. */
+const CROWD = 60
+/** Share of the requests for a state that are answered in such a room until there is peace. */
+const TOLD_STATES = 0.02
 /** Pauses between two things that happen. */
 const PAUSES_MS: readonly number[] = [0, 0, 5, 50, 500, 3_000, 20_000]
 /** Time for connections to come back and for what was missed to be fetched: all pauses between attempts are shorter. */
@@ -60,19 +70,21 @@ const LOST_FOR_GOOD = 0.5
 const MAX_JOINING_ROUNDS = 5
 
 export async function runSimulation(init: RunInit): Promise<RunReport> {
-  const { seed, nodes = DEFAULT_NODES, steps = DEFAULT_STEPS } = init
+  const { seed, nodes = DEFAULT_NODES, steps = DEFAULT_STEPS, crowd = seed % 4 === 3 ? CROWD : 0 } = init
   const world = await createWorld(seed, nodes)
-  const watch = { diverged: 0 }
+  const watch: Watch = { diverged: 0, partial: 0 }
   let report = { conflicts: 0, events: 0, members: 0 }
   let failure: string | undefined
   try {
-    const roomId = await found(world, versionOf(init))
-    world.network.sabotage = init.sabotage
+    if (crowd > 0) world.network.sabotage = withholdStates(seed)
+    const roomId = await found(world, versionOf(init), crowd)
+    if (init.sabotage !== undefined || crowd === 0) world.network.sabotage = init.sabotage
     if (init.fork !== false) await fork(world, roomId, watch)
     for (let step = 0; step < steps; step += 1) {
       await drawAction(world).run(world, roomId)
       await passWatched(world, roomId, PAUSES_MS[world.random.below(PAUSES_MS.length)] ?? 0, watch)
     }
+    world.network.sabotage = init.sabotage
     const seen = await makePeace(world, roomId, watch)
     await agree(world, roomId, seen)
     report = await measure(world, roomId)
@@ -87,10 +99,19 @@ export async function runSimulation(init: RunInit): Promise<RunReport> {
   return { seed, trace, ...watch, ...report, ...counts, ...(failure === undefined ? {} : { failure }) }
 }
 
+/** Few states are told, so that rooms stay without their members for some time. */
+function withholdStates(seed: number): SimulatedNetwork['sabotage'] {
+  const random = createSeededRandom(seed + 2_000_003)
+  return ({ uri }) =>
+    uri.includes('/v1/state_ids/') && !random.chance(TOLD_STATES) ? { lose: 'request' } : undefined
+}
+
 /** How a run is repeated. */
 export function replayCommand({ seed }: RunReport, version?: string): string {
   return `npm run sim -- --runs 1 --seed ${seed}${version === undefined ? '' : ` --version ${version}`}`
 }
+
+type Watch = { diverged: number; partial: number }
 
 class Wrong extends Error {
   override readonly name = 'Wrong'
@@ -103,7 +124,7 @@ function creatorOf({ places }: World): Place {
 }
 
 /** A public room with everybody in it, some of them with power. */
-async function found(world: World, version: RoomVersion): Promise<RoomId> {
+async function found(world: World, version: RoomVersion, crowd: number): Promise<RoomId> {
   const creator = creatorOf(world)
   const [, second, third] = world.places
   const users = Object.fromEntries(
@@ -121,6 +142,8 @@ async function found(world: World, version: RoomVersion): Promise<RoomId> {
       { type: 'm.room.join_rules', stateKey: '', content: { join_rule: 'public' } },
     ],
   })
+  for (let index = 0; index < crowd; index += 1)
+    await creator.node.engine.rooms.join(`@crowd${index}:${creator.name}` as UserId, roomId, { via: [] })
   for (const place of world.places.slice(1)) {
     const { node, user } = place
     world.act(place, 'join', async (): Promise<EventId | undefined> => {
@@ -145,7 +168,7 @@ function versionOf({ seed, version }: RunInit): RoomVersion {
 }
 
 /** Two who may, change the same thing without knowing of each other. */
-async function fork(world: World, roomId: RoomId, watch: { diverged: number }): Promise<void> {
+async function fork(world: World, roomId: RoomId, watch: Watch): Promise<void> {
   const [first, second] = world.places
   if (first === undefined || second === undefined) throw new Error('there are no nodes')
   const sideOf = (side: number): ServerName[] =>
@@ -166,27 +189,19 @@ async function fork(world: World, roomId: RoomId, watch: { diverged: number }): 
   await passWatched(world, roomId, SETTLE_MS, watch)
 }
 
-async function passWatched(
-  world: World,
-  roomId: RoomId,
-  ms: number,
-  watch: { diverged: number },
-): Promise<readonly Seen[]> {
+async function passWatched(world: World, roomId: RoomId, ms: number, watch: Watch): Promise<readonly Seen[]> {
   await world.pass(ms)
   const seen = await look(world, roomId)
   const wrong = differingStates(seen)
   if (wrong !== undefined) throw new Wrong(wrong)
   if (world.faults.length > 0) throw new Wrong(world.faults.join('; '))
+  if (seen.some((one) => isIn(one) && isPartial(one))) watch.partial += 1
   if (new Set(seen.filter(isIn).map(headsOf)).size > 1) watch.diverged += 1
   return seen
 }
 
 /** Everybody is back but perhaps one, who is never seen again; everything arrives. */
-async function makePeace(
-  world: World,
-  roomId: RoomId,
-  watch: { diverged: number },
-): Promise<readonly Seen[]> {
+async function makePeace(world: World, roomId: RoomId, watch: Watch): Promise<readonly Seen[]> {
   const { network, places } = world
   network.heal()
   network.weather = CALM
@@ -254,6 +269,7 @@ async function agree(world: World, roomId: RoomId, before: readonly Seen[]): Pro
   // Where an event is missing that nobody can pass on, what it follows stays a head until something else joins it.
   const heads = new Set(members.filter(({ snapshot }) => snapshot.holes.length === 0).map(headsOf))
   if (heads.size > 1) throw new Wrong(`the heads differ in the end: ${describe(members, headsOf)}`)
+  if (members.some(isPartial)) throw new Wrong('a node does not know all members in the end')
   const states = new Set(members.map(({ snapshot }) => stateText(snapshot.state)))
   if (states.size > 1) throw new Wrong('the states differ in the end')
   const lost = await missingEvents(world, roomId, members)

@@ -13,6 +13,12 @@ describe('five nodes', () => {
     expect(report.conflicts).toBeGreaterThan(0)
   })
 
+  it('are in the room without its members for a time in some runs', async () => {
+    const report = await runSimulation({ seed: 2, crowd: 60 })
+    expect(report.failure).toBeUndefined()
+    expect(report.partial).toBeGreaterThan(10)
+  })
+
   it('do the same again for the same seed, and something else for another', async () => {
     const [first, again, other] = [
       await runSimulation({ seed: 5 }),
