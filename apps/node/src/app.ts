@@ -1,10 +1,11 @@
 /** A full node: store, engine, both APIs and the network, put together. */
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { isKeyName } from '@plexus/core/names'
 import { createClientApi, UNLIMITED } from '@plexus/client-api'
 import { acquireDataFolder, clock, createOutbound, openDataFolder, portOf } from '@plexus/daemon'
 import { createEngine, createVerifier, MIGRATIONS, watchPeers, type Engine } from '@plexus/engine'
-import type { Carrier, Directory, Log, Random } from '@plexus/engine/ports'
+import type { Carrier, Directory, InboundHandler, Log, Random } from '@plexus/engine/ports'
 import { CarrierError } from '@plexus/engine/ports'
 import { createP2pNode, nodePlatform } from '@plexus/p2p/node'
 import type { P2pNode } from '@plexus/p2p'
@@ -12,6 +13,8 @@ import { createFederation, createServerApi } from '@plexus/server-api'
 import { openFileBlobs } from '@plexus/store/blobs-files'
 import { openSqliteStore } from '@plexus/store/sqlite'
 import type { Logger } from 'pino'
+import { createCarriers, type CarrierName } from './carriers.ts'
+import { hasDnsName, listenToServers, openHttpsCarrier } from './federation-server.ts'
 import { loadAppServices } from './app-services.ts'
 import type { Config } from './config.ts'
 import { loadIdentity, loadRegistrationToken, registrationTokenFile, type Identity } from './identity.ts'
@@ -38,6 +41,8 @@ export interface NodeApp extends AsyncDisposable {
   readonly clientApi: string
   /** Where the operator looks. */
   readonly admin: string
+  /** Where other servers connect over HTTPS; absent where they do not. */
+  readonly federationPort: number | undefined
   /** The file that the registration token is in; absent where none is asked for. */
   readonly tokenFile: string | undefined
 }
@@ -51,21 +56,31 @@ export async function startNodeApp(logger: Logger, config: Config): Promise<Node
   const log = portOf(logger)
   const identity = await loadIdentity(folder, config.serverName)
   let network: P2pNode | undefined
-  const engine = await openEngine({ folder, identity, log, config, network: () => network })
+  let opened: Engine | undefined
+  const metrics = createMetrics({ engine: () => opened, p2p: () => network })
+  const https = hasDnsName(identity.signer) ? started.use(openHttpsCarrier(config)) : undefined
+  const carrier = createCarriers({ clock, p2p: lateCarrier(() => network), https, sent: metrics.sent })
+  const engine = await openEngine({ folder, identity, log, config, carrier, network: () => network })
+  opened = engine
   started.defer(() => engine.close())
   network = started.use(await openNetwork({ folder, identity, log, config, engine }))
-  const metrics = createMetrics({ engine, p2p: network })
   const serverApi = serverApiOf(engine, log)
-  network.onRequest(async (request) => {
-    const response = await serverApi(request)
-    metrics.served(response.status)
-    return response
-  })
+  const servedOver =
+    (name: CarrierName): InboundHandler =>
+    async (request) => {
+      const response = await serverApi(request)
+      metrics.served(name, response.status)
+      return response
+    }
+  network.onRequest(servedOver('libp2p'))
+  const servers = await listenToServers({ config, signer: identity.signer, handle: servedOver('https'), log })
+  if (servers !== undefined) started.use(servers)
   const addresses = new WeakMap<Request, string>()
   const clients = started.use(
     await listenToClients({
       address: config.clientApi,
       trustProxy: config.trustProxy,
+      wellKnownServer: config.wellKnownServer,
       clientApi: createClientApi(engine, {
         clientOf: (request) => addresses.get(request) ?? 'unknown',
         ...(config.rateLimits === 'off' ? { rateLimits: UNLIMITED } : {}),
@@ -94,6 +109,7 @@ export async function startNodeApp(logger: Logger, config: Config): Promise<Node
     serverName: engine.serverName,
     clientApi: address,
     admin: urlOf(config.admin.host, operator.port),
+    federationPort: servers?.port,
     tokenFile: config.registration === 'token' ? registrationTokenFile(folder) : undefined,
     async [Symbol.asyncDispose]() {
       await running.disposeAsync()
@@ -109,20 +125,26 @@ type Parts = {
   readonly config: Config
 }
 
-async function openEngine(parts: Parts & { readonly network: () => P2pNode | undefined }): Promise<Engine> {
-  const { folder, identity, log, config, network } = parts
-  const { signer } = identity
-  const { registration: mode } = config
-  const { subtle } = globalThis.crypto
-  const store = await openSqliteStore(join(folder, 'plexus.sqlite'), { migrations: MIGRATIONS })
-  const blobs = await openFileBlobs(join(folder, 'media'))
-  const carrier: Carrier = {
+/** libp2p comes up after the engine, which it asks for certificates. */
+function lateCarrier(network: () => P2pNode | undefined): Carrier {
+  return {
     send: async (request, options) => {
       const p2p = network()
       if (p2p === undefined) throw new CarrierError('unreachable', 'the network is not up')
       return p2p.carrier.send(request, options)
     },
   }
+}
+
+async function openEngine(
+  parts: Parts & { readonly carrier: Carrier; readonly network: () => P2pNode | undefined },
+): Promise<Engine> {
+  const { folder, identity, log, config, carrier, network } = parts
+  const { signer } = identity
+  const { registration: mode } = config
+  const { subtle } = globalThis.crypto
+  const store = await openSqliteStore(join(folder, 'plexus.sqlite'), { migrations: MIGRATIONS })
+  const blobs = await openFileBlobs(join(folder, 'media'))
   const directory: Directory = {
     learn: async (addresses) => network()?.directory.learn(addresses),
     own: async () => (await network()?.directory.own()) ?? [],
@@ -192,7 +214,7 @@ async function openNetwork(parts: Parts & { readonly engine: Engine }): Promise<
   p2p.watch((event) => {
     if (event.kind === 'appeared') engine.control.peerAppeared(event.name)
   })
-  watchPeers(engine, (names) => p2p.want(names))
+  watchPeers(engine, (names) => p2p.want(names.filter(isKeyName)))
   return p2p
 }
 

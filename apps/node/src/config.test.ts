@@ -5,6 +5,8 @@ import { StartError } from '@plexus/daemon'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { HELP, readConfig, type Config } from './config.ts'
 
+const KEY_NAME = 'k51qzi5uqu5dgutdk6i1ynyzgkqngpha5xpgia3a5qqp4jsh0u4csozksxel2r'
+
 let scratch = ''
 beforeEach(() => {
   scratch = mkdtempSync(join(tmpdir(), 'plexus-config-'))
@@ -29,6 +31,7 @@ describe('the configuration', () => {
       clientApi: { host: '127.0.0.1', port: 8010 },
       admin: { host: '127.0.0.1', port: 8011 },
       serverName: undefined,
+      ca: [],
       listen: [],
       announce: [],
       relay: [],
@@ -57,12 +60,20 @@ describe('the configuration', () => {
       '--listen /ip4/127.0.0.1/tcp/0/ws --listen /ip4/127.0.0.1/tcp/0 --announce /dns4/a/tcp/1 ' +
       '--relay /ip4/127.0.0.1/tcp/1/ws/p2p/x --registration open --admin-user ann --admin-user ben --rate-limits off --log-level debug ' +
       '--turn-uri turn:a?transport=udp --turn-uri turns:b --turn-secret-file /s --appservice /b --appservice /c ' +
-      '--url-previews on --private-addresses'
+      '--url-previews on --private-addresses --federation 0.0.0.0:8448 --tls-cert /c --tls-key /k --ca /x --ca /y ' +
+      '--federation-resolve a=b:1,c=d:2 --federation-resolve-file /r --well-known-server a.example:443'
     expect(read(args.split(' '))).toEqual({
       data: '/d',
       clientApi: { host: '::1', port: 0 },
       admin: { host: 'localhost', port: 1 },
       serverName: 'a.example',
+      federation: { host: '0.0.0.0', port: 8448 },
+      tlsCert: '/c',
+      tlsKey: '/k',
+      ca: ['/x', '/y'],
+      federationResolve: 'a=b:1,c=d:2',
+      federationResolveFile: '/r',
+      wellKnownServer: 'a.example:443',
       listen: ['/ip4/127.0.0.1/tcp/0/ws', '/ip4/127.0.0.1/tcp/0'],
       announce: ['/dns4/a/tcp/1'],
       relay: ['/ip4/127.0.0.1/tcp/1/ws/p2p/x'],
@@ -103,11 +114,23 @@ describe('the configuration', () => {
     expect(read([], { PLEXUS_LAN: 'false' }).lan).toBe(false)
   })
 
+  it('knows the map of places by the name that test suites give it too', () => {
+    const environment = { FED_RESOLVE: 'hs1=127.0.0.1:1', FED_RESOLVE_FILE: '/r' }
+    expect(read([], environment)).toMatchObject({
+      federationResolve: 'hs1=127.0.0.1:1',
+      federationResolveFile: '/r',
+    })
+  })
+
   it.each([
     [['--client-api', '8010'], '--client-api must be HOST:PORT'],
     [['--client-api', 'a:b:1'], '--client-api must be HOST:PORT'],
     [['--admin', '127.0.0.1:70000'], '--admin must name a port'],
     [['--server-name', '@'], '--server-name is no server name'],
+    [['--server-name', `${KEY_NAME}.example.org`], '--server-name is a key'],
+    [['--federation', '8448'], '--federation must be HOST:PORT'],
+    [['--tls-cert', ''], '--tls-cert is empty'],
+    [['--well-known-server', 'a/b'], '--well-known-server is no server name'],
     [['--listen', '127.0.0.1:1'], '--listen must be a multiaddr'],
     [['--registration', 'maybe'], '--registration must be one of open, token, closed'],
     [['--admin-user', '@ann'], '--admin-user must be the first part of a user id'],

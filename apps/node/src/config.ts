@@ -1,7 +1,8 @@
 /** What a node is told: by flags, environment and a file, in this order, all of one schema. */
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { isValidNewLocalpart, parseServerName } from '@plexus/core'
+import { isValidNewLocalpart, parseServerName, type ServerName } from '@plexus/core'
+import { isKeyName } from '@plexus/core/names'
 import { StartError } from '@plexus/daemon'
 import type { LogLevel } from '@plexus/engine/ports'
 import * as v from 'valibot'
@@ -14,6 +15,7 @@ const MAX_ADDRESSES = 64
 const MAX_ADMINS = 64
 const MAX_TURN_URIS = 16
 const MAX_APP_SERVICES = 64
+const MAX_AUTHORITIES = 16
 
 export type Address = { readonly host: string; readonly port: number }
 
@@ -21,19 +23,19 @@ export type Address = { readonly host: string; readonly port: number }
 type Schema<T> = v.GenericSchema<unknown, T>
 
 /** `host:port`, with an IPv6 host in brackets. */
-const address = (fallback: string): Schema<Address> =>
-  v.optional(
-    v.pipe(
-      v.string(),
-      v.regex(/^(\[[0-9a-f:.]+\]|[^:[\]\s]+):\d{1,5}$/i, 'must be HOST:PORT, such as 127.0.0.1:8010'),
-      v.transform((text): Address => {
-        const colon = text.lastIndexOf(':')
-        return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) }
-      }),
-      v.check(({ port }) => port <= MAX_PORT, 'must name a port from 0 to 65535'),
-    ),
-    fallback,
-  )
+const hostAndPort: Schema<Address> = v.pipe(
+  v.string(),
+  v.regex(/^(\[[0-9a-f:.]+\]|[^:[\]\s]+):\d{1,5}$/i, 'must be HOST:PORT, such as 127.0.0.1:8010'),
+  v.transform((text): Address => {
+    const colon = text.lastIndexOf(':')
+    return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) }
+  }),
+  v.check(({ port }) => port <= MAX_PORT, 'must name a port from 0 to 65535'),
+)
+
+const address = (fallback: string): Schema<Address> => v.optional(hostAndPort, fallback)
+
+const nonEmpty = v.pipe(v.string(), v.nonEmpty('is empty'))
 
 const multiaddrs: Schema<readonly string[]> = v.optional(
   v.pipe(
@@ -63,23 +65,22 @@ const turnUris: Schema<readonly string[]> = v.optional(
   [],
 )
 
-const appServices: Schema<readonly string[]> = v.optional(
-  v.pipe(
-    v.array(v.pipe(v.string(), v.nonEmpty('is empty'))),
-    v.maxLength(MAX_APP_SERVICES, `has more than ${MAX_APP_SERVICES} entries`),
-  ),
-  [],
-)
+const files = (max: number): Schema<readonly string[]> =>
+  v.optional(v.pipe(v.array(nonEmpty), v.maxLength(max, `has more than ${max} entries`)), [])
 
 const oneOf = <const T extends readonly string[]>(all: T, fallback: T[number]): Schema<T[number]> =>
   v.optional(v.picklist(all, `must be one of ${all.join(', ')}`), fallback)
 
 const onOrOff: Schema<boolean> = v.optional(v.boolean('must be true or false'), false)
 
+const anyServerName = v.pipe(
+  v.string(),
+  v.check((name) => parseServerName(name) !== undefined, 'is no server name'),
+)
 const serverName: Schema<string | undefined> = v.optional(
   v.pipe(
-    v.string(),
-    v.check((name) => parseServerName(name) !== undefined, 'is no server name'),
+    anyServerName,
+    v.check((name) => !isKeyName(name as ServerName), 'is a key: such a name is made, not given'),
   ),
 )
 
@@ -88,6 +89,17 @@ export type Config = {
   readonly clientApi: Address
   readonly admin: Address
   readonly serverName: string | undefined
+  /** Where other servers connect over HTTPS; over HTTP where no certificate is given, for a proxy in front. */
+  readonly federation?: Address | undefined
+  readonly tlsCert?: string | undefined
+  readonly tlsKey?: string | undefined
+  /** PEM files of authorities that other servers' certificates may be of. */
+  readonly ca: readonly string[]
+  /** `name=host:port`, separated by commas, and a file of such lines. */
+  readonly federationResolve?: string | undefined
+  readonly federationResolveFile?: string | undefined
+  /** What `/.well-known/matrix/server` says beside the Client-Server API. */
+  readonly wellKnownServer?: string | undefined
   readonly listen: readonly string[]
   readonly announce: readonly string[]
   readonly relay: readonly string[]
@@ -111,10 +123,17 @@ export type Config = {
 
 const schemaOf = (defaultData: string): Schema<Config> =>
   v.strictObject({
-    data: v.optional(v.pipe(v.string(), v.nonEmpty('is empty')), defaultData),
+    data: v.optional(nonEmpty, defaultData),
     clientApi: address('127.0.0.1:8010'),
     admin: address('127.0.0.1:8011'),
     serverName,
+    federation: v.optional(hostAndPort),
+    tlsCert: v.optional(nonEmpty),
+    tlsKey: v.optional(nonEmpty),
+    ca: files(MAX_AUTHORITIES),
+    federationResolve: v.optional(v.string()),
+    federationResolveFile: v.optional(nonEmpty),
+    wellKnownServer: v.optional(anyServerName),
     listen: multiaddrs,
     announce: multiaddrs,
     relay: multiaddrs,
@@ -124,8 +143,8 @@ const schemaOf = (defaultData: string): Schema<Config> =>
     rateLimits: oneOf(['on', 'off'], 'on'),
     trustProxy: onOrOff,
     turnUri: turnUris,
-    turnSecretFile: v.optional(v.pipe(v.string(), v.nonEmpty('is empty'))),
-    appservice: appServices,
+    turnSecretFile: v.optional(nonEmpty),
+    appservice: files(MAX_APP_SERVICES),
     urlPreviews: oneOf(['on', 'off'], 'off'),
     privateAddresses: onOrOff,
     logLevel: oneOf(['debug', 'info', 'warn', 'error'], 'info'),
@@ -139,6 +158,13 @@ export const HELP: string = `Plexus node: a Matrix homeserver without a window.
   --client-api <host:port>    where Matrix clients connect (127.0.0.1:8010; port 0: any free one)
   --admin <host:port>         where /health, /ready, /metrics and /reports are served (127.0.0.1:8011)
   --server-name <name>        name of the server (none: the name is the node's key). It cannot be changed later
+  --federation <host:port>    where other servers connect over HTTPS (none); over HTTP without --tls-cert, for a proxy
+  --tls-cert <file>           its certificate with what leads to an authority, PEM; read anew when it changes
+  --tls-key <file>            its private key, PEM
+  --ca <file>                 an authority that other servers' certificates may be of, PEM; may be repeated
+  --well-known-server <name>  where other servers find this one, told by /.well-known/matrix/server at --client-api
+  --federation-resolve <map>  places of servers, name=host:port separated by commas, for tests
+  --federation-resolve-file <file>  the same, one a line, read again for a name that is missing
   --listen <multiaddr>        address to take libp2p connections on; may be repeated
   --announce <multiaddr>      address under which others reach this node, where that is another; may be repeated
   --relay <multiaddr>         relay to be reached through; may be repeated
@@ -164,6 +190,13 @@ const FLAGS = {
   'client-api': { type: 'string' },
   admin: { type: 'string' },
   'server-name': { type: 'string' },
+  federation: { type: 'string' },
+  'tls-cert': { type: 'string' },
+  'tls-key': { type: 'string' },
+  ca: { type: 'string', multiple: true },
+  'federation-resolve': { type: 'string' },
+  'federation-resolve-file': { type: 'string' },
+  'well-known-server': { type: 'string' },
   listen: { type: 'string', multiple: true },
   announce: { type: 'string', multiple: true },
   relay: { type: 'string', multiple: true },
@@ -190,6 +223,7 @@ const LISTS: ReadonlySet<string> = new Set([
   'admin-user',
   'turn-uri',
   'appservice',
+  'ca',
 ])
 const SWITCHES: ReadonlySet<string> = new Set(['lan', 'trust-proxy', 'private-addresses'])
 
@@ -197,6 +231,11 @@ const SWITCHES: ReadonlySet<string> = new Set(['lan', 'trust-proxy', 'private-ad
 const keyOf = (name: string): string => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())
 /** `PLEXUS_CLIENT_API` of `client-api`. */
 const variableOf = (name: string): string => `PLEXUS_${name.replaceAll('-', '_').toUpperCase()}`
+/** What test suites of others call them. */
+const OTHER_VARIABLES: Readonly<Record<string, string>> = {
+  'federation-resolve': 'FED_RESOLVE',
+  'federation-resolve-file': 'FED_RESOLVE_FILE',
+}
 
 /** One source of settings, and what a key is called there. */
 type Source = { readonly values: Readonly<Record<string, unknown>>; readonly nameOf: (key: string) => string }
@@ -224,7 +263,7 @@ function fromFlags(values: Readonly<Record<string, unknown>>): Source {
 
 function fromEnvironment(environment: Readonly<Record<string, string | undefined>>): Source {
   const entries = FLAG_NAMES.flatMap((name) => {
-    const text = environment[variableOf(name)]
+    const text = environment[variableOf(name)] ?? environment[OTHER_VARIABLES[name] ?? '']
     if (text === undefined || name === 'config' || name === 'help') return []
     return [[keyOf(name), LISTS.has(name) ? split(text) : SWITCHES.has(name) ? switchOf(text) : text]]
   })

@@ -28,6 +28,14 @@ describe('the identity', () => {
     expect(await createVerifier(crypto.subtle).verify([{ publicKey, message, signature }])).toEqual([true])
   })
 
+  it('gives the key of a DNS name an id that no other key has', async () => {
+    const { signer } = await loadIdentity(folder, 'a.example')
+    expect(signer.keyId).toMatch(/^ed25519:[0-9a-f]{8}$/)
+    expect((await loadIdentity(folder, undefined)).signer.keyId).toBe(signer.keyId)
+    rmSync(keptFile())
+    expect((await loadIdentity(folder, 'a.example')).signer.keyId).not.toBe(signer.keyId)
+  })
+
   it('keeps a name that was asked for, and refuses another', async () => {
     expect((await loadIdentity(folder, 'a.example')).signer.name).toBe('a.example')
     expect((await loadIdentity(folder, undefined)).signer.name).toBe('a.example')

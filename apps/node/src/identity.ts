@@ -2,7 +2,7 @@
 import { createPrivateKey, randomBytes, sign } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseServerName, type ServerName } from '@plexus/core'
+import { parseKeyId, parseServerName, type ServerName } from '@plexus/core'
 import { nameOfKey } from '@plexus/core/names'
 import { StartError, writeDurably } from '@plexus/daemon'
 import type { Signer } from '@plexus/engine/ports'
@@ -15,7 +15,9 @@ const SEED_BYTES = 32
 const TOKEN_BYTES = 18
 /** What stands before the 32 bytes of an Ed25519 seed in PKCS #8. RFC 8410 */
 const PKCS8_PREFIX: Uint8Array = Uint8Array.of(48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 112, 4, 34, 4, 32)
+/** Of a name that is its key, which has no other. */
 const KEY_ID = 'ed25519:0'
+const KEY_VERSION_BYTES = 4
 
 const base64 = (bytes: number): v.GenericSchema<string> =>
   v.pipe(
@@ -27,6 +29,14 @@ const schema = v.object({
   serverName: v.string(),
   /** Secret: the seed of the name key, base64. */
   nameSeed: base64(SEED_BYTES),
+  /** Other servers keep the key of a DNS name under its id for good, so that another key needs another id. */
+  keyId: v.optional(
+    v.pipe(
+      v.string(),
+      v.check((id) => parseKeyId(id) !== undefined),
+    ),
+    KEY_ID,
+  ),
   /** Secret: the transport key as libp2p keeps it, base64. */
   transportKey: v.string(),
 })
@@ -54,7 +64,7 @@ export async function loadIdentity(folder: string, serverName: string | undefine
   return {
     signer: {
       name: kept.serverName as ServerName,
-      keyId: KEY_ID,
+      keyId: kept.keyId,
       // At once, in a twentieth of a millisecond: WebCrypto waits for a thread, behind the passwords that are hashed.
       sign: (bytes) => Promise.resolve(new Uint8Array(sign(null, bytes, key))),
     },
@@ -116,6 +126,7 @@ async function make(folder: string, serverName: string | undefined): Promise<Kep
   const kept: Kept = {
     serverName: serverName ?? nameOfKey(await publicKeyOf(seed)),
     nameSeed: seed.toString('base64'),
+    keyId: serverName === undefined ? KEY_ID : `ed25519:${randomBytes(KEY_VERSION_BYTES).toString('hex')}`,
     transportKey: Buffer.from(await generateTransportKey()).toString('base64'),
   }
   writeDurably(folder, FILE, `${JSON.stringify(kept, undefined, 2)}\n`)

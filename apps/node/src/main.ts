@@ -15,6 +15,7 @@ await runMain<Config>({
     const app = await startNodeApp(log, config)
     console.log(`Plexus node ${app.serverName}`)
     console.log(`clients connect to ${app.clientApi}`)
+    if (app.federationPort !== undefined) console.log(`servers connect to port ${app.federationPort}`)
     console.log(`health and metrics at ${app.admin}`)
     if (app.tokenFile !== undefined) console.log(`the registration token is in ${app.tokenFile}`)
     return app

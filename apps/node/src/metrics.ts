@@ -1,6 +1,7 @@
 /** What Prometheus reads of a node. */
 import type { Engine } from '@plexus/engine'
 import type { P2pNode } from '@plexus/p2p'
+import type { CarrierName } from './carriers.ts'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 
 /** Seconds; a `/sync` may wait for half a minute. */
@@ -12,10 +13,18 @@ export interface Metrics {
   /** A client's request was answered. */
   answered(request: Request, status: number, seconds: number): void
   /** Another server's request was answered. */
-  served(status: number): void
+  served(carrier: CarrierName, status: number): void
+  /** Another server was asked; `status` is 0 where no answer came. */
+  readonly sent: (carrier: CarrierName, status: number) => void
 }
 
-export function createMetrics({ engine, p2p }: { engine: Engine; p2p: P2pNode }): Metrics {
+export type MetricsInit = {
+  readonly engine: () => Engine | undefined
+  readonly p2p: () => P2pNode | undefined
+}
+
+/** What is counted begins before engine and network are there. */
+export function createMetrics({ engine, p2p }: MetricsInit): Metrics {
   const register = new Registry()
   const registers = [register]
   collectDefaultMetrics({ register })
@@ -29,7 +38,13 @@ export function createMetrics({ engine, p2p }: { engine: Engine; p2p: P2pNode })
   const served = new Counter({
     name: 'plexus_federation_requests_total',
     help: 'Requests of other servers by status',
-    labelNames: ['status'] as const,
+    labelNames: ['carrier', 'status'] as const,
+    registers,
+  })
+  const sent = new Counter({
+    name: 'plexus_federation_sent_total',
+    help: 'Requests to other servers by the status of the answer, 0 where none came',
+    labelNames: ['carrier', 'status'] as const,
     registers,
   })
   const gauge = (name: string, help: string, read: () => number | Promise<number>): void =>
@@ -43,16 +58,21 @@ export function createMetrics({ engine, p2p }: { engine: Engine; p2p: P2pNode })
         },
       }),
     )
-  gauge('plexus_stream_position', 'Last committed position', () => engine.committer.committed)
-  gauge('plexus_commit_failures', 'Commits that failed', () => engine.committer.failures)
-  gauge('plexus_waiting_events', 'Own events that no other member has yet', () => engine.outbox.waiting())
-  gauge('plexus_connected_peers', 'Connected servers', () => p2p.status.peers.length)
+  gauge('plexus_stream_position', 'Last committed position', () => engine()?.committer.committed ?? 0)
+  gauge('plexus_commit_failures', 'Commits that failed', () => engine()?.committer.failures ?? 0)
+  gauge(
+    'plexus_waiting_events',
+    'Own events that no other member has yet',
+    () => engine()?.outbox.waiting() ?? 0,
+  )
+  gauge('plexus_connected_peers', 'Connected servers', () => p2p()?.status.peers.length ?? 0)
   return {
     contentType: register.contentType,
     text: () => register.metrics(),
     answered: ({ method }, status, seconds) =>
       answers.observe({ method: METHODS.has(method) ? method : 'other', status }, seconds),
-    served: (status) => served.inc({ status }),
+    served: (carrier, status) => served.inc({ carrier, status }),
+    sent: (carrier, status) => sent.inc({ carrier, status }),
   }
 }
 

@@ -17,6 +17,8 @@ const textResponse = (status: number, text: string, type = 'text/plain; charset=
 export type ClientServerInit = {
   readonly address: Address
   readonly trustProxy: boolean
+  /** Where other servers find this one, if this server tells. */
+  readonly wellKnownServer: string | undefined
   readonly clientApi: ClientApi
   /** Remembers the address of the client for `ClientApiInit.clientOf`. */
   readonly seen: (request: Request, address: string) => void
@@ -24,10 +26,12 @@ export type ClientServerInit = {
 }
 
 export async function listenToClients(init: ClientServerInit): Promise<Listening> {
-  const { clientApi, metrics, seen, trustProxy } = init
+  const { clientApi, metrics, seen, trustProxy, wellKnownServer } = init
   const listener = getRequestListener(
     async (request, { incoming }) => {
       const begun = performance.now()
+      if (wellKnownServer !== undefined && isWellKnownServer(request))
+        return Response.json({ 'm.server': wellKnownServer })
       seen(request, addressOf(request, incoming as HttpBindings['incoming'], trustProxy))
       const response = await clientApi(request)
       metrics.answered(request, response.status, (performance.now() - begun) / 1_000)
@@ -37,6 +41,11 @@ export async function listenToClients(init: ClientServerInit): Promise<Listening
     { errorHandler: () => textResponse(400, 'bad request\n') },
   )
   return start(listener, init.address, '--client-api')
+}
+
+/** spec: server-server-api.md "Resolving server names" step 3 */
+function isWellKnownServer({ method, url }: Request): boolean {
+  return method === 'GET' && new URL(url).pathname === '/.well-known/matrix/server'
 }
 
 /** Of what proxies wrote down the last entry is the one in front's own; those before it are the client's to choose. */

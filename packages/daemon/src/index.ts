@@ -5,6 +5,7 @@ export { createLog, portOf } from './log.ts'
 export { clock } from './clock.ts'
 export {
   createOutbound,
+  createReach,
   OutboundError,
   type Outbound,
   type OutboundRequest,

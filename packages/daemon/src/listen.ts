@@ -6,7 +6,7 @@ import {
   type Server,
   type ServerOptions,
 } from 'node:http'
-import { createServer as createHttpsServer } from 'node:https'
+import { createServer as createHttpsServer, Server as HttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import { StartError } from './start-error.ts'
@@ -57,6 +57,8 @@ export type ServerInit = {
 /** An HTTP or HTTPS server. Disposing of it stops accepting, lets answers finish, then cuts what is left. */
 export interface WebServer extends AsyncDisposable {
   readonly server: Server
+  /** Connections from here on get these certificates; those that are open stay. Nothing where the server has no TLS. */
+  useTls(tls: Tls): void
 }
 
 export function createServer(
@@ -81,6 +83,9 @@ export function createServer(
   })
   return {
     server,
+    useTls(renewed) {
+      if (server instanceof HttpsServer) server.setSecureContext(renewed)
+    },
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
         const timer = setTimeout(() => {

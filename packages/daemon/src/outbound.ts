@@ -2,10 +2,11 @@
  * HTTP to addresses that others named: URL previews, push gateways. Bounded in size, time and redirects, and closed to what lies
  * behind a firewall: a stranger who names an address must not reach more through this node than without it.
  */
-import { lookup } from 'node:dns'
+import { lookup as lookupAny } from 'node:dns'
 import { request as requestHttp, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import type { LookupFunction } from 'node:net'
+import { getCACertificates } from 'node:tls'
 import { isPublicAddress } from './public-address.ts'
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
@@ -36,6 +37,8 @@ export type OutboundRequest = {
   readonly timeoutMs: number
   /** Redirects of a GET to follow; 0 by default, where a redirect is an answer like any other. */
   readonly maxRedirects?: number
+  /** Whether every step must be HTTPS; plain HTTP may be asked too by default. */
+  readonly httpsOnly?: boolean
   readonly signal?: AbortSignal
 }
 
@@ -58,18 +61,34 @@ export interface Outbound {
 export type OutboundInit = {
   /** Loopback and private networks may be asked too. */
   readonly allowPrivateAddresses: boolean
+  /** PEM of authorities that are trusted beside the usual ones. */
+  readonly ca?: readonly string[]
 }
 
-export function createOutbound({ allowPrivateAddresses }: OutboundInit): Outbound {
+/** Which addresses may be connected to. */
+export type Reach = {
+  /** For a literal address, which is never looked up. */
+  readonly mayReach: (address: string) => boolean
+  /** Host names to those addresses that may be reached. */
+  readonly lookup: LookupFunction
+}
+
+export function createReach({ allowPrivateAddresses }: Pick<OutboundInit, 'allowPrivateAddresses'>): Reach {
   const mayReach = (address: string): boolean => allowPrivateAddresses || isPublicAddress(address)
-  const lookupAllowed = lookupAmong(mayReach)
+  return { mayReach, lookup: lookupAmong(mayReach) }
+}
+
+export function createOutbound({ allowPrivateAddresses, ca }: OutboundInit): Outbound {
+  const { mayReach, lookup: lookupAllowed } = createReach({ allowPrivateAddresses })
+  const trusted = ca === undefined ? {} : { ca: [...getCACertificates(), ...ca] }
 
   async function follow(from: URL, request: OutboundRequest, signal: AbortSignal): Promise<OutboundResponse> {
-    const { method = 'GET', maxRedirects = 0, maxBytes } = request
+    const { method = 'GET', maxRedirects = 0, maxBytes, httpsOnly = false } = request
     let url = from
     for (let redirects = 0; ; redirects++) {
       checkUrl(url, mayReach)
-      const answer = await exchange(url, request, { lookup: lookupAllowed, signal })
+      if (httpsOnly && url.protocol !== 'https:') throw new OutboundError('refused', 'not https')
+      const answer = await exchange(url, request, { ...trusted, lookup: lookupAllowed, signal })
       const status = answer.statusCode ?? 0
       const to = REDIRECTS.has(status) ? answer.headers.location : undefined
       if (method !== 'GET' || maxRedirects === 0 || to === undefined) {
@@ -121,7 +140,7 @@ function checkUrl(url: URL, mayReach: (address: string) => boolean): void {
 const lookupAmong =
   (mayReach: (address: string) => boolean): LookupFunction =>
   (hostname, options, callback) => {
-    lookup(hostname, { ...options, all: true }, (error, found) => {
+    lookupAny(hostname, { ...options, all: true }, (error, found) => {
       const allowed = (found ?? []).filter(({ address }) => mayReach(address))
       const [first] = allowed
       if (error !== null) callback(error, '')
@@ -132,7 +151,7 @@ const lookupAmong =
     })
   }
 
-type Way = { readonly lookup: LookupFunction; readonly signal: AbortSignal }
+type Way = { readonly lookup: LookupFunction; readonly signal: AbortSignal; readonly ca?: string[] }
 
 /** One request, up to the head of its answer. */
 function exchange(

@@ -1,0 +1,51 @@
+/** The way of each request: libp2p to names that are keys, HTTPS to those that are DNS names. DESIGN section 1 */
+import { isKeyName } from '@plexus/core/names'
+import type { Carrier, Clock } from '@plexus/engine/ports'
+import { CarrierError } from '@plexus/engine/ports'
+
+export type CarrierName = 'libp2p' | 'https'
+
+export type CarriersInit = {
+  readonly clock: Clock
+  readonly p2p: Carrier
+  /** `undefined` for a node whose own name no stock server could ask. */
+  readonly https: Carrier | undefined
+  /** An answer came, or none (status 0). */
+  readonly sent: (carrier: CarrierName, status: number) => void
+}
+
+export function createCarriers({ clock, p2p, https, sent }: CarriersInit): Carrier {
+  const counted = (name: CarrierName, carrier: Carrier): Carrier => ({
+    async send(request, options) {
+      try {
+        const response = await carrier.send(request, options)
+        sent(name, response.status)
+        return response
+      } catch (error) {
+        sent(name, 0)
+        throw error
+      }
+    },
+  })
+  const direct = counted('libp2p', p2p)
+  const web = https === undefined ? undefined : counted('https', https)
+  return {
+    async send(request, options) {
+      const { destination } = request.request
+      const isKey = isKeyName(destination)
+      if (!isKey && web === undefined)
+        throw new CarrierError('unreachable', 'this node has no DNS name, and so no way to servers that do')
+      if (!isKey && web !== undefined) return web.send(request, options)
+      if (web === undefined || !destination.includes('.')) return direct.send(request, options)
+      const deadline = clock.now() + options.timeoutMs
+      try {
+        return await direct.send(request, options)
+      } catch (error) {
+        const timeoutMs = deadline - clock.now()
+        if (!(error instanceof CarrierError) || error.code !== 'unreachable' || timeoutMs <= 0) throw error
+        // The name's suffix is of a gateway, which may know more.
+        return web.send(request, { ...options, timeoutMs })
+      }
+    },
+  }
+}

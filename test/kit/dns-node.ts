@@ -1,0 +1,63 @@
+/** Headless nodes whose names are `localhost:PORT`, and raw requests to where other servers connect to them. */
+import { mkdirSync } from 'node:fs'
+import { request as requestHttps, type RequestOptions } from 'node:https'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { startNodeApp, type NodeApp } from './node-app.ts'
+import type { TestCa } from './test-ca.ts'
+
+export interface DnsNode extends NodeApp {
+  /** Where its data is. */
+  readonly data: string
+  readonly port: number
+}
+
+/** A port that nobody listens on. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+/** Starts a node in `folder`, on the port that its name has or any free one. */
+export async function startDnsNode(
+  folder: string,
+  ca: TestCa,
+  { port: wanted, args = [] }: { readonly port?: number; readonly args?: readonly string[] } = {},
+): Promise<DnsNode> {
+  const port = wanted ?? (await freePort())
+  mkdirSync(folder, { recursive: true })
+  const paths = await ca.write(folder, ['localhost', '127.0.0.1'])
+  const data = join(folder, 'data')
+  const place = ['--server-name', `localhost:${port}`, '--federation', `127.0.0.1:${port}`]
+  const tls = ['--tls-cert', paths.cert, '--tls-key', paths.key, '--ca', paths.ca]
+  const node = await startNodeApp(data, [...place, ...tls, '--private-addresses', ...args])
+  return { ...node, data, port }
+}
+
+export type HttpsReply = { readonly status: number; readonly contentType: string; readonly text: string }
+
+/** One request to a server on loopback on a connection of its own, with its certificate checked. */
+export function askHttps(
+  ca: TestCa,
+  port: number,
+  { body, ...options }: RequestOptions & { readonly path: string; readonly body?: string | Buffer },
+): Promise<HttpsReply> {
+  return new Promise((resolve, reject) => {
+    const target = { host: 'localhost', family: 4, port, ca: ca.cert, agent: false }
+    const outgoing = requestHttps({ ...target, ...options }, (answer) => {
+      void answer.toArray().then((parts: Buffer[]) => {
+        const { statusCode = 0, headers } = answer
+        const text = Buffer.concat(parts).toString()
+        resolve({ status: statusCode, contentType: headers['content-type'] ?? '', text })
+      }, reject)
+    })
+    outgoing.on('error', reject)
+    outgoing.end(body)
+  })
+}
