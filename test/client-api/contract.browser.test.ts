@@ -50,10 +50,12 @@ async function settled(): Promise<void> {
 /** Answers at once, so that nothing but the databases has to be waited for. */
 function keysOf(index: number): NodeInit['keys'] {
   const secret = new Uint8Array(32).fill(index + 1)
+  const ownKey = ed25519.getPublicKey(secret)
   return {
     signer: {
-      name: nameOfKey(ed25519.getPublicKey(secret)),
+      name: nameOfKey(ownKey),
       keyId: 'ed25519:1',
+      publicKey: ownKey,
       sign: async (bytes) => ed25519.sign(bytes, secret),
     },
     verifier: {

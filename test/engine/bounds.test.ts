@@ -110,7 +110,7 @@ describe('bounds', { timeout: 60_000 }, () => {
         encodeBase64(new Uint8Array(64).fill(1)),
       ]),
     )
-    const verdicts = await checkEvents(verifier, version, roomId, [
+    const verdicts = await checkEvents({ verifier, keys: alice.keys }, version, roomId, [
       { ...pdu, signatures: { [bob.name]: { ...junk, 'ed25519:1': good } } },
       { ...pdu, signatures: { [bob.name]: { 'ed25519:1': good, ...junk } } },
     ])

@@ -2,7 +2,7 @@
 import { webcrypto } from 'node:crypto'
 import type { EventId, Pdu, RoomId, RoomVersion, ServerName, UserId } from '@plexus/core'
 import { eventIdOf, roomVersion } from '@plexus/core'
-import type { EduHandler } from '@plexus/engine'
+import type { EduHandler, ServerKeys } from '@plexus/engine'
 import { RoomError } from '@plexus/engine'
 import { CarrierError, FederationError } from '@plexus/engine/ports'
 import type { Clock, Federation, Log, Signer, Store } from '@plexus/engine/ports'
@@ -11,6 +11,7 @@ import {
   createInbound,
   createOutbox,
   createRooms,
+  createServerKeys,
   createVerifier,
 } from '@plexus/engine/testing'
 import type {
@@ -39,6 +40,7 @@ export type BareNode = {
   readonly committer: Committer
   readonly store: Store
   readonly signer: Signer
+  readonly keys: ServerKeys
   /** Calls that this node's federation made, `<method> <destination>`. */
   readonly calls: string[]
 }
@@ -146,7 +148,9 @@ export function createBareNetwork(): BareNetwork {
       const federation = directFederation(name, { nodes, offline, cheats, calls })
       const verifier = createVerifier(webcrypto.subtle)
       const random = { bytes: (length: number) => webcrypto.getRandomValues(new Uint8Array(length)) }
-      const base = { store, committer, federation, clock, random, log, signer, verifier, ownName: name }
+      const ports = { store, committer, federation, clock, random, log, signer, verifier }
+      const keys = createServerKeys(ports)
+      const base = { ...ports, keys, ownName: name }
       const outbox = await createOutbox({ ...base, rooms: () => parts.rooms, staging: () => parts.staging })
       const parts = createRooms({
         ...base,
@@ -171,6 +175,7 @@ export function createBareNetwork(): BareNetwork {
         committer,
         store,
         signer,
+        keys,
         calls,
       }
       nodes.set(name, node)
@@ -277,5 +282,7 @@ function honestFederation(own: ServerName, { nodes, offline, calls }: Wires): Fe
     queryKeys: unused,
     claimKeys: unused,
     downloadMedia: unused,
+    serverKeys: unused,
+    notaryKeys: unused,
   }
 }

@@ -134,6 +134,7 @@ export async function createNode(init: NodeInit): Promise<TestNode> {
     queries: engine.users.queries,
     roomDirectory: engine.roomDirectory,
     verifier,
+    keys: engine.keys,
     random,
     clock,
     log,

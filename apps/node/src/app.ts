@@ -182,7 +182,7 @@ async function openEngine(
 }
 
 function serverApiOf(engine: Engine, log: Log): ReturnType<typeof createServerApi> {
-  const { rooms, inbound, serverName, users, roomDirectory } = engine
+  const { rooms, inbound, keys, serverName, users, roomDirectory } = engine
   return createServerApi({
     serverName,
     rooms,
@@ -190,6 +190,7 @@ function serverApiOf(engine: Engine, log: Log): ReturnType<typeof createServerAp
     queries: users.queries,
     roomDirectory,
     verifier: createVerifier(globalThis.crypto.subtle),
+    keys,
     random,
     clock,
     log,

@@ -65,6 +65,7 @@ export async function loadIdentity(folder: string, serverName: string | undefine
     signer: {
       name: kept.serverName as ServerName,
       keyId: kept.keyId,
+      publicKey: await publicKeyOf(seed),
       // At once, in a twentieth of a millisecond: WebCrypto waits for a thread, behind the passwords that are hashed.
       sign: (bytes) => Promise.resolve(new Uint8Array(sign(null, bytes, key))),
     },

@@ -46,6 +46,8 @@ export type RoomVersion = {
   readonly roomIdIsCreateHash: boolean
   /** Events are canonical JSON: no number but integers. */
   readonly strictJson: boolean
+  /** A key counts for events dated up to `valid_until_ts` of its document. spec: rooms/v5.md "Signing key validity period" */
+  readonly enforcesKeyValidity: boolean
   /** Who created the room: the create event's sender, or its `content.creator`. */
   readonly creator: 'sender' | 'content'
   /** The create event's sender and `additional_creators` stand above every power level. */
@@ -69,6 +71,7 @@ const V1: RoomVersion = {
   eventIds: 'field',
   roomIdIsCreateHash: false,
   strictJson: false,
+  enforcesKeyValidity: false,
   creator: 'content',
   creatorsAreInfinite: false,
   levels: 'floats',
@@ -120,7 +123,7 @@ const V3: RoomVersion = { ...V2, id: '3', eventIds: 'base64', rules: V3_RULES }
 const V4: RoomVersion = { ...V3, id: '4', eventIds: 'base64url' }
 
 /** Signing keys must be valid at the time of the event; a key that is a name always is. spec: rooms/v5.md */
-const V5: RoomVersion = { ...V4, id: '5' }
+const V5: RoomVersion = { ...V4, id: '5', enforcesKeyValidity: true }
 
 /** spec: rooms/v6.md */
 const V6: RoomVersion = {

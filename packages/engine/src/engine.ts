@@ -23,6 +23,8 @@ import { createNodeControl } from './control.ts'
 import { createInbound } from './inbound.ts'
 import type { Committer } from './kernel/committer.ts'
 import { createCommitter } from './kernel/committer.ts'
+import { createServerKeys } from './keys/server-keys.ts'
+import type { ServerKeys } from './keys/types.ts'
 import { createSerial } from './kernel/serial.ts'
 import type { Table } from './kernel/table.ts'
 import { table } from './kernel/table.ts'
@@ -73,6 +75,8 @@ export type EngineDeps = {
 
 export type EngineInit = {
   readonly users?: UsersInit
+  /** Servers asked about the keys of servers that do not answer; none by default. */
+  readonly notaries?: readonly ServerName[]
   /** None by default. */
   readonly appServices?: AppServicesInit
 }
@@ -86,6 +90,7 @@ export interface Engine {
   readonly random: Random
   readonly committer: Committer
   readonly federation: Federation
+  readonly keys: ServerKeys
   readonly rooms: Rooms
   readonly users: Users
   readonly receipts: Receipts
@@ -115,7 +120,9 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const committer = await createCommitter(store, deps.turn)
   const incarnation = await loadIncarnation(store, committer, random)
   const federation = deps.federation(incarnation)
-  const base = { store, committer, clock, random, log, signer, federation, verifier: deps.verifier }
+  const ports = { store, committer, clock, random, log, signer, federation, verifier: deps.verifier }
+  const keys = createServerKeys(ports, { notaries: init.notaries ?? [] })
+  const base = { ...ports, keys }
   const userExists = (userId: UserId): Promise<boolean> => users.accounts.exists(userId)
   const appServices = await createAppServicesOwner(
     { ...base, serverName, incarnation, aliases: () => listAliases(store), userExists },
@@ -246,6 +253,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     random,
     committer,
     federation,
+    keys,
     rooms,
     users,
     receipts,
@@ -270,6 +278,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       expireLinks()
     },
     async idle() {
+      await keys.idle()
       await staging.idle()
       await completion.idle()
       await outboxOwner.idle()

@@ -364,6 +364,15 @@ export interface Federation {
     maxBytes: number,
     options?: CallOptions & { readonly uploadTimeoutMs?: number },
   ): Promise<{ contentType: string; fileName?: string; bytes: Uint8Array }>
+  /** GET /_matrix/key/v2/server. */
+  serverKeys(destination: ServerName, options?: CallOptions): Promise<JsonObject>
+  /** GET /_matrix/key/v2/query/{serverName} at a notary, for documents that are valid until `minimumValidUntil` at least. */
+  notaryKeys(
+    notary: ServerName,
+    server: ServerName,
+    minimumValidUntil: number,
+    options?: CallOptions,
+  ): Promise<readonly JsonObject[]>
 }
 
 /** Calls the push gateways that pushers name. spec: push-gateway-api.md */
@@ -382,6 +391,8 @@ export interface Signer {
   readonly name: ServerName
   /** `ed25519:<version>`, the key id under which signatures stand. */
   readonly keyId: string
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array
   /** 64 bytes. */
   sign(bytes: Uint8Array): Promise<Uint8Array>
 }

@@ -2,6 +2,7 @@
 export { createCommitter, type Committer } from './kernel/committer.ts'
 export { createInbound } from './inbound.ts'
 export type { Inbound } from './outbox-types.ts'
+export { createServerKeys, type ServerKeysOwner } from './keys/server-keys.ts'
 export { createOutbox, type OutboxOwner } from './outbox/index.ts'
 export { createRooms } from './rooms/index.ts'
 export type { Completion } from './rooms/completion.ts'

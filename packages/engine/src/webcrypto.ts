@@ -1,6 +1,6 @@
 /** Signer and Verifier on WebCrypto, which Node and browsers have alike; the caller hands `subtle` in. */
 import type { ServerName } from '@plexus/core'
-import { precheckSignature, verifyEd25519 } from '@plexus/core/names'
+import { keyOfName, precheckSignature, verifyEd25519 } from '@plexus/core/names'
 import { createLru } from './kernel/lru.ts'
 import type { SignatureCheck, Signer, Verifier } from './ports.ts'
 
@@ -25,13 +25,17 @@ export interface SubtleEd25519<Key> {
 /** Public keys kept imported. */
 export const MAX_IMPORTED_KEYS = 1_024
 
+/** `publicKey` need not be given for a name that is the key. @throws TypeError for another name without it. */
 export function createSigner<Key>(
   subtle: SubtleEd25519<Key>,
-  init: { name: ServerName; keyId: string; privateKey: Key },
+  init: { name: ServerName; keyId: string; privateKey: Key; publicKey?: Uint8Array },
 ): Signer {
+  const publicKey = init.publicKey ?? keyOfName(init.name)
+  if (publicKey === undefined) throw new TypeError('a name that is no key does not tell the public key')
   return {
     name: init.name,
     keyId: init.keyId,
+    publicKey,
     sign: async (bytes) =>
       new Uint8Array(await subtle.sign('Ed25519', init.privateKey, new Uint8Array(bytes))),
   }

@@ -1,5 +1,6 @@
 /** What a handler answers, and the errors that become answers. spec: client-server-api "Standard error response" */
 import type { JsonObject, JsonValue } from '@plexus/core'
+import { canonicalJson } from '@plexus/core'
 import type { Acknowledgement, CarrierResponse } from '@plexus/engine/ports'
 
 export type Answer =
@@ -40,6 +41,11 @@ const encoder = new TextEncoder()
 
 function jsonResponse(status: number, body: JsonValue): CarrierResponse {
   return { status, contentType: 'application/json', body: encoder.encode(JSON.stringify(body)) }
+}
+
+/** JSON whose bytes are canonical, as key documents are answered. */
+export function canonicalAnswer(json: JsonObject): Answer {
+  return { contentType: 'application/json', bytes: encoder.encode(canonicalJson(json)) }
 }
 
 export function errorResponse(error: ApiError): CarrierResponse {

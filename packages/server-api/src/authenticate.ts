@@ -2,12 +2,11 @@
  * Proves who sent a request, and that it was meant for this server and for this time.
  * spec: server-server-api.md "Request Authentication"; the envelope is Plexus's own.
  */
-import type { ServerName } from '@plexus/core'
+import type { KeyId, ServerName } from '@plexus/core'
 import { decodeBase64 } from '@plexus/core'
 import {
   envelopeBytes,
   hashOfRequestBytes,
-  keyOfName,
   MAX_CLOCK_SKEW_MS,
   parseEnvelope,
   parseSignedRequest,
@@ -15,6 +14,7 @@ import {
   type Envelope,
   type SignedRequest,
 } from '@plexus/core/names'
+import type { ServerKeys, WantedKey } from '@plexus/engine'
 import type { Clock, InboundRequest, Verifier } from '@plexus/engine/ports'
 import { ApiError } from './answer.ts'
 import { ENVELOPE_LIFETIME_MS, MAX_REQUEST_BYTES } from './bounds.ts'
@@ -22,6 +22,7 @@ import { ENVELOPE_LIFETIME_MS, MAX_REQUEST_BYTES } from './bounds.ts'
 export type Authenticator = {
   readonly serverName: ServerName
   readonly verifier: Verifier
+  readonly keys: Pick<ServerKeys, 'lookup'>
   readonly clock: Clock
 }
 
@@ -33,7 +34,7 @@ export type Proven = {
 
 /** @throws ApiError M_BAD_JSON, M_TOO_LARGE, M_UNAUTHORIZED. */
 export async function authenticate(
-  { serverName, verifier, clock }: Authenticator,
+  { serverName, verifier, keys, clock }: Authenticator,
   inbound: InboundRequest,
 ): Promise<Proven> {
   if (inbound.request.signatures === undefined) throw unauthorized('the request is not signed')
@@ -42,12 +43,12 @@ export async function authenticate(
   if (request === undefined) throw new ApiError(400, 'M_BAD_JSON', 'not a signed request')
   if (request.destination !== serverName) throw unauthorized('the request is for another server')
   if (request.origin === serverName) throw unauthorized('the request claims to be from this server')
-  const publicKey = keyOfName(request.origin)
-  if (publicKey === undefined) throw unauthorized('servers whose name is not a key are not supported')
   const message = requestBytes(request)
   if (message.length > MAX_REQUEST_BYTES) throw new ApiError(413, 'M_TOO_LARGE', 'the request is too large')
-  const checks = [{ publicKey, message, signature: signatureOf(onlySignature(request)) }]
+  const own = onlySignature(request)
   const envelope = envelopeOf(inbound, message, clock.now())
+  const publicKey = await keyOf(keys, { server: request.origin, keyId: own.keyId, at: clock.now() })
+  const checks = [{ publicKey, message, signature: signatureOf(own.signature) }]
   if (envelope !== undefined) {
     const signature = signatureOf(inbound.signature)
     checks.push({ publicKey, message: envelopeBytes(envelope), signature })
@@ -75,10 +76,18 @@ function checkTime({ expires }: Envelope, now: number): void {
     throw unauthorized('the request expires too late')
 }
 
-/** A server whose name is its key has one key. */
-function onlySignature(request: SignedRequest): string | undefined {
-  const signatures = Object.values(request.signatures[request.origin] ?? {})
-  return signatures.length === 1 ? signatures[0] : undefined
+function onlySignature(request: SignedRequest): { readonly keyId: KeyId; readonly signature: string } {
+  const [found, ...others] = Object.entries(request.signatures[request.origin] ?? {})
+  if (found === undefined || others.length > 0) throw unauthorized('the request is not signed by one key')
+  return { keyId: found[0] as KeyId, signature: found[1] }
+}
+
+/** The key must be in use: an old one signs no requests. spec: server-server-api.md "Publishing Keys" */
+async function keyOf(keys: Authenticator['keys'], wanted: WantedKey): Promise<Uint8Array> {
+  const [key = 'unknown'] = await keys.lookup([wanted])
+  if (key === 'none') throw unauthorized('the server has no such key')
+  if (key === 'unknown') throw unauthorized('the key of the server cannot be had at present')
+  return key
 }
 
 function signatureOf(text: unknown): Uint8Array {

@@ -52,6 +52,10 @@ export const MAX_SPACE_CHILDREN = 2_000
 /** Room types that a list of rooms is narrowed to. */
 export const MAX_ROOM_TYPES = 32
 
+/** Servers in one query to a notary or its answer, and keys of one of them in the query. */
+export const MAX_NOTARY_SERVERS = 50
+export const MAX_NOTARY_KEYS = 64
+
 /** Users in one key query or claim, and devices of one user. */
 export const MAX_QUERIED_USERS = 1_000
 export const MAX_QUERIED_DEVICES = 1_000

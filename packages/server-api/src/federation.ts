@@ -30,12 +30,14 @@ import { inviteCall, inviteV1Call } from './endpoints/invite.ts'
 import { makeMembershipCall } from './endpoints/make-membership.ts'
 import { mediaDownloadUri } from './endpoints/media-download.ts'
 import { publicRoomsCall } from './endpoints/public-rooms.ts'
+import { notaryQueryCall } from './endpoints/notary-query.ts'
 import { queryDirectoryCall } from './endpoints/query-directory.ts'
 import { queryProfileCall } from './endpoints/query-profile.ts'
 import { sendJoinCall } from './endpoints/send-join.ts'
 import { sendKnockCall } from './endpoints/send-knock.ts'
 import { sendLeaveCall } from './endpoints/send-leave.ts'
 import { sendCall } from './endpoints/send.ts'
+import { serverKeysCall } from './endpoints/server-keys.ts'
 import { stateIdsCall } from './endpoints/state-ids.ts'
 import { stateCall } from './endpoints/state.ts'
 import { timestampToEventCall } from './endpoints/timestamp-to-event.ts'
@@ -154,6 +156,8 @@ export function createFederation(deps: FederationDeps, { incarnation }: Federati
       valueOf(destination, userKeysQueryCall(deviceKeys), options),
     claimKeys: (destination, oneTimeKeys, options) =>
       valueOf(destination, userKeysClaimCall(oneTimeKeys), options),
+    serverKeys: (destination, options) => valueOf(destination, serverKeysCall(), options),
+    notaryKeys: (notary, server, until, options) => valueOf(notary, notaryQueryCall(server, until), options),
     async downloadMedia(destination, mediaId, maxBytes, options = {}) {
       const uri = mediaDownloadUri(mediaId, options.uploadTimeoutMs)
       const outgoing = { destination, method: 'GET', uri } as const

@@ -8,6 +8,7 @@ import type {
   RoomDirectory,
   RoomSnapshot,
   Rooms,
+  ServerKeys,
   UserQueries,
   Verifier,
 } from '@plexus/engine'
@@ -20,6 +21,7 @@ export type Services = {
   readonly queries: UserQueries
   readonly roomDirectory: Pick<RoomDirectory, 'resolveLocal' | 'publicRooms' | 'hierarchyFor'>
   readonly verifier: Verifier
+  readonly keys: ServerKeys
   readonly random: Random
   readonly clock: Clock
   /** Name and version of this software. */

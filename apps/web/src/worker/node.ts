@@ -55,7 +55,7 @@ async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Nod
     { store, blobs, pictures: canvasPictures, federation, directory, signer, verifier, clock, random, log },
     { users: { maxAccounts: 1 } },
   )
-  const { rooms, roomDirectory, inbound, serverName } = engine
+  const { rooms, roomDirectory, inbound, keys, serverName } = engine
   const serverApi = createServerApi({
     serverName,
     rooms,
@@ -63,6 +63,7 @@ async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Nod
     inbound,
     queries: engine.users.queries,
     verifier,
+    keys,
     random,
     clock,
     log,

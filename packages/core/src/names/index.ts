@@ -1,6 +1,7 @@
 export { isSoundPublicKey, precheckSignature, verifyEd25519 } from '../ed25519.ts'
 export * from './certificate.ts'
 export * from './envelope.ts'
+export * from './key-document.ts'
 export { canMeet, isKeyName, keyOfName, KEY_LABEL_LENGTH, nameOfKey } from './names.ts'
 export * from './request.ts'
 export * from './reserved-ipv4.ts'

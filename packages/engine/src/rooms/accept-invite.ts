@@ -85,7 +85,7 @@ async function checkInvite(
   eventId: EventId,
   raw: JsonObject,
 ): Promise<Pdu> {
-  const [checked] = await checkEvents(deps.verifier, version, roomId, [raw])
+  const [checked] = await checkEvents(deps, version, roomId, [raw])
   if (checked?.kind !== 'ok')
     throw new RoomError('M_INVALID_PARAM', `not a valid invite: ${checked?.why ?? ''}`)
   const { id, pdu, contentHashOk } = checked.event

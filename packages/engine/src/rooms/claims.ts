@@ -64,7 +64,7 @@ export async function fetchEvent(
   checkTime(deps, gap)
   try {
     const { pdus } = await deps.federation.event(gap.server, id)
-    const [result] = await checkEvents(deps.verifier, gap.version, gap.roomId, pdus.slice(0, 1))
+    const [result] = await checkEvents(deps, gap.version, gap.roomId, pdus.slice(0, 1))
     return result?.kind === 'ok' && result.event.id === id ? result.event : undefined
   } catch (error) {
     if (error instanceof FederationError) return undefined
@@ -91,7 +91,7 @@ async function checkAll(
   const checked: CheckedEvent[] = []
   for (let start = 0; start < raw.length; start += KEPT_TOGETHER) {
     const slice = raw.slice(start, start + KEPT_TOGETHER)
-    for (const result of await checkEvents(deps.verifier, version, roomId, slice))
+    for (const result of await checkEvents(deps, version, roomId, slice))
       if (result.kind === 'ok') checked.push(result.event)
   }
   return checked

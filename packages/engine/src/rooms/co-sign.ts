@@ -11,11 +11,11 @@ import {
   signingBytes,
   withSignature,
 } from '@plexus/core'
-import type { Signer, Verifier } from '../ports.ts'
+import type { Signer } from '../ports.ts'
 import { membershipOf } from './copy.ts'
 import type { EventInput } from './room.ts'
 import { RoomError } from './types.ts'
-import { signatureChecks } from './verify.ts'
+import { findSignature, type VerifyDeps } from './verify.ts'
 
 export type CosignRequest = {
   readonly version: RoomVersion
@@ -56,7 +56,7 @@ export async function cosign(
  * @throws RoomError M_UNKNOWN when there is no valid one.
  */
 export async function withSignatureOf(
-  deps: { readonly verifier: Verifier },
+  deps: VerifyDeps,
   version: RoomVersion,
   event: EventInput,
   answer: JsonObject | undefined,
@@ -64,10 +64,12 @@ export async function withSignatureOf(
 ): Promise<EventInput> {
   const signatures = answer?.['signatures']
   const theirs = isJsonObject(signatures) ? signatures[server] : undefined
-  const checks = isJsonObject(theirs) ? signatureChecks(theirs, server, signingBytes(version, event.pdu)) : []
-  const valid = (await deps.verifier.verify(checks.map(({ check }) => check))).indexOf(true)
-  const found = checks[valid]
+  const found = await findSignature(deps, isJsonObject(theirs) ? theirs : undefined, {
+    server,
+    at: event.pdu.origin_server_ts,
+    beyondValidity: !version.enforcesKeyValidity,
+    message: signingBytes(version, event.pdu),
+  })
   if (found === undefined) throw new RoomError('M_UNKNOWN', `${server} did not sign the event`)
-  const { keyId, check } = found
-  return { ...event, pdu: withSignature(event.pdu, server, keyId as KeyId, encodeBase64(check.signature)) }
+  return { ...event, pdu: withSignature(event.pdu, server, found.keyId, encodeBase64(found.signature)) }
 }

@@ -273,12 +273,12 @@ async function judgeAnswer(
   const { version, roomId } = answer
   const chain = answer.authChain.slice(0, MAX_STATE_EVENTS)
   const state = answer.state.slice(0, MAX_STATE_EVENTS)
-  const results = await checkEvents(deps.verifier, version, roomId, [...chain, ...state])
+  const results = await checkEvents(deps, version, roomId, [...chain, ...state])
   const checked = new Map<EventId, CheckedEvent>()
   const stateIds = new Set<EventId>()
   const dropped: string[] = []
   results.forEach((result, index) => {
-    if (result.kind === 'drop') {
+    if (result.kind !== 'ok') {
       dropped.push(result.why)
       return
     }

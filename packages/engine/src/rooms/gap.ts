@@ -1,6 +1,7 @@
 /** A gap between the known part of a room and a new event, and the server that is asked to fill it. */
 import type { EventId, RoomId, RoomVersion, ServerName } from '@plexus/core'
 import type { Committer } from '../kernel/committer.ts'
+import type { ServerKeys } from '../keys/types.ts'
 import type { Clock, Federation, Verifier } from '../ports.ts'
 import type { EventStore } from './event-store.ts'
 import type { StateGroups } from './state-groups.ts'
@@ -15,6 +16,7 @@ export type GapDeps = {
   readonly groups: StateGroups
   readonly federation: Federation
   readonly verifier: Verifier
+  readonly keys: ServerKeys
   readonly clock: Clock
 }
 

@@ -3,6 +3,7 @@ import type { JsonObject, RoomId, ServerName, UserId } from '@plexus/core'
 import { parseUserId, serverOf } from '@plexus/core'
 import type { Committer } from '../kernel/committer.ts'
 import { createKeyedMutex } from '../kernel/mutex.ts'
+import type { ServerKeys } from '../keys/types.ts'
 import type { Clock, Federation, Log, Random, Signer, Store, Verifier } from '../ports.ts'
 import { createEventStore } from './event-store.ts'
 import { backfillRoom, backfillTo } from './history.ts'
@@ -39,6 +40,7 @@ export type RoomsDeps = {
   readonly committer: Committer
   readonly signer: Signer
   readonly verifier: Verifier
+  readonly keys: ServerKeys
   readonly federation: Federation
   readonly clock: Clock
   readonly random: Random

@@ -21,6 +21,7 @@ import {
 import { canMeet } from '@plexus/core/names'
 import type { Change } from '../kernel/committer.ts'
 import { combineChanges } from '../kernel/committer.ts'
+import type { ServerKeys } from '../keys/types.ts'
 import type { Federation, Verifier } from '../ports.ts'
 import { CarrierError, FederationError } from '../ports.ts'
 import { enterRoom } from './enter-room.ts'
@@ -38,6 +39,7 @@ export type InvitePolicy = (userId: UserId) => Promise<boolean>
 export type RemoteDeps = LocalDeps & {
   readonly federation: Federation
   readonly verifier: Verifier
+  readonly keys: ServerKeys
   readonly destinations: DestinationTracker
   readonly blocksInvites: InvitePolicy
 }

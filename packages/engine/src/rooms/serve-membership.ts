@@ -49,7 +49,7 @@ export async function acceptMembership(
   given: JsonObject,
 ): Promise<EventRecord> {
   const raw = kind === 'join' ? await authorised(deps, room, origin, given) : given
-  const [checked] = await checkEvents(deps.verifier, room.version, room.roomId, [raw])
+  const [checked] = await checkEvents(deps, room.version, room.roomId, [raw])
   if (checked?.kind !== 'ok')
     throw new RoomError('M_INVALID_PARAM', `not a valid event: ${checked?.why ?? ''}`)
   const { id, pdu, contentHashOk } = checked.event

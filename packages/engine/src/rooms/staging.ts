@@ -152,7 +152,7 @@ async function check(
   raw: readonly JsonObject[],
 ): Promise<readonly CheckedEvent[]> {
   const checked: CheckedEvent[] = []
-  for (const result of await checkEvents(deps.verifier, version, roomId, raw)) {
+  for (const result of await checkEvents(deps, version, roomId, raw)) {
     if (result.kind === 'ok') checked.push(result.event)
     else deps.log.log('warn', 'a PDU was dropped', { roomId, origin, why: result.why })
   }

@@ -4,13 +4,14 @@ import type {
   FormatFailure,
   JsonObject,
   JsonValue,
+  KeyId,
   Pdu,
   RoomId,
   RoomVersion,
   ServerName,
 } from '@plexus/core'
-import { checkFormat, decodeBase64, requiredSigners, signingBytes } from '@plexus/core'
-import { keyOfName } from '@plexus/core/names'
+import { checkFormat, decodeBase64, parseKeyId, requiredSigners, signingBytes } from '@plexus/core'
+import type { ServerKeys, WantedKey } from '../keys/types.ts'
 import type { SignatureCheck, Verifier } from '../ports.ts'
 
 /** An event that passed checks 1 to 3 of "Checks performed on receipt of a PDU". */
@@ -23,85 +24,125 @@ export type CheckedEvent = {
 export type CheckResult =
   | { readonly kind: 'ok'; readonly event: CheckedEvent }
   | { readonly kind: 'drop'; readonly why: string }
+  /** The signature cannot be checked at present: the key of `server` cannot be had. */
+  | {
+      readonly kind: 'unknownKey'
+      readonly why: string
+      readonly event: CheckedEvent
+      readonly server: ServerName
+    }
 
 /** Keys under one server's name that are tried: a copy with many useless signatures must not cost many checks. */
 export const MAX_SIGNATURES_TRIED = 4
 
+export type VerifyDeps = { readonly verifier: Verifier; readonly keys: Pick<ServerKeys, 'lookup'> }
+
 /**
- * Checks events of one room, in the order given. The signature must be by the key that is the server's name.
+ * Checks events of one room, in the order given, with one look-up of keys. `waitMs` bounds how long keys are waited for.
  * spec: server-server-api.md "Checks performed on receipt of a PDU" 1 to 3
  */
 export async function checkEvents(
-  verifier: Verifier,
+  { verifier, keys }: VerifyDeps,
   version: RoomVersion,
   roomId: RoomId,
   raw: readonly JsonValue[],
+  options: { readonly waitMs?: number } = {},
 ): Promise<readonly CheckResult[]> {
-  const formats = raw.map((value) => checkFormat(version, value))
-  const checks: SignatureCheck[] = []
-  const keyOf = rememberKeys()
-  const plans = formats.map((format): Plan | string => {
+  const wanted: Wanted[] = []
+  const plans = raw.map((value): Plan | string => {
+    const format = checkFormat(version, value)
     if (format.kind === 'drop') return describe(format.why)
     if (format.roomId !== roomId) return 'event of another room'
-    return planSignatures(version, format, checks, keyOf)
+    return planSignatures(version, format, wanted)
   })
-  const valid = await verifier.verify(checks)
+  const validities = await tryKeys({ verifier, keys }, wanted, options)
   return plans.map((plan): CheckResult => {
     if (typeof plan === 'string') return { kind: 'drop', why: plan }
-    const unsigned = plan.signers.find(({ from, to }) => !valid.slice(from, to).includes(true))
+    const { event, signers } = plan
+    const verdicts = signers.map(({ from, to }) => bestOf(validities.slice(from, to)))
+    const unsigned = signers[verdicts.indexOf('invalid')]
     if (unsigned !== undefined) return { kind: 'drop', why: `no valid signature of ${unsigned.server}` }
-    return { kind: 'ok', event: plan.event }
+    const unknown = signers[verdicts.indexOf('unknown')]
+    if (unknown === undefined) return { kind: 'ok', event }
+    const { server } = unknown
+    return { kind: 'unknownKey', why: `the key of ${server} cannot be had`, event, server }
   })
 }
 
+/** A key, and what it signed if the signature is valid. */
+type Wanted = WantedKey & Pick<SignatureCheck, 'message' | 'signature'>
+
+type Validity = 'valid' | 'invalid' | 'unknown'
+
 type Plan = {
   readonly event: CheckedEvent
-  /** For each required signer, its slice of the batch of checks. */
+  /** For each required signer, its slice of what is wanted. */
   readonly signers: readonly { readonly server: ServerName; readonly from: number; readonly to: number }[]
 }
 
 function planSignatures(
   version: RoomVersion,
   format: { readonly pdu: Pdu; readonly eventId: EventId; readonly contentHashOk: boolean },
-  checks: SignatureCheck[],
-  keyOf: typeof keyOfName,
+  wanted: Wanted[],
 ): Plan {
   const { pdu, eventId, contentHashOk } = format
   const message = signingBytes(version, pdu)
+  const at = pdu.origin_server_ts
+  const beyondValidity = !version.enforcesKeyValidity
   const signers = requiredSigners(version, pdu).map((server) => {
-    const from = checks.length
-    for (const { check } of signatureChecks(pdu.signatures[server], server, message, keyOf))
-      checks.push(check)
-    return { server, from, to: checks.length }
+    const from = wanted.length
+    for (const found of signaturesOf(pdu.signatures[server]))
+      wanted.push({ ...found, server, message, at, beyondValidity })
+    return { server, from, to: wanted.length }
   })
   return { event: { id: eventId, pdu, contentHashOk }, signers }
 }
 
-/** The events of a batch are of few servers, and reading the key in a name is dear. */
-function rememberKeys(): typeof keyOfName {
-  const known = new Map<ServerName, Uint8Array | undefined>()
-  return (server) => {
-    if (!known.has(server)) known.set(server, keyOfName(server))
-    return known.get(server)
-  }
+async function tryKeys(
+  { verifier, keys }: VerifyDeps,
+  wanted: readonly Wanted[],
+  options: { readonly waitMs?: number },
+): Promise<readonly Validity[]> {
+  const answers = await keys.lookup(wanted, options)
+  const checks: SignatureCheck[] = []
+  const places = wanted.map(({ message, signature }, index) => {
+    const publicKey = answers[index]
+    return publicKey instanceof Uint8Array ? checks.push({ publicKey, message, signature }) - 1 : -1
+  })
+  const valid = await verifier.verify(checks)
+  return places.map((place, index) => {
+    if (answers[index] === 'unknown') return 'unknown'
+    return valid[place] === true ? 'valid' : 'invalid'
+  })
 }
 
-/** The checks that could prove that `server`, whose name is its key, signed `message`. */
-export function signatureChecks(
-  signatures: Readonly<Record<string, string>> | JsonObject | undefined,
-  server: ServerName,
-  message: Uint8Array,
-  keyOf: typeof keyOfName = keyOfName,
-): { readonly keyId: string; readonly check: SignatureCheck }[] {
-  const publicKey = keyOf(server)
-  if (publicKey === undefined || signatures === undefined) return []
-  const checks: { keyId: string; check: SignatureCheck }[] = []
-  for (const [keyId, text] of Object.entries(signatures).slice(0, MAX_SIGNATURES_TRIED)) {
-    if (!keyId.startsWith('ed25519:') || typeof text !== 'string') continue
-    const signature = decodeBase64(text)
-    if (signature?.length === 64) checks.push({ keyId, check: { publicKey, message, signature } })
-  }
-  return checks
+/** One valid signature is enough, and none counts as missing while a key is unknown. */
+function bestOf(validities: readonly Validity[]): Validity {
+  if (validities.includes('valid')) return 'valid'
+  return validities.includes('unknown') ? 'unknown' : 'invalid'
+}
+
+export type FoundSignature = { readonly keyId: KeyId; readonly signature: Uint8Array }
+
+/** The signatures under one server's name that are worth a try. */
+function signaturesOf(signatures: JsonObject | undefined): readonly FoundSignature[] {
+  return Object.entries(signatures ?? {})
+    .slice(0, MAX_SIGNATURES_TRIED)
+    .flatMap(([id, text]) => {
+      const keyId = parseKeyId(id)
+      const signature = typeof text === 'string' ? decodeBase64(text) : undefined
+      return keyId === undefined || signature?.length !== 64 ? [] : [{ keyId, signature }]
+    })
+}
+
+/** The first valid signature of `message` by `server`. */
+export async function findSignature(
+  deps: VerifyDeps,
+  signatures: JsonObject | undefined,
+  signed: Omit<WantedKey, 'keyId'> & { readonly message: Uint8Array },
+): Promise<FoundSignature | undefined> {
+  const wanted = signaturesOf(signatures).map((found) => ({ ...found, ...signed }))
+  return wanted[(await tryKeys(deps, wanted, {})).indexOf('valid')]
 }
 
 function describe(why: FormatFailure): string {

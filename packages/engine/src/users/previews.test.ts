@@ -9,7 +9,7 @@ function setUp(read: WebPages['read']) {
   const previews = createPreviews(
     {
       clock: { now: () => now, after: () => () => undefined },
-      signer: { name: 'a.example' as ServerName, keyId: 'ed25519:0', sign: async (bytes) => bytes },
+      signer: { name: 'a.example' as ServerName },
     },
     {
       media: {

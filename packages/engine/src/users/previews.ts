@@ -17,7 +17,7 @@ const FAILURE_KEPT_MS = 60_000
 type Outcome = JsonObject | 'refused' | 'failed'
 type Kept = { readonly outcome: Outcome; readonly until: number }
 
-type Deps = { readonly clock: Clock; readonly signer: Signer }
+type Deps = { readonly clock: Clock; readonly signer: Pick<Signer, 'name'> }
 type Parts = { readonly media: Pick<MediaStore, 'cache'>; readonly webPages: WebPages }
 
 export function createPreviews({ clock, signer }: Deps, { media, webPages }: Parts): Previews {

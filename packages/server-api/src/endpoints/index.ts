@@ -13,6 +13,8 @@ import { makeMembership } from './make-membership.ts'
 import { mediaDownload } from './media-download.ts'
 import { mediaThumbnail } from './media-thumbnail.ts'
 import { publicRooms, searchPublicRooms } from './public-rooms.ts'
+import { notaryQueries } from './notary-queries.ts'
+import { notaryQuery } from './notary-query.ts'
 import { queryDirectory } from './query-directory.ts'
 import { queryProfile } from './query-profile.ts'
 import { query } from './query.ts'
@@ -20,6 +22,7 @@ import { sendJoin } from './send-join.ts'
 import { sendKnock } from './send-knock.ts'
 import { sendLeave } from './send-leave.ts'
 import { send } from './send.ts'
+import { serverKeys } from './server-keys.ts'
 import { stateIds } from './state-ids.ts'
 import { state } from './state.ts'
 import { timestampToEvent } from './timestamp-to-event.ts'
@@ -60,4 +63,7 @@ export const ENDPOINTS: readonly Endpoint<Services>[] = [
   mediaDownload,
   mediaThumbnail,
   version,
+  ...serverKeys,
+  notaryQuery,
+  notaryQueries,
 ]

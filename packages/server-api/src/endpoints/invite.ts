@@ -87,12 +87,12 @@ async function take(services: Services, request: ProvenRequest, given: Invite): 
 
 /** Signed state events of this very room, its create event among them. spec: data/api/server-server/invites-v2.yaml */
 async function checkInviteState(
-  { verifier }: Services,
+  services: Services,
   version: RoomVersion,
   room: RoomId,
   state: readonly JsonObject[],
 ): Promise<void> {
-  const results = await checkEvents(verifier, version, room, state)
+  const results = await checkEvents(services, version, room, state)
   const pdus = results.map((result) => (result.kind === 'ok' ? result.event.pdu : undefined))
   if (pdus.some((pdu) => pdu?.state_key === undefined)) {
     throw new ApiError(400, 'M_INVALID_PARAM', 'invite_room_state holds what is no signed state of the room')

@@ -3,8 +3,23 @@ import { ed25519 } from '@noble/curves/ed25519.js'
 import type { EventId, JsonValue, KeyId, Pdu, ServerName, StateMap, UserId } from '@plexus/core'
 import { encodeBase64, signingBytes, withSignature } from '@plexus/core'
 import { join, createTestRoom, type TestRoom } from '@plexus/core/testing'
-import { envelopeBytes, nameOfKey, requestBytes, requestHash, verifyEd25519 } from '@plexus/core/names'
-import type { EventRecord, Inbound, RoomDirectory, RoomSnapshot, Rooms, UserQueries } from '@plexus/engine'
+import {
+  envelopeBytes,
+  keyOfName,
+  nameOfKey,
+  requestBytes,
+  requestHash,
+  verifyEd25519,
+} from '@plexus/core/names'
+import type {
+  EventRecord,
+  Inbound,
+  RoomDirectory,
+  RoomSnapshot,
+  Rooms,
+  ServerKeys,
+  UserQueries,
+} from '@plexus/engine'
 import type {
   Carrier,
   CarrierResponse,
@@ -20,13 +35,26 @@ import { createServerApi, type ServerApiDeps } from '../server-api.ts'
 /** The same `seed` gives the same key. */
 export function testSigner(seed: number): Signer {
   const secret = new Uint8Array(32).fill(seed)
-  const name = nameOfKey(ed25519.getPublicKey(secret))
-  return { name, keyId: 'ed25519:1', sign: async (bytes) => ed25519.sign(bytes, secret) }
+  const publicKey = ed25519.getPublicKey(secret)
+  return {
+    name: nameOfKey(publicKey),
+    keyId: 'ed25519:1',
+    publicKey,
+    sign: async (bytes) => ed25519.sign(bytes, secret),
+  }
 }
 
 const testVerifier: Verifier = {
   verify: async (checks) =>
     checks.map(({ publicKey, message, signature }) => verifyEd25519(publicKey, message, signature)),
+}
+
+/** Those of key names. */
+const nameKeys: ServerKeys = {
+  lookup: async (wanted) => wanted.map(({ server }) => keyOfName(server) ?? 'unknown'),
+  watch: () => () => undefined,
+  own: async () => ({}),
+  notarised: async () => [],
 }
 
 export const START: number = Date.UTC(2026, 10, 20)
@@ -88,6 +116,7 @@ export function fakeServer(
     queries: recording<UserQueries>('queries', calls, methods.queries ?? {}),
     roomDirectory: recording<RoomDirectory>('roomDirectory', calls, methods.roomDirectory ?? {}),
     verifier: testVerifier,
+    keys: nameKeys,
     clock,
     random: { bytes: (length) => new Uint8Array(length).fill(7) },
     log: { log: (level, message) => void logged.push(`${level} ${message}`) },

@@ -1,0 +1,95 @@
+/**
+ * Fetching key documents: one fetch per server at a time, few at once, and with pauses after failures. Fetches are made
+ * on demand only, so that a server of which nobody wants anything costs nothing.
+ */
+import type { ServerName } from '@plexus/core'
+import { backoffMs } from '../kernel/backoff.ts'
+import { createLru } from '../kernel/lru.ts'
+import type { Clock, Log, Random } from '../ports.ts'
+
+/** Servers asked at once. */
+export const MAX_KEY_FETCHES = 16
+/** Servers that wait to be asked; others count as not reachable. */
+export const MAX_WAITING_KEY_FETCHES = 8_192
+/** Servers remembered because they could not be asked. */
+export const MAX_FAILING_SERVERS = 4_096
+/** Pauses after failures. The last one is short, since an event or request must cause each attempt. */
+export const FIRST_KEY_RETRY_MS = 1_000
+export const LAST_KEY_RETRY_MS = 60_000
+/** A server whose keys came is left alone for this long. */
+export const MIN_KEY_REFETCH_MS = 60_000
+
+/** Who told the keys. */
+export type KeySource = 'server' | 'notary'
+
+export interface KeyFetcher {
+  /** Who told the server's keys, which are kept then; `undefined` when they did not come. Never rejects. */
+  fetch(server: ServerName): Promise<KeySource | undefined>
+  /** It is being asked, or waits to be. */
+  isUnderWay(server: ServerName): boolean
+  idle(): Promise<void>
+}
+
+type Deps = { readonly clock: Clock; readonly random: Random; readonly log: Log }
+
+/** `ask` fetches, checks and keeps; it throws where that fails. */
+export function createKeyFetcher(
+  { clock, random, log }: Deps,
+  ask: (server: ServerName) => Promise<KeySource>,
+): KeyFetcher {
+  const underWay = new Map<ServerName, Promise<KeySource | undefined>>()
+  const waiting: (() => void)[] = []
+  const rests = createLru<ServerName, { readonly failures: number; readonly until: number }>(
+    MAX_FAILING_SERVERS,
+  )
+  let running = 0
+
+  const start = async (): Promise<void> => {
+    if (running < MAX_KEY_FETCHES) {
+      running += 1
+      return
+    }
+    await new Promise<void>((resolve) => waiting.push(resolve))
+  }
+
+  /** Hands the place on, or gives it back. */
+  const end = (): void => {
+    const next = waiting.shift()
+    if (next === undefined) running -= 1
+    else next()
+  }
+
+  const run = async (server: ServerName): Promise<KeySource | undefined> => {
+    await start()
+    try {
+      const source = await ask(server)
+      rests.set(server, { failures: 0, until: clock.now() + MIN_KEY_REFETCH_MS })
+      return source
+    } catch (error) {
+      const failures = (rests.get(server)?.failures ?? 0) + 1
+      const pause = backoffMs(random, failures, FIRST_KEY_RETRY_MS, LAST_KEY_RETRY_MS)
+      rests.set(server, { failures, until: clock.now() + pause })
+      log.log('info', 'the keys of a server cannot be had', { server, error: String(error) })
+      return undefined
+    } finally {
+      underWay.delete(server)
+      end()
+    }
+  }
+
+  return {
+    isUnderWay: (server) => underWay.has(server),
+    async fetch(server) {
+      const known = underWay.get(server)
+      if (known !== undefined) return known
+      if ((rests.get(server)?.until ?? 0) > clock.now() || waiting.length >= MAX_WAITING_KEY_FETCHES)
+        return undefined
+      const fetching = run(server)
+      underWay.set(server, fetching)
+      return fetching
+    },
+    async idle() {
+      while (underWay.size > 0) await Promise.all(underWay.values())
+    },
+  }
+}

@@ -1,0 +1,362 @@
+/** Keys of servers whose name is no key: what of a document is believed, for how long, and what fetching it may cost. */
+import { webcrypto } from 'node:crypto'
+import type { JsonObject, KeyId, ServerName } from '@plexus/core'
+import { encodeBase64 } from '@plexus/core'
+import type { KeyAnswer, WantedKey } from '@plexus/engine'
+import { CarrierError, type Federation, type Signer } from '@plexus/engine/ports'
+import {
+  createCommitter,
+  createServerKeys,
+  createVerifier,
+  type ServerKeysOwner,
+} from '@plexus/engine/testing'
+import { createMemoryDisk, openMemoryStore, type MemoryDisk } from '@plexus/store/memory'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { dnsSigner, keyDocument, signJson } from '../kit/key-documents.ts'
+import { testSigner } from '../kit/keys.ts'
+import { createVirtualClock, type VirtualClock } from '../kit/virtual-clock.ts'
+
+const DAY = 86_400_000
+const own = testSigner(1)
+const stock = dnsSigner('example.org', 2)
+const rotated = dnsSigner('example.org', 3, 'ed25519:a_2')
+const notary = dnsSigner('notary.example', 4, 'ed25519:n')
+
+type World = {
+  readonly clock: VirtualClock
+  readonly disk: MemoryDisk
+  readonly complaints: string[]
+  /** Calls that were made, `<method> <server>`. */
+  readonly calls: string[]
+  /** What servers answer with their keys. */
+  readonly published: Map<ServerName, JsonObject | (() => Promise<JsonObject>)>
+  /** What the notary answers. */
+  notarised: (server: ServerName) => Promise<readonly JsonObject[]>
+  keys: ServerKeysOwner
+  open(notaries?: readonly ServerName[], signer?: Signer): Promise<ServerKeysOwner>
+}
+
+function createWorld(): World {
+  const clock = createVirtualClock()
+  const disk = createMemoryDisk()
+  const away = async (): Promise<never> => {
+    throw new CarrierError('unreachable', 'away')
+  }
+  const federation: Pick<Federation, 'serverKeys' | 'notaryKeys'> = {
+    serverKeys: async (server) => {
+      world.calls.push(`server ${server}`)
+      const found = world.published.get(server)
+      return typeof found === 'function' ? found() : (found ?? away())
+    },
+    notaryKeys: async (asked, server) => {
+      world.calls.push(`notary ${asked} ${server}`)
+      return world.notarised(server)
+    },
+  }
+  const world: World = {
+    clock,
+    disk,
+    complaints: [],
+    calls: [],
+    published: new Map(),
+    notarised: away,
+    keys: undefined as unknown as ServerKeysOwner,
+    async open(notaries = [], signer = own) {
+      disk.kill()
+      const store = await openMemoryStore(disk)
+      const deps = {
+        store,
+        committer: await createCommitter(store),
+        federation,
+        signer,
+        verifier: createVerifier(webcrypto.subtle),
+        clock,
+        random: { bytes: (length: number) => new Uint8Array(length) },
+        log: { log: (level: string, text: string) => void world.complaints.push(`${level} ${text}`) },
+      }
+      world.keys = createServerKeys(deps, { notaries })
+      return world.keys
+    },
+  }
+  return world
+}
+
+let world: World
+beforeEach(async () => {
+  world = createWorld()
+  await world.open()
+})
+
+const wants = (signer: Signer, at = world.clock.now()): WantedKey => ({
+  server: signer.name,
+  keyId: signer.keyId as KeyId,
+  at,
+})
+const one = async (wanted: WantedKey): Promise<KeyAnswer | undefined> =>
+  (await world.keys.lookup([wanted]))[0]
+const publish = async (signers: readonly Signer[], validUntil: number, more?: JsonObject): Promise<void> => {
+  world.published.set(stock.name, await keyDocument(signers, validUntil, more))
+}
+const soon = (): number => world.clock.now() + DAY
+
+describe('looking up keys', () => {
+  it('reads those of key names in the name', async () => {
+    const other = testSigner(9)
+    expect(await one({ ...wants(other), keyId: 'ed25519:any' as KeyId })).toEqual(other.publicKey)
+    expect(world.calls).toEqual([])
+  })
+
+  it('fetches those of others, once for all who wait, and remembers them over a restart', async () => {
+    await publish([stock], soon())
+    const batch = Array.from({ length: 20 }, () => wants(stock))
+    const answers = await Promise.all([world.keys.lookup(batch), world.keys.lookup(batch)])
+    for (const answer of answers.flat()) expect(answer).toEqual(stock.publicKey)
+    expect(world.calls).toEqual(['server example.org'])
+    await world.open()
+    world.published.clear()
+    expect(await one(wants(stock))).toEqual(stock.publicKey)
+    expect(world.calls).toHaveLength(1)
+  })
+
+  it('knows its own key under a name that is none, and no other', async () => {
+    await world.open([], stock)
+    expect(await one(wants(stock))).toEqual(stock.publicKey)
+    expect(await one(wants(rotated))).toBe('none')
+    expect(world.calls).toEqual([])
+  })
+
+  it('waits no longer than it was told, while the fetch goes on', async () => {
+    const document = await keyDocument([stock], soon())
+    const { promise, resolve } = Promise.withResolvers<JsonObject>()
+    world.published.set(stock.name, () => promise)
+    const came: ServerName[] = []
+    world.keys.watch((server) => came.push(server))
+    const looking = world.keys.lookup([wants(stock)], { waitMs: 500 })
+    await world.clock.advance(500)
+    expect(await looking).toEqual(['unknown'])
+    resolve(document)
+    await world.keys.idle()
+    expect(came).toEqual([stock.name])
+    expect(await one(wants(stock))).toEqual(stock.publicKey)
+  })
+
+  it('leaves a server alone for growing pauses that cannot be asked', async () => {
+    for (let i = 0; i < 50; i += 1) expect(await one(wants(stock))).toBe('unknown')
+    expect(world.calls).toHaveLength(1)
+    await publish([stock], soon())
+    await world.clock.advance(60_000)
+    expect(await one(wants(stock))).toEqual(stock.publicKey)
+  })
+
+  it('asks a bounded number of servers at once', async () => {
+    let most = 0
+    let running = 0
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const wanted = Array.from({ length: 100 }, (_, index) => wants(dnsSigner(`s${index}.example`, 2)))
+    for (const { server } of wanted) {
+      world.published.set(server, async () => {
+        running += 1
+        most = Math.max(most, running)
+        await promise
+        running -= 1
+        return {}
+      })
+    }
+    const looking = world.keys.lookup(wanted)
+    await world.clock.settled()
+    resolve()
+    expect(new Set(await looking)).toEqual(new Set(['unknown']))
+    expect(most).toBe(16)
+    expect(world.calls).toHaveLength(100)
+  })
+})
+
+describe('what a key counts for', () => {
+  it('is what is dated within the validity of a document, which is fetched anew', async () => {
+    await publish([stock], soon())
+    await one(wants(stock))
+    await world.clock.advance(2 * DAY)
+    await publish([stock], soon())
+    expect(await one(wants(stock))).toEqual(stock.publicKey)
+    expect(world.calls).toHaveLength(2)
+  })
+
+  it('is no event after a document that is not renewed, but in rooms of versions 1 to 4', async () => {
+    await publish([stock], world.clock.now() - 1)
+    expect(await one(wants(stock))).toBe('none')
+    expect(await one(wants(stock, world.clock.now() - 1))).toEqual(stock.publicKey)
+    expect(await one({ ...wants(stock), beyondValidity: true })).toEqual(stock.publicKey)
+  })
+
+  it('is nothing dated more than a week ahead, whatever the document says, until that time comes', async () => {
+    await publish([stock], world.clock.now() + 1_000 * DAY)
+    const ahead = world.clock.now() + 8 * DAY
+    expect(await one(wants(stock, ahead))).toBe('unknown')
+    await world.clock.advance(2 * DAY)
+    expect(await one(wants(stock, ahead))).toEqual(stock.publicKey)
+  })
+
+  it('is what an old key signed before it expired', async () => {
+    const expired = world.clock.now() - DAY
+    const old = { [stock.keyId]: { key: encodeBase64(stock.publicKey), expired_ts: expired } }
+    await publish([rotated], soon(), { old_verify_keys: old })
+    expect(await one(wants(stock, expired))).toEqual(stock.publicKey)
+    expect(await one(wants(stock, expired + 1))).toBe('none')
+    expect(await one({ ...wants(stock, expired + 1), beyondValidity: true })).toBe('none')
+    // An expired key does not come back: who stole it could say so.
+    await world.clock.advance(2 * DAY)
+    await publish([stock], soon())
+    await one(wants(dnsSigner('example.org', 5, 'ed25519:a_5')))
+    expect(await one(wants(stock))).toBe('none')
+  })
+
+  it('is what a key signed that its server shows no more, while it was valid', async () => {
+    const at = world.clock.now()
+    await publish([stock], soon())
+    await one(wants(stock))
+    await world.clock.advance(2 * DAY)
+    await publish([rotated], soon())
+    expect(await one(wants(rotated))).toEqual(rotated.publicKey)
+    expect(await one(wants(stock, at))).toEqual(stock.publicKey)
+    await world.clock.advance(60_000)
+    expect(await one(wants(stock))).toBe('none')
+  })
+
+  it('is not asked for again at once when its server does not have it', async () => {
+    await publish([stock], soon())
+    expect(await one(wants(rotated))).toBe('none')
+    for (let i = 0; i < 50; i += 1) expect(await one(wants(rotated))).toBe('unknown')
+    expect(world.calls).toHaveLength(1)
+  })
+})
+
+describe('hostile documents', () => {
+  const refused = async (): Promise<void> => {
+    expect(await one(wants(stock))).toBe('unknown')
+    expect(world.complaints).toEqual(['info the keys of a server cannot be had'])
+  }
+
+  it('of another server', async () => {
+    await publish([dnsSigner('other.example', 2)], soon())
+    await refused()
+  })
+
+  it('that their server did not sign', async () => {
+    const { signatures: _, ...unsigned } = await keyDocument([stock], soon())
+    world.published.set(stock.name, unsigned)
+    await refused()
+  })
+
+  it('that were changed after they were signed', async () => {
+    const document = await keyDocument([stock], soon())
+    world.published.set(stock.name, { ...document, valid_until_ts: soon() + 1 })
+    await refused()
+  })
+
+  it('that claim a key whose holder did not sign', async () => {
+    const stolen = { [rotated.keyId]: { key: encodeBase64(rotated.publicKey) } }
+    const honest = { [stock.keyId]: { key: encodeBase64(stock.publicKey) } }
+    await publish([stock], soon(), { verify_keys: { ...honest, ...stolen } })
+    expect(await one(wants(stock))).toEqual(stock.publicKey)
+    expect(await one(wants(rotated))).toBe('unknown')
+  })
+
+  it('of too many keys', async () => {
+    await publish(
+      Array.from({ length: 9 }, (_, index) => dnsSigner('example.org', 2, `ed25519:${index}`)),
+      soon(),
+    )
+    await refused()
+  })
+
+  it('of too many old keys', async () => {
+    const entry = { key: encodeBase64(rotated.publicKey), expired_ts: 1 }
+    const old = Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`ed25519:${index}`, entry]))
+    await publish([stock], soon(), { old_verify_keys: old })
+    await refused()
+  })
+
+  it('that are huge', async () => {
+    await publish([stock], soon(), { padding: 'x'.repeat(40_000) })
+    await refused()
+  })
+
+  it('that replace a known key', async () => {
+    await publish([stock], soon())
+    await one(wants(stock))
+    const thief = dnsSigner('example.org', 77)
+    await world.clock.advance(60_000)
+    await publish([thief], soon())
+    expect(await one(wants(rotated))).toBe('none')
+    expect(await one(wants(stock))).toEqual(stock.publicKey)
+    expect(world.complaints).toContain('warn a server shows another key under the id of a known one')
+    // A server that lost its key, and named the new one alike, is heard once the old one no longer counts.
+    await world.clock.advance(8 * DAY)
+    await publish([thief], soon())
+    expect(await one(wants(stock))).toEqual(thief.publicKey)
+  })
+
+  it('that bring new old keys all the time', async () => {
+    for (let round = 0; round < 4; round += 1) {
+      const old = Array.from({ length: 64 }, (_, index) => [
+        `ed25519:r${round}_${index}`,
+        { key: encodeBase64(rotated.publicKey), expired_ts: 1_000 + round },
+      ])
+      await publish([stock], soon(), { old_verify_keys: Object.fromEntries(old) as JsonObject })
+      await one(wants(rotated))
+      await world.clock.advance(60_000)
+    }
+    const store = await openMemoryStore(world.disk)
+    const [row] = await store.range('server-keys', '', '\u00ff')
+    const { keys } = JSON.parse(row?.[1] ?? '{}') as { keys: JsonObject }
+    expect(Object.keys(keys)).toHaveLength(128)
+    expect(keys[stock.keyId]).toBeDefined()
+  })
+
+  it('without a single sound key', async () => {
+    const small = { key: encodeBase64(new Uint8Array(32).fill(0)) }
+    const document = await keyDocument([stock], soon(), { verify_keys: { [stock.keyId]: small } })
+    world.published.set(stock.name, document)
+    await refused()
+  })
+})
+
+describe('notaries', () => {
+  beforeEach(async () => {
+    await world.open([notary.name])
+    world.published.set(notary.name, await keyDocument([notary], soon()))
+  })
+
+  it('tell the keys of servers that do not answer', async () => {
+    world.notarised = async () => [await signJson(await keyDocument([stock], soon()), notary)]
+    expect(await one(wants(stock))).toEqual(stock.publicKey)
+    expect(world.calls).toEqual([
+      'server example.org',
+      'notary notary.example example.org',
+      'server notary.example',
+    ])
+  })
+
+  it('are not believed what the server did not sign', async () => {
+    const liar = await keyDocument([dnsSigner('example.org', 66)], soon())
+    const { signatures: _, ...unsigned } = liar
+    world.notarised = async () => [await signJson(unsigned, notary)]
+    expect(await one(wants(stock))).toBe('unknown')
+  })
+
+  it('are not believed what they did not sign', async () => {
+    world.notarised = async () => [await keyDocument([stock], soon())]
+    expect(await one(wants(stock))).toBe('unknown')
+  })
+
+  it('are not asked about themselves', async () => {
+    world.published.delete(notary.name)
+    expect(await one(wants(notary))).toBe('unknown')
+    expect(world.calls).toEqual(['server notary.example'])
+  })
+
+  it('do not say for good that a key is none', async () => {
+    world.notarised = async () => [await signJson(await keyDocument([stock], soon()), notary)]
+    expect(await one(wants(rotated))).toBe('unknown')
+  })
+})
