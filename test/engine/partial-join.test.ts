@@ -52,16 +52,22 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     await network.settle()
     await say(carol, roomId, 'welcome')
     await network.settle()
+    // Nobody told Bob of this member yet.
+    const unknown = `@user33:${alice.name}` as UserId
+    expect((await bob.rooms.snapshot(roomId))?.state.has(memberKey(unknown))).toBe(false)
+    const content = { msgtype: 'm.text', body: 'and from me' }
+    await alice.rooms.send(roomId, { type: 'm.room.message', sender: unknown, content })
+    await network.settle()
     expect(await isPartial()).toBe(true)
-    expect(await bodies(alice, roomId)).toEqual(['here already', 'welcome'])
-    expect(await bodies(carol, roomId)).toEqual(['here already', 'welcome'])
-    expect(await bodies(bob, roomId)).toEqual(['here already', 'welcome'])
+    const said = ['here already', 'welcome', 'and from me']
+    for (const node of [alice, bob, carol]) expect(await bodies(node, roomId)).toEqual(said)
+    expect((await bob.rooms.snapshot(roomId))?.joinedMembers).toContain(unknown)
     expect((await bob.rooms.snapshot(roomId))?.state.has(memberKey(carol.user))).toBe(true)
     tell()
     await network.pass(10_000)
     expect(await isPartial()).toBe(false)
     expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
-    expect(await bodies(bob, roomId)).toEqual(['here already', 'welcome'])
+    expect(await bodies(bob, roomId)).toEqual(said)
   })
 
   type Told = Awaited<ReturnType<Federation['sendJoin']>>

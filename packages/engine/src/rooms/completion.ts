@@ -13,6 +13,7 @@ import { partialRooms } from './records.ts'
 import type { RoomRegistry } from './registry.ts'
 import { replay, type ReplayDeps } from './replay.ts'
 import type { Room } from './room.ts'
+import type { RoomSnapshot } from './types.ts'
 import type { SecondMemberDeps } from './second-member.ts'
 import { fetchWholeState } from './whole-state.ts'
 
@@ -31,7 +32,7 @@ export type CompletionDeps = SecondMemberDeps &
 export interface Completion {
   /** Completes the room if it lacks members. */
   start(roomId: RoomId): void
-  /** Resolves once the room lacks no members; false when that takes too long. */
+  /** Resolves once the room lacks no members; false when that takes too long, or no user of this node is in it. */
   whole(roomId: RoomId): Promise<boolean>
   /** Somebody who may know the members is here. */
   kick(): void
@@ -54,8 +55,8 @@ export function createCompletion(deps: CompletionDeps): Completion {
   const entries = new Map<RoomId, Entry>()
   let closed = false
 
-  const isPartial = async (roomId: RoomId): Promise<boolean> =>
-    (await registry.get(roomId))?.snapshot?.isPartial === true
+  const snapshotOf = async (roomId: RoomId): Promise<RoomSnapshot | undefined> =>
+    (await registry.get(roomId))?.snapshot
 
   /** Starts those that may run. */
   const pump = (): void => {
@@ -95,8 +96,8 @@ export function createCompletion(deps: CompletionDeps): Completion {
   }
 
   const isHere = async (roomId: RoomId): Promise<boolean> => {
-    const joined = (await registry.get(roomId).catch(() => undefined))?.snapshot?.joinedServers
-    return joined === undefined || joined.includes(deps.ownName)
+    const snapshot = await snapshotOf(roomId).catch(() => undefined)
+    return snapshot === undefined || snapshot.joinedServers.includes(deps.ownName)
   }
 
   const retry = (entry: Entry): void => {
@@ -122,7 +123,9 @@ export function createCompletion(deps: CompletionDeps): Completion {
       start(roomId)
     },
     async whole(roomId) {
-      if (!(await isPartial(roomId))) return true
+      const snapshot = await snapshotOf(roomId)
+      if (snapshot?.isPartial !== true) return true
+      if (!snapshot.joinedServers.includes(deps.ownName)) return false
       const { waiting } = start(roomId)
       if (waiting.size >= MAX_WAITING) return false
       const { promise, resolve } = Promise.withResolvers<boolean>()

@@ -1,6 +1,6 @@
 /** The rooms of a node: everything of `rooms/types.ts`, composed. */
 import type { JsonObject, RoomId, ServerName, UserId } from '@plexus/core'
-import { parseUserId, serverOf } from '@plexus/core'
+import { memberKey, parseUserId, serverOf } from '@plexus/core'
 import type { Committer } from '../kernel/committer.ts'
 import { createKeyedMutex } from '../kernel/mutex.ts'
 import type { ServerKeys } from '../keys/types.ts'
@@ -76,27 +76,31 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
   const serving = createServing({ ...inner, timeline: reader.timeline })
   const staging = createStaging({ ...inner, joining: (roomId) => joins.run(roomId, () => Promise.resolve()) })
 
-  /** What is forbidden for want of members that are not known yet, such as an invite of the sender, is tried with them. */
-  const withMembers = async <T>(roomId: RoomId, work: () => Promise<T>): Promise<T> => {
+  /** What is forbidden because these users are not known yet to be members, or invited, is tried again once all are. */
+  const withMembers = async <T>(
+    roomId: RoomId,
+    users: readonly UserId[],
+    work: () => Promise<T>,
+  ): Promise<T> => {
     try {
       return await work()
     } catch (error) {
-      const isPartial = (await registry.get(roomId))?.snapshot?.isPartial === true
+      const snapshot = (await registry.get(roomId))?.snapshot
       const isForbidden = error instanceof RoomError && error.errcode === 'M_FORBIDDEN'
-      if (!isPartial || !isForbidden || !(await completion.whole(roomId))) throw error
+      const mayBeMissing =
+        snapshot?.isPartial === true && users.some((user) => !snapshot.state.has(memberKey(user)))
+      if (!isForbidden || !mayBeMissing || !(await completion.whole(roomId))) throw error
       return work()
     }
   }
 
   const member = (roomId: RoomId, userId: UserId, content: JsonObject | undefined, membership: string) =>
-    withMembers(roomId, () =>
-      local.send(roomId, {
-        type: 'm.room.member',
-        sender: userId,
-        stateKey: userId,
-        content: { ...content, membership },
-      }),
-    )
+    local.send(roomId, {
+      type: 'm.room.member',
+      sender: userId,
+      stateKey: userId,
+      content: { ...content, membership },
+    })
 
   const requestOf = (
     userId: UserId,
@@ -115,7 +119,7 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       const request = requestOf(userId, roomId, options)
       if (room !== undefined && isHere(room, ownName)) {
         if (room.snapshot?.joinedMembers.includes(userId) === true && request.content === undefined) return
-        await withMembers(roomId, () => joinHere(inner, room, local, { request, via }))
+        await joinHere(inner, room, local, { request, via })
         completion.start(roomId)
         return
       }
@@ -152,15 +156,17 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       if (target !== undefined && content['membership'] === 'invite') await checkInvitable(inner, target)
       // Who authorises a join is for the node to say.
       const sent = target === undefined ? event : { ...event, content: withoutAuthoriser(content) }
-      return withMembers(roomId, () => local.send(roomId, sent))
+      const users = target === undefined ? [event.sender] : [event.sender, target]
+      return withMembers(roomId, users, () => local.send(roomId, sent))
     },
-    join,
+    // Outside of the queue of joins, which events of others wait for.
+    join: (userId, roomId, options) => withMembers(roomId, [userId], () => join(userId, roomId, options)),
     knock,
     leave,
     async invite(sender, roomId, target, content = {}) {
       const room = await memberRoom(inner, roomId)
       const invite = (): Promise<void> => inviteUser(inner, room, { sender, target, content })
-      await withMembers(roomId, invite).catch((error: unknown) => {
+      await withMembers(roomId, [sender, target], invite).catch((error: unknown) => {
         throw asRoomError(error, 'the invite was not delivered')
       })
     },

@@ -167,9 +167,11 @@ export async function pushContextOf(rooms: Rooms, snapshot: RoomSnapshot, userId
     create: snapshot.create,
     get: (key: string) => (key === POWER_LEVELS_KEY ? levels : undefined),
   }
+  // Of a room whose members are not all known yet: one of two that are must not count as a talk between two.
+  const unknown = snapshot.isPartial === true ? snapshot.joinedServers.length : 0
   return {
     of: (sender) => ({
-      memberCount: snapshot.joinedMembers.length,
+      memberCount: snapshot.joinedMembers.length + unknown,
       ...(typeof name === 'string' ? { displayName: name } : {}),
       senderPowerLevel: userPowerLevel(snapshot.version, auth, sender),
       notificationLevels: notificationLevels(levels?.content),
