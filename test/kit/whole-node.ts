@@ -132,6 +132,7 @@ export async function createNode(init: NodeInit): Promise<TestNode> {
     rooms: engine.rooms,
     inbound: engine.inbound,
     queries: engine.users.queries,
+    openId: engine.users.openId,
     roomDirectory: engine.roomDirectory,
     verifier,
     keys: engine.keys,

@@ -188,6 +188,7 @@ function serverApiOf(engine: Engine, log: Log): ReturnType<typeof createServerAp
     rooms,
     inbound,
     queries: users.queries,
+    openId: users.openId,
     roomDirectory,
     verifier: createVerifier(globalThis.crypto.subtle),
     keys,

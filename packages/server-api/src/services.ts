@@ -4,6 +4,7 @@ import { isServerAllowed, stateKey } from '@plexus/core'
 import type {
   Clock,
   Inbound,
+  OpenId,
   Random,
   RoomDirectory,
   RoomSnapshot,
@@ -19,6 +20,7 @@ export type Services = {
   readonly rooms: Rooms
   readonly inbound: Inbound
   readonly queries: UserQueries
+  readonly openId: Pick<OpenId, 'userOf'>
   readonly roomDirectory: Pick<RoomDirectory, 'resolveLocal' | 'publicRooms' | 'hierarchyFor'>
   readonly verifier: Verifier
   readonly keys: ServerKeys

@@ -62,6 +62,7 @@ async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Nod
     roomDirectory,
     inbound,
     queries: engine.users.queries,
+    openId: engine.users.openId,
     verifier,
     keys,
     random,

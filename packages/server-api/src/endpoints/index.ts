@@ -12,6 +12,7 @@ import { invite, inviteV1 } from './invite.ts'
 import { makeMembership } from './make-membership.ts'
 import { mediaDownload } from './media-download.ts'
 import { mediaThumbnail } from './media-thumbnail.ts'
+import { openIdUserInfo } from './openid-userinfo.ts'
 import { publicRooms, searchPublicRooms } from './public-rooms.ts'
 import { notaryQueries } from './notary-queries.ts'
 import { notaryQuery } from './notary-query.ts'
@@ -62,6 +63,7 @@ export const ENDPOINTS: readonly Endpoint<Services>[] = [
   userKeysClaim,
   mediaDownload,
   mediaThumbnail,
+  openIdUserInfo,
   version,
   ...serverKeys,
   notaryQuery,

@@ -3,6 +3,15 @@ import { alice, ALICE, bob, BOB, describeCases, enc, get, room, V1, type Case } 
 
 const CASES: readonly Case[] = [
   {
+    name: 'openid/userinfo',
+    raw: get(`${V1}/openid/userinfo?access_token=t`),
+    methods: { openId: { userOf: (token) => (token === 't' ? BOB : undefined) } },
+    asks: 'openId.userOf',
+    answer: { sub: BOB },
+    repeatable: true,
+    wrong: [['no token', get(`${V1}/openid/userinfo`), 401, 'M_MISSING_TOKEN']],
+  },
+  {
     name: 'version',
     raw: get(`${V1}/version`),
     methods: {},

@@ -14,6 +14,7 @@ import {
 import type {
   EventRecord,
   Inbound,
+  OpenId,
   RoomDirectory,
   RoomSnapshot,
   Rooms,
@@ -92,6 +93,7 @@ export type FakeMethods = {
   readonly inbound?: Partial<Inbound>
   readonly queries?: Partial<UserQueries>
   readonly roomDirectory?: Partial<RoomDirectory>
+  readonly openId?: Partial<OpenId>
 }
 
 export type FakeServer = {
@@ -114,6 +116,7 @@ export function fakeServer(
     rooms: recording<Rooms>('rooms', calls, methods.rooms ?? {}),
     inbound: recording<Inbound>('inbound', calls, methods.inbound ?? {}),
     queries: recording<UserQueries>('queries', calls, methods.queries ?? {}),
+    openId: recording<OpenId>('openId', calls, methods.openId ?? {}),
     roomDirectory: recording<RoomDirectory>('roomDirectory', calls, methods.roomDirectory ?? {}),
     verifier: testVerifier,
     keys: nameKeys,
