@@ -273,6 +273,7 @@ function honestFederation(own: ServerName, { nodes, offline, calls }: Wires): Fe
       return { pduIds: ids(state), authChainIds: ids(authChain) }
     },
     sendKnock: unused,
+    signByPolicy: unused,
     publicRooms: unused,
     hierarchy: unused,
     timestampToEvent: unused,

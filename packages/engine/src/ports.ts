@@ -340,6 +340,8 @@ export interface Federation {
     direction: 'f' | 'b',
     options?: CallOptions,
   ): Promise<{ eventId: EventId; sentAt: number }>
+  /** POST /_matrix/policy/v1/sign: answers with the policy server's signatures, by server and key id. */
+  signByPolicy(destination: ServerName, event: JsonObject, options?: CallOptions): Promise<JsonObject>
   /** GET /user/devices/{userId}. */
   userDevices(destination: ServerName, userId: UserId, options?: CallOptions): Promise<JsonObject>
   /** POST /user/keys/query. */

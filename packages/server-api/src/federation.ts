@@ -29,6 +29,7 @@ import { hierarchyCall } from './endpoints/hierarchy.ts'
 import { inviteCall, inviteV1Call } from './endpoints/invite.ts'
 import { makeMembershipCall } from './endpoints/make-membership.ts'
 import { mediaDownloadUri } from './endpoints/media-download.ts'
+import { policySignCall } from './endpoints/policy-sign.ts'
 import { publicRoomsCall } from './endpoints/public-rooms.ts'
 import { notaryQueryCall } from './endpoints/notary-query.ts'
 import { queryDirectoryCall } from './endpoints/query-directory.ts'
@@ -151,6 +152,7 @@ export function createFederation(deps: FederationDeps, { incarnation }: Federati
     hierarchy: (destination, roomId, options) => valueOf(destination, hierarchyCall(roomId), options),
     timestampToEvent: (destination, roomId, ts, direction, options) =>
       valueOf(destination, timestampToEventCall(roomId, ts, direction), options),
+    signByPolicy: (destination, event, options) => valueOf(destination, policySignCall(event), options),
     userDevices: (destination, userId, options) => valueOf(destination, userDevicesCall(userId), options),
     queryKeys: (destination, deviceKeys, options) =>
       valueOf(destination, userKeysQueryCall(deviceKeys), options),

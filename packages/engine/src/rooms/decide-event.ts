@@ -18,6 +18,7 @@ import {
 } from './case.ts'
 import type { Case, CaseInit, RefusedDecision, Settled } from './case.ts'
 import type { RoomCopy } from './copy.ts'
+import { isRecommended, policyServerOf } from './policy.ts'
 import type { EventInput, Outcome, RoomDeps } from './room.ts'
 import type { EventRecord } from './types.ts'
 
@@ -29,7 +30,7 @@ export async function decideEvent(start: CaseInit): Promise<Decided> {
   if (event.own !== true && event.again === undefined && (await wasDecided(deps, event)))
     return { outcome: { kind: 'known', change: undefined } }
   const current = openCase(start)
-  const decision = await decideLoop(current)
+  const decision = await byPolicy(current, await decideLoop(current))
   if (decision.kind === 'missing') return { outcome: { ...decision, change: undefined } }
   if (decision.kind === 'drop') {
     const why = `${decision.why.code}: ${decision.why.reason}`
@@ -46,6 +47,26 @@ export async function decideEvent(start: CaseInit): Promise<Decided> {
   return copy === undefined || !isHole(start)
     ? { outcome }
     : { outcome, next: { ...copy, holes: copy.holes.filter(([id]) => id !== event.id) } }
+}
+
+/** What the rules accept is soft-failed where the room's policy server does not recommend it. */
+async function byPolicy(
+  { deps, version, copy, event }: Case,
+  decision: Settled | Missing,
+): Promise<Settled | Missing> {
+  // What was accepted before, or is followed already, is no news that could be kept out.
+  const isNews = copy !== undefined && event.again === undefined && !isHole({ copy, event })
+  if (decision.kind !== 'accept' || !isNews) return decision
+  const policy = await policyServerOf(deps.events, copy)
+  if (policy === undefined || isRecommended(version, event.pdu, policy)) return decision
+  const why = { rule: 'policy server', reason: 'the event is not recommended' }
+  return {
+    kind: 'softFail',
+    why,
+    stateBefore: decision.stateBefore,
+    stateAfter: decision.stateAfter,
+    effects: [],
+  }
 }
 
 /** The rule by which an event would be refused. */

@@ -7,7 +7,8 @@ import { combineChanges } from '../kernel/committer.ts'
 import type { Random } from '../ports.ts'
 import { withSignatureOf } from './co-sign.ts'
 import type { RoomCopy } from './copy.ts'
-import { buildOwn, decideOwn } from './local.ts'
+import { buildOwn, decideOwn, recommendedOwn } from './local.ts'
+import { recommend } from './policy.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { EventInput, Room, Turn } from './room.ts'
 import { RoomError } from './types.ts'
@@ -66,10 +67,11 @@ export async function inviteUser(
     stateKey: target,
     content: { ...content, membership: 'invite' },
   }
-  const cosigned =
-    serverOf(target) === deps.ownName ? undefined : await cosignedInvite(deps, room, template, target)
+  const prepared = await (serverOf(target) === deps.ownName
+    ? recommendedOwn(deps, room, template)
+    : cosignedInvite(deps, room, template, target))
   const { done } = await room.run(async (turn) => {
-    const event = cosigned ?? (await buildOwn(deps, copyOf(turn), template))
+    const event = prepared ?? (await buildOwn(deps, copyOf(turn), template))
     const invite = await decideOwn(turn, event)
     return { done: turn.submit(combineChanges([invite, ...(await also(turn))])) }
   })
@@ -90,12 +92,13 @@ async function cosignedInvite(
       'a user of an ordinary homeserver cannot be in a room with a node without a DNS name',
     )
   }
-  const { event, inviteRoomState } = await room.run(async (turn) => {
-    const built = await buildOwn(deps, copyOf(turn), template)
-    const why = await turn.check(built)
+  const { built, inviteRoomState } = await room.run(async (turn) => {
+    const event = await buildOwn(deps, copyOf(turn), template)
+    const why = await turn.check(event)
     if (why !== undefined) throw new RoomError('M_FORBIDDEN', why)
-    return { event: built, inviteRoomState: await strippedStateOf(deps, copyOf(turn)) }
+    return { built: event, inviteRoomState: await strippedStateOf(deps, copyOf(turn)) }
   })
+  const event = await recommend(deps, room, built)
   const invite = { roomVersion: room.version.id, event: event.pdu, inviteRoomState }
   const answer = await deps.federation.invite(server, room.roomId, event.id, invite)
   return withSignatureOf(deps, room.version, event, answer.event, server)

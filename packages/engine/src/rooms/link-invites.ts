@@ -19,7 +19,7 @@ import type { Change } from '../kernel/committer.ts'
 import { createKeyedMutex } from '../kernel/mutex.ts'
 import type { Write } from '../ports.ts'
 import { inviteUser, memberRoom, type InviteDeps } from './invites.ts'
-import { buildOwn, decideOwn } from './local.ts'
+import { buildOwn, decideOwn, recommendedOwn } from './local.ts'
 import { linkInvites } from './records.ts'
 import type { Room, Turn } from './room.ts'
 import { RoomError } from './types.ts'
@@ -44,14 +44,18 @@ export interface LinkInvites {
 
 export function createLinkInvites(deps: InviteDeps): LinkInvites {
   const exchanges = createKeyedMutex()
-  const setLink = async (roomId: RoomId, change: (turn: Turn) => Promise<Change>): Promise<void> => {
-    const room = await memberRoom(deps, roomId)
-    const { done } = await room.run(async (turn) => ({ done: turn.submit(await change(turn)) }))
+  const setLink = async (link: Link, check: (turn: Turn) => void = () => undefined): Promise<void> => {
+    const room = await memberRoom(deps, link.roomId)
+    const change = await prepareLink(deps, room, link)
+    const { done } = await room.run(async (turn) => {
+      check(turn)
+      return { done: turn.submit(await change(turn)) }
+    })
     await done
   }
   const expire = async (roomId: RoomId, token: string, as: UserId): Promise<void> => {
     try {
-      await setLink(roomId, (turn) => emptyLink(deps, turn, { roomId, token, as }))
+      await setLink(emptyLink(roomId, token, as))
     } catch (error) {
       if (!(error instanceof RoomError)) throw error
       // Who may no longer empty it, or is in the room no longer: without its row the link opens nothing.
@@ -80,14 +84,13 @@ export function createLinkInvites(deps: InviteDeps): LinkInvites {
         public_keys: [{ public_key: publicKey }],
       }
       const row = linkInvites.put([roomId, token], { as, expires })
-      await setLink(roomId, (turn) => linkChange(deps, turn, { as, token, content, writes: [row] }))
+      await setLink({ roomId, as, token, content, writes: [row] })
       return { token, secret: encodeBase64Url(secret) }
     },
     revokeLink: (roomId, token, as) =>
-      setLink(roomId, (turn) => {
-        if (turn.copy?.current.state.has(stateKey('m.room.third_party_invite', token)) !== true)
+      setLink(emptyLink(roomId, token, as), ({ copy }) => {
+        if (copy?.current.state.has(stateKey('m.room.third_party_invite', token)) !== true)
           throw new RoomError('M_NOT_FOUND', 'there is no such invite link')
-        return emptyLink(deps, turn, { roomId, token, as })
       }),
     async expireLinks() {
       const now = deps.clock.now()
@@ -98,24 +101,30 @@ export function createLinkInvites(deps: InviteDeps): LinkInvites {
   }
 }
 
-async function linkChange(
-  deps: InviteDeps,
-  turn: Turn,
-  link: { as: UserId; token: string; content: JsonObject; writes: readonly Write[] },
-): Promise<Change> {
-  const { copy } = turn
-  if (copy === undefined) throw new RoomError('M_NOT_FOUND', 'this node is not in the room')
-  const { as: sender, token, content, writes } = link
-  const template = { type: 'm.room.third_party_invite', sender, stateKey: token, content }
-  return decideOwn(turn, { ...(await buildOwn(deps, copy, template)), writes })
+type Link = {
+  readonly roomId: RoomId
+  readonly as: UserId
+  readonly token: string
+  readonly content: JsonObject
+  readonly writes: readonly Write[]
 }
 
-function emptyLink(
+/** What puts the link into the room's state; asks before the turn what has to be asked. */
+async function prepareLink(
   deps: InviteDeps,
-  turn: Turn,
-  { roomId, token, as }: { roomId: RoomId; token: string; as: UserId },
-): Promise<Change> {
-  return linkChange(deps, turn, { as, token, content: {}, writes: [linkInvites.delete([roomId, token])] })
+  room: Room,
+  { as: sender, token, content, writes }: Link,
+): Promise<(turn: Turn) => Promise<Change>> {
+  const template = { type: 'm.room.third_party_invite', sender, stateKey: token, content }
+  const prepared = await recommendedOwn(deps, room, template)
+  return async (turn) => {
+    if (turn.copy === undefined) throw new RoomError('M_NOT_FOUND', 'this node is not in the room')
+    return decideOwn(turn, { ...(prepared ?? (await buildOwn(deps, turn.copy, template))), writes })
+  }
+}
+
+function emptyLink(roomId: RoomId, token: string, as: UserId): Link {
+  return { roomId, token, as, content: {}, writes: [linkInvites.delete([roomId, token])] }
 }
 
 async function exchange(deps: InviteDeps, room: Room, origin: ServerName, event: JsonObject): Promise<void> {
@@ -141,9 +150,8 @@ async function exchange(deps: InviteDeps, room: Room, origin: ServerName, event:
     third_party_invite: { display_name: record.pdu.content['display_name'] ?? '', signed: wanted.signed },
   }
   // The link is used up in the commit that holds the invite.
-  await inviteUser(deps, room, { sender, target, content }, async (turn) => [
-    await emptyLink(deps, turn, { roomId, token, as: sender }),
-  ])
+  const empty = await prepareLink(deps, room, emptyLink(roomId, token, sender))
+  await inviteUser(deps, room, { sender, target, content }, async (turn) => [await empty(turn)])
 }
 
 /** True when the user holds an invite that this very link was exchanged for. */

@@ -34,8 +34,9 @@ import {
 } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import { combineChanges } from '../kernel/committer.ts'
-import type { Clock, Random, Signer } from '../ports.ts'
+import type { Clock, Federation, Random, Signer } from '../ports.ts'
 import type { RoomCopy } from './copy.ts'
+import { mayHavePolicy, policyServerOf, recommend } from './policy.ts'
 import { clientTransactions } from './records.ts'
 import type { RoomRegistry } from './registry.ts'
 import type { EventInput, Room, RoomDeps, Turn } from './room.ts'
@@ -53,6 +54,7 @@ export type LocalDeps = RoomDeps & {
   readonly signer: Signer
   readonly random: Random
   readonly registry: RoomRegistry
+  readonly federation: Federation
 }
 
 /** Hash, signature and id: what makes a template an event. Only templates that this node built come here. */
@@ -187,6 +189,28 @@ export async function decideOwn(turn: Turn, event: EventInput): Promise<Change> 
   throw new RoomError('M_FORBIDDEN', why ?? 'not allowed')
 }
 
+/**
+ * An own event of the room's present that its policy server recommends; `undefined` where the room has none, so that the
+ * event is best built when it is decided. @throws as `recommend`, and RoomError M_FORBIDDEN for what the rules forbid.
+ */
+export async function recommendedOwn(
+  deps: LocalDeps,
+  room: Room,
+  template: EventTemplate,
+  originServerTs?: number,
+): Promise<EventInput | undefined> {
+  if (!mayHavePolicy(room)) return undefined
+  const event = await room.run(async (turn) => {
+    const { copy } = turn
+    if (copy === undefined || (await policyServerOf(deps.events, copy)) === undefined) return undefined
+    const built = await buildOwn(deps, copy, template, originServerTs)
+    const why = await turn.check(built)
+    if (why !== undefined) throw new RoomError('M_FORBIDDEN', why)
+    return built
+  })
+  return event === undefined ? undefined : recommend(deps, room, event)
+}
+
 export interface LocalEvents {
   send(roomId: RoomId, event: NewEvent): Promise<EventId>
   create(room: CreateRoom): Promise<RoomId>
@@ -197,6 +221,7 @@ export function createLocalEvents(deps: LocalDeps): LocalEvents {
   const underWay = new Map<string, Promise<EventId>>()
 
   const sendOnce = async (room: Room, event: NewEvent): Promise<EventId> => {
+    const recommended = await recommendedOwn(deps, room, templateOf(event), event.originServerTs)
     const committed = await room.run(async (turn) => {
       const { copy } = turn
       if (copy === undefined) throw new RoomError('M_NOT_FOUND', 'this node is not in the room')
@@ -205,7 +230,7 @@ export function createLocalEvents(deps: LocalDeps): LocalEvents {
       checkLevels(copy, event)
       const same = await sameState(deps, copy, event)
       if (same !== undefined) return { id: same, done: undefined }
-      const input = await buildOwn(deps, copy, templateOf(event), event.originServerTs)
+      const input = recommended ?? (await buildOwn(deps, copy, templateOf(event), event.originServerTs))
       const change = await decideOwn(turn, {
         ...input,
         ...(transaction === undefined

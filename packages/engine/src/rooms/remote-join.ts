@@ -22,7 +22,7 @@ import { canMeet } from '@plexus/core/names'
 import type { Change } from '../kernel/committer.ts'
 import { combineChanges } from '../kernel/committer.ts'
 import type { ServerKeys } from '../keys/types.ts'
-import type { Federation, Verifier } from '../ports.ts'
+import type { Verifier } from '../ports.ts'
 import { CarrierError, FederationError } from '../ports.ts'
 import { enterRoom } from './enter-room.ts'
 import { fetchGap } from './gap-fill.ts'
@@ -37,7 +37,6 @@ import { RoomError } from './types.ts'
 export type InvitePolicy = (userId: UserId) => Promise<boolean>
 
 export type RemoteDeps = LocalDeps & {
-  readonly federation: Federation
   readonly verifier: Verifier
   readonly keys: ServerKeys
   readonly destinations: DestinationTracker

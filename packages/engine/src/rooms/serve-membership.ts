@@ -7,6 +7,7 @@ import { authorisingServer, checkFormat, parseUserId, serverOf, withSignature } 
 import { cosign } from './co-sign.ts'
 import { MAX_DATED_AHEAD_MS } from './decide-staged.ts'
 import { buildNext, newEventId } from './local.ts'
+import { recommend } from './policy.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import { AUTHORISER, authoriserFor } from './restricted.ts'
 import type { Room, Turn } from './room.ts'
@@ -65,8 +66,14 @@ export async function acceptMembership(
   if (pdu.origin_server_ts > deps.clock.now() + MAX_DATED_AHEAD_MS) {
     throw new RoomError('M_FORBIDDEN', 'the event is dated more than a week ahead: is a clock wrong?')
   }
+  const event = await recommend(deps, room, checked.event).catch((error: unknown) => {
+    throw new RoomError(
+      'M_FORBIDDEN',
+      `the room's policy server does not recommend the event: ${String(error)}`,
+    )
+  })
   const { done } = await room.run(async (turn) => {
-    const outcome = await turn.decide({ ...checked.event, distribute: true })
+    const outcome = await turn.decide({ ...event, distribute: true })
     if (outcome.kind === 'missing')
       throw new RoomError('M_BAD_STATE', 'the event refers to events that are not known here')
     if (outcome.kind === 'drop') throw new RoomError('M_INVALID_PARAM', outcome.why)

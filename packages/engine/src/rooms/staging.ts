@@ -11,6 +11,7 @@ import type { StagedEntry } from './decide-staged.ts'
 import { FIRST_RETRY_MS, LAST_RETRY_MS } from './gap-turns.ts'
 import { membershipOf } from './copy.ts'
 import { mayJoin } from './may-join.ts'
+import { recommendAll } from './policy.ts'
 import { staged } from './records.ts'
 import type { Room } from './room.ts'
 import { createStagedRoom, type StagedRoom, type StagedRoomDeps } from './staged-room.ts'
@@ -104,7 +105,7 @@ export function createStaging(deps: StagingDeps): Staging {
         await deps.joining(roomId)
         const room = await deps.registry.get(roomId)
         if (room?.snapshot === undefined) continue
-        const checked = await check(deps, origin, room, raw)
+        const checked = await recommendAll(deps, room, await check(deps, origin, room, raw))
         const isMember = isIn(origin, room.snapshot)
         const take = async (snapshot: RoomSnapshot): Promise<void> => {
           const admitted = await admit(deps, origin, snapshot, checked, verdicts)
