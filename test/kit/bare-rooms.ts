@@ -2,7 +2,7 @@
 import { webcrypto } from 'node:crypto'
 import type { EventId, Pdu, RoomId, RoomVersion, ServerName, UserId } from '@plexus/core'
 import { eventIdOf, roomVersion } from '@plexus/core'
-import type { EduHandler, ServerKeys } from '@plexus/engine'
+import type { EduHandler } from '@plexus/engine'
 import { RoomError } from '@plexus/engine'
 import { CarrierError, FederationError } from '@plexus/engine/ports'
 import type { Clock, Federation, Log, Signer, Store } from '@plexus/engine/ports'
@@ -21,6 +21,7 @@ import type {
   LinkInvites,
   OutboxOwner,
   Rooms,
+  ServerKeysOwner,
   Staging,
 } from '@plexus/engine/testing'
 import { createMemoryStore } from '@plexus/store/memory'
@@ -40,7 +41,7 @@ export type BareNode = {
   readonly committer: Committer
   readonly store: Store
   readonly signer: Signer
-  readonly keys: ServerKeys
+  readonly keys: ServerKeysOwner
   /** Calls that this node's federation made, `<method> <destination>`. */
   readonly calls: string[]
 }
@@ -50,6 +51,8 @@ export type BareInit = {
   readonly store?: Store
   /** The name of an earlier node, whose place this one takes. */
   readonly seed?: number
+  /** Of a node with another name than a bare key. */
+  readonly signer?: Signer
   readonly handlers?: ReadonlyMap<string, EduHandler>
 }
 
@@ -118,7 +121,8 @@ export function createBareNetwork(): BareNetwork {
 
   const settle = async (): Promise<void> => {
     for (let round = 0; round < 3; round += 1) {
-      for (const { outbox, staging, completion } of nodes.values()) {
+      for (const { outbox, staging, completion, keys } of nodes.values()) {
+        await keys.idle()
         await outbox.idle()
         await staging.idle()
         await completion.idle()
@@ -140,7 +144,7 @@ export function createBareNetwork(): BareNetwork {
     },
     async add(localpart, given = {}) {
       const init: BareInit = 'commit' in given ? { store: given } : given
-      const signer = testSigner(init.seed ?? nodes.size + 1)
+      const signer = init.signer ?? testSigner(init.seed ?? nodes.size + 1)
       const { name } = signer
       const store = init.store ?? (await createMemoryStore())
       const committer = await createCommitter(store)
@@ -283,7 +287,7 @@ function honestFederation(own: ServerName, { nodes, offline, calls }: Wires): Fe
     queryKeys: unused,
     claimKeys: unused,
     downloadMedia: unused,
-    serverKeys: unused,
+    serverKeys: async (to) => copy(await peer('server_keys', to).keys.own()),
     notaryKeys: unused,
   }
 }

@@ -1,7 +1,6 @@
 /** Asking a server for its keys, and notaries where it does not answer. spec: server-server-api.md "Retrieving server keys" */
 import type { KeyId, ServerName } from '@plexus/core'
 import type { Clock, Federation, Log, Verifier } from '../ports.ts'
-import type { KeySource } from './fetcher.ts'
 import type { KeyTable } from './key-table.ts'
 import { isNotarised, proveDocument } from './proof.ts'
 import type { KeyAnswer, WantedKey } from './types.ts'
@@ -20,16 +19,16 @@ export type AskDeps = {
 }
 
 /** Fetches, checks and keeps the keys of a server. @throws where neither it nor a notary gives what can be believed. */
-export async function askForKeys(deps: AskDeps, server: ServerName): Promise<KeySource> {
+export async function askForKeys(deps: AskDeps, server: ServerName): Promise<void> {
   const { federation, notaries, table, verifier } = deps
+  const askedAt = deps.clock.now()
   try {
     const json = await federation.serverKeys(server, { timeoutMs: KEY_TIMEOUT_MS })
-    await table.keep(server, await proveDocument(verifier, server, json))
-    return 'server'
+    await table.keep(server, await proveDocument(verifier, server, json), askedAt)
   } catch (error) {
     // A notary's own keys are nobody else's to tell.
     if (notaries.includes(server)) throw error
-    for (const notary of notaries) if (await askNotary(deps, notary, server)) return 'notary'
+    for (const notary of notaries) if (await askNotary(deps, notary, server)) return
     throw error
   }
 }
@@ -47,7 +46,7 @@ async function askNotary(deps: AskDeps, notary: ServerName, server: ServerName):
       const proof = await proveDocument(verifier, server, json)
       if (!(await isNotarised(verifier, proof.document, notary, keyOf)))
         throw new Error('the notary did not sign its answer')
-      await table.keep(server, proof)
+      await table.keep(server, proof, undefined)
     }
     return answers.length > 0
   } catch (error) {

@@ -19,14 +19,9 @@ export const LAST_KEY_RETRY_MS = 60_000
 /** A server whose keys came is left alone for this long. */
 export const MIN_KEY_REFETCH_MS = 60_000
 
-/** Who told the keys. */
-export type KeySource = 'server' | 'notary'
-
 export interface KeyFetcher {
-  /** Who told the server's keys, which are kept then; `undefined` when they did not come. Never rejects. */
-  fetch(server: ServerName): Promise<KeySource | undefined>
-  /** It is being asked, or waits to be. */
-  isUnderWay(server: ServerName): boolean
+  /** Resolves when the server's keys came and are kept, or did not come. Never rejects. */
+  fetch(server: ServerName): Promise<void>
   idle(): Promise<void>
 }
 
@@ -35,9 +30,9 @@ type Deps = { readonly clock: Clock; readonly random: Random; readonly log: Log 
 /** `ask` fetches, checks and keeps; it throws where that fails. */
 export function createKeyFetcher(
   { clock, random, log }: Deps,
-  ask: (server: ServerName) => Promise<KeySource>,
+  ask: (server: ServerName) => Promise<void>,
 ): KeyFetcher {
-  const underWay = new Map<ServerName, Promise<KeySource | undefined>>()
+  const underWay = new Map<ServerName, Promise<void>>()
   const waiting: (() => void)[] = []
   const rests = createLru<ServerName, { readonly failures: number; readonly until: number }>(
     MAX_FAILING_SERVERS,
@@ -59,18 +54,16 @@ export function createKeyFetcher(
     else next()
   }
 
-  const run = async (server: ServerName): Promise<KeySource | undefined> => {
+  const run = async (server: ServerName): Promise<void> => {
     await start()
     try {
-      const source = await ask(server)
+      await ask(server)
       rests.set(server, { failures: 0, until: clock.now() + MIN_KEY_REFETCH_MS })
-      return source
     } catch (error) {
       const failures = (rests.get(server)?.failures ?? 0) + 1
       const pause = backoffMs(random, failures, FIRST_KEY_RETRY_MS, LAST_KEY_RETRY_MS)
       rests.set(server, { failures, until: clock.now() + pause })
       log.log('info', 'the keys of a server cannot be had', { server, error: String(error) })
-      return undefined
     } finally {
       underWay.delete(server)
       end()
@@ -78,15 +71,13 @@ export function createKeyFetcher(
   }
 
   return {
-    isUnderWay: (server) => underWay.has(server),
     async fetch(server) {
+      const isResting = (rests.get(server)?.until ?? 0) > clock.now()
       const known = underWay.get(server)
-      if (known !== undefined) return known
-      if ((rests.get(server)?.until ?? 0) > clock.now() || waiting.length >= MAX_WAITING_KEY_FETCHES)
-        return undefined
-      const fetching = run(server)
+      if (known === undefined && (isResting || waiting.length >= MAX_WAITING_KEY_FETCHES)) return
+      const fetching = known ?? run(server)
       underWay.set(server, fetching)
-      return fetching
+      await fetching
     },
     async idle() {
       while (underWay.size > 0) await Promise.all(underWay.values())

@@ -15,8 +15,8 @@ const serverKeys: Table<readonly [ServerName], KnownServer> = table('server-keys
 
 export interface KeyTable {
   load(server: ServerName): Promise<KnownServer | undefined>
-  /** Resolves after the commit. */
-  keep(server: ServerName, proof: ProvenDocument): Promise<void>
+  /** Resolves after the commit. `askedAt`: when the server itself was asked for it; `undefined` if a notary was. */
+  keep(server: ServerName, proof: ProvenDocument, askedAt: number | undefined): Promise<void>
   /** Calls back when keys of a server were kept. */
   watch(listener: (server: ServerName) => void): () => void
 }
@@ -35,8 +35,8 @@ export function createKeyTable({ store, committer, clock, log }: KeyTableDeps): 
     cache.get(server, () => serverKeys.get(store, [server]))
   return {
     load,
-    async keep(server, { document, proven }) {
-      const { server: known, conflicts } = learn(await load(server), document, proven, clock.now())
+    async keep(server, { document, proven }, askedAt) {
+      const { server: known, conflicts } = learn(await load(server), document, proven, clock.now(), askedAt)
       for (const keyId of conflicts)
         log.log('warn', 'a server shows another key under the id of a known one', { server, keyId })
       await committer.submit({

@@ -27,6 +27,8 @@ export type KnownServer = {
   readonly document: JsonObject
   readonly validUntil: number
   readonly fetchedAt: number
+  /** When the server itself was asked last: a key that it did not show then it did not have. */
+  readonly askedAt?: number
 }
 
 /**
@@ -41,6 +43,7 @@ export function learn(
   { verifyKeys, oldVerifyKeys, validUntil: until, json }: KeyDocument,
   proven: ReadonlySet<KeyId>,
   now: number,
+  askedAt: number | undefined,
 ): { readonly server: KnownServer; readonly conflicts: readonly KeyId[] } {
   const validUntil = Math.min(until, now + MAX_KEY_VALIDITY_MS)
   const keys = new Map(Object.entries(known?.keys ?? {}) as [KeyId, KnownKey][])
@@ -58,17 +61,25 @@ export function learn(
   for (const { keyId, publicKey, expired } of oldVerifyKeys)
     add(keyId, publicKey, { validUntil: Math.min(expired, now), expired: true })
   const newest = [...keys].sort(([, a], [, b]) => b.validUntil - a.validUntil).slice(0, MAX_KEYS_OF_SERVER)
-  const server = { keys: Object.fromEntries(newest), document: json, validUntil, fetchedAt: now }
+  const asked = askedAt ?? known?.askedAt
+  const server = {
+    keys: Object.fromEntries(newest),
+    document: json,
+    validUntil,
+    fetchedAt: now,
+    ...(asked === undefined ? {} : { askedAt: asked }),
+  }
   return { server, conflicts }
 }
 
-/** `isFresh`: the server, or a notary, has just told; else what is not known may yet become known. */
+/** What the server did not show when it was asked at `since` or later it does not have; before, it may yet show it. */
 export function answerOf(
   known: KnownServer | undefined,
   { keyId, at, beyondValidity = false }: WantedKey,
-  isFresh: boolean,
+  since: number,
   now: number,
 ): KeyAnswer {
+  const isFresh = (known?.askedAt ?? -1) >= since
   const found = known?.keys[keyId]
   if (found === undefined) return isFresh ? 'none' : 'unknown'
   const counts = at <= found.validUntil || (beyondValidity && found.expired === undefined)

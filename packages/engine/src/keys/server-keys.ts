@@ -10,7 +10,7 @@ import type { KeyId, ServerName } from '@plexus/core'
 import { keyOfName } from '@plexus/core/names'
 import type { Clock, Federation, Random, Signer, Verifier } from '../ports.ts'
 import { askForKeys } from './ask.ts'
-import { createKeyFetcher, type KeyFetcher } from './fetcher.ts'
+import { createKeyFetcher } from './fetcher.ts'
 import { createKeyTable, type KeyTableDeps } from './key-table.ts'
 import { answerOf, type KnownServer } from './known-keys.ts'
 import { createNotary } from './notary.ts'
@@ -44,7 +44,10 @@ export function createServerKeys(
     askForKeys({ ...deps, notaries, table, lookup: (wanted) => lookup(wanted) }, server),
   )
 
-  const lookup: ServerKeys['lookup'] = async (wanted, { waitMs = LOOKUP_WAIT_MS } = {}) => {
+  const lookup: ServerKeys['lookup'] = async (
+    wanted,
+    { waitMs = LOOKUP_WAIT_MS, since = clock.now() } = {},
+  ) => {
     const keyOf = localKeys(deps.signer)
     const answers = wanted.map(({ server, keyId }) => keyOf(server, keyId))
     const servers = new Set(
@@ -55,18 +58,17 @@ export function createServerKeys(
     const read = async (): Promise<void> => {
       await Promise.all([...servers].map(async (server) => known.set(server, await table.load(server))))
     }
-    const complete = (fresh: ReadonlySet<ServerName>): readonly KeyAnswer[] =>
-      wanted.map((key, index) => {
-        const { server } = key
-        return answers[index] ?? answerOf(known.get(server), key, fresh.has(server), clock.now())
-      })
+    const complete = (): readonly KeyAnswer[] =>
+      wanted.map((key, index) => answers[index] ?? answerOf(known.get(key.server), key, since, clock.now()))
     await read()
-    const first = complete(new Set())
+    const first = complete()
     const missing = new Set(wanted.flatMap(({ server }, index) => (first[index] === 'unknown' ? server : [])))
     if (missing.size === 0) return first
-    const fresh = await fetchAll(fetcher, clock, missing, waitMs)
+    const fetching = Promise.all([...missing].map((server) => fetcher.fetch(server)))
+    if (waitMs === 0) return first
+    await within(clock, waitMs, fetching)
     await read()
-    return complete(fresh)
+    return complete()
   }
 
   return {
@@ -91,24 +93,10 @@ function localKeys({
   }
 }
 
-/** Waits for fetches; answers with the servers that told all that they have since this was called. */
-async function fetchAll(
-  fetcher: KeyFetcher,
-  clock: Clock,
-  servers: ReadonlySet<ServerName>,
-  waitMs: number,
-): Promise<ReadonlySet<ServerName>> {
-  const fresh = new Set<ServerName>()
-  const all = Promise.all(
-    [...servers].map(async (server) => {
-      // An answer that is under way may be older than the key that is wanted, as may be what a notary has.
-      const isOlder = fetcher.isUnderWay(server)
-      if ((await fetcher.fetch(server)) === 'server' && !isOlder) fresh.add(server)
-    }),
-  )
+/** Waits for a promise, but no longer than for `ms`. */
+async function within(clock: Clock, ms: number, promise: Promise<unknown>): Promise<void> {
   const { promise: late, resolve } = Promise.withResolvers<void>()
-  const cancel = clock.after(waitMs, resolve)
-  await Promise.race([all, late])
+  const cancel = clock.after(ms, resolve)
+  await Promise.race([promise, late])
   cancel()
-  return new Set(fresh)
 }

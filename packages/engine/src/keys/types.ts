@@ -16,12 +16,19 @@ export type WantedKey = {
  */
 export type KeyAnswer = Uint8Array | 'none' | 'unknown'
 
+export type LookupOptions = {
+  /** How long keys are waited for that must be fetched, `LOOKUP_WAIT_MS` if absent; the fetch goes on. */
+  readonly waitMs?: number
+  /** When the signatures came, now if absent: what a server showed later it may be held to. */
+  readonly since?: number
+}
+
 export interface ServerKeys {
   /**
    * One answer per wanted key, in order. A key name is its key, whatever the key id. The keys of other servers are those
-   * that are remembered, else they are fetched, for which `waitMs` (`LOOKUP_WAIT_MS` if absent) are waited at most.
+   * that are remembered, else they are fetched.
    */
-  lookup(wanted: readonly WantedKey[], options?: { readonly waitMs?: number }): Promise<readonly KeyAnswer[]>
+  lookup(wanted: readonly WantedKey[], options?: LookupOptions): Promise<readonly KeyAnswer[]>
   /** Calls back when keys of a server came. */
   watch(listener: (server: ServerName) => void): () => void
   /** This node's own key document, signed. */

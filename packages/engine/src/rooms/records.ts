@@ -38,6 +38,17 @@ export type StagedRecord = {
   readonly at?: number
 }
 
+/** An event whose signature cannot be checked yet. */
+export type ParkedRecord = {
+  readonly id: EventId
+  readonly pdu: JsonObject
+  readonly origin: ServerName
+  /** Whose key cannot be had. */
+  readonly server: ServerName
+  /** When it came, milliseconds since the epoch. */
+  readonly at: number
+}
+
 /** How far a destination has got in the own events of a room. */
 export type CursorRecord = {
   /** Own events up to here are not this destination's: it joined by the event at this position. */
@@ -94,6 +105,12 @@ export const memberships: Table<Key<readonly [UserId, RoomId]>, MembershipRecord
 ])
 /** By arrival. */
 export const staged: Table<Key<readonly [RoomId, number]>, StagedRecord> = table('staged', ['s', 'n'])
+/** By whose key cannot be had, and who sent it: of one event there may be a forged copy and a true one. */
+export const parked: Table<Key<readonly [ServerName, ServerName, EventId]>, ParkedRecord> = table('parked', [
+  's',
+  's',
+  's',
+])
 /** User, device, room, client transaction. */
 export const clientTransactions: Table<Key<readonly [UserId, string, RoomId, string]>, EventId> = table(
   'txn',

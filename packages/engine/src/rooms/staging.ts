@@ -5,14 +5,16 @@
  */
 import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
 import { isServerAllowed, parseRoomId, serverOf, stateKey } from '@plexus/core'
+import type { LookupOptions } from '../keys/types.ts'
 import { createLru } from '../kernel/lru.ts'
-import type { Store } from '../ports.ts'
+import type { Random, Store } from '../ports.ts'
 import type { StagedEntry } from './decide-staged.ts'
 import { FIRST_RETRY_MS, LAST_RETRY_MS } from './gap-turns.ts'
 import { membershipOf } from './copy.ts'
 import { mayJoin } from './may-join.ts'
+import { createParked } from './parked.ts'
 import { recommendAll } from './policy.ts'
-import { staged } from './records.ts'
+import { staged, type ParkedRecord } from './records.ts'
 import type { Room } from './room.ts'
 import { createStagedRoom, type StagedRoom, type StagedRoomDeps } from './staged-room.ts'
 import { lengthOf, takeIn, toEntry } from './take-in.ts'
@@ -25,6 +27,7 @@ const MAX_DOUBTS = 1_000
 
 export type StagingDeps = Omit<StagedRoomDeps, 'doubts'> & {
   readonly store: Store
+  readonly random: Random
   /** Resolves once a join of the room that is under way has ended. */
   readonly joining: (roomId: RoomId) => Promise<void>
 }
@@ -96,36 +99,72 @@ export function createStaging(deps: StagingDeps): Staging {
     for (const [roomId, entries] of found) stagedRoom(roomId).add(entries)
   }
 
+  const receive = async (
+    origin: ServerName,
+    pdus: readonly JsonObject[],
+    options: LookupOptions = {},
+  ): Promise<{ readonly verdicts: Verdicts; readonly unproven: readonly ParkedRecord[] }> => {
+    const verdicts: Record<string, { error?: string }> = {}
+    const unproven: ParkedRecord[] = []
+    for (const [roomId, raw] of byRoom(pdus)) {
+      await deps.joining(roomId)
+      const room = await deps.registry.get(roomId)
+      if (room?.snapshot === undefined) continue
+      const { proven, unknown } = await check(deps, origin, room, raw, options)
+      const checked = await recommendAll(deps, room, proven)
+      const isMember = isIn(origin, room.snapshot)
+      const take = async (snapshot: RoomSnapshot): Promise<void> => {
+        const admitted = await admit(deps, origin, snapshot, checked, verdicts)
+        await takeIn({ ...roomDeps, stagedRoom, waitingLength }, origin, room, admitted)
+      }
+      await take(room.snapshot)
+      // Whose join was among them may say what came with it.
+      if (!isMember && isIn(origin, room.snapshot)) await take(room.snapshot)
+      const waiting = await admit(deps, origin, room.snapshot, [...unknown.keys()], verdicts)
+      const at = deps.clock.now()
+      for (const event of waiting)
+        unproven.push({ id: event.id, pdu: event.pdu, origin, server: unknown.get(event) ?? origin, at })
+    }
+    return { verdicts, unproven }
+  }
+
+  const parked = createParked({
+    ...deps,
+    async receive(origin, records) {
+      const since = Math.max(...records.map(({ at }) => at))
+      const pdus = records.map(({ pdu }) => pdu)
+      const { unproven } = await receive(origin, pdus, { waitMs: 0, since })
+      const ids = new Set(unproven.map(({ id }) => id))
+      return new Set(records.filter(({ id }) => ids.has(id)))
+    },
+  })
+
   return {
     holds: (roomId, id) => waiting.get(roomId)?.get(id) !== undefined,
-    resume,
+    async resume() {
+      await resume()
+      await parked.resume()
+    },
     async receive(origin, pdus) {
-      const verdicts: Record<string, { error?: string }> = {}
-      for (const [roomId, raw] of byRoom(pdus)) {
-        await deps.joining(roomId)
-        const room = await deps.registry.get(roomId)
-        if (room?.snapshot === undefined) continue
-        const checked = await recommendAll(deps, room, await check(deps, origin, room, raw))
-        const isMember = isIn(origin, room.snapshot)
-        const take = async (snapshot: RoomSnapshot): Promise<void> => {
-          const admitted = await admit(deps, origin, snapshot, checked, verdicts)
-          await takeIn({ ...roomDeps, stagedRoom, waitingLength }, origin, room, admitted)
-        }
-        await take(room.snapshot)
-        // Whose join was among them may say what came with it.
-        if (!isMember && isIn(origin, room.snapshot)) await take(room.snapshot)
-      }
-      return verdicts
+      // Its own join may have waited for the key that proved this very transaction.
+      await parked.ready(origin)
+      const { verdicts, unproven } = await receive(origin, pdus)
+      if (unproven.length === 0) return verdicts
+      const refused = await parked.park(unproven)
+      const error = 'too many events of this server wait for keys'
+      return { ...verdicts, ...Object.fromEntries([...refused].map((id) => [id, { error }])) }
     },
     kick(server) {
       for (const room of waiting.values()) room.kick(server)
     },
     async idle() {
+      await parked.idle()
       await Promise.all([...waiting.values()].map((room) => room.idle()))
       await deps.committer.idle()
     },
     close() {
       closed = true
+      parked.close()
       cancelRestart?.()
       closeRooms()
     },
@@ -145,19 +184,28 @@ function byRoom(pdus: readonly JsonObject[]): Map<RoomId, JsonObject[]> {
   return rooms
 }
 
-/** Those of the events that are whole and signed. spec: server-server-api.md "Checks performed on receipt of a PDU" */
+/**
+ * Those of the events that are whole and signed, and those whose signature cannot be checked yet, with whose key cannot
+ * be had. spec: server-server-api.md "Checks performed on receipt of a PDU"
+ */
 async function check(
   deps: StagingDeps,
   origin: ServerName,
   { roomId, version }: Room,
   raw: readonly JsonObject[],
-): Promise<readonly CheckedEvent[]> {
-  const checked: CheckedEvent[] = []
-  for (const result of await checkEvents(deps, version, roomId, raw)) {
-    if (result.kind === 'ok') checked.push(result.event)
+  options: LookupOptions,
+): Promise<{
+  readonly proven: readonly CheckedEvent[]
+  readonly unknown: ReadonlyMap<CheckedEvent, ServerName>
+}> {
+  const proven: CheckedEvent[] = []
+  const unknown = new Map<CheckedEvent, ServerName>()
+  for (const result of await checkEvents(deps, version, roomId, raw, options)) {
+    if (result.kind === 'ok') proven.push(result.event)
+    else if (result.kind === 'unknownKey') unknown.set(result.event, result.server)
     else deps.log.log('warn', 'a PDU was dropped', { roomId, origin, why: result.why })
   }
-  return checked
+  return { proven, unknown }
 }
 
 /** Those that this server may bring to the room. DESIGN "Inbound" */

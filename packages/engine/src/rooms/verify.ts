@@ -11,7 +11,7 @@ import type {
   ServerName,
 } from '@plexus/core'
 import { checkFormat, decodeBase64, parseKeyId, requiredSigners, signingBytes } from '@plexus/core'
-import type { ServerKeys, WantedKey } from '../keys/types.ts'
+import type { LookupOptions, ServerKeys, WantedKey } from '../keys/types.ts'
 import type { SignatureCheck, Verifier } from '../ports.ts'
 
 /** An event that passed checks 1 to 3 of "Checks performed on receipt of a PDU". */
@@ -38,7 +38,7 @@ export const MAX_SIGNATURES_TRIED = 4
 export type VerifyDeps = { readonly verifier: Verifier; readonly keys: Pick<ServerKeys, 'lookup'> }
 
 /**
- * Checks events of one room, in the order given, with one look-up of keys. `waitMs` bounds how long keys are waited for.
+ * Checks events of one room, in the order given, with one look-up of keys.
  * spec: server-server-api.md "Checks performed on receipt of a PDU" 1 to 3
  */
 export async function checkEvents(
@@ -46,7 +46,7 @@ export async function checkEvents(
   version: RoomVersion,
   roomId: RoomId,
   raw: readonly JsonValue[],
-  options: { readonly waitMs?: number } = {},
+  options: LookupOptions = {},
 ): Promise<readonly CheckResult[]> {
   const wanted: Wanted[] = []
   const plans = raw.map((value): Plan | string => {
@@ -101,7 +101,7 @@ function planSignatures(
 async function tryKeys(
   { verifier, keys }: VerifyDeps,
   wanted: readonly Wanted[],
-  options: { readonly waitMs?: number },
+  options: LookupOptions,
 ): Promise<readonly Validity[]> {
   const answers = await keys.lookup(wanted, options)
   const checks: SignatureCheck[] = []
