@@ -8,6 +8,7 @@ import { createFederationListener, createHttpsCarrier, type Target } from '@plex
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { newAccount, signedRequest } from '../kit/p2p.ts'
 import { createTestCa, type TestCa } from '../kit/test-ca.ts'
+import { realClock } from '../kit/real-clock.ts'
 
 const THERE = 'there.example' as ServerName
 const ACCOUNT = newAccount()
@@ -52,6 +53,7 @@ async function listen({
     createFederationListener({
       serverName: THERE,
       log: { log: () => undefined },
+      clock: realClock,
       handle: async (inbound) => {
         seen.push(inbound)
         return handle === undefined ? answer('{}') : handle(inbound)

@@ -13,7 +13,7 @@ import {
   type HttpsCarrier,
 } from '@plexus/gateway'
 import type { Config } from './config.ts'
-import type { Listening } from './servers.ts'
+import { clientAddress, type Listening } from './servers.ts'
 import { watchTls, type TlsFiles } from './tls-files.ts'
 
 /** Time in which a request must have arrived whole: the largest transaction over a slow line. */
@@ -66,7 +66,17 @@ export async function listenToServers(init: FederationServerInit): Promise<Liste
   if (!hasDnsName(signer))
     throw new StartError('--federation needs a name that DNS knows: give a new node one with --server-name')
   await using started = new AsyncDisposableStack()
-  const listener = createFederationListener({ serverName: signer.name, handle, log })
+  const listener = createFederationListener({
+    serverName: signer.name,
+    handle,
+    log,
+    clock,
+    ...(config.rateLimits === 'off' ? { requestBurst: Infinity } : {}),
+    addressOf: (incoming) => {
+      const forwarded = config.trustProxy ? incoming.headers['x-forwarded-for'] : undefined
+      return clientAddress(incoming.socket.remoteAddress, forwarded)
+    },
+  })
   const web = started.use(
     createServer(listener, {
       requestTimeoutMs: REQUEST_TIMEOUT_MS,

@@ -32,7 +32,9 @@ export async function listenToClients(init: ClientServerInit): Promise<Listening
       const begun = performance.now()
       if (wellKnownServer !== undefined && isWellKnownServer(request))
         return Response.json({ 'm.server': wellKnownServer })
-      seen(request, addressOf(request, incoming as HttpBindings['incoming'], trustProxy))
+      const forwarded = trustProxy ? request.headers.get('x-forwarded-for') : undefined
+      const { socket } = incoming as HttpBindings['incoming']
+      seen(request, clientAddress(socket.remoteAddress, forwarded))
       const response = await clientApi(request)
       metrics.answered(request, response.status, (performance.now() - begun) / 1_000)
       return response
@@ -48,10 +50,16 @@ function isWellKnownServer({ method, url }: Request): boolean {
   return method === 'GET' && new URL(url).pathname === '/.well-known/matrix/server'
 }
 
-/** Of what proxies wrote down the last entry is the one in front's own; those before it are the client's to choose. */
-function addressOf(request: Request, incoming: HttpBindings['incoming'], trustProxy: boolean): string {
-  const forwarded = trustProxy ? request.headers.get('x-forwarded-for')?.split(',').at(-1)?.trim() : undefined
-  return forwarded || (incoming.socket.remoteAddress ?? '')
+/**
+ * Of what proxies wrote down (X-Forwarded-For, where they are trusted) the last entry is the one in front's own; those before it are
+ * the client's to choose.
+ */
+export function clientAddress(
+  connected: string | undefined,
+  forwarded: string | readonly string[] | null | undefined,
+): string {
+  const last = [forwarded ?? []].flat().at(-1)?.split(',').at(-1)?.trim()
+  return last || (connected ?? '')
 }
 
 export type AdminServerInit = {

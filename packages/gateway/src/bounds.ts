@@ -7,3 +7,12 @@ export const MAX_RESPONSE_BYTES: number = 64 * 1024 * 1024
 /** Requests under way from one address, and from all; further ones are told to come later. */
 export const MAX_REQUESTS_PER_ADDRESS = 64
 export const MAX_REQUESTS_AT_ONCE = 512
+/** Bytes of all bodies that are being received. */
+export const MAX_BODIES_BYTES: number = 96 * 1024 * 1024
+/** Requests a second of one address, and of one server, over time and at once. */
+export const REQUESTS_PER_SECOND = 200
+export const REQUEST_BURST = 1_000
+/** Addresses, and servers, whose budgets are remembered. */
+export const MAX_BUDGETS = 10_000
+/** Milliseconds in which the other side must have taken something of an answer. */
+export const SLOW_READER_MS = 30_000

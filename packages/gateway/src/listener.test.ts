@@ -1,11 +1,12 @@
 import { createServer, request, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { connect, type AddressInfo } from 'node:net'
 import type { ServerName } from '@plexus/core'
 import type { CarrierResponse, InboundHandler, InboundRequest } from '@plexus/engine/ports'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { MAX_REQUEST_BYTES, MAX_REQUESTS_PER_ADDRESS } from './bounds.ts'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { MAX_BODIES_BYTES, MAX_REQUEST_BYTES, MAX_REQUESTS_PER_ADDRESS } from './bounds.ts'
 import { createFederationListener } from './listener.ts'
 
+const BURST = 2 * MAX_REQUESTS_PER_ADDRESS
 const HERE = 'here.example' as ServerName
 const AUTH = 'X-Matrix origin="a.example",destination="here.example",key="ed25519:1",sig="AB"'
 const PUT = { method: 'PUT', uri: '/_matrix/federation/v1/send/1?x=%2F' }
@@ -29,7 +30,15 @@ beforeEach(async () => {
   }
   const log = { log: (level: string, message: string) => void logged.push(`${level} ${message}`) }
   server = createServer(
-    createFederationListener({ serverName: HERE, log, handle: (inbound) => handle(inbound) }),
+    createFederationListener({
+      serverName: HERE,
+      log,
+      clock: { now: () => 0, after: () => () => undefined },
+      handle: (inbound) => handle(inbound),
+      slowReaderMs: 200,
+      requestBurst: BURST,
+      addressOf: ({ headers }) => String(headers['x-address'] ?? '::1'),
+    }),
   )
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve)
@@ -152,6 +161,63 @@ describe('the listener of federation', () => {
     expect(outcome(reply)).toEqual(refused(500, 'M_UNKNOWN'))
     expect(JSON.stringify(reply.body)).not.toContain('secret')
     expect(logged).toHaveLength(1)
+  })
+
+  /** The statuses of so many requests, each of another address unless `init` says of which. */
+  async function statuses(count: number, init: Init): Promise<ReadonlySet<number>> {
+    const found = new Set<number>()
+    for (let done = 0; done < count; done += MAX_REQUESTS_PER_ADDRESS) {
+      const batch = Array.from({ length: Math.min(MAX_REQUESTS_PER_ADDRESS, count - done) }, (_, index) =>
+        ask({ ...init, headers: { 'X-Address': `${done + index}`, ...init.headers } }),
+      )
+      for (const { status } of await Promise.all(batch)) found.add(status)
+    }
+    return found
+  }
+
+  it('lets one address ask so often', async () => {
+    const headers = { 'X-Address': '192.0.2.1' }
+    expect(await statuses(BURST + 1, { ...PUT, authorization: '', headers })).toEqual(new Set([200]))
+    expect(outcome(await ask({ ...PUT, headers }))).toEqual(refused(429, 'M_LIMIT_EXCEEDED'))
+    expect((await ask(PUT)).status).toBe(200)
+  })
+
+  it('lets one server ask so often, and counts nothing that it did not sign', async () => {
+    handle = async () => ({ ...fine, status: 401 })
+    expect(await statuses(BURST + 1, PUT)).toEqual(new Set([401]))
+    handle = async () => fine
+    expect(await statuses(BURST + 1, PUT)).toEqual(new Set([200]))
+    expect(outcome(await ask(PUT))).toEqual(refused(429, 'M_LIMIT_EXCEEDED'))
+    expect((await ask({ ...PUT, authorization: AUTH.replace('a.example', 'b.example') })).status).toBe(200)
+  })
+
+  it('takes no more than so much at once', async () => {
+    const { port } = server.address() as AddressInfo
+    const half = Buffer.alloc(MAX_REQUEST_BYTES - 1, ' ')
+    const open = Array.from({ length: Math.ceil(MAX_BODIES_BYTES / half.length) + 1 }, () => {
+      const outgoing = request({ host: '127.0.0.1', port, method: 'PUT', path: PUT.uri, agent: false })
+      outgoing.setHeader('Content-Length', MAX_REQUEST_BYTES)
+      outgoing.on('error', () => undefined)
+      outgoing.write(half)
+      return new Promise<number>((resolve) =>
+        outgoing.on('response', ({ statusCode = 0 }) => resolve(statusCode)),
+      )
+    })
+    expect(await Promise.race(open)).toBe(429)
+    expect(seen).toEqual([])
+  })
+
+  it('cuts off who does not take an answer', async () => {
+    handle = async () => ({ ...fine, body: new Uint8Array(32 * 1024 * 1024) })
+    const { port } = server.address() as AddressInfo
+    const socket = connect(port, '127.0.0.1')
+    socket.write(`GET ${PUT.uri} HTTP/1.1\r\nHost: x\r\n\r\n`)
+    socket.pause()
+    const connections = (): Promise<number> =>
+      new Promise((resolve) => server.getConnections((_error, count) => resolve(count)))
+    await vi.waitFor(async () => expect(await connections()).toBe(1))
+    await vi.waitFor(async () => expect(await connections()).toBe(0), { timeout: 10_000 })
+    socket.destroy()
   })
 
   it('lets one address have so many requests under way', async () => {

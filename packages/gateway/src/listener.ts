@@ -3,14 +3,28 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { JsonValue, ServerName } from '@plexus/core'
 import { parseJson, parseServerName } from '@plexus/core'
 import { MAX_REQUEST_SIGNATURES } from '@plexus/core/names'
-import type { InboundHandler, InboundRequest, Log } from '@plexus/engine/ports'
-import { MAX_REQUEST_BYTES, MAX_REQUESTS_AT_ONCE, MAX_REQUESTS_PER_ADDRESS } from './bounds.ts'
+import type { CarrierResponse, Clock, InboundHandler, InboundRequest, Log } from '@plexus/engine/ports'
+import {
+  MAX_BODIES_BYTES,
+  MAX_REQUEST_BYTES,
+  MAX_REQUESTS_AT_ONCE,
+  MAX_REQUESTS_PER_ADDRESS,
+  REQUEST_BURST,
+  SLOW_READER_MS,
+} from './bounds.ts'
+import { createBudgets, subscriberOf } from './budgets.ts'
 import { parseXMatrix } from './x-matrix.ts'
 
 export type FederationListenerInit = {
   readonly serverName: ServerName
   readonly handle: InboundHandler
   readonly log: Log
+  readonly clock: Clock
+  /** The address that a request counts for; that of its connection by default. */
+  readonly addressOf?: (incoming: IncomingMessage) => string
+  /** Requests at once of one address, and of one server; Infinity for as many as they like. */
+  readonly requestBurst?: number
+  readonly slowReaderMs?: number
 }
 
 /** What cannot be made a request. */
@@ -28,14 +42,23 @@ export function createFederationListener({
   serverName,
   handle,
   log,
+  clock,
+  addressOf = ({ socket }) => socket.remoteAddress ?? '',
+  requestBurst = REQUEST_BURST,
+  slowReaderMs = SLOW_READER_MS,
 }: FederationListenerInit): RequestListener {
   const perAddress = new Map<string, number>()
+  const now = (): number => clock.now()
+  const budgets = { address: createBudgets(now, requestBurst), origin: createBudgets(now, requestBurst) }
+  const bodies = { size: 0 }
   let underWay = 0
 
   const enter = (address: string): (() => void) => {
     const own = perAddress.get(address) ?? 0
     if (underWay >= MAX_REQUESTS_AT_ONCE || own >= MAX_REQUESTS_PER_ADDRESS)
-      throw new Refusal(429, 'M_LIMIT_EXCEEDED', 'too many requests at once')
+      throw limitExceeded('too many requests at once')
+    if (!budgets.address.has(address)) throw limitExceeded('too many requests')
+    budgets.address.charge(address)
     underWay += 1
     perAddress.set(address, own + 1)
     return () => {
@@ -47,15 +70,16 @@ export function createFederationListener({
   }
 
   const answerTo = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const leave = enter(incoming.socket.remoteAddress ?? '')
+    const leave = enter(subscriberOf(addressOf(incoming)))
     try {
-      const content = await contentOf(incoming)
-      const answer = await handle(requestOf(incoming, content, serverName))
-      response.writeHead(answer.status, {
-        'Content-Type': answer.contentType,
-        'Content-Length': answer.body.length,
-      })
-      response.end(answer.body)
+      const content = await contentOf(incoming, bodies)
+      const request = requestOf(incoming, content, serverName)
+      const { origin } = request.request
+      if (origin !== undefined && !budgets.origin.has(origin)) throw limitExceeded('too many requests')
+      const answer = await handle(request)
+      // Whoever only says to be that server uses up nothing of what it may ask.
+      if (origin !== undefined && answer.status !== 401) budgets.origin.charge(origin)
+      await give(response, answer, slowReaderMs)
     } finally {
       leave()
     }
@@ -81,21 +105,49 @@ export function createFederationListener({
   }
 }
 
-/** The parsed body; `undefined` for an empty one. */
-async function contentOf(incoming: IncomingMessage): Promise<JsonValue | undefined> {
+function limitExceeded(message: string): Refusal {
+  return new Refusal(429, 'M_LIMIT_EXCEEDED', message)
+}
+
+/** Resolves once it is on its way or the connection is gone, so that what waits for slow readers is counted. */
+function give(
+  response: ServerResponse,
+  { status, contentType, body }: CarrierResponse,
+  slowMs: number,
+): Promise<void> {
+  return new Promise((resolve) => {
+    response.once('close', resolve)
+    if (response.destroyed) resolve()
+    response.setTimeout(slowMs, () => response.destroy())
+    response.writeHead(status, { 'Content-Type': contentType, 'Content-Length': body.length })
+    response.end(body)
+  })
+}
+
+/** The parsed body; `undefined` for an empty one. `bodies` counts those of all requests. */
+async function contentOf(
+  incoming: IncomingMessage,
+  bodies: { size: number },
+): Promise<JsonValue | undefined> {
   const tooLarge = (): Refusal => new Refusal(413, 'M_TOO_LARGE', `more than ${MAX_REQUEST_BYTES} bytes`)
   if (Number(incoming.headers['content-length'] ?? 0) > MAX_REQUEST_BYTES) throw tooLarge()
   const parts: Buffer[] = []
   let size = 0
-  for await (const part of incoming as AsyncIterable<Buffer>) {
-    size += part.length
-    if (size > MAX_REQUEST_BYTES) throw tooLarge()
-    parts.push(part)
+  try {
+    for await (const part of incoming as AsyncIterable<Buffer>) {
+      size += part.length
+      bodies.size += part.length
+      if (size > MAX_REQUEST_BYTES) throw tooLarge()
+      if (bodies.size > MAX_BODIES_BYTES) throw limitExceeded('too much is being received')
+      parts.push(part)
+    }
+    if (size === 0) return undefined
+    const parsed = parseJson(Buffer.concat(parts), { maxBytes: MAX_REQUEST_BYTES })
+    if (parsed.kind === 'failure') throw new Refusal(400, 'M_NOT_JSON', `the body is ${parsed.why}`)
+    return parsed.value
+  } finally {
+    bodies.size -= size
   }
-  if (size === 0) return undefined
-  const parsed = parseJson(Buffer.concat(parts), { maxBytes: MAX_REQUEST_BYTES })
-  if (parsed.kind === 'failure') throw new Refusal(400, 'M_NOT_JSON', `the body is ${parsed.why}`)
-  return parsed.value
 }
 
 /** A request without X-Matrix stays without origin: some endpoints are open to anybody. */

@@ -15,6 +15,8 @@ describe('X-Matrix', () => {
     ['in another order', 'X-Matrix sig="AB+/c",key="ed25519:k1",destination="b.example",origin="a.example"'],
     ['with spaces and tabs around commas', SPEC.replaceAll(',', ' \t,\t ')],
     ['unquoted, colons too', 'X-Matrix origin=a.example,destination=b.example,key=ed25519:k1,sig="AB+/c"'],
+    ['with spaces around the sign', SPEC.replaceAll('=', ' = ')],
+    ['with empty elements', SPEC.replaceAll(',', ', ,,')],
     ['with escaped characters', SPEC.replace('a.example', 'a\\.ex\\ample')],
     ['with unknown parameters', `${SPEC},future="1, 2",other=x`],
   ])('is read %s', (_, header) => {

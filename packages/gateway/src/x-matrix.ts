@@ -21,10 +21,10 @@ export function formatXMatrix({ origin, destination, signatures }: SignedRequest
 }
 
 const SCHEME = /^X-Matrix +/i
-// A parameter and what separates it from the next. Old servers leave values with colons unquoted, and base64 has characters
-// beyond tokens too.
+// A parameter, which may be missing, and what separates it from the next. Old servers leave values with colons unquoted, and
+// base64 has characters beyond tokens too.
 const PARAMETER =
-  /[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=(?:"((?:[^"\\]|\\.)*)"|([!#$%&'*+./:=^_`|~0-9A-Za-z-]*))[ \t]*(?:,|$)/y
+  /[ \t]*(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([!#$%&'*+./:=^_`|~0-9A-Za-z-]*)))?[ \t]*(?:,|$)/y
 
 /** `undefined` for a header of another scheme, `malformed` for one that breaks the grammar or lacks a parameter. */
 export function parseXMatrix(header: string): XMatrix | 'malformed' | undefined {
@@ -43,8 +43,11 @@ function parametersOf(header: string, start: number): ReadonlyMap<string, string
   const found = new Map<string, string>()
   PARAMETER.lastIndex = start
   while (PARAMETER.lastIndex < header.length) {
-    const [, name, quoted, token] = PARAMETER.exec(header) ?? []
-    if (name === undefined || found.size === MAX_PARAMETERS || found.has(name.toLowerCase())) return undefined
+    const match = PARAMETER.exec(header)
+    if (match === null) return undefined
+    const [, name, quoted, token] = match
+    if (name === undefined) continue
+    if (found.size === MAX_PARAMETERS || found.has(name.toLowerCase())) return undefined
     found.set(name.toLowerCase(), quoted?.replaceAll(/\\(.)/g, '$1') ?? token ?? '')
   }
   return found
