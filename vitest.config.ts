@@ -79,6 +79,7 @@ export default defineConfig({
           // Stock software against the headless node: `npm run interop`.
           name: 'interop',
           include: ['test/interop/**/*.interop.test.ts'],
+          globalSetup: ['test/interop/synapse/install.ts'],
           maxWorkers: 1,
           testTimeout: 120_000,
           hookTimeout: 60_000,
