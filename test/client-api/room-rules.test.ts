@@ -36,6 +36,12 @@ async function newUser(username: string): Promise<ApiClient> {
 const put = async (client: ApiClient, roomId: string, type: string, body: JsonObject): Promise<string> =>
   text(await client.ok('PUT', at`v3/rooms/${roomId}/state/${type}/`, { body }), 'event_id')
 
+it('a room for people who cannot be in one is not made', async () => {
+  const invite = ['@dan:example.org']
+  expect(await alice.fails('POST', 'v3/createRoom', { body: { invite } })).toEqual([403, 'M_FORBIDDEN'])
+  expect(await alice.ok('GET', 'v3/joined_rooms')).toEqual({ joined_rooms: [] })
+})
+
 describe('an alias that is deleted', () => {
   const alias = (name: string): string => `#${name}:${server}`
   const make = (client: ApiClient, name: string, roomId: string): Promise<JsonObject> =>

@@ -393,7 +393,7 @@ describe('the answer to a join', { timeout: 30_000 }, () => {
       content: { membership: 'join' },
     }
     answer((told) => ({ ...told, state: [...told.state, member] }))
-    await expect(join(bob, alice)).rejects.toThrow('ordinary homeservers')
+    await expect(join(bob, alice)).rejects.toThrow('ordinary homeserver')
     expect(await bob.rooms.snapshot(roomId)).toBeUndefined()
     const own = (await alice.rooms.snapshot(roomId))?.state.get(memberKey(bob.user)) as EventId
     expect((await alice.rooms.event(own))?.pdu.content['membership']).toBe('leave')

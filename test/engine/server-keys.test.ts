@@ -364,3 +364,79 @@ describe('notaries', () => {
     expect(await one(wants(rotated))).toBe('unknown')
   })
 })
+
+describe('this node', () => {
+  it('publishes its own keys, signed, and anew before they run out', async () => {
+    await world.open([], stock)
+    const first = await world.keys.own()
+    expect(await world.keys.own()).toBe(first)
+    expect(first).toMatchObject({
+      server_name: 'example.org',
+      verify_keys: { [stock.keyId]: { key: encodeBase64(stock.publicKey) } },
+      valid_until_ts: world.clock.now() + DAY,
+    })
+    await world.clock.advance(13 * 3_600_000)
+    expect(await world.keys.own()).toMatchObject({ valid_until_ts: world.clock.now() + DAY })
+    // Another node believes it.
+    world.published.set(stock.name, await world.keys.own())
+    await world.open([], testSigner(8))
+    expect(await one(wants(stock))).toEqual(stock.publicKey)
+  })
+
+  const asked = (server: ServerName = stock.name): Promise<readonly JsonObject[]> =>
+    world.keys.notarised(new Map([[server, world.clock.now()]]))
+  const signersOf = (documents: readonly JsonObject[]): unknown =>
+    documents.map(({ signatures }) => Object.keys(signatures as JsonObject))
+
+  it('signs what it knows of others as a notary, which another node believes', async () => {
+    await publish([stock], soon())
+    await world.open([], notary)
+    const documents = await asked()
+    expect(signersOf(documents)).toEqual([[stock.name, notary.name]])
+    world.published.clear()
+    world.published.set(notary.name, await world.keys.own())
+    world.notarised = async () => documents
+    const other = createWorld()
+    other.notarised = async () => documents
+    for (const [name, json] of world.published) other.published.set(name, json)
+    world = other
+    await other.open([notary.name])
+    expect(await one(wants(stock))).toEqual(stock.publicKey)
+  })
+
+  it('goes on telling the last document of a server that does not answer, and asks again at half of its time', async () => {
+    await publish([stock], soon())
+    await asked()
+    await asked()
+    expect(world.calls).toHaveLength(1)
+    world.published.clear()
+    await world.clock.advance(DAY / 2)
+    expect(signersOf(await asked())).toEqual([[stock.name, own.name]])
+    expect(world.calls).toHaveLength(2)
+  })
+
+  it('tells its own document, and none of a key name or of nobody', async () => {
+    expect(await asked(own.name)).toEqual([await world.keys.own()])
+    expect(await asked(testSigner(9).name)).toEqual([])
+    expect(await asked('nobody.example' as ServerName)).toEqual([])
+  })
+
+  it('signs no document that could be something else as well', async () => {
+    await publish([stock], soon(), { method: 'PUT', uri: '/x', origin: own.name, destination: 'x.example' })
+    expect(await asked()).toEqual([])
+    expect(await one(wants(stock))).toEqual(stock.publicKey)
+  })
+
+  it('asks few servers at a time on behalf of strangers', async () => {
+    const { promise, resolve } = Promise.withResolvers<JsonObject>()
+    const servers = Array.from({ length: 50 }, (_, index) => `s${index}.example` as ServerName)
+    for (const server of servers) world.published.set(server, () => promise)
+    const answering = world.keys.notarised(new Map(servers.map((server) => [server, 0])))
+    const more = world.keys.notarised(new Map([['t.example' as ServerName, 0]]))
+    await world.clock.settled()
+    expect(world.calls).toHaveLength(8)
+    resolve({})
+    expect([await answering, await more]).toEqual([[], []])
+    expect(world.calls).toHaveLength(8)
+  })
+})

@@ -2,6 +2,7 @@ import type { JsonValue, ServerName } from '@plexus/core'
 import type { EnvelopedRequest, InboundRequest } from '@plexus/engine/ports'
 import { StoreError } from '@plexus/engine/ports'
 import { RoomError, UserError } from '@plexus/engine'
+import type { KeyAnswer, ServerKeys, WantedKey } from '@plexus/engine'
 import { describe, expect, it } from 'vitest'
 import { ENVELOPE_LIFETIME_MS, MAX_REQUEST_BYTES } from './bounds.ts'
 import {
@@ -43,6 +44,43 @@ const BAD_JSON = { status: 400, errcode: 'M_BAD_JSON' }
 const flip = (text: string): string => `${text.slice(0, 5)}${text[5] === 'A' ? 'B' : 'A'}${text.slice(6)}`
 const nested = (depth: number): JsonValue =>
   JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`) as JsonValue
+
+/** A server whose name is no key, and what is known of its keys. */
+const stock = { ...alice, name: 'stock.example' as ServerName, keyId: 'ed25519:a_1' }
+const serverWith = (answer: KeyAnswer) => {
+  const asked: WantedKey[] = []
+  const keys: ServerKeys = {
+    lookup: async (wanted) => {
+      asked.push(...wanted)
+      return wanted.map(() => answer)
+    },
+    watch: () => () => undefined,
+    own: async () => ({}),
+    notarised: async () => [],
+  }
+  return { ...fakeServer(bob.name, testClock(), { queries }, { keys }), asked }
+}
+
+describe('a request of a server whose name is no key', () => {
+  const fromStock = async (): Promise<InboundRequest> => {
+    const { request } = await signRaw(stock, PROFILE, { destination: bob.name })
+    return { request }
+  }
+
+  it('is checked by the key that it names, as of now', async () => {
+    const { handle, asked } = serverWith(alice.publicKey)
+    expect((await handle(await fromStock())).status).toBe(200)
+    expect(asked).toEqual([{ server: stock.name, keyId: 'ed25519:a_1', at: START }])
+  })
+
+  it.each<[string, KeyAnswer]>([
+    ['the server does not have', 'none'],
+    ['cannot be had', 'unknown'],
+    ['did not sign it', carol.publicKey],
+  ])('is refused with a key that %s', async (_, answer) => {
+    expect(await outcomeOf(serverWith(answer).handle, await fromStock())).toEqual(UNAUTHORIZED)
+  })
+})
 
 describe('createServerApi', () => {
   it('answers a request that is signed, enclosed and in time', async () => {

@@ -4,6 +4,7 @@ import { roomVersion, serverOf } from '@plexus/core'
 import { cosign } from './co-sign.ts'
 import { checkInvitable } from './invites.ts'
 import { memberships } from './records.ts'
+import { checkPair } from './networks.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import { stripAll } from './stripped-state.ts'
 import type { EventRecord } from './types.ts'
@@ -40,6 +41,7 @@ export function createAcceptInvite(
         `room version ${invite.roomVersion} is not supported`,
       )
     }
+    checkPair(deps.ownName, origin)
     const pdu = await checkInvite(deps, version, roomId, eventId, invite.event)
     const signed = await cosign(deps, 'invite', { version, origin, pdu })
     const target = signed.state_key as UserId

@@ -16,6 +16,7 @@ import type { LinkInvites } from './link-invites.ts'
 import { createLinkInvites } from './link-invites.ts'
 import type { LocalEvents } from './local.ts'
 import { createLocalEvents } from './local.ts'
+import { checkCanMeet } from './networks.ts'
 import { createReader, LOWEST_ORDER } from './read.ts'
 import { memberships } from './records.ts'
 import { createRoomRegistry } from './registry.ts'
@@ -153,7 +154,11 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
     async send(roomId, event) {
       const { type, stateKey, content } = event
       const target = type === 'm.room.member' ? parseUserId(stateKey ?? '') : undefined
-      if (target !== undefined && content['membership'] === 'invite') await checkInvitable(inner, target)
+      if (target !== undefined && content['membership'] === 'invite') {
+        await checkInvitable(inner, target)
+        const room = await registry.get(roomId)
+        if (room?.snapshot !== undefined) await checkCanMeet(inner, room.snapshot, serverOf(target))
+      }
       // Who authorises a join is for the node to say.
       const sent = target === undefined ? event : { ...event, content: withoutAuthoriser(content) }
       const users = target === undefined ? [event.sender] : [event.sender, target]

@@ -1,13 +1,13 @@
 /** Inviting users of this and of other servers. spec: server-server-api.md "Inviting to a room" */
 import type { EventTemplate, JsonObject, RoomId, UserId } from '@plexus/core'
 import { serverOf, stateKey } from '@plexus/core'
-import { canMeet } from '@plexus/core/names'
 import type { Change } from '../kernel/committer.ts'
 import { combineChanges } from '../kernel/committer.ts'
 import type { Random } from '../ports.ts'
 import { withSignatureOf } from './co-sign.ts'
 import type { RoomCopy } from './copy.ts'
 import { buildOwn, decideOwn, recommendedOwn } from './local.ts'
+import { checkCanMeet } from './networks.ts'
 import { recommend } from './policy.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { EventInput, Room, Turn } from './room.ts'
@@ -86,12 +86,7 @@ async function cosignedInvite(
   target: UserId,
 ): Promise<EventInput> {
   const server = serverOf(target)
-  if (!canMeet(deps.ownName)(server)) {
-    throw new RoomError(
-      'M_FORBIDDEN',
-      'a user of an ordinary homeserver cannot be in a room with a node without a DNS name',
-    )
-  }
+  if (room.snapshot !== undefined) await checkCanMeet(deps, room.snapshot, server)
   const { built, inviteRoomState } = await room.run(async (turn) => {
     const event = await buildOwn(deps, copyOf(turn), template)
     const why = await turn.check(event)

@@ -26,6 +26,7 @@ import type { Verifier } from '../ports.ts'
 import { CarrierError, FederationError } from '../ports.ts'
 import { enterRoom } from './enter-room.ts'
 import { fetchGap } from './gap-fill.ts'
+import { MIXED_ROOM } from './networks.ts'
 import type { LocalDeps } from './local.ts'
 import { MAX_TIMESTAMP_LEAD_MS, newEventId, signOwn } from './local.ts'
 import { withSignatureOf } from './co-sign.ts'
@@ -192,9 +193,6 @@ async function rejoin(deps: RemoteDeps, room: Room, server: ServerName, join: Ev
     return false
   }
 }
-
-const MIXED_ROOM =
-  'this room has members on ordinary homeservers, which cannot exchange events with a node without a DNS name'
 
 /**
  * True for a room that this node must keep out of, as far as the state tells: who of its members is on an ordinary

@@ -3,6 +3,7 @@ import type { JsonObject, ServerName } from '@plexus/core'
 import { ROOM_VERSIONS, roomVersion } from '@plexus/core'
 import { CarrierError, FederationError } from '../ports.ts'
 import { memberships } from './records.ts'
+import { checkPair } from './networks.ts'
 import type { JoinRequest, RemoteDeps } from './remote-join.ts'
 import { asRoomError, fromTemplate, MAX_VIA } from './remote-join.ts'
 import type { EventInput } from './room.ts'
@@ -43,6 +44,7 @@ async function knockThrough(
   server: ServerName,
   { roomId, userId, content, signal }: JoinRequest,
 ): Promise<void> {
+  checkPair(deps.ownName, server)
   const options = signal === undefined ? {} : { signal }
   const { federation } = deps
   const template = await federation.makeMembership('knock', server, roomId, userId, ROOM_VERSIONS, options)

@@ -3,6 +3,7 @@ import type { EventId, Pdu, RoomId, ServerName, UserId } from '@plexus/core'
 import { isServerAllowed, prevEventIds, redact, serverOf, splitStateKey, stateKey } from '@plexus/core'
 import { eventAtTime } from './at-time.ts'
 import { isStripped, membershipOf, stateBefore } from './copy.ts'
+import { checkCanMeet } from './networks.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { Room } from './room.ts'
 import { acceptMembership, membershipTemplate } from './serve-membership.ts'
@@ -64,12 +65,14 @@ export function createServing(deps: RemoteDeps & Pick<Rooms, 'timeline'>): Servi
       if (!versions.includes(room.version.id)) {
         throw new RoomError('M_INCOMPATIBLE_ROOM_VERSION', `the room has version ${room.version.id}`)
       }
+      if (kind !== 'leave') await checkCanMeet(deps, snapshot, origin)
       const event = await room.run((turn) => membershipTemplate(deps, turn, kind, userId))
       return { roomVersion: room.version.id, event }
     },
     async acceptMembership(kind, origin, roomId, eventId, event, options = {}) {
       const { room, snapshot } = await wholeRoomOf(roomId)
       await checkAcl(deps, origin, snapshot)
+      if (kind !== 'leave') await checkCanMeet(deps, snapshot, origin)
       const accepted = await acceptMembership(deps, room, kind, origin, eventId, event)
       const told = await toldOfRoom(
         deps,

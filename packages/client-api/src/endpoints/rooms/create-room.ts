@@ -1,6 +1,7 @@
 // POST /_matrix/client/v3/createRoom https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom
-import { DEFAULT_ROOM_VERSION, parseRoomAlias, parseUserId, roomVersion } from '@plexus/core'
-import type { JsonValue, RoomAlias, RoomId } from '@plexus/core'
+import { DEFAULT_ROOM_VERSION, parseRoomAlias, parseUserId, roomVersion, serverOf } from '@plexus/core'
+import type { JsonValue, RoomAlias, RoomId, UserId } from '@plexus/core'
+import { canMeet } from '@plexus/core/names'
 import { AppServiceError, RoomError, type AppService } from '@plexus/engine'
 import * as v from 'valibot'
 import { endpoint } from '../../endpoint.ts'
@@ -56,6 +57,7 @@ export const createRoom: Endpoint = endpoint({
         'there is no identity server here; invite by link instead',
       )
     }
+    checkCanMeet([requester.userId, ...body.invite])
     const alias = await freeAlias(engine, service, body.room_alias_name)
     const roomId = await make(engine, requester, body, alias)
     if (alias !== undefined) await engine.roomDirectory.create(alias, roomId, requester.userId)
@@ -64,6 +66,16 @@ export const createRoom: Endpoint = endpoint({
     return { room_id: roomId }
   },
 })
+
+/** A room that could not hold those who it is made for is not made. */
+function checkCanMeet(users: readonly UserId[]): void {
+  const servers = [...new Set(users.map(serverOf))]
+  if (servers.some((server) => !servers.every(canMeet(server)))) {
+    const message =
+      'a user of an ordinary homeserver cannot be in a room with a user of a node without a DNS name'
+    throw new MatrixError(403, 'M_FORBIDDEN', message)
+  }
+}
 
 async function freeAlias(
   engine: ApiEngine,
