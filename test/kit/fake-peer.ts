@@ -51,9 +51,14 @@ export interface FakePeer {
 
 const LIFETIME_MS = 60_000
 
-export function createFakePeer(init: { loopback: Loopback; clock: Clock; seed: number }): FakePeer {
-  const { loopback, clock } = init
-  const signer = testSigner(init.seed)
+export function createFakePeer(init: {
+  loopback: Pick<Loopback, 'carrier'>
+  clock: Clock
+  seed: number
+  /** That of the seed unless given. */
+  signer?: Signer
+}): FakePeer {
+  const { loopback, clock, signer = testSigner(init.seed) } = init
   const { name } = signer
   const carrier = loopback.carrier(name)
   const incarnation = Buffer.from(createSeededRandom(init.seed + 77).bytes(16)).toString('base64url')

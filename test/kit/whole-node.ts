@@ -27,6 +27,7 @@ import { createMemoryBlobs } from '@plexus/store/blobs-memory'
 import { createMemoryDisk, openMemoryStore, type MemoryDisk } from '@plexus/store/memory'
 import { createLoopback, type Loopback } from './loopback.ts'
 import { createSeededRandom } from './seeded-random.ts'
+import { asStockReceiver, asStockSender } from './stock-node.ts'
 import { settled, type VirtualClock } from './virtual-clock.ts'
 
 export type NodeInit = {
@@ -46,6 +47,8 @@ export type NodeInit = {
   /** Bounds of the users. */
   readonly users?: EngineInit['users']
   readonly appServices?: AppServicesInit
+  /** It keeps to the specification alone, as an ordinary homeserver does. */
+  readonly stock?: boolean
   /** Restarts before this one: chance must not repeat. */
   readonly restarts?: number
 }
@@ -114,7 +117,10 @@ export async function createNode(init: NodeInit): Promise<TestNode> {
     store,
     blobs: init.blobs ?? createMemoryBlobs(),
     webPages: init.webPages,
-    federation: (incarnation) => createFederation({ carrier, signer, clock }, { incarnation }),
+    federation: (incarnation) => {
+      const federation = createFederation({ carrier, signer, clock }, { incarnation })
+      return init.stock === true ? asStockSender(federation) : federation
+    },
     directory,
     signer,
     verifier,
@@ -130,7 +136,7 @@ export async function createNode(init: NodeInit): Promise<TestNode> {
   const handler = createServerApi({
     serverName: name,
     rooms: engine.rooms,
-    inbound: engine.inbound,
+    inbound: init.stock === true ? asStockReceiver(engine.inbound) : engine.inbound,
     queries: engine.users.queries,
     openId: engine.users.openId,
     roomDirectory: engine.roomDirectory,

@@ -199,11 +199,9 @@ export const ACTIONS: readonly Action[] = [
   },
 ]
 
-const TOTAL: number = ACTIONS.reduce((sum, { weight }) => sum + weight, 0)
-
-export function drawAction({ random }: World): Action {
-  let left = random.below(TOTAL)
-  for (const action of ACTIONS) {
+export function drawAction({ random }: World, actions: readonly Action[]): Action {
+  let left = random.below(actions.reduce((sum, { weight }) => sum + weight, 0))
+  for (const action of actions) {
     left -= action.weight
     if (left < 0) return action
   }

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { runSimulation } from './run.ts'
 
 /** Not every run needs what is broken here. */
-const SEEDS: readonly number[] = Array.from({ length: 12 }, (_, index) => index + 1)
+const SEEDS: readonly number[] = Array.from({ length: 12 }, (_, index) => index + 8)
 
 async function firstFailure(sabotage: (sent: Sent) => Fate | undefined): Promise<string | undefined> {
   for (const seed of SEEDS) {

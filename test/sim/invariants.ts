@@ -1,13 +1,14 @@
 /** What holds at all times, and what holds in the end. Each answer is what is wrong, `undefined` when nothing is. */
 import { canonicalJson, prevEventIds, type EventId, type Pdu, type RoomId, type StateMap } from '@plexus/core'
 import type { EventRecord, RoomSnapshot } from '@plexus/engine'
+import { MAX_HEADS_PER_SERVER, MAX_HOLES, MAX_STAGED_PER_SERVER } from '@plexus/engine/testing'
 import type { Place, World } from './world.ts'
 
 export type Seen = { readonly place: Place; readonly snapshot: RoomSnapshot }
 
 export async function look(world: World, roomId: RoomId): Promise<readonly Seen[]> {
   const seen: Seen[] = []
-  for (const place of world.places) {
+  for (const place of world.honest) {
     const snapshot = await world.snapshot(place, roomId)
     if (snapshot !== undefined) seen.push({ place, snapshot })
   }
@@ -64,13 +65,17 @@ export async function missingEvents(
   roomId: RoomId,
   inRoom: readonly Seen[],
 ): Promise<string | undefined> {
-  const acknowledged = new Set(world.places.flatMap((place) => [...place.acknowledged]))
+  const acknowledged = new Set(world.honest.flatMap((place) => [...place.acknowledged]))
   const held = new Map<Place, ReadonlyMap<EventId, Pdu>>()
   const graph = new Map<EventId, Pdu>()
+  const passedOn = new Set<EventId>()
   for (const { place } of inRoom) {
-    const events = await heldEvents(place, roomId, acknowledged)
-    held.set(place, events)
-    for (const [id, pdu] of events) graph.set(id, pdu)
+    const records = await heldEvents(place, roomId, acknowledged)
+    held.set(place, new Map([...records].map(([id, { pdu }]) => [id, pdu])))
+    for (const [id, record] of records) {
+      graph.set(id, record.pdu)
+      if (canPassOn(record)) passedOn.add(id)
+    }
   }
   const present = ancestors(
     graph,
@@ -78,7 +83,9 @@ export async function missingEvents(
   )
   for (const { place, snapshot } of inRoom) {
     const own = held.get(place) ?? new Map<EventId, Pdu>()
-    const holes = new Set(snapshot.holes)
+    // A stock homeserver asks for what it misses once, and what nobody can pass on is nobody's to have.
+    const isOpen = (id: EventId): boolean => place.role === 'plexus' && passedOn.has(id)
+    const holes = new Set(snapshot.holes.filter(isOpen))
     // What lies before the node's own beginning: a hole is none.
     const ends = [...own.values()].flatMap((pdu) =>
       prevEventIds(pdu).filter((id) => !own.has(id) && !holes.has(id)),
@@ -87,7 +94,7 @@ export async function missingEvents(
     const staged = await stagedEvents(place)
     for (const id of acknowledged) {
       // What it took and follows something that nobody in the room has, waits; so do all for what nobody there has.
-      const isThere = present.has(id) && graph.has(id)
+      const isThere = present.has(id) && passedOn.has(id)
       const isOwed = isThere || (place.acknowledged.has(id) && !staged.has(id))
       if (isOwed && !own.has(id) && !history.has(id))
         return `node ${place.index} lost the acknowledged event ${id}`
@@ -97,31 +104,61 @@ export async function missingEvents(
 }
 
 /** Nobody says anything, and still all who see each other in the room know each other's heads. */
-export async function unknownHeads(members: readonly Seen[]): Promise<string | undefined> {
+export async function unknownHeads(all: readonly Seen[]): Promise<string | undefined> {
+  // A stock homeserver tells none, and is told none.
+  const members = all.filter(({ place }) => place.role === 'plexus')
   for (const { place, snapshot } of members) {
     const others = members.filter(
       (other) =>
         other.snapshot.joinedServers.includes(place.name) &&
         snapshot.joinedServers.includes(other.place.name),
     )
-    const heads = [...new Set(others.flatMap((other) => other.snapshot.heads))]
+    const heads = await passedOnBy(others)
     const records = await place.node.engine.rooms.events(heads)
     // An event that is known only as state has no place yet.
     const unknown = heads.filter((_, index) => records[index]?.stateGroup === undefined)
     if (unknown.length > 0) return `node ${place.index} was told of ${unknown.join(' ')} and does not have it`
     for (const other of others) {
       const filled = await other.place.node.engine.rooms.events(snapshot.holes)
-      const hole = snapshot.holes.find((_, index) => canPassOn(filled[index]))
+      const own = await place.node.engine.rooms.events(snapshot.holes)
+      // One that was refused is shown as a hole until the next event.
+      const isMissing = (index: number): boolean => own[index]?.stateGroup === undefined
+      const hole = snapshot.holes.find((_, index) => isMissing(index) && canPassOn(filled[index]))
       if (hole !== undefined) return `node ${place.index} lacks ${hole}, which node ${other.place.index} has`
     }
   }
   return undefined
 }
 
+/** The heads that some can pass on. */
+async function passedOnBy(members: readonly Seen[]): Promise<readonly EventId[]> {
+  const heads = new Set<EventId>()
+  for (const { place, snapshot } of members) {
+    for (const record of await place.node.engine.rooms.events(snapshot.heads))
+      if (record !== undefined && canPassOn(record)) heads.add(record.id)
+  }
+  return [...heads]
+}
+
 /** A copy that came without its content is not passed on. */
 function canPassOn(record: EventRecord | undefined): boolean {
   if (record?.stateGroup === undefined) return false
   return record.hashMismatch !== true || record.redactedBy !== undefined
+}
+
+/** What a hostile member can make a node keep. */
+export async function overBounds(world: World, roomId: RoomId): Promise<string | undefined> {
+  for (const place of world.honest) {
+    const snapshot = await world.snapshot(place, roomId)
+    if (snapshot === undefined) continue
+    const staged = (await place.node.store.range('staged', LOWEST_KEY, HIGHEST_KEY)).length
+    const { heads, holes } = snapshot
+    if (staged > MAX_STAGED_PER_SERVER) return `${staged} events wait at node ${place.index}`
+    if (holes.length > MAX_HOLES) return `node ${place.index} remembers ${holes.length} holes`
+    if (heads.length > MAX_HEADS_PER_SERVER * world.places.length)
+      return `node ${place.index} has ${heads.length} heads`
+  }
+  return undefined
 }
 
 /** These events and all before them that the node holds without a hole. */
@@ -146,14 +183,14 @@ async function heldEvents(
   { node }: Place,
   roomId: RoomId,
   acknowledged: ReadonlySet<EventId>,
-): Promise<Map<EventId, Pdu>> {
+): Promise<Map<EventId, EventRecord>> {
   const { rooms } = node.engine
-  const held = new Map<EventId, Pdu>()
+  const held = new Map<EventId, EventRecord>()
   const range = { from: -(2 ** 50), to: 2 ** 50, direction: 'f', limit: 100_000 } as const
-  for (const { id, pdu } of (await rooms.timeline(roomId, range)).events) held.set(id, pdu)
+  for (const record of (await rooms.timeline(roomId, range)).events) held.set(record.id, record)
   // Soft-failed and rejected events have no place in the timeline.
   for (const record of await rooms.events([...acknowledged]))
-    if (record !== undefined) held.set(record.id, record.pdu)
+    if (record !== undefined) held.set(record.id, record)
   return held
 }
 

@@ -5,6 +5,7 @@
  *   npm run sim -- --runs 10000 --seed 5000        10,000 runs from seed 5000
  *   npm run sim -- --runs 1 --seed 17              one run again
  *   npm run sim -- --workers 1 --version 12
+ *   npm run sim -- --byzantine                     with a member that cheats, and a stock homeserver
  */
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -16,6 +17,7 @@ type Share = {
   readonly runs: number
   readonly step: number
   readonly version: string | undefined
+  readonly byzantine: boolean
 }
 
 /** Runs between two lines of progress. */
@@ -28,9 +30,13 @@ function wholeNumber(text: string, name: string): number {
 }
 
 /** Every `step`-th seed, so that the workers end together. */
-async function work({ seed, runs, step, version }: Share): Promise<void> {
+async function work({ seed, runs, step, version, byzantine }: Share): Promise<void> {
   for (let done = 0; done < runs; done += step) {
-    const report = await runSimulation({ seed: seed + done, ...(version === undefined ? {} : { version }) })
+    const report = await runSimulation({
+      seed: seed + done,
+      byzantine,
+      ...(version === undefined ? {} : { version }),
+    })
     parentPort?.postMessage(report, [])
   }
 }
@@ -51,11 +57,14 @@ async function main(): Promise<void> {
       seed: { type: 'string', default: '1' },
       workers: { type: 'string', default: String(availableParallelism()) },
       version: { type: 'string' },
+      byzantine: { type: 'boolean', default: false },
     },
   })
   const runs = wholeNumber(values.runs, 'runs')
   const seed = wholeNumber(values.seed, 'seed')
   const workers = Math.max(1, Math.min(wholeNumber(values.workers, 'workers'), runs))
+  const { version, byzantine } = values
+  const given = { byzantine, ...(version === undefined ? {} : { version }) }
   const start = performance.now()
   const reports: RunReport[] = []
   const rate = (): string => ((reports.length * 1_000) / (performance.now() - start)).toFixed(2)
@@ -63,9 +72,7 @@ async function main(): Promise<void> {
   const onReport = (report: RunReport): void => {
     reports.push(report)
     if (report.failure !== undefined)
-      console.error(
-        `seed ${report.seed} failed: ${report.failure}\n  ${replayCommand(report, values.version)}`,
-      )
+      console.error(`seed ${report.seed} failed: ${report.failure}\n  ${replayCommand(report, given)}`)
     if (reports.length % PROGRESS_RUNS === 0)
       console.error(`${reports.length} of ${runs} runs, ${rate()} a second, ${failures().length} failed`)
   }
@@ -73,7 +80,8 @@ async function main(): Promise<void> {
     seed: seed + index,
     runs: runs - index,
     step: workers,
-    version: values.version,
+    version,
+    byzantine,
   }))
   await Promise.all(shares.map((each) => share(each, onReport)))
   summarize(reports, seed, rate())

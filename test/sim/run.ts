@@ -6,7 +6,8 @@ import { DEFAULT_ROOM_VERSION, ROOM_VERSIONS, roomVersion } from '@plexus/core'
 import type { EventId, RoomId, RoomVersion, ServerName, UserId } from '@plexus/core'
 import { createSeededRandom } from '../kit/seeded-random.ts'
 import { CALM, type SimulatedNetwork } from '../kit/simulated-network.ts'
-import { drawAction } from './actions.ts'
+import { ACTIONS, drawAction } from './actions.ts'
+import { createByzantine } from './byzantine.ts'
 import {
   countConflicts,
   differingStates,
@@ -17,16 +18,19 @@ import {
   followedBy,
   missingEvents,
   unknownHeads,
+  overBounds,
   stateText,
   type Seen,
 } from './invariants.ts'
-import { createWorld, type Counts, type Place, type World } from './world.ts'
+import { createWorld, type Counts, type Place, type Role, type World } from './world.ts'
 
 export type RunInit = {
   readonly seed: number
   /** Of the room; drawn by the seed if absent. */
   readonly version?: string
   readonly nodes?: number
+  /** One of the nodes cheats, and one is a stock homeserver. */
+  readonly byzantine?: boolean
   /** Things that happen between the fork and the peace. */
   readonly steps?: number
   /** Further users of the creator's node: where there are many, others enter the room without its members. */
@@ -70,8 +74,11 @@ const LOST_FOR_GOOD = 0.5
 const MAX_JOINING_ROUNDS = 5
 
 export async function runSimulation(init: RunInit): Promise<RunReport> {
-  const { seed, nodes = DEFAULT_NODES, steps = DEFAULT_STEPS, crowd = seed % 4 === 3 ? CROWD : 0 } = init
-  const world = await createWorld(seed, nodes)
+  const { seed, byzantine = false, nodes = DEFAULT_NODES, steps = DEFAULT_STEPS } = init
+  const { crowd = seed % 4 === 3 && !byzantine ? CROWD : 0 } = init
+  const world = await createWorld(seed, rolesOf(byzantine, nodes))
+  const cheat = world.places.find(({ role }) => role === 'byzantine')
+  const actions = cheat === undefined ? ACTIONS : [...ACTIONS, ...createByzantine(world, cheat)]
   const watch: Watch = { diverged: 0, partial: 0 }
   let report = { conflicts: 0, events: 0, members: 0 }
   let failure: string | undefined
@@ -81,7 +88,7 @@ export async function runSimulation(init: RunInit): Promise<RunReport> {
     if (init.sabotage !== undefined || crowd === 0) world.network.sabotage = init.sabotage
     if (init.fork !== false) await fork(world, roomId, watch)
     for (let step = 0; step < steps; step += 1) {
-      await drawAction(world).run(world, roomId)
+      await drawAction(world, actions).run(world, roomId)
       await passWatched(world, roomId, PAUSES_MS[world.random.below(PAUSES_MS.length)] ?? 0, watch)
     }
     world.network.sabotage = init.sabotage
@@ -89,7 +96,8 @@ export async function runSimulation(init: RunInit): Promise<RunReport> {
     await agree(world, roomId, seen)
     report = await measure(world, roomId)
     if (watch.diverged === 0) throw new Wrong('the nodes never had different heads: the run proves nothing')
-    if (report.conflicts === 0) throw new Wrong('no conflict was ever resolved: the run proves nothing')
+    if (report.conflicts === 0 && init.byzantine !== true)
+      throw new Wrong('no conflict was ever resolved: the run proves nothing')
   } catch (error) {
     failure = error instanceof Wrong ? error.message : String(error instanceof Error ? error.stack : error)
   }
@@ -107,8 +115,18 @@ function withholdStates(seed: number): SimulatedNetwork['sabotage'] {
 }
 
 /** How a run is repeated. */
-export function replayCommand({ seed }: RunReport, version?: string): string {
-  return `npm run sim -- --runs 1 --seed ${seed}${version === undefined ? '' : ` --version ${version}`}`
+export function replayCommand({ seed }: RunReport, { version, byzantine }: Omit<RunInit, 'seed'>): string {
+  const options = [
+    ...(version === undefined ? [] : [` --version ${version}`]),
+    ...(byzantine === true ? [' --byzantine'] : []),
+  ]
+  return `npm run sim -- --runs 1 --seed ${seed}${options.join('')}`
+}
+
+/** The creator is honest, who cheats has some power at first, and the one after is a stock homeserver. */
+function rolesOf(byzantine: boolean, nodes: number): readonly Role[] {
+  const roles: readonly Role[] = byzantine ? ['plexus', 'plexus', 'byzantine', 'stock'] : []
+  return Array.from({ length: nodes }, (_, index) => roles[index] ?? 'plexus')
 }
 
 type Watch = { diverged: number; partial: number }
@@ -153,15 +171,16 @@ async function found(world: World, version: RoomVersion, crowd: number): Promise
     await world.pass(SETTLE_MS)
   }
   const seen = await look(world, roomId)
-  if (seen.filter(isIn).length < world.places.length)
+  if (seen.filter(isIn).length < world.honest.length)
     throw new Wrong('not all could join a public room in calm weather')
   return roomId
 }
 
 /** What rooms are made of by default in half of the runs, the other versions in turn in the rest. */
-function versionOf({ seed, version }: RunInit): RoomVersion {
-  const drawn =
-    seed % 2 === 0 ? DEFAULT_ROOM_VERSION : ROOM_VERSIONS[Math.floor(seed / 2) % ROOM_VERSIONS.length]
+function versionOf({ seed, version, byzantine }: RunInit): RoomVersion {
+  // Who cheats makes events that name others by their ids alone.
+  const versions = byzantine === true ? ROOM_VERSIONS.filter((id) => id !== '1' && id !== '2') : ROOM_VERSIONS
+  const drawn = seed % 2 === 0 ? DEFAULT_ROOM_VERSION : versions[Math.floor(seed / 2) % versions.length]
   const found = roomVersion(version ?? drawn ?? DEFAULT_ROOM_VERSION)
   if (found === undefined) throw new Error(`no room version ${version}`)
   return found
@@ -196,6 +215,8 @@ async function passWatched(world: World, roomId: RoomId, ms: number, watch: Watc
   if (wrong !== undefined) throw new Wrong(wrong)
   if (world.faults.length > 0) throw new Wrong(world.faults.join('; '))
   if (seen.some((one) => isIn(one) && isPartial(one))) watch.partial += 1
+  const over = await overBounds(world, roomId)
+  if (over !== undefined) throw new Wrong(over)
   if (new Set(seen.filter(isIn).map(headsOf)).size > 1) watch.diverged += 1
   return seen
 }
@@ -223,7 +244,7 @@ async function makePeace(world: World, roomId: RoomId, watch: Watch): Promise<re
 async function finishJoins(world: World, roomId: RoomId): Promise<void> {
   const creator = creatorOf(world)
   const joined = (await world.snapshot(creator, roomId))?.joinedServers ?? []
-  for (const place of world.places) {
+  for (const place of world.honest) {
     const snapshot = await world.snapshot(place, roomId)
     if (!place.isUp || !joined.includes(place.name) || snapshot?.joinedServers.includes(place.name) === true)
       continue
@@ -287,7 +308,7 @@ function membersOf(world: World, seen: readonly Seen[]): readonly Seen[] {
   const creator = creatorOf(world)
   const joined = seen.find(({ place }) => place === creator)?.snapshot.joinedServers ?? []
   const members = seen.filter(({ place }) => place.isUp && joined.includes(place.name))
-  const up = world.places.filter(({ isUp, name }) => isUp && joined.includes(name))
+  const up = world.honest.filter(({ isUp, name }) => isUp && joined.includes(name))
   if (members.length < up.length) throw new Wrong('a member holds no state of the room')
   return members
 }

@@ -12,13 +12,19 @@ import { RoomError, StoreError, type RoomSnapshot } from '@plexus/engine'
 import { CarrierError, FederationError } from '@plexus/engine/ports'
 import { createMemoryDisk, type Fault, type MemoryDisk } from '@plexus/store/memory'
 import { quickKeys } from '../kit/keys.ts'
+import type { Loopback } from '../kit/loopback.ts'
 import { createTestNode, type TestNode } from '../kit/node.ts'
 import { createSeededRandom, type SeededRandom } from '../kit/seeded-random.ts'
 import { createSimulatedNetwork, type SimulatedNetwork } from '../kit/simulated-network.ts'
 import { createVirtualClock, type VirtualClock } from '../kit/virtual-clock.ts'
+import { lying } from './byzantine.ts'
+
+/** What a place's server keeps to: all of Plexus, the specification alone, or nothing. */
+export type Role = 'plexus' | 'stock' | 'byzantine'
 
 /** One server with one user, over all its processes. */
 export type Place = {
+  readonly role: Role
   readonly index: number
   readonly name: ServerName
   readonly user: UserId
@@ -43,6 +49,8 @@ export type Counts = {
 
 export interface World {
   readonly places: readonly Place[]
+  /** Those whose servers do not cheat. */
+  readonly honest: readonly Place[]
   readonly clock: VirtualClock
   readonly network: SimulatedNetwork
   readonly random: SeededRandom
@@ -64,7 +72,7 @@ export interface World {
   close(): Promise<void>
 }
 
-export async function createWorld(seed: number, size: number): Promise<World> {
+export async function createWorld(seed: number, roles: readonly Role[]): Promise<World> {
   const random = createSeededRandom(seed)
   const clock = createVirtualClock()
   const network = createSimulatedNetwork(clock, createSeededRandom(seed + 1_000_003))
@@ -74,16 +82,17 @@ export async function createWorld(seed: number, size: number): Promise<World> {
   const places: Place[] = []
   let read = 0
 
-  const start = (index: number, disk: MemoryDisk): Promise<TestNode> =>
+  const start = (index: number, role: Role, disk: MemoryDisk): Promise<TestNode> =>
     createTestNode({
-      loopback: network.loopback,
+      loopback: role === 'byzantine' ? cheating(network.loopback, seed + index) : network.loopback,
       clock,
       seed: index + 1,
       keys: quickKeys(index + 1),
       disk,
+      stock: role === 'stock',
     })
 
-  for (let index = 0; index < size; index += 1) {
+  for (const [index, role] of roles.entries()) {
     const disk = createMemoryDisk({
       fault: () => {
         const place = places[index]
@@ -94,10 +103,10 @@ export async function createWorld(seed: number, size: number): Promise<World> {
         return fault
       },
     })
-    const node = await start(index, disk)
+    const node = await start(index, role, disk)
     const { name } = node
     const user = `@user${index}:${name}` as UserId
-    places.push({ index, name, user, disk, node, isUp: true, armed: 'none', acknowledged: new Set() })
+    places.push({ role, index, name, user, disk, node, isUp: true, armed: 'none', acknowledged: new Set() })
   }
 
   const note = (line: string): void => {
@@ -132,6 +141,7 @@ export async function createWorld(seed: number, size: number): Promise<World> {
 
   return {
     places,
+    honest: places.filter(({ role }) => role !== 'byzantine'),
     clock,
     network,
     random,
@@ -185,6 +195,15 @@ export async function createWorld(seed: number, size: number): Promise<World> {
     async close() {
       for (const { node } of places) await node.close().catch(() => undefined)
     },
+  }
+}
+
+/** The network as a cheating node is in it: others get changed answers. */
+function cheating(loopback: Loopback, seed: number): Pick<Loopback, 'carrier' | 'connect'> {
+  return {
+    carrier: (name) => loopback.carrier(name),
+    connect: (name, handler) =>
+      loopback.connect(name, handler === undefined ? undefined : lying(handler, seed)),
   }
 }
 

@@ -3,6 +3,7 @@ import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
 import { createLru, type Lru } from '../kernel/lru.ts'
 import type { Clock, Federation, Log, Random } from '../ports.ts'
 import { FederationError } from '../ports.ts'
+import { isStripped } from '../rooms/copy.ts'
 import type { Rooms } from '../rooms/types.ts'
 
 /** A head may be on its way, or come from another server: it is left that long, and as much again by chance. */
@@ -71,8 +72,11 @@ export function createHeadRequests(deps: HeadRequestDeps): HeadRequests {
     const records = await deps.rooms().events(ids)
     return ids.filter((id, index) => {
       const record = records[index]
-      // An event that is known only as state has no place yet.
-      const isPlaced = record?.order !== undefined || (record !== undefined && record.verdict !== 'accepted')
+      // An event that is known only as state has no place yet, and who tells a head has it whole.
+      const isPlaced =
+        record !== undefined &&
+        !isStripped(record) &&
+        (record.order !== undefined || record.verdict !== 'accepted')
       return !isPlaced && !deps.holds(roomId, id) && (notes.get(`${server} ${id}`) ?? 0) < MAX_ANSWERS
     })
   }

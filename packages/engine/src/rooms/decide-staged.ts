@@ -233,14 +233,15 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
   entry.tries += 1
   for (const server of serversFor(deps, room, entry)) {
     try {
-      const { heads, backward, since } = await room.run(async ({ copy }) => ({
+      const known = await room.run(async ({ copy }) => ({
         heads: copy?.heads ?? [],
         backward: copy?.backward ?? [],
         since: copy?.since ?? 0,
       }))
+      const { since } = known
       const { roomId, version } = room
       const { event } = entry
-      const filled = await fillGap(deps, { roomId, version, heads, backward, since, event, server })
+      const filled = await fillGap(deps, { roomId, version, ...known, event, server })
       if (filled === undefined) {
         await leaveStaging(deps, room, entry)
         return { missing: [], progress: false }

@@ -1,7 +1,16 @@
 /** The present of a room after an accepted event: its forward extremities, their state together, and what is missing. */
 import type { EventId, RoomVersion, StateMap } from '@plexus/core'
 import { prevEventIds, resolve, serverOf, stateDifference } from '@plexus/core'
-import { groupOf, isHistory, loadStates, MAX_DECIDE_ROUNDS, stayOf, type Case, type Grouped } from './case.ts'
+import {
+  groupOf,
+  isDecided,
+  isHistory,
+  loadStates,
+  MAX_DECIDE_ROUNDS,
+  stayOf,
+  type Case,
+  type Grouped,
+} from './case.ts'
 import type { Hole } from './copy.ts'
 import type { LoadingView } from './event-store.ts'
 import type { StateGroup } from './state-groups.ts'
@@ -19,7 +28,10 @@ export type Present = Grouped & { readonly heads: readonly EventId[] }
 
 /** `after` is the state after the event. */
 export async function presentAfter(current: Case, after: StateGroup): Promise<Present> {
-  const { event, states } = current
+  const { copy, event, states } = current
+  // A stripped copy is passed on to nobody: what followed it would lack what the others need to place it.
+  if (!event.contentHashOk && copy !== undefined)
+    return { heads: copy.heads, group: copy.current, writes: [] }
   const heads = await headsAfter(current)
   if (heads.length === 1 && heads[0] === event.id) return { heads, group: after, writes: [] }
   const state = await resolveHeads(current, heads)
@@ -35,7 +47,7 @@ async function headsAfter(current: Case): Promise<readonly EventId[]> {
   const { copy, event, view } = current
   const direct = new Set(prevEventIds(event.pdu))
   const others = (copy?.heads ?? []).filter((id) => !direct.has(id))
-  const behind = others.length === 0 ? direct : await behindRefused(current)
+  const behind = others.length === 0 ? direct : await behindOthers(current, new Set(others))
   const left = others.filter((id) => !behind.has(id))
   const heads = (await isSpokenFor(current, left)) ? left : [...left, event.id]
   if (heads.length <= MAX_HEADS_PER_SERVER) return heads
@@ -62,21 +74,29 @@ async function isSpokenFor(current: Case, heads: readonly EventId[]): Promise<bo
 }
 
 /**
- * What lies before the refused events that the event follows: refused ones took no head's place, so the heads before
- * them are followed only now. Not what came after the refused one was decided, on what a member claimed in its place.
+ * What lies before the events that the event follows and that took no head's place: the heads before them are followed
+ * only now. That is so of refused ones, and of those that came without their content. Not what came after that one was
+ * decided, on what a member claimed in its place.
  */
-async function behindRefused({ deps, event }: Case): Promise<ReadonlySet<EventId>> {
+async function behindOthers(
+  { deps, event }: Case,
+  heads: ReadonlySet<EventId>,
+): Promise<ReadonlySet<EventId>> {
   const behind = new Set<EventId>()
   let level: readonly EventId[] = prevEventIds(event.pdu)
   while (level.length > 0 && behind.size < MAX_REFUSED_WALK) {
     const next: EventId[] = []
     for (const record of await deps.events.working(level)) {
-      if (record === undefined || record.verdict === 'accepted') continue
-      const before = await deps.events.working(prevEventIds(record.pdu))
+      const isRefused = record?.verdict !== 'accepted'
+      if (record === undefined || (!isRefused && !isDecided(record))) continue
+      const previousIds = prevEventIds(record.pdu)
+      const before = await deps.events.working(
+        isRefused ? previousIds : previousIds.filter((id) => heads.has(id)),
+      )
       for (const previous of before) {
         if (previous === undefined || behind.has(previous.id) || !isBasisOf(previous, record)) continue
         behind.add(previous.id)
-        next.push(previous.id)
+        if (isRefused) next.push(previous.id)
       }
     }
     level = next

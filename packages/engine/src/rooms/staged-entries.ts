@@ -32,7 +32,7 @@ export interface StagedEntries {
   missing(): readonly EventId[]
   /** An event is known: what it is enough for can be decided. */
   arrived(id: EventId, record: EventRecord | undefined, stay: Stay): void
-  /** Those that miss events which are not among them. */
+  /** Those that miss events which are not among them, or wait for those of other servers, which wait themselves. */
   readonly gaps: GapTurns<StagedEntry>
   /** When something can be done, `undefined` when nothing waits for a time. */
   due(): number | undefined
@@ -44,8 +44,11 @@ export function createStagedEntries(): StagedEntries {
   const ready = new Set<StagedEntry>()
   const parked = new Map<StagedEntry, number>()
   const waiters = new Map<EventId, Set<StagedEntry>>()
-  const gaps = createGapTurns<StagedEntry>(({ missing }) => {
-    for (const id of missing) if (!entries.has(id)) return true
+  // What another server's event waits for may stand behind a thousand that nobody can fill: it is no reason to wait.
+  const isFetchedFor = ({ origin }: StagedEntry, held: StagedEntry | undefined): boolean =>
+    held === undefined || (held.origin !== origin && held.missing.size > 0)
+  const gaps = createGapTurns<StagedEntry>((entry) => {
+    for (const id of entry.missing) if (isFetchedFor(entry, entries.get(id))) return true
     return false
   })
 
