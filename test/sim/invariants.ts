@@ -104,7 +104,8 @@ export async function missingEvents(
 }
 
 /** Nobody says anything, and still all who see each other in the room know each other's heads. */
-export async function unknownHeads(all: readonly Seen[]): Promise<string | undefined> {
+export async function unknownHeads(world: World, all: readonly Seen[]): Promise<string | undefined> {
+  const isFlooded = world.honest.length < world.places.length
   // A stock homeserver tells none, and is told none.
   const members = all.filter(({ place }) => place.role === 'plexus')
   for (const { place, snapshot } of members) {
@@ -116,7 +117,9 @@ export async function unknownHeads(all: readonly Seen[]): Promise<string | undef
     const heads = await passedOnBy(others)
     const records = await place.node.engine.rooms.events(heads)
     // An event that is known only as state has no place yet.
-    const unknown = heads.filter((_, index) => records[index]?.stateGroup === undefined)
+    // What a server said before it flooded the node waits behind that, until somebody else's event follows it.
+    const waiting = isFlooded ? await stagedEvents(place) : new Set<string>()
+    const unknown = heads.filter((id, index) => records[index]?.stateGroup === undefined && !waiting.has(id))
     if (unknown.length > 0) return `node ${place.index} was told of ${unknown.join(' ')} and does not have it`
     for (const other of others) {
       const filled = await other.place.node.engine.rooms.events(snapshot.holes)

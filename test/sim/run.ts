@@ -259,7 +259,7 @@ async function finishJoins(world: World, roomId: RoomId): Promise<void> {
 /** One member that holds all heads sends an event: then all have the same state, and hold what was acknowledged. */
 async function agree(world: World, roomId: RoomId, before: readonly Seen[]): Promise<void> {
   let seen = before
-  const unknown = await unknownHeads(membersOf(world, seen))
+  const unknown = await unknownHeads(world, membersOf(world, seen))
   if (unknown !== undefined) throw new Wrong(unknown)
   for (let round = 0; ; round += 1) {
     const members = membersOf(world, seen)

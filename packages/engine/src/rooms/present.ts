@@ -1,16 +1,7 @@
 /** The present of a room after an accepted event: its forward extremities, their state together, and what is missing. */
 import type { EventId, RoomVersion, StateMap } from '@plexus/core'
 import { prevEventIds, resolve, serverOf, stateDifference } from '@plexus/core'
-import {
-  groupOf,
-  isDecided,
-  isHistory,
-  loadStates,
-  MAX_DECIDE_ROUNDS,
-  stayOf,
-  type Case,
-  type Grouped,
-} from './case.ts'
+import { groupOf, isHistory, loadStates, MAX_DECIDE_ROUNDS, stayOf, type Case, type Grouped } from './case.ts'
 import type { Hole } from './copy.ts'
 import type { LoadingView } from './event-store.ts'
 import type { StateGroup } from './state-groups.ts'
@@ -47,7 +38,7 @@ async function headsAfter(current: Case): Promise<readonly EventId[]> {
   const { copy, event, view } = current
   const direct = new Set(prevEventIds(event.pdu))
   const others = (copy?.heads ?? []).filter((id) => !direct.has(id))
-  const behind = others.length === 0 ? direct : await behindOthers(current, new Set(others))
+  const behind = others.length === 0 ? direct : await behindHeadless(current)
   const left = others.filter((id) => !behind.has(id))
   const heads = (await isSpokenFor(current, left)) ? left : [...left, event.id]
   if (heads.length <= MAX_HEADS_PER_SERVER) return heads
@@ -78,30 +69,27 @@ async function isSpokenFor(current: Case, heads: readonly EventId[]): Promise<bo
  * only now. That is so of refused ones, and of those that came without their content. Not what came after that one was
  * decided, on what a member claimed in its place.
  */
-async function behindOthers(
-  { deps, event }: Case,
-  heads: ReadonlySet<EventId>,
-): Promise<ReadonlySet<EventId>> {
+async function behindHeadless({ deps, event }: Case): Promise<ReadonlySet<EventId>> {
   const behind = new Set<EventId>()
   let level: readonly EventId[] = prevEventIds(event.pdu)
   while (level.length > 0 && behind.size < MAX_REFUSED_WALK) {
     const next: EventId[] = []
     for (const record of await deps.events.working(level)) {
-      const isRefused = record?.verdict !== 'accepted'
-      if (record === undefined || (!isRefused && !isDecided(record))) continue
-      const previousIds = prevEventIds(record.pdu)
-      const before = await deps.events.working(
-        isRefused ? previousIds : previousIds.filter((id) => heads.has(id)),
-      )
+      if (record === undefined || !isHeadless(record)) continue
+      const before = await deps.events.working(prevEventIds(record.pdu))
       for (const previous of before) {
         if (previous === undefined || behind.has(previous.id) || !isBasisOf(previous, record)) continue
         behind.add(previous.id)
-        if (isRefused) next.push(previous.id)
+        next.push(previous.id)
       }
     }
     level = next
   }
   return behind
+}
+
+function isHeadless({ verdict, hashMismatch, isLate }: EventRecord): boolean {
+  return verdict !== 'accepted' || hashMismatch === true || isLate === true
 }
 
 /** True if the state before an event is made of that after this previous one, and not of a claim. */

@@ -38,6 +38,8 @@ export type EventRecord = {
   readonly redactedBy?: EventId
   /** True when the content hash did not match: `pdu` is the redacted form. See `isStripped`. */
   readonly hashMismatch?: true
+  /** True when the content came after the event was decided. */
+  readonly isLate?: true
   /** The client that sent it, for `unsigned.transaction_id`. */
   readonly sentBy?: { readonly userId: UserId; readonly deviceId: string; readonly transactionId: string }
   /** When this node received it, milliseconds since the epoch. */

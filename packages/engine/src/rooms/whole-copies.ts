@@ -32,7 +32,7 @@ export async function replaceStripped(
           if (record === undefined || !isStripped(record)) return []
           if (!areCopies(room.version, record.pdu, pdu)) return []
           const { hashMismatch: _, ...rest } = record
-          return [{ ...rest, pdu }]
+          return [{ ...rest, pdu, isLate: true as const }]
         })
         for (const record of replaced) deps.events.stage(record)
         return replaced.map((record) => eventTable.put([record.id], record))
