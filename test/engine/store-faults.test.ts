@@ -222,7 +222,10 @@ describe('two nodes that die at random', { timeout: 60_000 }, () => {
 })
 
 describe('a power cut', () => {
-  it('loses no event and no durable EDU that was acknowledged', async () => {
+  it.each([
+    ['by its number', { ordered: { incarnation: 'a', sequence: 3, acknowledged: 0 } }, { committed: 3 }],
+    ['to a server that numbers nothing', {}, {}],
+  ])('loses no event and no durable EDU that was acknowledged %s', async (_, numbered, acknowledged) => {
     const network = createBareNetwork()
     const disk = createMemoryDisk({ losesPower: true })
     const handler: EduHandler = async (_, content) => ({
@@ -240,9 +243,8 @@ describe('a power cut', () => {
     const ids = [await say(alice, roomId, 'one'), await say(alice, roomId, 'two')]
     const pdus = (await alice.rooms.events(ids)).map((record) => record?.pdu ?? {})
     const edus = [1, 2, 3].map((id) => ({ edu_type: 'm.direct_to_device', content: { id } }))
-    const ordered = { incarnation: 'a', sequence: 3, acknowledged: 0 }
-    const answer = await bob.inbound.transaction({ origin: alice.name, pdus, edus, ordered })
-    expect(answer).toEqual({ pdus: { [ids[0] ?? '']: {}, [ids[1] ?? '']: {} }, committed: 3 })
+    const answer = await bob.inbound.transaction({ origin: alice.name, pdus, edus, ...numbered })
+    expect(answer).toEqual({ pdus: { [ids[0] ?? '']: {}, [ids[1] ?? '']: {} }, ...acknowledged })
     disk.cutPower()
     const again = await network.add('bob', { store: await openMemoryStore(disk), seed: 2, handlers })
     await again.staging.resume()

@@ -73,14 +73,14 @@ export function createInbound(deps: InboundDeps): Inbound {
     async transaction({ origin, pdus, edus, heads, ordered }) {
       const verdicts = await deps.staging.receive(origin, pdus)
       const committed = await perOrigin.run(origin, async () => {
-        const isDurable = (edu: JsonObject): boolean =>
-          ordered !== undefined &&
-          typeof edu['edu_type'] === 'string' &&
-          DURABLE_EDU_TYPES.has(edu['edu_type'])
+        const isDurable = ({ edu_type: type }: JsonObject): boolean =>
+          typeof type === 'string' && DURABLE_EDU_TYPES.has(type)
         for (const edu of edus) if (!isDurable(edu)) await apply(origin, edu, undefined)
-        return ordered === undefined
-          ? undefined
-          : applyOrdered(deps, apply, origin, edus.filter(isDurable), ordered)
+        const durable = edus.filter(isDurable)
+        if (ordered !== undefined) return applyOrdered(deps, apply, origin, durable, ordered)
+        // A server that numbers nothing forgets what it has an answer for: it must outlive a power cut.
+        for (const edu of durable) await apply(origin, edu, undefined, 'strict')
+        return undefined
       })
       const own = heads === undefined ? undefined : await deps.heads.answer(origin, heads)
       // What comes of them is not waited for.

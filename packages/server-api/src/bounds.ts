@@ -10,6 +10,10 @@ export const MAX_REPLAY_WINDOWS = 1_024
 /** The same for those of one server: a restored store makes a new one. */
 export const MAX_REPLAY_WINDOWS_OF_SERVER = 8
 
+/** Transactions without an envelope that are remembered of one server, which sends one at a time, and servers. */
+export const MAX_REMEMBERED_TRANSACTIONS = 4
+export const MAX_REMEMBERED_SERVERS = 1_024
+
 /** Bytes of a request in canonical JSON: `MAX_TRANSACTION_PDUS` and `MAX_TRANSACTION_EDUS` fit. */
 export const MAX_REQUEST_BYTES: number = 12 * 1024 * 1024
 

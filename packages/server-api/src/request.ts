@@ -41,6 +41,8 @@ export type SignedEndpoint<Services> = EndpointOf<Services, ProvenRequest> & {
   readonly open?: never
   /** The same request may come again: it changes nothing twice and its answer tells nothing new. */
   readonly repeatable?: true
+  /** Without an envelope the same request is processed once: its sender repeats it until it has an answer. */
+  readonly isTransaction?: true
 }
 
 /** One endpoint of the Server-Server API, as it answers others. */

@@ -208,6 +208,21 @@ describe('createServerApi', () => {
     expect(calls).toEqual(['queries.profile', 'queries.profile'])
   })
 
+  it('processes a transaction without an envelope once, however often it comes', async () => {
+    const transaction = async () => ({ pdus: {} })
+    const { handle, calls } = fakeServer(bob.name, testClock(), { inbound: { transaction } })
+    const raw = (txnId: string, pdus: JsonValue[] = []): Raw => ({
+      method: 'PUT',
+      uri: `/_matrix/federation/v1/send/${txnId}`,
+      content: { pdus },
+    })
+    for (const each of [raw('1'), raw('1'), raw('2'), raw('1', [{}]), raw('1')]) {
+      const { request } = await signed(each)
+      expect((await handle({ request })).status).toBe(200)
+    }
+    expect(calls).toHaveLength(3)
+  })
+
   it.each<[string, (request: EnvelopedRequest) => InboundRequest]>([
     ['another signature', (r) => ({ request: { ...r.request, signatures: changed(r, flip) } })],
     ['a changed URI', (r) => ({ request: { ...r.request, uri: `${r.request.uri}x` } })],

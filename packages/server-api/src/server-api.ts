@@ -1,11 +1,12 @@
 /** Answers signed requests of other servers, whatever carrier brought them. */
 import { encodeBase64Url } from '@plexus/core'
-import { MAX_CLOCK_SKEW_MS, parseRequestTarget } from '@plexus/core/names'
+import { MAX_CLOCK_SKEW_MS, parseRequestTarget, requestHash } from '@plexus/core/names'
 import { RoomError, UserError } from '@plexus/engine'
 import type { CarrierResponse, InboundHandler, InboundRequest, Log } from '@plexus/engine/ports'
 import { ApiError, errorResponse, responseOf, statusOf, type Answer } from './answer.ts'
 import { authenticate, type Proven } from './authenticate.ts'
 import { ENDPOINTS } from './endpoints/index.ts'
+import { createRepeats } from './repeats.ts'
 import { createReplayGuard, type ReplayGuard } from './replay.ts'
 import type { OpenRequest, ProvenRequest } from './request.ts'
 import { createRouter } from './router.ts'
@@ -20,6 +21,7 @@ export type ServerApiDeps = Services & { readonly log: Log }
 export function createServerApi(deps: ServerApiDeps): InboundHandler {
   const router = createRouter(ENDPOINTS)
   const replays = createReplayGuard()
+  const repeats = createRepeats()
 
   const answerTo = async (inbound: InboundRequest): Promise<Answer> => {
     const target = parseRequestTarget(inbound.request)
@@ -29,7 +31,10 @@ export function createServerApi(deps: ServerApiDeps): InboundHandler {
     if (endpoint.open === true) return endpoint.handle(deps, open)
     const proven = await authenticate(deps, inbound)
     if (endpoint.repeatable !== true) refuseRepeated(replays, proven, deps.clock.now())
-    return endpoint.handle(deps, { ...open, ...provenPart(deps, proven) })
+    const answer = (): Promise<Answer> => endpoint.handle(deps, { ...open, ...provenPart(deps, proven) })
+    if (endpoint.isTransaction !== true || proven.envelope !== undefined) return answer()
+    // The hash is of origin, transaction id and content.
+    return repeats.once(proven.request.origin, requestHash(proven.request), answer)
   }
 
   return async (inbound) => {

@@ -38,6 +38,7 @@ export const send: Endpoint<Services> = {
   method: 'PUT',
   path: PATH,
   repeatable: true,
+  isTransaction: true,
   async handle(services, request) {
     pathOf(request, 'txnId', txnId)
     const { pdus, edus, [ACKNOWLEDGED]: acknowledged, [HEADS]: told } = bodyOf(request, body)
