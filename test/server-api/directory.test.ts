@@ -1,5 +1,6 @@
 /** Rooms of other servers as their members have never been there see them: public rooms, spaces, summaries, events at a time. */
-import type { JsonObject } from '@plexus/core'
+import type { JsonObject, RoomId } from '@plexus/core'
+import { MAX_TOLD_CHILDREN, MAX_WALK_REQUESTS } from '@plexus/engine/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { at, createApiClient, list, text, type ApiClient } from '../kit/api-client.ts'
 import { createTestNetwork, type Member, type TestNetwork } from '../kit/node.ts'
@@ -68,6 +69,24 @@ describe('rooms of another server', { timeout: 60_000 }, () => {
     await alice.ok('POST', at`v3/rooms/${hidden}/invite`, { body: { user_id: bob.userId } })
     await network.clock.advance(600_000)
     expect(await idsOf()).toEqual([own, space, hidden, open, below, deep])
+  })
+
+  it('are asked for so often for one walk, and told so many of one space', async () => {
+    const space = await createRoom(alice, { preset: 'public_chat', creation_content: { type: 'm.space' } })
+    const own = await createRoom(bob, { creation_content: { type: 'm.space' } })
+    const via = [home.node.name]
+    for (let count = 0; count <= MAX_TOLD_CHILDREN; count += 1) {
+      await network.clock.advance(1)
+      const id = await createRoom(alice, { preset: 'public_chat' })
+      await child(alice, space, id, { via })
+      await child(bob, own, id, { via })
+    }
+    const { children } = await away.node.engine.federation.hierarchy(home.node.name, space as RoomId)
+    expect(children).toHaveLength(MAX_TOLD_CHILDREN)
+    const before = asked('/hierarchy/')
+    const walk = await bob.ok('GET', at`v1/rooms/${own}/hierarchy`, { query: { limit: '100' } })
+    expect(asked('/hierarchy/') - before).toBe(MAX_WALK_REQUESTS)
+    expect(list(walk, 'rooms')).toHaveLength(MAX_WALK_REQUESTS + 1)
   })
 
   it('are described to who may see them', async () => {

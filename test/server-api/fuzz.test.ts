@@ -27,13 +27,14 @@ const MAX_STEPS = 40
 /** Of the machine, for what the platform does, such as signatures. */
 const PATIENCE_MS = 10_000
 /** Endpoints that never succeed here: what must be built of the room's present, and what no such node serves. */
-const MAX_NEVER = 10
+const MAX_NEVER = 11
 
-const FEDERATION = '/_matrix/federation/'
+/** Discovery is a file of the web server. */
+const SERVED = '/_matrix/'
 const schemas = readRequestSchemas()
 const validator = createSpecValidator()
 const requests: readonly RequestShape[] = [
-  ...schemas.requests('server-server').filter(({ template }) => template.startsWith(FEDERATION)),
+  ...schemas.requests('server-server').filter(({ template }) => template.startsWith(SERVED)),
   {
     method: 'GET',
     template: '/_matrix/federation/v1/extremities/{roomId}',
@@ -95,6 +96,7 @@ async function createWorld(): Promise<World> {
       roomversion: ['1', '12', '99'],
       mediaid: [media, 'x'],
       field: ['displayname', 'avatar_url', 'x'],
+      servername: [alice.node.name, bob.node.name],
       edutype: ['m.typing', 'm.receipt', 'm.presence', 'm.device_list_update', 'm.direct_to_device', 'x'],
       origin: [fake.name, alice.node.name],
       accesstoken: [engine.users.openId.create(alice.user).token, 'x'],

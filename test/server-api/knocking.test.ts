@@ -1,5 +1,6 @@
 /** Knocking on rooms of other servers. spec: server-server-api.md "Knocking upon a room" */
 import type { JsonObject } from '@plexus/core'
+import { MAX_WAITING_KNOCKS } from '@plexus/engine/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { at, createApiClient, list, pick, type ApiClient } from '../kit/api-client.ts'
 import { createTestNetwork, type TestNetwork, type TestNode } from '../kit/node.ts'
@@ -66,6 +67,17 @@ describe('a knock on a room of another server', { timeout: 60_000 }, () => {
     bob = createApiClient(again.clientApi, { userId: bob.userId, accessToken: undefined })
     const row = await again.engine.rooms.membership(bob.userId, room as never)
     expect(row).toMatchObject({ membership: 'knock', resident: home.name })
+  })
+
+  it('is one of so many that may wait for an answer', async () => {
+    const initial = [{ type: 'm.room.join_rules', content: { join_rule: 'knock' } }]
+    for (let count = 0; count < MAX_WAITING_KNOCKS; count += 1) {
+      await network.clock.advance(1_000)
+      const { status } = await knock(await createRoom(alice, { initial_state: initial }))
+      expect(status).toBe(200)
+    }
+    expect(await knock()).toMatchObject({ status: 429, body: { errcode: 'M_LIMIT_EXCEEDED' } })
+    expect((await memberAt(bob))['membership']).toBeUndefined()
   })
 
   it('is refused where one cannot knock', async () => {

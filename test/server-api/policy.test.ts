@@ -9,6 +9,7 @@ import {
   type RoomId,
   type RoomVersion,
 } from '@plexus/core'
+import { MAX_POLICY_ASKS } from '@plexus/engine/testing'
 import type { CarrierResponse } from '@plexus/engine/ports'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { at, createApiClient, type ApiClient } from '../kit/api-client.ts'
@@ -157,6 +158,17 @@ describe('a room with a policy server', { timeout: 60_000 }, () => {
       await deliver(event)
       expect(await verdictOf(event.id)).toBe('accepted')
       expect(asked).toHaveLength(1)
+    })
+
+    it('has no more events of one transaction signed than there may be', async () => {
+      const events = await Promise.all(
+        Array.from({ length: MAX_POLICY_ASKS + 2 }, (_, n) => unsigned(`m${n}`)),
+      )
+      await fake.send(nodes[0].name, { origin: fake.name, pdus: events.map(({ pdu }) => pdu) })
+      await network.settle()
+      expect(asked).toHaveLength(MAX_POLICY_ASKS)
+      const verdicts = await Promise.all(events.map(({ id }) => verdictOf(id)))
+      expect(verdicts.filter((one) => one === 'accepted')).toHaveLength(MAX_POLICY_ASKS)
     })
 
     it('is not heard where it is not', async () => {

@@ -1,5 +1,6 @@
 /** Restricted rooms across servers. spec: server-server-api.md "Restricted rooms" */
 import { memberKey, stateKey, type JsonObject, type RoomId, type UserId } from '@plexus/core'
+import { MAX_CONDITIONS } from '@plexus/engine/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { at, createApiClient, type ApiClient } from '../kit/api-client.ts'
 import { createFakePeer } from '../kit/fake-peer.ts'
@@ -110,6 +111,16 @@ describe('a restricted room', { timeout: 60_000 }, () => {
     })
     const refused = await join(bob, inner, nodes[0])
     expect(refused).toMatchObject({ status: 400, body: { errcode: 'M_UNABLE_TO_AUTHORISE_JOIN' } })
+  })
+
+  it('has a bound to the rooms that are looked at', async () => {
+    await joinFrom(network, bob, alice, club)
+    const others = Array.from({ length: MAX_CONDITIONS }, () => inner)
+    const path = at`v3/rooms/${inner}/state/m.room.join_rules/`
+    await alice.ok('PUT', path, { body: rules(...others, club)['content'] ?? {} })
+    expect((await join(bob, inner, nodes[0])).body).toMatchObject({ errcode: 'M_UNABLE_TO_AUTHORISE_JOIN' })
+    await alice.ok('PUT', path, { body: rules(...others.slice(1), club)['content'] ?? {} })
+    expect((await join(bob, inner, nodes[0])).status).toBe(200)
   })
 
   it('lets in users of the same server, and nobody else of it', async () => {

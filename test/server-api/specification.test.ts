@@ -12,9 +12,11 @@ const enc = encodeURIComponent
 
 /** Paths of the specification that no Plexus node answers: a stranger is told so by 404 M_UNRECOGNIZED. */
 const NOT_SERVED: readonly string[] = [
-  // What only servers with a DNS name need: discovery, identity servers.
+  // A file of the web server of a DNS name.
   '/.well-known/matrix/server',
+  // Users of a Plexus node have no third-party identifiers: whoever says that one was bound to them is wrong.
   '/_matrix/federation/v1/3pid/onbind',
+  // For policy servers.
   '/_matrix/policy/v1/sign',
   // The known types have paths of their own.
   '/_matrix/federation/v1/query/{queryType}',

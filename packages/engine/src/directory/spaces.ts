@@ -1,5 +1,5 @@
 /** Spaces and rooms from outside, those of other servers too. spec: server-server-api.md "Spaces" */
-import { parseServerName } from '@plexus/core'
+import { parseServerName, serverOf } from '@plexus/core'
 import type { JsonValue, RoomId, ServerName, UserId } from '@plexus/core'
 import type { Lru } from '../kernel/lru.ts'
 import { createLru } from '../kernel/lru.ts'
@@ -105,13 +105,18 @@ export function createSpaces({ rooms, federation, serverName, clock, log }: Spac
       const budget: Budget = { requests: MAX_WALK_REQUESTS, signal }
       const found: SpaceRoom[] = []
       const seen = new Set<RoomId>()
-      const stack = [{ roomId: root, depth: 0, via: serverOfId(root) }]
+      // Who was invited may look before they join.
+      const row = await rooms.membership(userId, root)
+      const via = [...serverOfId(root), ...(row === undefined ? [] : [serverOf(row.sender)])]
+      const stack: { roomId: RoomId; depth: number; via: readonly ServerName[] }[] = [
+        { roomId: root, depth: 0, via },
+      ]
       for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
-        const { roomId, depth, via } = next
+        const { roomId, depth } = next
         if (seen.has(roomId)) continue
         if (seen.size >= MAX_WALKED_ROOMS) break
         seen.add(roomId)
-        const room = await visit(roomId, userId, via, budget)
+        const room = await visit(roomId, userId, next.via, budget)
         if (room === undefined) continue
         const children = suggestedOnly ? room.children.filter(({ suggested }) => suggested) : room.children
         found.push({ ...room, children })

@@ -1,7 +1,7 @@
 /** Fetching history from before this node was in the room. */
 import type { EventId, JsonValue, ServerName } from '@plexus/core'
 import { authEventIds, prevEventIds, redact, serverOf } from '@plexus/core'
-import type { CallOptions, Write } from '../ports.ts'
+import type { CallOptions, Clock, Write } from '../ports.ts'
 import { MAX_BACKWARD } from './accept-event.ts'
 import { newEventWrites } from './auth-graph.ts'
 import { fetchAuthEvents, fetchWhole, MAX_FETCHED_STATE_EVENTS } from './claims.ts'
@@ -19,10 +19,12 @@ import { checkEvents } from './verify.ts'
 
 /** Events asked for at once. spec: server-server-api.md GET /backfill */
 export const BACKFILL_BATCH = 100
-/** Members asked, one after the other. */
+/** Members asked, at most. */
 export const MAX_BACKFILL_SERVERS = 4
 /** How long one of them is waited for: somebody scrolls. */
 const BACKFILL_TIMEOUT_MS = 10_000
+/** Another one is asked as well when nothing came for this long. */
+const SILENCE_MS = 2_000
 /** Pages of history that are fetched for what lies at a time. */
 export const MAX_PAGES_TO_TIME = 20
 
@@ -30,17 +32,55 @@ export const MAX_PAGES_TO_TIME = 20
 export async function backfillRoom(deps: RemoteDeps, room: Room, signal?: AbortSignal): Promise<boolean> {
   const from = await room.run((turn) => Promise.resolve(turn.copy?.backward ?? []))
   if (from.length === 0) return false
-  for (const server of serversFor(deps, room)) {
+  const fetchPage = async (server: ServerName): Promise<boolean> => {
     try {
       const options = optionsOf(signal)
       const { pdus } = await deps.federation.backfill(server, room.roomId, from, BACKFILL_BATCH, options)
-      if (await keepHistory(deps, room, server, from, pdus.slice(0, BACKFILL_BATCH))) return true
+      return await keepHistory(deps, room, server, from, pdus.slice(0, BACKFILL_BATCH))
     } catch (error) {
       deps.log.log('info', 'a member gave no history', { roomId: room.roomId, server, error: String(error) })
+      return false
     }
-    signal?.throwIfAborted()
   }
-  return false
+  const isNew = await firstUseful(deps.clock, serversFor(deps, room), fetchPage)
+  signal?.throwIfAborted()
+  return isNew
+}
+
+/**
+ * Asks one after the other, and the next as well once one has said nothing for a while; the first that helps decides.
+ * `ask` does not reject.
+ */
+function firstUseful(
+  clock: Clock,
+  servers: readonly ServerName[],
+  ask: (server: ServerName) => Promise<boolean>,
+): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const waiting = [...servers]
+  let running = 0
+  let isOver = false
+  const finish = (isUseful: boolean): void => {
+    isOver = true
+    resolve(isUseful)
+  }
+  const askNext = (): void => {
+    const server = waiting.shift()
+    if (isOver || server === undefined) {
+      if (running === 0) finish(false)
+      return
+    }
+    running += 1
+    const cancel = clock.after(SILENCE_MS, askNext)
+    void ask(server).then((isUseful) => {
+      cancel()
+      running -= 1
+      if (isUseful) finish(true)
+      else askNext()
+    })
+  }
+  askNext()
+  return promise
 }
 
 const optionsOf = (signal: AbortSignal | undefined): CallOptions => ({

@@ -236,6 +236,8 @@ async function isVisible(
     id === undefined ? 'shared' : (await deps.events.get(id))?.pdu.content['history_visibility']
   // The caller has a member in the room now, which is what `shared` asks for.
   if (visibility !== 'joined' && visibility !== 'invited') return true
+  // Who was in the room then is not known here.
+  if (record.stateGroup === undefined) return false
   const members = [...state].filter(([key]) => isMemberOf(key, origin)).map(([, memberId]) => memberId)
   const memberships = (await deps.events.getMany(members)).map((member) => membershipOf(member?.pdu))
   return memberships.some(
