@@ -148,6 +148,21 @@ describe('looking up keys', () => {
     expect(await one(wants(stock))).toEqual(stock.publicKey)
   })
 
+  it('lets members wait for no stranger, of whom a bounded number waits', async () => {
+    const never = new Promise<JsonObject>(() => undefined)
+    const wanted = Array.from({ length: 300 }, (_, index) => wants(dnsSigner(`s${index}.example`, 2)))
+    for (const { server } of wanted) world.published.set(server, () => never)
+    await publish([stock], soon())
+    const strangers = wanted.map((key) => world.keys.lookup([key], { forStranger: true, waitMs: 60_000 }))
+    await world.clock.settled()
+    expect(world.calls).toHaveLength(16)
+    // Those beyond what may wait are answered at once.
+    expect(await Promise.all(strangers.slice(16 + 256))).toEqual(
+      Array.from({ length: 28 }, () => ['unknown']),
+    )
+    expect(await one(wants(stock))).toEqual(stock.publicKey)
+  })
+
   it('asks a bounded number of servers at once', async () => {
     let most = 0
     let running = 0

@@ -1,6 +1,7 @@
 /** A full node: store, engine, both APIs and the network, put together. */
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import type { ServerName } from '@plexus/core'
 import { isKeyName } from '@plexus/core/names'
 import { createClientApi, UNLIMITED } from '@plexus/client-api'
 import { acquireDataFolder, clock, createOutbound, openDataFolder, portOf } from '@plexus/daemon'
@@ -176,6 +177,7 @@ async function openEngine(
         scrypt,
         registration: { mode, ...(mode === 'token' ? { token: loadRegistrationToken(folder) } : {}) },
       },
+      notaries: config.notary as readonly ServerName[],
       appServices: { http: serviceHttp, registrations: loadAppServices(config.appservice) },
     },
   )

@@ -31,6 +31,7 @@ describe('the configuration', () => {
       clientApi: { host: '127.0.0.1', port: 8010 },
       admin: { host: '127.0.0.1', port: 8011 },
       serverName: undefined,
+      notary: [],
       ca: [],
       listen: [],
       announce: [],
@@ -61,7 +62,7 @@ describe('the configuration', () => {
       '--relay /ip4/127.0.0.1/tcp/1/ws/p2p/x --registration open --admin-user ann --admin-user ben --rate-limits off --log-level debug ' +
       '--turn-uri turn:a?transport=udp --turn-uri turns:b --turn-secret-file /s --appservice /b --appservice /c ' +
       '--url-previews on --private-addresses --federation 0.0.0.0:8448 --tls-cert /c --tls-key /k --ca /x --ca /y ' +
-      '--federation-resolve a=b:1,c=d:2 --federation-resolve-file /r --well-known-server a.example:443'
+      '--federation-resolve a=b:1,c=d:2 --federation-resolve-file /r --well-known-server a.example:443 --notary n.example --notary m.example'
     expect(read(args.split(' '))).toEqual({
       data: '/d',
       clientApi: { host: '::1', port: 0 },
@@ -74,6 +75,7 @@ describe('the configuration', () => {
       federationResolve: 'a=b:1,c=d:2',
       federationResolveFile: '/r',
       wellKnownServer: 'a.example:443',
+      notary: ['n.example', 'm.example'],
       listen: ['/ip4/127.0.0.1/tcp/0/ws', '/ip4/127.0.0.1/tcp/0'],
       announce: ['/dns4/a/tcp/1'],
       relay: ['/ip4/127.0.0.1/tcp/1/ws/p2p/x'],
@@ -131,6 +133,8 @@ describe('the configuration', () => {
     [['--federation', '8448'], '--federation must be HOST:PORT'],
     [['--tls-cert', ''], '--tls-cert is empty'],
     [['--well-known-server', 'a/b'], '--well-known-server is no server name'],
+    [['--notary', 'a/b'], '--notary is no server name'],
+    [['a', 'b', 'c', 'd', 'e'].flatMap((name) => ['--notary', name]), '--notary has more than 4 entries'],
     [['--listen', '127.0.0.1:1'], '--listen must be a multiaddr'],
     [['--registration', 'maybe'], '--registration must be one of open, token, closed'],
     [['--admin-user', '@ann'], '--admin-user must be the first part of a user id'],

@@ -16,6 +16,7 @@ const MAX_ADMINS = 64
 const MAX_TURN_URIS = 16
 const MAX_APP_SERVICES = 64
 const MAX_AUTHORITIES = 16
+const MAX_NOTARIES = 4
 
 export type Address = { readonly host: string; readonly port: number }
 
@@ -77,6 +78,10 @@ const anyServerName = v.pipe(
   v.string(),
   v.check((name) => parseServerName(name) !== undefined, 'is no server name'),
 )
+const notaries: Schema<readonly string[]> = v.optional(
+  v.pipe(v.array(anyServerName), v.maxLength(MAX_NOTARIES, `has more than ${MAX_NOTARIES} entries`)),
+  [],
+)
 const serverName: Schema<string | undefined> = v.optional(
   v.pipe(
     anyServerName,
@@ -100,6 +105,8 @@ export type Config = {
   readonly federationResolveFile?: string | undefined
   /** What `/.well-known/matrix/server` says beside the Client-Server API. */
   readonly wellKnownServer?: string | undefined
+  /** Servers that tell the keys of such as do not answer. */
+  readonly notary: readonly string[]
   readonly listen: readonly string[]
   readonly announce: readonly string[]
   readonly relay: readonly string[]
@@ -134,6 +141,7 @@ const schemaOf = (defaultData: string): Schema<Config> =>
     federationResolve: v.optional(v.string()),
     federationResolveFile: v.optional(nonEmpty),
     wellKnownServer: v.optional(anyServerName),
+    notary: notaries,
     listen: multiaddrs,
     announce: multiaddrs,
     relay: multiaddrs,
@@ -165,6 +173,7 @@ export const HELP: string = `Plexus node: a Matrix homeserver without a window.
   --well-known-server <name>  where other servers find this one, told by /.well-known/matrix/server at --client-api
   --federation-resolve <map>  places of servers, name=host:port separated by commas, for tests
   --federation-resolve-file <file>  the same, one a line, read again for a name that is missing
+  --notary <name>             server that is asked for the keys of such as do not answer; may be repeated
   --listen <multiaddr>        address to take libp2p connections on; may be repeated
   --announce <multiaddr>      address under which others reach this node, where that is another; may be repeated
   --relay <multiaddr>         relay to be reached through; may be repeated
@@ -197,6 +206,7 @@ const FLAGS = {
   'federation-resolve': { type: 'string' },
   'federation-resolve-file': { type: 'string' },
   'well-known-server': { type: 'string' },
+  notary: { type: 'string', multiple: true },
   listen: { type: 'string', multiple: true },
   announce: { type: 'string', multiple: true },
   relay: { type: 'string', multiple: true },
@@ -217,6 +227,7 @@ const FLAGS = {
 
 type FlagName = keyof typeof FLAGS
 const LISTS: ReadonlySet<string> = new Set([
+  'notary',
   'listen',
   'announce',
   'relay',

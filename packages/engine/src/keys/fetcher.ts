@@ -7,10 +7,12 @@ import { backoffMs } from '../kernel/backoff.ts'
 import { createLru } from '../kernel/lru.ts'
 import type { Clock, Log, Random } from '../ports.ts'
 
-/** Servers asked at once. */
+/** Servers asked at once for events, and as many more for strangers. */
 export const MAX_KEY_FETCHES = 16
 /** Servers that wait to be asked; others count as not reachable. */
 export const MAX_WAITING_KEY_FETCHES = 8_192
+/** The same of those that anybody can have this node ask, by a request in their name. */
+export const MAX_WAITING_FOR_STRANGERS = 256
 /** Servers remembered because they could not be asked. */
 export const MAX_FAILING_SERVERS = 4_096
 /** Pauses after failures. The last one is short, since an event or request must cause each attempt. */
@@ -21,7 +23,7 @@ export const MIN_KEY_REFETCH_MS = 60_000
 
 export interface KeyFetcher {
   /** Resolves when the server's keys came and are kept, or did not come. Never rejects. */
-  fetch(server: ServerName): Promise<void>
+  fetch(server: ServerName, forStranger?: boolean): Promise<void>
   idle(): Promise<void>
 }
 
@@ -33,29 +35,17 @@ export function createKeyFetcher(
   ask: (server: ServerName) => Promise<void>,
 ): KeyFetcher {
   const underWay = new Map<ServerName, Promise<void>>()
-  const waiting: (() => void)[] = []
   const rests = createLru<ServerName, { readonly failures: number; readonly until: number }>(
     MAX_FAILING_SERVERS,
   )
-  let running = 0
-
-  const start = async (): Promise<void> => {
-    if (running < MAX_KEY_FETCHES) {
-      running += 1
-      return
-    }
-    await new Promise<void>((resolve) => waiting.push(resolve))
+  const lanes = {
+    events: createLane(MAX_WAITING_KEY_FETCHES),
+    // What strangers cause does not keep the keys of members waiting.
+    strangers: createLane(MAX_WAITING_FOR_STRANGERS),
   }
 
-  /** Hands the place on, or gives it back. */
-  const end = (): void => {
-    const next = waiting.shift()
-    if (next === undefined) running -= 1
-    else next()
-  }
-
-  const run = async (server: ServerName): Promise<void> => {
-    await start()
+  const run = async (server: ServerName, lane: Lane): Promise<void> => {
+    await lane.start()
     try {
       await ask(server)
       rests.set(server, { failures: 0, until: clock.now() + MIN_KEY_REFETCH_MS })
@@ -66,21 +56,45 @@ export function createKeyFetcher(
       log.log('info', 'the keys of a server cannot be had', { server, error: String(error) })
     } finally {
       underWay.delete(server)
-      end()
+      lane.end()
     }
   }
 
   return {
-    async fetch(server) {
+    async fetch(server, forStranger = false) {
+      const lane = forStranger ? lanes.strangers : lanes.events
       const isResting = (rests.get(server)?.until ?? 0) > clock.now()
       const known = underWay.get(server)
-      if (known === undefined && (isResting || waiting.length >= MAX_WAITING_KEY_FETCHES)) return
-      const fetching = known ?? run(server)
+      if (known === undefined && (isResting || lane.isFull)) return
+      const fetching = known ?? run(server, lane)
       underWay.set(server, fetching)
       await fetching
     },
     async idle() {
       while (underWay.size > 0) await Promise.all(underWay.values())
+    },
+  }
+}
+
+/** Lets a few through at a time, in order. */
+type Lane = { readonly isFull: boolean; start(): Promise<void>; end(): void }
+
+function createLane(maxWaiting: number): Lane {
+  const waiting: (() => void)[] = []
+  let running = 0
+  return {
+    get isFull() {
+      return waiting.length >= maxWaiting
+    },
+    async start() {
+      if (running < MAX_KEY_FETCHES) running += 1
+      else await new Promise<void>((resolve) => waiting.push(resolve))
+    },
+    end() {
+      const next = waiting.shift()
+      if (next === undefined) running -= 1
+      // The place is handed on.
+      else next()
     },
   }
 }

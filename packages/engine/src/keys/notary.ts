@@ -66,7 +66,7 @@ export function createNotary(deps: NotaryDeps): Pick<ServerKeys, 'own' | 'notari
     if (isGood || fetching >= MAX_NOTARY_FETCHES) return known
     fetching += 1
     try {
-      await fetcher.fetch(server)
+      await fetcher.fetch(server, true)
     } finally {
       fetching -= 1
     }

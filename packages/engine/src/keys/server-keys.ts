@@ -44,10 +44,8 @@ export function createServerKeys(
     askForKeys({ ...deps, notaries, table, lookup: (wanted) => lookup(wanted) }, server),
   )
 
-  const lookup: ServerKeys['lookup'] = async (
-    wanted,
-    { waitMs = LOOKUP_WAIT_MS, since = clock.now() } = {},
-  ) => {
+  const lookup: ServerKeys['lookup'] = async (wanted, options = {}) => {
+    const { waitMs = LOOKUP_WAIT_MS, since = clock.now(), forStranger = false } = options
     const keyOf = localKeys(deps.signer)
     const answers = wanted.map(({ server, keyId }) => keyOf(server, keyId))
     const servers = new Set(
@@ -64,7 +62,7 @@ export function createServerKeys(
     const first = complete()
     const missing = new Set(wanted.flatMap(({ server }, index) => (first[index] === 'unknown' ? server : [])))
     if (missing.size === 0) return first
-    const fetching = Promise.all([...missing].map((server) => fetcher.fetch(server)))
+    const fetching = Promise.all([...missing].map((server) => fetcher.fetch(server, forStranger)))
     if (waitMs === 0) return first
     await within(clock, waitMs, fetching)
     await read()

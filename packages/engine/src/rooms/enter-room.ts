@@ -42,6 +42,9 @@ import { RoomError } from './types.ts'
 import type { CheckedEvent } from './verify.ts'
 import { checkEvents } from './verify.ts'
 
+/** How long the keys of a room's servers are waited for: events of others are left out. */
+const MAX_KEYS_WAIT_MS = 60_000
+
 /** What a resident server answers to a join. */
 export type Told = {
   readonly server: ServerName
@@ -273,7 +276,7 @@ async function judgeAnswer(
   const { version, roomId } = answer
   const chain = answer.authChain.slice(0, MAX_STATE_EVENTS)
   const state = answer.state.slice(0, MAX_STATE_EVENTS)
-  const results = await checkEvents(deps, version, roomId, [...chain, ...state])
+  const results = await checkEvents(deps, version, roomId, [...chain, ...state], { waitMs: MAX_KEYS_WAIT_MS })
   const checked = new Map<EventId, CheckedEvent>()
   const stateIds = new Set<EventId>()
   const dropped: string[] = []
