@@ -127,6 +127,10 @@ function callsOf(
       to(server)
       return inbound.transaction({ origin: own, pdus: wire(pdus), edus: [] })
     },
+    event: async (server, id) => {
+      to(server)
+      return { pdus: [wire(await rooms.eventFor(own, id))] }
+    },
     stateIds: async (server, roomId, id) => {
       to(server)
       const { state, authChain } = await rooms.stateFor(own, roomId, id)

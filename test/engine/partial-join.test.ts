@@ -1,10 +1,12 @@
 /** A room that is entered without its members: usable at once, whole soon, and right in the end. */
-import { memberKey, stateKey } from '@plexus/core'
-import type { EventId, JsonObject, RoomId, UserId } from '@plexus/core'
-import type { Federation } from '@plexus/engine/ports'
+import { eventIdOf, memberKey, roomVersion, stateKey } from '@plexus/core'
+import type { EventId, JsonObject, RoomId, RoomVersion, UserId } from '@plexus/core'
+import { FederationError, type Federation } from '@plexus/engine/ports'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
 import { bodies, createRoom, make, populate, say, setTopic, stateText } from './rooms-kit.ts'
+
+const version = roomVersion('12') as RoomVersion
 
 describe('a room that is entered without its members', { timeout: 30_000 }, () => {
   let network: BareNetwork
@@ -219,11 +221,20 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
   })
 
   it('reaches members whose servers were kept back', async () => {
+    // Nobody has to stand for its name.
+    await alice.rooms.send(roomId, {
+      type: 'm.room.name',
+      stateKey: '',
+      sender: alice.user,
+      content: { name: 'r' },
+    })
+    await network.settle()
     const tell = withhold()
     lie((told) => ({ ...told, serversInRoom: [alice.name] }))
     await join()
-    await say(bob, roomId, 'for all')
+    const id = await say(bob, roomId, 'for all')
     await network.settle()
+    expect(await bob.outbox.outbox.delivery(roomId, id)).toMatchObject({ members: 1 })
     network.offline.add(alice.name)
     tell()
     network.cheats.clear()
@@ -232,6 +243,47 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     await network.pass(60_000)
     expect(await isPartial()).toBe(false)
     expect(await bodies(carol, roomId)).toEqual(['for all'])
+    expect(await bob.outbox.outbox.delivery(roomId, id)).toMatchObject({ members: 2, delivered: 2 })
+  })
+
+  it('is right also after events that came before those that they follow', async () => {
+    const tell = withhold()
+    await join()
+    await network.settle()
+    const [joined] = (await alice.rooms.snapshot(roomId))?.heads ?? []
+    const first = await make(carol, alice, roomId, { body: 'first' })
+    const second = await make(carol, alice, roomId, { prev: [first.id], body: 'second' })
+    const notFound = async (): Promise<never> => {
+      throw new FederationError({ status: 404, errcode: 'M_NOT_FOUND', error: 'no' })
+    }
+    network.cheats.set(carol.name, {
+      event: notFound,
+      state: notFound,
+      getMissingEvents: async () => ({ events: [] }),
+      backfill: async () => ({ pdus: [] }),
+      stateIds: async (_to, room, before) => {
+        if (before !== second.id) return notFound()
+        const { state } = await alice.rooms.stateFor(bob.name, room, joined as EventId)
+        const known = await bob.rooms.events(state.map((pdu) => eventIdOf(version, pdu)))
+        return { pduIds: known.flatMap((record) => record?.id ?? []), authChainIds: [] }
+      },
+    })
+    await bob.rooms.receive(carol.name, [second.pdu])
+    await network.pass(10_000)
+    expect(await bodies(bob, roomId)).toEqual(['second'])
+    await bob.rooms.receive(carol.name, [first.pdu])
+    await alice.rooms.receive(carol.name, [first.pdu, second.pdu])
+    await network.settle()
+    expect(await isPartial()).toBe(true)
+    tell()
+    await network.pass(60_000)
+    expect(await isPartial()).toBe(false)
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+    expect(await sorted(bob)).toEqual(['first', 'second'])
+    expect((await bob.rooms.snapshot(roomId))?.heads).toEqual([second.id])
+    expect((await bob.rooms.stateAfter(second.id))?.size).toBe(
+      (await alice.rooms.stateAfter(second.id))?.size,
+    )
   })
 
   it('comes to the same state whatever happens while it becomes whole', async () => {

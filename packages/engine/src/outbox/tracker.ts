@@ -42,9 +42,14 @@ export function createTracker(deps: {
         const start = found?.servers.has(name) === true ? found.since : position
         return { start, cursor: start }
       }
-      afterCommit.run(position, () => deps.heads.changed(roomId))
+      const started = joined.map((name) => cursors.set(name, roomId, position, startOf(name)))
+      // After the cursors are in memory.
+      afterCommit.run(position, () => {
+        deps.heads.changed(roomId)
+        if (found !== undefined) deps.kick([...found.servers])
+      })
       return [
-        ...joined.map((name) => cursors.set(name, roomId, position, startOf(name))),
+        ...started,
         ...left.flatMap((name) => end(name, roomId, position, position)),
         ...(distributed === undefined ? [] : [noteSent(roomId, position, distributed)]),
       ]
