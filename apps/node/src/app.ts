@@ -55,7 +55,7 @@ export async function startNodeApp(logger: Logger, config: Config): Promise<Node
   const taken = `a node already runs on the data folder ${folder}: stop it, or give this one its own --data`
   started.use(await acquireDataFolder(folder, taken))
   const log = portOf(logger)
-  const identity = await loadIdentity(folder, config.serverName)
+  const identity = await loadIdentity(folder, config.serverName, config.nameSuffix)
   let network: P2pNode | undefined
   let opened: Engine | undefined
   const metrics = createMetrics({ engine: () => opened, p2p: () => network })

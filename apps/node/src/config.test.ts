@@ -61,13 +61,14 @@ describe('the configuration', () => {
       '--listen /ip4/127.0.0.1/tcp/0/ws --listen /ip4/127.0.0.1/tcp/0 --announce /dns4/a/tcp/1 ' +
       '--relay /ip4/127.0.0.1/tcp/1/ws/p2p/x --registration open --admin-user ann --admin-user ben --rate-limits off --log-level debug ' +
       '--turn-uri turn:a?transport=udp --turn-uri turns:b --turn-secret-file /s --appservice /b --appservice /c ' +
-      '--url-previews on --private-addresses --federation 0.0.0.0:8448 --tls-cert /c --tls-key /k --ca /x --ca /y ' +
+      '--url-previews on --private-addresses --name-suffix gw.example.org --federation 0.0.0.0:8448 --tls-cert /c --tls-key /k --ca /x --ca /y ' +
       '--federation-resolve a=b:1,c=d:2 --federation-resolve-file /r --well-known-server a.example:443 --notary n.example --notary m.example'
     expect(read(args.split(' '))).toEqual({
       data: '/d',
       clientApi: { host: '::1', port: 0 },
       admin: { host: 'localhost', port: 1 },
       serverName: 'a.example',
+      nameSuffix: 'gw.example.org',
       federation: { host: '0.0.0.0', port: 8448 },
       tlsCert: '/c',
       tlsKey: '/k',
@@ -130,6 +131,7 @@ describe('the configuration', () => {
     [['--admin', '127.0.0.1:70000'], '--admin must name a port'],
     [['--server-name', '@'], '--server-name is no server name'],
     [['--server-name', `${KEY_NAME}.example.org`], '--server-name is a key'],
+    [['--name-suffix', 'localhost:1'], '--name-suffix must be a domain'],
     [['--federation', '8448'], '--federation must be HOST:PORT'],
     [['--tls-cert', ''], '--tls-cert is empty'],
     [['--well-known-server', 'a/b'], '--well-known-server is no server name'],

@@ -89,11 +89,17 @@ const serverName: Schema<string | undefined> = v.optional(
   ),
 )
 
+const nameSuffix: Schema<string | undefined> = v.optional(
+  v.pipe(v.string(), v.regex(/^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/, 'must be a domain, such as gw.example.org')),
+)
+
 export type Config = {
   readonly data: string
   readonly clientApi: Address
   readonly admin: Address
   readonly serverName: string | undefined
+  /** The domain under which a name that is a key stands. */
+  readonly nameSuffix?: string | undefined
   /** Where other servers connect over HTTPS; over HTTP where no certificate is given, for a proxy in front. */
   readonly federation?: Address | undefined
   readonly tlsCert?: string | undefined
@@ -134,6 +140,7 @@ const schemaOf = (defaultData: string): Schema<Config> =>
     clientApi: address('127.0.0.1:8010'),
     admin: address('127.0.0.1:8011'),
     serverName,
+    nameSuffix,
     federation: v.optional(hostAndPort),
     tlsCert: v.optional(nonEmpty),
     tlsKey: v.optional(nonEmpty),
@@ -166,6 +173,7 @@ export const HELP: string = `Plexus node: a Matrix homeserver without a window.
   --client-api <host:port>    where Matrix clients connect (127.0.0.1:8010; port 0: any free one)
   --admin <host:port>         where /health, /ready, /metrics and /reports are served (127.0.0.1:8011)
   --server-name <name>        name of the server (none: the name is the node's key). It cannot be changed later
+  --name-suffix <domain>      the name is the node's key under this domain, for libp2p and HTTPS; for ever as well
   --federation <host:port>    where other servers connect over HTTPS (none); over HTTP without --tls-cert, for a proxy
   --tls-cert <file>           its certificate with what leads to an authority, PEM; read anew when it changes
   --tls-key <file>            its private key, PEM
@@ -199,6 +207,7 @@ const FLAGS = {
   'client-api': { type: 'string' },
   admin: { type: 'string' },
   'server-name': { type: 'string' },
+  'name-suffix': { type: 'string' },
   federation: { type: 'string' },
   'tls-cert': { type: 'string' },
   'tls-key': { type: 'string' },

@@ -4,6 +4,7 @@ import { clock, createOutbound, createReach, createServer, listen, readTls, Star
 import { isKeyName } from '@plexus/core/names'
 import type { InboundHandler, Log, Signer } from '@plexus/engine/ports'
 import {
+  answerClientError,
   createFederationListener,
   createHttpsCarrier,
   createResolveMap,
@@ -64,7 +65,9 @@ export async function listenToServers(init: FederationServerInit): Promise<Liste
   const files = tlsFilesOf(config)
   if (config.federation === undefined) return undefined
   if (!hasDnsName(signer))
-    throw new StartError('--federation needs a name that DNS knows: give a new node one with --server-name')
+    throw new StartError(
+      '--federation needs a name that DNS knows: give a new node one with --server-name or --name-suffix',
+    )
   await using started = new AsyncDisposableStack()
   const listener = createFederationListener({
     serverName: signer.name,
@@ -83,6 +86,7 @@ export async function listenToServers(init: FederationServerInit): Promise<Liste
       ...(files === undefined ? {} : { tls: readTls(files) }),
     }),
   )
+  web.server.on('clientError', answerClientError)
   const flags = { host: '--federation', port: '--federation' }
   const port = await listen(web.server, { ...config.federation, flags })
   if (files !== undefined) started.use(watchTls(files, { log, changed: (tls) => web.useTls(tls) }))

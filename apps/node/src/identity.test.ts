@@ -36,6 +36,20 @@ describe('the identity', () => {
     expect((await loadIdentity(folder, 'a.example')).signer.keyId).not.toBe(signer.keyId)
   })
 
+  it('puts a name that is its key under a domain, for ever', async () => {
+    const { signer } = await loadIdentity(folder, undefined, 'gw.example.org')
+    expect(signer.name).toMatch(/^k[0-9a-z]{61}\.gw\.example\.org$/)
+    expect(keyOfName(signer.name)).toEqual(signer.publicKey)
+    expect((await loadIdentity(folder, undefined)).signer.name).toBe(signer.name)
+    expect((await loadIdentity(folder, undefined, 'gw.example.org')).signer.name).toBe(signer.name)
+    await expect(loadIdentity(folder, undefined, 'other.example.org')).rejects.toThrow(/is of .*, not of/)
+    await expect(loadIdentity(folder, 'a.example', 'gw.example.org')).rejects.toThrow(/exclude each other/)
+    rmSync(keptFile())
+    await expect(loadIdentity(folder, undefined, 'x'.repeat(200))).rejects.toThrow(
+      /--name-suffix .* too long/,
+    )
+  })
+
   it('keeps a name that was asked for, and refuses another', async () => {
     expect((await loadIdentity(folder, 'a.example')).signer.name).toBe('a.example')
     expect((await loadIdentity(folder, undefined)).signer.name).toBe('a.example')

@@ -48,14 +48,23 @@ export type Identity = {
 }
 
 /**
- * Loads the identity in `folder`, or makes it. `serverName` is the name that was asked for, if any.
+ * Loads the identity in `folder`, or makes it. `serverName` is the name that was asked for, if any; `suffix` the domain under which
+ * a name that is a key stands.
  * @throws StartError when the file is damaged, or of a node with another name.
  */
-export async function loadIdentity(folder: string, serverName: string | undefined): Promise<Identity> {
+export async function loadIdentity(
+  folder: string,
+  serverName: string | undefined,
+  suffix?: string,
+): Promise<Identity> {
+  if (serverName !== undefined && suffix !== undefined)
+    throw new StartError('--server-name and --name-suffix exclude each other')
   const file = join(folder, FILE)
-  const kept = readKept(file) ?? (await make(folder, serverName))
-  if (serverName !== undefined && serverName !== kept.serverName) {
-    const what = `the data folder is of ${kept.serverName}, not of ${serverName}`
+  const kept = readKept(file) ?? (await make(folder, serverName, suffix))
+  const publicKey = await publicKeyOf(Buffer.from(kept.nameSeed, 'base64'))
+  const asked = suffix === undefined ? serverName : nameUnder(publicKey, suffix)
+  if (asked !== undefined && asked !== kept.serverName) {
+    const what = `the data folder is of ${kept.serverName}, not of ${asked}`
     throw new StartError(`${what}: a server keeps its name; choose another folder with --data`)
   }
   const seed = Buffer.from(kept.nameSeed, 'base64')
@@ -65,7 +74,7 @@ export async function loadIdentity(folder: string, serverName: string | undefine
     signer: {
       name: kept.serverName as ServerName,
       keyId: kept.keyId,
-      publicKey: await publicKeyOf(seed),
+      publicKey,
       // At once, in a twentieth of a millisecond: WebCrypto waits for a thread, behind the passwords that are hashed.
       sign: (bytes) => Promise.resolve(new Uint8Array(sign(null, bytes, key))),
     },
@@ -122,10 +131,22 @@ function readKept(file: string): Kept | undefined {
   }
 }
 
-async function make(folder: string, serverName: string | undefined): Promise<Kept> {
+function nameUnder(publicKey: Uint8Array, suffix: string | undefined): ServerName {
+  try {
+    return nameOfKey(publicKey, suffix)
+  } catch (error) {
+    throw new StartError(`--name-suffix ${suffix} is too long for a server name`, { cause: error })
+  }
+}
+
+async function make(
+  folder: string,
+  serverName: string | undefined,
+  suffix: string | undefined,
+): Promise<Kept> {
   const seed = randomBytes(SEED_BYTES)
   const kept: Kept = {
-    serverName: serverName ?? nameOfKey(await publicKeyOf(seed)),
+    serverName: serverName ?? nameUnder(await publicKeyOf(seed), suffix),
     nameSeed: seed.toString('base64'),
     keyId: serverName === undefined ? KEY_ID : `ed25519:${randomBytes(KEY_VERSION_BYTES).toString('hex')}`,
     transportKey: Buffer.from(await generateTransportKey()).toString('base64'),

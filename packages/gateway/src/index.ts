@@ -1,6 +1,6 @@
 export * from './discovery.ts'
 export { createHttpsCarrier, type HttpsCarrier, type HttpsCarrierInit } from './https-carrier.ts'
-export { createFederationListener, type FederationListenerInit } from './listener.ts'
+export { answerClientError, createFederationListener, type FederationListenerInit } from './listener.ts'
 export { createResolveMap, type ResolveMap } from './resolve-map.ts'
 export { lookupSrv } from './srv.ts'
 export { createWellKnown, type HttpsGet, type WellKnown } from './well-known.ts'

@@ -4,7 +4,7 @@ import type { ServerName } from '@plexus/core'
 import type { CarrierResponse, InboundHandler, InboundRequest } from '@plexus/engine/ports'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { MAX_BODIES_BYTES, MAX_REQUEST_BYTES, MAX_REQUESTS_PER_ADDRESS } from './bounds.ts'
-import { createFederationListener } from './listener.ts'
+import { answerClientError, createFederationListener } from './listener.ts'
 
 const BURST = 2 * MAX_REQUESTS_PER_ADDRESS
 const HERE = 'here.example' as ServerName
@@ -40,6 +40,7 @@ beforeEach(async () => {
       addressOf: ({ headers }) => String(headers['x-address'] ?? '::1'),
     }),
   )
+  server.on('clientError', answerClientError)
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve)
   })
@@ -204,6 +205,20 @@ describe('the listener of federation', () => {
       )
     })
     expect(await Promise.race(open)).toBe(429)
+    expect(seen).toEqual([])
+  })
+
+  it.each([
+    ['no HTTP', 'nonsense\r\n\r\n', 400],
+    ['headers beyond their bound', `GET / HTTP/1.1\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+  ])('answers %s with an error in JSON', async (_, text, status) => {
+    const { port } = server.address() as AddressInfo
+    const socket = connect(port, '127.0.0.1')
+    socket.write(text)
+    const answer = Buffer.concat((await socket.toArray()) as Buffer[]).toString()
+    const [head = '', body = ''] = answer.split('\r\n\r\n')
+    expect(head).toContain(`HTTP/1.1 ${status} `)
+    expect(JSON.parse(body)).toMatchObject({ errcode: 'M_UNKNOWN' })
     expect(seen).toEqual([])
   })
 

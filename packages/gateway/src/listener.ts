@@ -1,5 +1,6 @@
 /** Takes federation requests over HTTP, as what TLS stands before brings them. spec: server-server-api.md "Request Authentication" */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { JsonValue, ServerName } from '@plexus/core'
 import { parseJson, parseServerName } from '@plexus/core'
 import { MAX_REQUEST_SIGNATURES } from '@plexus/core/names'
@@ -103,6 +104,23 @@ export function createFederationListener({
   return (incoming, response) => {
     answerTo(incoming, response).catch((error: unknown) => refuse(incoming, response, error))
   }
+}
+
+const STATUS_OF: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+}
+
+/** For `clientError` of the server: what is no HTTP, or comes too slowly, gets an error in JSON as well. */
+export function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const status = STATUS_OF[error.code ?? ''] ?? '400 Bad Request'
+  const body = JSON.stringify({ errcode: 'M_UNKNOWN', error: 'not a request that can be read' })
+  const head = `Content-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close`
+  socket.end(`HTTP/1.1 ${status}\r\n${head}\r\n\r\n${body}`)
 }
 
 function limitExceeded(message: string): Refusal {
