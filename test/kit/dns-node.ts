@@ -24,17 +24,25 @@ export function freePort(): Promise<number> {
   })
 }
 
-/** Starts a node in `folder`, on the port that its name has or any free one. */
+/** The domain that the certificates of all nodes here are of. */
+export const TEST_DOMAIN = 'example.test'
+
+/** Starts a node in `folder`, on the port that its name has or any free one; it is `localhost:PORT` unless `naming` has other flags. */
 export async function startDnsNode(
   folder: string,
   ca: TestCa,
-  { port: wanted, args = [] }: { readonly port?: number; readonly args?: readonly string[] } = {},
+  init: {
+    readonly port?: number
+    readonly naming?: readonly string[]
+    readonly args?: readonly string[]
+  } = {},
 ): Promise<DnsNode> {
-  const port = wanted ?? (await freePort())
+  const port = init.port ?? (await freePort())
+  const { naming = ['--server-name', `localhost:${port}`], args = [] } = init
   mkdirSync(folder, { recursive: true })
-  const paths = await ca.write(folder, ['localhost', '127.0.0.1'])
+  const paths = await ca.write(folder, ['localhost', '127.0.0.1', `*.${TEST_DOMAIN}`])
   const data = join(folder, 'data')
-  const place = ['--server-name', `localhost:${port}`, '--federation', `127.0.0.1:${port}`]
+  const place = [...naming, '--federation', `127.0.0.1:${port}`]
   const tls = ['--tls-cert', paths.cert, '--tls-key', paths.key, '--ca', paths.ca]
   const node = await startNodeApp(data, [...place, ...tls, '--private-addresses', ...args])
   return { ...node, data, port }
