@@ -6,7 +6,7 @@ import { lookup as lookupAny } from 'node:dns'
 import { request as requestHttp, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import type { LookupFunction } from 'node:net'
-import { getCACertificates } from 'node:tls'
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
 import { isPublicAddress } from './public-address.ts'
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
@@ -78,9 +78,10 @@ export function createReach({ allowPrivateAddresses }: Pick<OutboundInit, 'allow
   return { mayReach, lookup: lookupAmong(mayReach) }
 }
 
-export function createOutbound({ allowPrivateAddresses, ca }: OutboundInit): Outbound {
+export function createOutbound({ allowPrivateAddresses, ca = [] }: OutboundInit): Outbound {
   const { mayReach, lookup: lookupAllowed } = createReach({ allowPrivateAddresses })
-  const trusted = ca === undefined ? {} : { ca: [...getCACertificates(), ...ca] }
+  // One context for all: to read the usual authorities takes longer than many requests.
+  const secureContext = createSecureContext(ca.length === 0 ? {} : { ca: [...getCACertificates(), ...ca] })
 
   async function follow(from: URL, request: OutboundRequest, signal: AbortSignal): Promise<OutboundResponse> {
     const { method = 'GET', maxRedirects = 0, maxBytes, httpsOnly = false } = request
@@ -88,7 +89,7 @@ export function createOutbound({ allowPrivateAddresses, ca }: OutboundInit): Out
     for (let redirects = 0; ; redirects++) {
       checkUrl(url, mayReach)
       if (httpsOnly && url.protocol !== 'https:') throw new OutboundError('refused', 'not https')
-      const answer = await exchange(url, request, { ...trusted, lookup: lookupAllowed, signal })
+      const answer = await exchange(url, request, { secureContext, lookup: lookupAllowed, signal })
       const status = answer.statusCode ?? 0
       const to = REDIRECTS.has(status) ? answer.headers.location : undefined
       if (method !== 'GET' || maxRedirects === 0 || to === undefined) {
@@ -151,7 +152,11 @@ const lookupAmong =
     })
   }
 
-type Way = { readonly lookup: LookupFunction; readonly signal: AbortSignal; readonly ca?: string[] }
+type Way = {
+  readonly lookup: LookupFunction
+  readonly signal: AbortSignal
+  readonly secureContext: SecureContext
+}
 
 /** One request, up to the head of its answer. */
 function exchange(

@@ -22,9 +22,9 @@ export function formatXMatrix({ origin, destination, signatures }: SignedRequest
 
 const SCHEME = /^X-Matrix +/i
 // A parameter, which may be missing, and what separates it from the next. Old servers leave values with colons unquoted, and
-// base64 has characters beyond tokens too.
+// base64 has characters beyond tokens too. Each space can belong to one place only, so that a run of them is walked over once.
 const PARAMETER =
-  /[ \t]*(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([!#$%&'*+./:=^_`|~0-9A-Za-z-]*)))?[ \t]*(?:,|$)/y
+  /[ \t]*(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([!#$%&'*+./:=^_`|~0-9A-Za-z-]*))[ \t]*)?(?:,|$)/y
 
 /** `undefined` for a header of another scheme, `malformed` for one that breaks the grammar or lacks a parameter. */
 export function parseXMatrix(header: string): XMatrix | 'malformed' | undefined {
