@@ -131,6 +131,29 @@ describe('events', { timeout: 30_000 }, () => {
     expect(await alice.outbox.outbox.waiting()).toBe(0)
   })
 
+  it('go out when their destination is heard of, which costs one attempt each time', async () => {
+    await bringIn(network, alice, bob, roomId)
+    network.offline.add(bob.name)
+    await say(alice, roomId, 'late')
+    // Pauses of minutes by now.
+    await network.pass(600_000)
+    const before = alice.calls.length
+    for (const _ of [1, 2, 3]) {
+      alice.outbox.outbox.heard(bob.name)
+      await network.settle()
+    }
+    expect(alice.calls.length).toBe(before + 3)
+    network.offline.delete(bob.name)
+    alice.outbox.outbox.heard(bob.name)
+    await network.settle()
+    expect(await bodies(bob, roomId)).toEqual(['late'])
+    // Without a pause there is nothing to end.
+    const after = alice.calls.length
+    alice.outbox.outbox.heard(bob.name)
+    await network.settle()
+    expect(alice.calls.length).toBe(after)
+  })
+
   it('cost few requests and timers when a thousand destinations are away', async () => {
     const away = Array.from({ length: 1_000 }, (_, index) => testSigner(1_000 + index).name)
     await alice.committer.submit({

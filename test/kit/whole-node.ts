@@ -145,6 +145,7 @@ export async function createNode(init: NodeInit): Promise<TestNode> {
     random,
     clock,
     log,
+    heard: (server) => engine.outbox.heard(server),
     software: { name: 'Plexus', version: 'test' },
   })
   loopback.connect(name, async (request) => {

@@ -197,6 +197,7 @@ function serverApiOf(engine: Engine, log: Log): ReturnType<typeof createServerAp
     random,
     clock,
     log,
+    heard: (server) => engine.outbox.heard(server),
     software: SOFTWARE,
   })
 }

@@ -17,6 +17,8 @@ export interface Outbox {
   sendVolatile(destination: ServerName, edu: Edu): void
   /** Work may be waiting for these destinations. `appeared`: the peer is here, forget the backoff. */
   kick(destinations: readonly ServerName[], appeared?: boolean): void
+  /** The server has made a request, so it is up: what waits for it is tried now, once. */
+  heard(server: ServerName): void
   delivery(roomId: RoomId, eventId: EventId): Promise<Delivery | undefined>
   watch(listener: (delivery: Delivery) => void): () => void
   /** Own events that no other member's node has yet. */

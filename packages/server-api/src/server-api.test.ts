@@ -92,6 +92,15 @@ describe('createServerApi', () => {
     expect(logged).toEqual([])
   })
 
+  it('tells of servers that proved a request their own, and of no others', async () => {
+    const heard: ServerName[] = []
+    const { handle } = fakeServer(bob.name, testClock(), { queries }, { heard: (name) => heard.push(name) })
+    await handle(await signed(PROFILE, { origin: carol.name }))
+    expect(heard).toEqual([])
+    await handle(await signed())
+    expect(heard).toEqual([alice.name])
+  })
+
   it.each<[string, () => Promise<unknown>, Outcome]>([
     ['another destination', () => signed(PROFILE, { destination: carol.name }), UNAUTHORIZED],
     ['this server as its origin', () => signRaw(bob, PROFILE, { destination: bob.name }), UNAUTHORIZED],

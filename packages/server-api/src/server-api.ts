@@ -1,5 +1,5 @@
 /** Answers signed requests of other servers, whatever carrier brought them. */
-import { encodeBase64Url } from '@plexus/core'
+import { encodeBase64Url, type ServerName } from '@plexus/core'
 import { MAX_CLOCK_SKEW_MS, parseRequestTarget, requestHash } from '@plexus/core/names'
 import { RoomError, UserError } from '@plexus/engine'
 import type { CarrierResponse, InboundHandler, InboundRequest, Log } from '@plexus/engine/ports'
@@ -15,7 +15,11 @@ import type { Services } from './services.ts'
 /** Of what stands for a request that no envelope numbers. */
 const REQUEST_ID_BYTES = 16
 
-export type ServerApiDeps = Services & { readonly log: Log }
+export type ServerApiDeps = Services & {
+  readonly log: Log
+  /** Told of each server that proved a request its own. */
+  readonly heard: (server: ServerName) => void
+}
 
 /** The answer never rejects: what fails here is an answer with status 500, and logged. */
 export function createServerApi(deps: ServerApiDeps): InboundHandler {
@@ -30,6 +34,7 @@ export function createServerApi(deps: ServerApiDeps): InboundHandler {
     const open = { path, query, content: target.content }
     if (endpoint.open === true) return endpoint.handle(deps, open)
     const proven = await authenticate(deps, inbound)
+    deps.heard(proven.request.origin)
     if (endpoint.repeatable !== true) refuseRepeated(replays, proven, deps.clock.now())
     const answer = (): Promise<Answer> => endpoint.handle(deps, { ...open, ...provenPart(deps, proven) })
     if (endpoint.isTransaction !== true || proven.envelope !== undefined) return answer()

@@ -68,6 +68,7 @@ async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Nod
     random,
     clock,
     log,
+    heard: (server) => engine.outbox.heard(server),
     software: SOFTWARE,
   })
   engine.committer.onFailure(({ code, message }) => {

@@ -112,6 +112,7 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
       if (appeared === true) heads.appeared(names)
       sender.kick(names, appeared)
     },
+    heard: (server) => sender.heard(server),
     delivery: (roomId, eventId) => deliveries.delivery(roomId, eventId),
     watch: (listener) => deliveries.watch(listener),
     waiting: () => deliveries.waiting(),

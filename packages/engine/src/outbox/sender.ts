@@ -11,6 +11,8 @@ export const LAST_BACKOFF_MS = 900_000
 export interface Sender {
   /** Work may be waiting. `appeared`: the peers are here, forget the backoff. */
   kick(names: readonly ServerName[], appeared?: boolean): void
+  /** The server has made a request: its pause ends, though its failures count on, as it may be out of our reach. */
+  heard(name: ServerName): void
   idle(): Promise<void>
   close(): void
 }
@@ -79,6 +81,13 @@ export function createSender(
         target.cancelRetry = undefined
         start(target)
       }
+    },
+    heard(name) {
+      const target = deps.memory.destinations.get(name)
+      if (closed || target?.cancelRetry === undefined) return
+      target.cancelRetry()
+      target.cancelRetry = undefined
+      start(target)
     },
     async idle() {
       while (running.size > 0) await Promise.all(running)

@@ -123,6 +123,7 @@ export function fakeServer(
     clock,
     random: { bytes: (length) => new Uint8Array(length).fill(7) },
     log: { log: (level, message) => void logged.push(`${level} ${message}`) },
+    heard: () => undefined,
     software: { name: 'Plexus', version: '1.0' },
     ...more,
   })
