@@ -10,10 +10,13 @@ import type { EduHandler, Inbound } from './outbox-types.ts'
 import type { Durability, Log, Store } from './ports.ts'
 import { StoreError } from './ports.ts'
 import type { Staging } from './rooms/staging.ts'
+import { RoomError } from './rooms/types.ts'
 
 /** What is committed of the durable EDUs of one incarnation of a server. */
 type OriginRecord = { readonly incarnation: string; readonly committed: number }
 
+/** Transactions of one server that wait for their turn, or have it: servers send one at a time. */
+export const MAX_WAITING_TRANSACTIONS = 8
 /** Incarnations remembered of one server: a restored store makes a new one. */
 export const MAX_INCARNATIONS = 8
 
@@ -38,6 +41,8 @@ export type InboundDeps = {
 
 export function createInbound(deps: InboundDeps): Inbound {
   const perOrigin = createKeyedMutex()
+  /** Transactions of each server that are here. */
+  const waiting = new Map<ServerName, number>()
 
   const apply = async (
     origin: ServerName,
@@ -69,26 +74,40 @@ export function createInbound(deps: InboundDeps): Inbound {
     deps.log.log('error', 'an EDU could not be applied', { origin, type, error: String(error) })
   }
 
+  const take: Inbound['transaction'] = async ({ origin, pdus, edus, heads, ordered }) => {
+    const verdicts = await deps.staging.receive(origin, pdus)
+    const isDurable = ({ edu_type: type }: JsonObject): boolean =>
+      typeof type === 'string' && DURABLE_EDU_TYPES.has(type)
+    for (const edu of edus) if (!isDurable(edu)) await apply(origin, edu, undefined)
+    const durable = edus.filter(isDurable)
+    // A server that numbers nothing forgets what it has an answer for: it must outlive a power cut.
+    if (ordered === undefined) for (const edu of durable) await apply(origin, edu, undefined, 'strict')
+    const committed =
+      ordered === undefined ? undefined : await applyOrdered(deps, apply, origin, durable, ordered)
+    const own = heads === undefined ? undefined : await deps.heads.answer(origin, heads)
+    // What comes of them is not waited for.
+    if (heads !== undefined) deps.heads.heard(origin, heads)
+    return {
+      pdus: verdicts,
+      ...(committed === undefined ? {} : { committed }),
+      ...(own === undefined ? {} : { heads: own }),
+    }
+  }
+
   return {
-    async transaction({ origin, pdus, edus, heads, ordered }) {
-      const verdicts = await deps.staging.receive(origin, pdus)
-      const committed = await perOrigin.run(origin, async () => {
-        const isDurable = ({ edu_type: type }: JsonObject): boolean =>
-          typeof type === 'string' && DURABLE_EDU_TYPES.has(type)
-        for (const edu of edus) if (!isDurable(edu)) await apply(origin, edu, undefined)
-        const durable = edus.filter(isDurable)
-        if (ordered !== undefined) return applyOrdered(deps, apply, origin, durable, ordered)
-        // A server that numbers nothing forgets what it has an answer for: it must outlive a power cut.
-        for (const edu of durable) await apply(origin, edu, undefined, 'strict')
-        return undefined
-      })
-      const own = heads === undefined ? undefined : await deps.heads.answer(origin, heads)
-      // What comes of them is not waited for.
-      if (heads !== undefined) deps.heads.heard(origin, heads)
-      return {
-        pdus: verdicts,
-        ...(committed === undefined ? {} : { committed }),
-        ...(own === undefined ? {} : { heads: own }),
+    /** One at a time of each server, whatever carriers brought them: who sends many slows down nobody but itself. */
+    async transaction(transaction) {
+      const { origin } = transaction
+      const count = waiting.get(origin) ?? 0
+      if (count >= MAX_WAITING_TRANSACTIONS)
+        throw new RoomError('M_LIMIT_EXCEEDED', 'too many transactions of this server wait')
+      waiting.set(origin, count + 1)
+      try {
+        return await perOrigin.run(origin, () => take(transaction))
+      } finally {
+        const left = (waiting.get(origin) ?? 1) - 1
+        if (left === 0) waiting.delete(origin)
+        else waiting.set(origin, left)
       }
     },
   }

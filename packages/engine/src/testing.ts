@@ -1,6 +1,6 @@
 /** Parts of the engine by themselves, for tests that need no users. */
 export { createCommitter, type Committer } from './kernel/committer.ts'
-export { createInbound } from './inbound.ts'
+export { createInbound, MAX_WAITING_TRANSACTIONS } from './inbound.ts'
 export type { Inbound } from './outbox-types.ts'
 export { MAX_TOLD_CHILDREN, MAX_WALK_REQUESTS } from './directory/spaces.ts'
 export { createServerKeys, type ServerKeysOwner } from './keys/server-keys.ts'
