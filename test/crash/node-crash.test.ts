@@ -1,4 +1,7 @@
-/** SIGKILL of a Node node under load: nothing acknowledged is lost, nothing doubled. */
+/**
+ * SIGKILL of a Node node under load: nothing acknowledged is lost, nothing doubled, of events and of durable EDUs.
+ * `CRASH_RUNS=200` kills it as often, `CRASH_SEED` at other moments.
+ */
 import type { ChildProcess } from 'node:child_process'
 import { fork } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -17,7 +20,9 @@ import type { FromNode, ToNode } from '../kit/node-process.ts'
 import { realClock } from '../kit/real-clock.ts'
 import { createSeededRandom } from '../kit/seeded-random.ts'
 
-const ROUNDS = 20
+const ROUNDS = Number(process.env['CRASH_RUNS'] ?? 20)
+/** Of a busy machine. */
+const MOST_MS_OF_ROUND = 6_000
 const SEED = 7
 const MOST_EVENTS_BEFORE_KILL = 60
 
@@ -83,72 +88,83 @@ function start(answer: (request: EnvelopedRequest) => Promise<CarrierResponse | 
 }
 
 describe('a Node node that is killed', () => {
-  it(`loses and doubles nothing in ${ROUNDS} rounds`, { timeout: 90_000 }, async () => {
-    const random = createSeededRandom(SEED)
-    const loopback = createLoopback({ clock: realClock })
-    const alice = await createTestNode({ loopback, clock: realClock, seed: 1 })
-    const { userId } = await alice.signUp('alice')
-    const bob = testSigner(SEED).name
-    const out = loopback.carrier(bob)
-    const answer = (request: EnvelopedRequest): Promise<CarrierResponse | undefined> =>
-      out.send(request, { timeoutMs: 5_000 }).catch(() => undefined)
-    const roomId: RoomId = await alice.engine.rooms.create({
-      creator: userId,
-      initialState: [
-        { type: 'm.room.member', stateKey: userId, content: { membership: 'join' } },
-        { type: 'm.room.join_rules', stateKey: '', content: { join_rule: 'public' } },
-      ],
-    })
-    const acknowledged = new Set<EventId>()
-    const sent: EventId[] = []
-
-    for (let round = 0; round <= ROUNDS; round += 1) {
-      const node = start(answer)
-      const ready = node.next('ready')
-      await ready
-      loopback.connect(bob, node.handler)
-      if (round === 0) {
-        const joined = node.next('joined')
-        node.tell({ kind: 'join', roomId, via: alice.name })
-        await joined
-      }
-      alice.engine.control.peerAppeared(bob)
-      if (round === ROUNDS) {
-        await delivered(alice.engine.outbox, roomId, sent)
-        const listed = node.next('events')
-        node.tell({ kind: 'list', roomId })
-        const { eventIds } = await listed
-        const there = new Set(eventIds)
-        expect(there.size).toBe(eventIds.length)
-        expect([...acknowledged].filter((id) => !there.has(id))).toEqual([])
-        expect(sent.filter((id) => !there.has(id))).toEqual([])
-        expect(acknowledged.size).toBeGreaterThan(ROUNDS)
-        break
-      }
-      const enough = 1 + ((random.bytes(1)[0] ?? 0) % MOST_EVENTS_BEFORE_KILL)
-      let seen = 0
-      const killed = new Promise<void>((resolve) => {
-        node.child.on('message', (message: FromNode) => {
-          if (message.kind !== 'acknowledged') return
-          acknowledged.add(message.eventId)
-          seen += 1
-          if (seen === enough) {
-            node.child.kill('SIGKILL')
-            resolve()
-          }
-        })
+  it(
+    `loses and doubles nothing in ${ROUNDS} rounds`,
+    { timeout: Math.max(90_000, ROUNDS * MOST_MS_OF_ROUND) },
+    async () => {
+      const random = createSeededRandom(Number(process.env['CRASH_SEED'] ?? SEED))
+      const loopback = createLoopback({ clock: realClock })
+      const alice = await createTestNode({ loopback, clock: realClock, seed: 1 })
+      const { userId, deviceId } = await alice.signUp('alice')
+      const caller = { userId, deviceId: deviceId as never }
+      const bob = testSigner(SEED).name
+      const out = loopback.carrier(bob)
+      const answer = (request: EnvelopedRequest): Promise<CarrierResponse | undefined> =>
+        out.send(request, { timeoutMs: 5_000 }).catch(() => undefined)
+      const roomId: RoomId = await alice.engine.rooms.create({
+        creator: userId,
+        initialState: [
+          { type: 'm.room.member', stateKey: userId, content: { membership: 'join' } },
+          { type: 'm.room.join_rules', stateKey: '', content: { join_rule: 'public' } },
+        ],
       })
-      node.tell({ kind: 'talk', roomId })
-      for (let index = 0; index < 10; index += 1) {
-        const content = { msgtype: 'm.text', body: `${round} ${index}` }
-        sent.push(await alice.engine.rooms.send(roomId, { type: 'm.room.message', sender: userId, content }))
+      const acknowledged = new Set<EventId>()
+      const sent: EventId[] = []
+      let messages = 0
+
+      for (let round = 0; round <= ROUNDS; round += 1) {
+        const node = start(answer)
+        const { userId: bobId } = await node.next('ready')
+        loopback.connect(bob, node.handler)
+        if (round === 0) {
+          const joined = node.next('joined')
+          node.tell({ kind: 'join', roomId, via: alice.name })
+          await joined
+        }
+        alice.engine.control.peerAppeared(bob)
+        if (round === ROUNDS) {
+          await delivered(alice.engine.outbox, roomId, sent)
+          const listed = node.next('events')
+          node.tell({ kind: 'list', roomId })
+          const { eventIds, messages: inbox } = await listed
+          expect(inbox).toEqual(Array.from({ length: messages }, (_, index) => index + 1))
+          const there = new Set(eventIds)
+          expect(there.size).toBe(eventIds.length)
+          expect([...acknowledged].filter((id) => !there.has(id))).toEqual([])
+          expect(sent.filter((id) => !there.has(id))).toEqual([])
+          expect(acknowledged.size).toBeGreaterThan(ROUNDS)
+          break
+        }
+        const enough = 1 + ((random.bytes(1)[0] ?? 0) % MOST_EVENTS_BEFORE_KILL)
+        let seen = 0
+        const killed = new Promise<void>((resolve) => {
+          node.child.on('message', (message: FromNode) => {
+            if (message.kind !== 'acknowledged') return
+            acknowledged.add(message.eventId)
+            seen += 1
+            if (seen === enough) {
+              node.child.kill('SIGKILL')
+              resolve()
+            }
+          })
+        })
+        node.tell({ kind: 'talk', roomId })
+        for (let index = 0; index < 10; index += 1) {
+          const content = { msgtype: 'm.text', body: `${round} ${index}` }
+          messages += 1
+          const toBob = { [bobId]: { '*': { n: messages } } }
+          await alice.engine.users.toDevice.send(caller, 'm.test', `${messages}`, toBob)
+          sent.push(
+            await alice.engine.rooms.send(roomId, { type: 'm.room.message', sender: userId, content }),
+          )
+        }
+        await killed
+        loopback.connect(bob, undefined)
+        if (node.child.exitCode === null && node.child.signalCode === null) await once(node.child, 'exit')
       }
-      await killed
-      loopback.connect(bob, undefined)
-      if (node.child.exitCode === null && node.child.signalCode === null) await once(node.child, 'exit')
-    }
-    await alice.close()
-  })
+      await alice.close()
+    },
+  )
 })
 
 /** Waits until all these events are at all members. */

@@ -2,7 +2,7 @@
  * A node on SQLite in a process of its own, which can be killed: `node test/kit/node-process.ts <file> <seed>`.
  * It speaks with its parent by IPC: federation both ways, commands, and what it acknowledged to its own client.
  */
-import type { EventId, RoomId, ServerName } from '@plexus/core'
+import type { EventId, JsonValue, RoomId, ServerName, UserId } from '@plexus/core'
 import type { CarrierResponse, EnvelopedRequest } from '@plexus/engine/ports'
 import { MIGRATIONS } from '@plexus/engine'
 import { CarrierError } from '@plexus/engine/ports'
@@ -19,14 +19,19 @@ export type ToNode =
   | { readonly kind: 'list'; readonly roomId: RoomId }
 
 export type FromNode =
-  | { readonly kind: 'ready' }
+  | { readonly kind: 'ready'; readonly userId: UserId }
   | { readonly kind: 'joined' }
   | { readonly kind: 'request'; readonly id: number; readonly request: EnvelopedRequest }
   | { readonly kind: 'answer'; readonly id: number; readonly response: CarrierResponse }
   | { readonly kind: 'acknowledged'; readonly eventId: EventId }
-  | { readonly kind: 'events'; readonly eventIds: readonly EventId[] }
+  | {
+      readonly kind: 'events'
+      readonly eventIds: readonly EventId[]
+      readonly messages: readonly JsonValue[]
+    }
 
 const LOCALPART = 'bob'
+const MAX_LISTED_MESSAGES = 10_000
 
 async function main(file: string, seed: number): Promise<void> {
   const tell = (message: FromNode): void => void process.send?.(message)
@@ -59,6 +64,14 @@ async function main(file: string, seed: number): Promise<void> {
       const eventId = await rooms.send(roomId, { type: 'm.room.message', sender: session.userId, content })
       tell({ kind: 'acknowledged', eventId })
     }
+  }
+
+  /** What the to-device messages hold as `n`, in the order of the inbox. */
+  const inbox = async (): Promise<readonly JsonValue[]> => {
+    const { toDevice } = node.engine.users
+    const caller = { userId: session.userId, deviceId: session.deviceId as never }
+    const { events } = await toDevice.inbox(caller, 0, node.engine.committer.committed, MAX_LISTED_MESSAGES)
+    return events.map(({ content }) => content['n'] ?? null)
   }
 
   process.on('message', (message: ToNode) => {
@@ -99,13 +112,13 @@ async function main(file: string, seed: number): Promise<void> {
             eventIds.push(...more.events.map(({ id }) => id))
             from = more.next
           }
-          tell({ kind: 'events', eventIds })
+          tell({ kind: 'events', eventIds, messages: await inbox() })
           break
         }
       }
     })()
   })
-  tell({ kind: 'ready' })
+  tell({ kind: 'ready', userId: session.userId })
 }
 
 const [file, seed] = process.argv.slice(2)
