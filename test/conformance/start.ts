@@ -3,9 +3,8 @@
  * The start command of Complement's homeservers: the headless node, told by flags what the deployer says in the
  * environment. proc_deployer.go lists the variables.
  */
-import { createServer } from 'node:https'
 import { join } from 'node:path'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 
 function variable(name: string): string {
   const value = process.env[name]
@@ -25,6 +24,14 @@ process.argv.push(
   '127.0.0.1:0',
   '--server-name',
   variable('SERVER_NAME'),
+  '--federation',
+  `${variable('FED_HOST')}:${variable('FED_PORT')}`,
+  '--tls-cert',
+  variable('TLS_CERT'),
+  '--tls-key',
+  variable('TLS_KEY'),
+  '--ca',
+  variable('CA_CERT'),
   '--registration',
   'open',
   '--rate-limits',
@@ -34,14 +41,5 @@ process.argv.push(
   '--private-addresses',
   ...appServices.flatMap((name) => ['--appservice', join(folder, name)]),
 )
-
-// The deployer waits until TLS answers at the federation's port. Over HTTPS the node serves nobody.
-createServer(
-  { cert: readFileSync(variable('TLS_CERT')), key: readFileSync(variable('TLS_KEY')) },
-  (_, answer) =>
-    answer.writeHead(404, { 'Content-Type': 'application/json' }).end('{"errcode":"M_UNRECOGNIZED"}'),
-)
-  .listen(Number(variable('FED_PORT')), variable('FED_HOST'))
-  .unref()
 
 await import('../../apps/node/src/main.ts')
