@@ -1,10 +1,16 @@
 /** The HTTPS carrier and the listener, over real TLS. */
 import { createServer, type Server } from 'node:https'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { AddressInfo, LookupFunction } from 'node:net'
+import { createServer as createTcpServer, type AddressInfo, type LookupFunction } from 'node:net'
 import type { ServerName } from '@plexus/core'
 import type { CarrierResponse, InboundHandler, InboundRequest } from '@plexus/engine/ports'
-import { createFederationListener, createHttpsCarrier, type Target } from '@plexus/gateway'
+import {
+  createFederationListener,
+  createHttpsCarrier,
+  MAX_CONNECTIONS_PER_PLACE,
+  MAX_REQUESTS_PER_SERVER,
+  type Target,
+} from '@plexus/gateway'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { newAccount, signedRequest } from '../kit/p2p.ts'
 import { createTestCa, type TestCa } from '../kit/test-ca.ts'
@@ -81,7 +87,10 @@ const loopback: LookupFunction = (_, options, callback) =>
 
 type Places = readonly (Partial<Target> & { readonly port: number })[]
 
-function carrierTo(places: Places, init: { mayReach?: boolean; trust?: boolean } = {}) {
+function carrierTo(
+  places: Places,
+  init: { mayReach?: boolean; trust?: boolean; connectLimitMs?: number } = {},
+) {
   const carrier = createHttpsCarrier({
     resolver: {
       resolve: () =>
@@ -92,6 +101,7 @@ function carrierTo(places: Places, init: { mayReach?: boolean; trust?: boolean }
     lookup: loopback,
     mayReach: () => init.mayReach === true,
     ...(init.trust === false ? {} : { ca: [ca.cert] }),
+    ...(init.connectLimitMs === undefined ? {} : { connectLimitMs: init.connectLimitMs }),
   })
   cleanups.push(() => carrier[Symbol.dispose]())
   return (content = {}, timeoutMs = 10_000, signal?: AbortSignal) =>
@@ -181,6 +191,63 @@ describe('federation over HTTPS', () => {
     const sending = send({}, 10_000, stop.signal)
     stop.abort(new Error('no more'))
     await expect(sending).rejects.toThrow('no more')
+  })
+
+  it('sends again what went out on a connection that was closed there, and only that', async () => {
+    const asked = new Map<unknown, number>()
+    const there = await listen({
+      raw: ({ socket, url }, response) => {
+        const times = (asked.get(socket) ?? 0) + 1
+        asked.set(socket, times)
+        if (times > 1 || url?.includes('dead') === true) socket.destroy()
+        else response.end('{}')
+      },
+    })
+    const send = carrierTo([there])
+    for (let n = 0; n < 3; n += 1) expect((await send({ n })).status).toBe(200)
+    expect(there.connections).toBe(3)
+    const never = await listen({ raw: ({ socket }) => socket.destroy() })
+    await expect(carrierTo([never])()).rejects.toMatchObject({ code: 'timeout' })
+    expect(never.connections).toBe(1)
+  })
+
+  it('waits so long for a connection, then goes on to the next place', async () => {
+    const mute = createTcpServer(() => undefined)
+    await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve))
+    cleanups.push(() => void mute.close())
+    const hanging = { port: (mute.address() as AddressInfo).port }
+    const there = await listen()
+    const send = carrierTo([hanging, there], { connectLimitMs: 100 })
+    expect((await send()).status).toBe(200)
+    const alone = carrierTo([hanging], { connectLimitMs: 100 })
+    await expect(alone()).rejects.toMatchObject({ code: 'unreachable' })
+  })
+
+  it('does not count the time of an answer as that of a connection, on one that another request left either', async () => {
+    const held: (() => void)[] = []
+    const there = await listen({
+      raw: (_, response) => {
+        held.push(() => response.end('{}'))
+        if (held.length === MAX_CONNECTIONS_PER_PLACE) for (const release of held) release()
+        // The one that waited is answered after the time for a connection.
+        if (held.length > MAX_CONNECTIONS_PER_PLACE) setTimeout(() => response.end('{}'), 2_500)
+      },
+    })
+    const send = carrierTo([there], { connectLimitMs: 2_000 })
+    const all = Array.from({ length: MAX_CONNECTIONS_PER_PLACE + 1 }, (_, n) => send({ n }))
+    expect((await Promise.all(all)).map(({ status }) => status)).toEqual(all.map(() => 200))
+    expect(there.connections).toBe(MAX_CONNECTIONS_PER_PLACE)
+  })
+
+  it('lets one server have so many requests wait, and no more', async () => {
+    const silent = await listen({ raw: () => undefined })
+    const send = carrierTo([silent])
+    const stop = new AbortController()
+    const waiting = Array.from({ length: MAX_REQUESTS_PER_SERVER }, () => send({}, 10_000, stop.signal))
+    await expect(send()).rejects.toMatchObject({ code: 'unreachable' })
+    stop.abort(new Error('enough'))
+    expect((await Promise.allSettled(waiting)).every(({ status }) => status === 'rejected')).toBe(true)
+    await expect(send({}, 100)).rejects.toThrow('in time')
   })
 
   it('takes no answer beyond its bound, and none that is cut short', async () => {

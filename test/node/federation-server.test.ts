@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { watchTls } from '../../apps/node/src/tls-files.ts'
 import { askHttps, startDnsNode, type DnsNode } from '../kit/dns-node.ts'
+import { testSigner } from '../kit/keys.ts'
 import { startNodeApp } from '../kit/node-app.ts'
 import { createTestCa, type TestCa } from '../kit/test-ca.ts'
 
@@ -15,6 +16,8 @@ const PROFILE = '/_matrix/federation/v1/query/profile?user_id=%40a%3Aexample.org
 const MAX_BODY = 12 * 1024 * 1024
 /** A node may have to be built first, on a busy machine. */
 const START_LIMIT_MS = 60_000
+
+const KEY_NAME = testSigner(1).name
 
 let folder = ''
 let ca: TestCa
@@ -88,6 +91,17 @@ describe('the federation server of a node', () => {
   ])('refuses %s', async (_, origin, destination) => {
     const headers = signedAs(origin === 'self' ? node.serverName : origin, destination)
     expect(await ask({ path: PROFILE, headers })).toEqual({ status: 401, errcode: 'M_UNAUTHORIZED' })
+  })
+
+  it.each([
+    ['a server whose name is its key', KEY_NAME],
+    ['a server that is not there', 'localhost:1'],
+    ['a server without an address', 'nowhere.invalid'],
+  ])('refuses what %s did not sign', async (_, origin) => {
+    expect(await ask({ path: PROFILE, headers: signedAs(origin) })).toEqual({
+      status: 401,
+      errcode: 'M_UNAUTHORIZED',
+    })
   })
 
   it('takes JSON that is announced and not there', async () => {

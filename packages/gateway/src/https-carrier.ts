@@ -1,9 +1,9 @@
 /** Requests over HTTPS, to servers that have a DNS name. spec: server-server-api.md "TLS", "Response Authentication" */
 import type { IncomingMessage } from 'node:http'
 import { Agent, request as requestHttps } from 'node:https'
-import { isIP, type LookupFunction } from 'node:net'
+import { isIP, type LookupFunction, type Socket } from 'node:net'
 import { createSecureContext, getCACertificates } from 'node:tls'
-import { canonicalJson } from '@plexus/core'
+import { canonicalJson, type ServerName } from '@plexus/core'
 import type { SignedRequest } from '@plexus/core/names'
 import type { Carrier, CarrierResponse } from '@plexus/engine/ports'
 import { CarrierError } from '@plexus/engine/ports'
@@ -13,9 +13,12 @@ import { formatXMatrix } from './x-matrix.ts'
 
 /** Connections to one place, and to all. */
 export const MAX_CONNECTIONS_PER_PLACE = 8
-export const MAX_CONNECTIONS = 256
-/** Requests under way or waiting for a connection; further ones fail at once. */
+export const MAX_CONNECTIONS = 1_024
+/** Requests under way or waiting for a connection, to one server and to all; further ones fail at once. */
+export const MAX_REQUESTS_PER_SERVER = 128
 export const MAX_REQUESTS = 2_048
+/** Milliseconds in which a connection is there and its certificate checked: one that hangs takes the place of others. */
+const CONNECT_LIMIT_MS = 10_000
 /** A connection that nobody uses is closed after so many milliseconds. */
 const IDLE_MS = 60_000
 
@@ -27,11 +30,16 @@ export type HttpsCarrierInit = {
   readonly mayReach: (address: string) => boolean
   /** PEM of authorities that are trusted beside the usual ones. */
   readonly ca?: readonly string[]
+  readonly connectLimitMs?: number
 }
 
 export interface HttpsCarrier extends Carrier, Disposable {}
 
-export function createHttpsCarrier({ resolver, lookup, mayReach, ca = [] }: HttpsCarrierInit): HttpsCarrier {
+/** A kept connection was closed there while the request went out. */
+class StaleConnection extends Error {}
+
+export function createHttpsCarrier(init: HttpsCarrierInit): HttpsCarrier {
+  const { resolver, lookup, mayReach, ca = [], connectLimitMs = CONNECT_LIMIT_MS } = init
   const agent = new Agent({
     keepAlive: true,
     maxSockets: MAX_CONNECTIONS_PER_PLACE,
@@ -40,7 +48,24 @@ export function createHttpsCarrier({ resolver, lookup, mayReach, ca = [] }: Http
     // One context for all connections: to read the usual authorities takes longer than to connect.
     secureContext: createSecureContext({ ca: [...getCACertificates(), ...ca] }),
   })
+  /** Connections whose certificate was checked: `reusedSocket` leaves out those that a waiting request takes over. */
+  const secured = new WeakSet<Socket>()
+  const perServer = new Map<ServerName, number>()
   let underWay = 0
+
+  const enter = (name: ServerName): (() => void) => {
+    const own = perServer.get(name) ?? 0
+    if (underWay >= MAX_REQUESTS || own >= MAX_REQUESTS_PER_SERVER)
+      throw new CarrierError('unreachable', 'too many requests wait for a connection')
+    underWay += 1
+    perServer.set(name, own + 1)
+    return () => {
+      underWay -= 1
+      const left = (perServer.get(name) ?? 1) - 1
+      if (left === 0) perServer.delete(name)
+      else perServer.set(name, left)
+    }
+  }
 
   /** One attempt at one place. @throws CarrierError */
   async function attempt(
@@ -56,6 +81,8 @@ export function createHttpsCarrier({ resolver, lookup, mayReach, ca = [] }: Http
       return await read(answer, signal)
     } catch (cause) {
       if (cause instanceof CarrierError) throw cause
+      // Each such connection is gone from those that are kept, so that this ends.
+      if (cause instanceof StaleConnection) return attempt(target, request, signal)
       // What may have been taken there is not known to be lost.
       throw new CarrierError(sent ? 'timeout' : 'unreachable', reasonOf(cause, signal), { cause })
     }
@@ -93,12 +120,26 @@ export function createHttpsCarrier({ resolver, lookup, mayReach, ca = [] }: Http
         },
         resolve,
       )
+      let isKept = false
       outgoing.on('socket', (socket) => {
-        // A kept connection is there already; on a new one nothing goes out before its certificate was checked.
-        if (outgoing.reusedSocket) connected()
-        else socket.once('secureConnect', connected)
+        isKept = secured.has(socket)
+        if (isKept) {
+          connected()
+          return
+        }
+        // Nothing goes out before the certificate was checked.
+        const late = setTimeout(() => socket.destroy(new Error('no connection in time')), connectLimitMs)
+        socket.once('secureConnect', () => {
+          clearTimeout(late)
+          secured.add(socket)
+          connected()
+        })
+        socket.once('close', () => clearTimeout(late))
       })
-      outgoing.on('error', reject)
+      outgoing.on('error', (error: NodeJS.ErrnoException) => {
+        const isStale = isKept && error.code === 'ECONNRESET'
+        reject(isStale ? new StaleConnection('', { cause: error }) : error)
+      })
       outgoing.once('close', () => reject(new Error('closed without an answer')))
       outgoing.end(body)
     })
@@ -106,9 +147,7 @@ export function createHttpsCarrier({ resolver, lookup, mayReach, ca = [] }: Http
 
   return {
     async send({ request }, { signal, timeoutMs }) {
-      if (underWay >= MAX_REQUESTS)
-        throw new CarrierError('unreachable', 'too many requests wait for a connection')
-      underWay += 1
+      const leave = enter(request.destination)
       const limit = AbortSignal.timeout(timeoutMs)
       const either = signal === undefined ? limit : AbortSignal.any([limit, signal])
       try {
@@ -128,7 +167,7 @@ export function createHttpsCarrier({ resolver, lookup, mayReach, ca = [] }: Http
         if (cause instanceof CarrierError) throw cause
         throw new CarrierError('unreachable', reasonOf(cause, either), { cause })
       } finally {
-        underWay -= 1
+        leave()
       }
     },
     [Symbol.dispose]() {

@@ -1,5 +1,11 @@
 export * from './discovery.ts'
-export { createHttpsCarrier, type HttpsCarrier, type HttpsCarrierInit } from './https-carrier.ts'
+export {
+  createHttpsCarrier,
+  MAX_CONNECTIONS_PER_PLACE,
+  MAX_REQUESTS_PER_SERVER,
+  type HttpsCarrier,
+  type HttpsCarrierInit,
+} from './https-carrier.ts'
 export { answerClientError, createFederationListener, type FederationListenerInit } from './listener.ts'
 export { createResolveMap, type ResolveMap } from './resolve-map.ts'
 export { lookupSrv } from './srv.ts'
