@@ -2,6 +2,7 @@
 import { eventIdOf, memberKey, roomVersion, stateKey } from '@plexus/core'
 import type { EventId, JsonObject, RoomId, RoomVersion, UserId } from '@plexus/core'
 import { FederationError, type Federation } from '@plexus/engine/ports'
+import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
 import { bodies, createRoom, make, populate, say, setTopic, stateText } from './rooms-kit.ts'
@@ -136,6 +137,42 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
   })
 
+  it('is the same after a kill in the middle of deciding again', async () => {
+    let kills = 0
+    const disk = createMemoryDisk({
+      fault: ({ writes }) => {
+        // The mark names the state once the first of several batches is committed.
+        const hasBegun = writes.some(
+          ({ map, value }) => map === 'partial' && value?.includes('"whole"') === true,
+        )
+        if (!hasBegun || kills > 0) return 'none'
+        kills += 1
+        return 'crash-after'
+      },
+    })
+    let dave = await network.add('dave', { seed: 4, store: await openMemoryStore(disk) })
+    const tell = withhold()
+    await dave.rooms.join(dave.user, roomId, { via: [alice.name] })
+    await network.settle()
+    for (let index = 0; index < 250; index += 1) await say(alice, roomId, `m${index}`)
+    await network.settle()
+    tell()
+    await network.pass(10_000)
+    expect(kills).toBe(1)
+    for (const part of [dave.completion, dave.staging, dave.outbox]) part.close()
+    dave = await network.add('dave', { seed: 4, store: await openMemoryStore(disk) })
+    expect(await isPartial(dave)).toBe(true)
+    expect(await bodies(dave, roomId)).toHaveLength(250)
+    const asked = dave.calls.length
+    await dave.completion.resume()
+    await network.settle()
+    expect(await isPartial(dave)).toBe(false)
+    // It goes on with the state that it had.
+    expect(dave.calls.slice(asked).filter((call) => call.startsWith('state'))).toEqual([])
+    expect(await stateText(dave, roomId)).toBe(await stateText(alice, roomId))
+    expect(await bodies(dave, roomId)).toEqual(await bodies(alice, roomId))
+  })
+
   it('is told by another member when the one that it was entered through is gone', async () => {
     const tell = withhold()
     await join()
@@ -152,12 +189,21 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     await join()
     await network.pass(6 * 3_600_000)
     expect(await isPartial()).toBe(true)
-    const missing = network.complaints.filter((line) => line.includes('are still missing'))
-    expect(missing.length).toBeGreaterThan(20)
-    expect(missing.length).toBeLessThan(80)
+    const attempts = (): number =>
+      network.complaints.filter((line) => line.includes('are still missing')).length
+    const before = attempts()
+    expect(before).toBeGreaterThan(20)
+    expect(before).toBeLessThan(80)
+    // Who appears is asked soon, but not more often for coming and going.
+    for (let second = 0; second < 30; second += 1) {
+      bob.completion.kick()
+      await network.pass(1_000)
+    }
+    expect(attempts() - before).toBeGreaterThan(0)
+    expect(attempts() - before).toBeLessThan(6)
     tell()
     bob.completion.kick()
-    await network.settle()
+    await network.pass(10_000)
     expect(await isPartial()).toBe(false)
   })
 

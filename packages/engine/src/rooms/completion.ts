@@ -19,8 +19,10 @@ import { fetchWholeState } from './whole-state.ts'
 
 export const FIRST_PAUSE_MS = 1_000
 export const LAST_PAUSE_MS = 900_000
+/** Peers that come and go cause no attempt sooner than this after the last. */
+export const MIN_PAUSE_MS = 10_000
 /** Rooms whose members are fetched at a time: each can be large. */
-export const MAX_COMPLETED_TOGETHER = 2
+export const MAX_COMPLETED_TOGETHER = 4
 /** How long a client waits for the members of a room. */
 export const MAX_WHOLE_WAIT_MS = 25_000
 /** Requests that wait for one room. */
@@ -45,6 +47,11 @@ export interface Completion {
 
 type Entry = {
   failures: number
+  /** When the last attempt ended. */
+  triedAt: number
+  retryAt: number
+  /** The room was entered anew while it was running. */
+  again: boolean
   running: Promise<void> | undefined
   cancelRetry: (() => void) | undefined
   readonly waiting: Set<(isWhole: boolean) => void>
@@ -67,7 +74,10 @@ export function createCompletion(deps: CompletionDeps): Completion {
       running += 1
       entry.running = attempt(roomId, entry).then((isOver) => {
         entry.running = undefined
-        if (isOver) entries.delete(roomId)
+        entries.delete(roomId)
+        // Behind the others, which may have waited for it.
+        if (!isOver || entry.again) entries.set(roomId, entry)
+        entry.again = false
         pump()
       })
     }
@@ -83,14 +93,18 @@ export function createCompletion(deps: CompletionDeps): Completion {
     } catch (error) {
       if (closed) return true
       entry.failures += 1
+      entry.triedAt = clock.now()
       const pauseMs = backoffMs(deps.random, entry.failures, FIRST_PAUSE_MS, LAST_PAUSE_MS)
       deps.log.log('warn', 'the members of a room are still missing', {
         roomId,
         pauseMs,
         error: String(error),
       })
-      if (!(await isHere(roomId))) return true
-      entry.cancelRetry = clock.after(pauseMs, () => retry(entry))
+      if (!(await isHere(roomId))) {
+        for (const resolve of entry.waiting) resolve(false)
+        return true
+      }
+      retryAt(entry, entry.triedAt + pauseMs)
       return false
     }
   }
@@ -100,19 +114,26 @@ export function createCompletion(deps: CompletionDeps): Completion {
     return snapshot === undefined || snapshot.joinedServers.includes(deps.ownName)
   }
 
-  const retry = (entry: Entry): void => {
+  const retryAt = (entry: Entry, at: number): void => {
     entry.cancelRetry?.()
-    entry.cancelRetry = undefined
-    pump()
+    entry.retryAt = at
+    entry.cancelRetry = clock.after(Math.max(0, at - clock.now()), () => {
+      entry.cancelRetry = undefined
+      pump()
+    })
   }
 
   const start = (roomId: RoomId): Entry => {
     const entry = entries.get(roomId) ?? {
       failures: 0,
+      triedAt: 0,
+      retryAt: 0,
+      again: false,
       running: undefined,
       cancelRetry: undefined,
       waiting: new Set(),
     }
+    entry.again = entry.running !== undefined
     entries.set(roomId, entry)
     pump()
     return entry
@@ -137,7 +158,10 @@ export function createCompletion(deps: CompletionDeps): Completion {
       })
     },
     kick() {
-      for (const entry of entries.values()) if (entry.cancelRetry !== undefined) retry(entry)
+      for (const entry of entries.values()) {
+        const at = Math.max(clock.now(), entry.triedAt + MIN_PAUSE_MS)
+        if (entry.cancelRetry !== undefined && at < entry.retryAt) retryAt(entry, at)
+      }
     },
     async resume() {
       for (const [[roomId]] of await partialRooms.list(deps.store, [])) start(roomId)
