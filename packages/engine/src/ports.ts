@@ -118,6 +118,8 @@ export type CarrierResponse = {
   readonly contentType: string
   readonly body: Uint8Array
   readonly acknowledgement?: Acknowledgement
+  /** Set by who answered a request whose signature was found good: the budget that it counts for is its origin's. */
+  readonly isProven?: true
 }
 
 /** Brings a signed request to its destination. It is never trusted: both ends check signatures. */

@@ -6,14 +6,19 @@ import { parseJson, parseServerName } from '@plexus/core'
 import { MAX_REQUEST_SIGNATURES } from '@plexus/core/names'
 import type { CarrierResponse, Clock, InboundHandler, InboundRequest, Log } from '@plexus/engine/ports'
 import {
+  MAX_ANSWERS_BYTES,
+  MAX_ANSWERS_BYTES_PER_ADDRESS,
   MAX_BODIES_BYTES,
+  MAX_BODIES_BYTES_PER_ADDRESS,
   MAX_REQUEST_BYTES,
   MAX_REQUESTS_AT_ONCE,
   MAX_REQUESTS_PER_ADDRESS,
   REQUEST_BURST,
   SLOW_READER_MS,
+  SMALL_ANSWER_BYTES,
 } from './bounds.ts'
 import { createBudgets, subscriberOf } from './budgets.ts'
+import { createShares, type Share } from './shares.ts'
 import { parseXMatrix } from './x-matrix.ts'
 
 export type FederationListenerInit = {
@@ -51,7 +56,8 @@ export function createFederationListener({
   const perAddress = new Map<string, number>()
   const now = (): number => clock.now()
   const budgets = { address: createBudgets(now, requestBurst), origin: createBudgets(now, requestBurst) }
-  const bodies = { size: 0 }
+  const bodies = createShares(MAX_BODIES_BYTES_PER_ADDRESS, MAX_BODIES_BYTES)
+  const answers = createShares(MAX_ANSWERS_BYTES_PER_ADDRESS, MAX_ANSWERS_BYTES)
   let underWay = 0
 
   const enter = (address: string): (() => void) => {
@@ -71,15 +77,21 @@ export function createFederationListener({
   }
 
   const answerTo = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const leave = enter(subscriberOf(addressOf(incoming)))
+    const address = subscriberOf(addressOf(incoming))
+    const leave = enter(address)
+    // Until the answer is there: what a body says takes more memory than the body, and a key may be long in coming.
+    using body = bodies.open(address)
     try {
-      const content = await contentOf(incoming, bodies)
+      const content = await contentOf(incoming, body)
       const request = requestOf(incoming, content, serverName)
       const { origin } = request.request
       if (origin !== undefined && !budgets.origin.has(origin)) throw limitExceeded('too many requests')
       const answer = await handle(request)
       // Whoever only says to be that server uses up nothing of what it may ask.
-      if (origin !== undefined && answer.status !== 401) budgets.origin.charge(origin)
+      if (origin !== undefined && answer.isProven === true) budgets.origin.charge(origin)
+      using told = answers.open(address)
+      const { length } = answer.body
+      if (length > SMALL_ANSWER_BYTES && !told.add(length)) throw limitExceeded('too much is being sent')
       await give(response, answer, slowReaderMs)
     } finally {
       leave()
@@ -142,30 +154,22 @@ function give(
   })
 }
 
-/** The parsed body; `undefined` for an empty one. `bodies` counts those of all requests. */
-async function contentOf(
-  incoming: IncomingMessage,
-  bodies: { size: number },
-): Promise<JsonValue | undefined> {
+/** The parsed body; `undefined` for an empty one. */
+async function contentOf(incoming: IncomingMessage, body: Share): Promise<JsonValue | undefined> {
   const tooLarge = (): Refusal => new Refusal(413, 'M_TOO_LARGE', `more than ${MAX_REQUEST_BYTES} bytes`)
   if (Number(incoming.headers['content-length'] ?? 0) > MAX_REQUEST_BYTES) throw tooLarge()
   const parts: Buffer[] = []
   let size = 0
-  try {
-    for await (const part of incoming as AsyncIterable<Buffer>) {
-      size += part.length
-      bodies.size += part.length
-      if (size > MAX_REQUEST_BYTES) throw tooLarge()
-      if (bodies.size > MAX_BODIES_BYTES) throw limitExceeded('too much is being received')
-      parts.push(part)
-    }
-    if (size === 0) return undefined
-    const parsed = parseJson(Buffer.concat(parts), { maxBytes: MAX_REQUEST_BYTES })
-    if (parsed.kind === 'failure') throw new Refusal(400, 'M_NOT_JSON', `the body is ${parsed.why}`)
-    return parsed.value
-  } finally {
-    bodies.size -= size
+  for await (const part of incoming as AsyncIterable<Buffer>) {
+    size += part.length
+    if (size > MAX_REQUEST_BYTES) throw tooLarge()
+    if (!body.add(part.length)) throw limitExceeded('too much is being received')
+    parts.push(part)
   }
+  if (size === 0) return undefined
+  const parsed = parseJson(Buffer.concat(parts), { maxBytes: MAX_REQUEST_BYTES })
+  if (parsed.kind === 'failure') throw new Refusal(400, 'M_NOT_JSON', `the body is ${parsed.why}`)
+  return parsed.value
 }
 
 /** A request without X-Matrix stays without origin: some endpoints are open to anybody. */

@@ -73,6 +73,20 @@ describe('a request of a server whose name is no key', () => {
     expect(asked).toEqual([{ server: stock.name, keyId: 'ed25519:a_1', at: START }])
   })
 
+  it('counts as proven only with a good signature, not where none is needed', async () => {
+    const { handle } = serverWith(alice.publicKey)
+    const isProven = async (raw: Raw, by = stock): Promise<boolean | undefined> => {
+      const { request } = await signRaw(by, raw, { destination: bob.name })
+      return (await handle({ request })).isProven
+    }
+    expect(await isProven(PROFILE)).toBe(true)
+    expect(await isProven({ ...PROFILE, uri: '/_matrix/federation/v1/query/profile' })).toBe(true)
+    const others = ['/_matrix/federation/v1/version', '/_matrix/key/v2/server', '/_matrix/nothing', '']
+    for (const uri of others) expect(await isProven({ method: 'GET', uri })).toBeUndefined()
+    expect(await isProven({ ...PROFILE, method: 'POST' })).toBeUndefined()
+    expect(await isProven(PROFILE, { ...carol, name: stock.name, keyId: stock.keyId })).toBeUndefined()
+  })
+
   it.each<[string, KeyAnswer]>([
     ['the server does not have', 'none'],
     ['cannot be had', 'unknown'],

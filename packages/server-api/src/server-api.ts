@@ -27,7 +27,7 @@ export function createServerApi(deps: ServerApiDeps): InboundHandler {
   const replays = createReplayGuard()
   const repeats = createRepeats()
 
-  const answerTo = async (inbound: InboundRequest): Promise<Answer> => {
+  const answerTo = async (inbound: InboundRequest, isProven: () => void): Promise<Answer> => {
     const target = parseRequestTarget(inbound.request)
     if (target === undefined) throw new ApiError(400, 'M_BAD_JSON', 'not a request')
     const { endpoint, path, query } = router.route(target.method, target.uri)
@@ -35,6 +35,7 @@ export function createServerApi(deps: ServerApiDeps): InboundHandler {
     if (endpoint.open === true) return endpoint.handle(deps, open)
     const proven = await authenticate(deps, inbound)
     deps.heard(proven.request.origin)
+    isProven()
     if (endpoint.repeatable !== true) refuseRepeated(replays, proven, deps.clock.now())
     const answer = (): Promise<Answer> => endpoint.handle(deps, { ...open, ...provenPart(deps, proven) })
     if (endpoint.isTransaction !== true || proven.envelope !== undefined) return answer()
@@ -43,11 +44,11 @@ export function createServerApi(deps: ServerApiDeps): InboundHandler {
   }
 
   return async (inbound) => {
-    try {
-      return responseOf(await answerTo(inbound))
-    } catch (error) {
-      return refusal(deps.log, error)
-    }
+    let proof: Pick<CarrierResponse, 'isProven'> = {}
+    const response = await answerTo(inbound, () => (proof = { isProven: true })).then(responseOf, (error) =>
+      refusal(deps.log, error),
+    )
+    return { ...response, ...proof }
   }
 }
 
