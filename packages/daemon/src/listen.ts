@@ -16,6 +16,8 @@ const MAX_CONNECTIONS = 4096
 /** Time to send the head of a request, and all of it. */
 const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
+/** How often it is looked who took longer. */
+const CHECK_INTERVAL_MS = 5_000
 /** On stopping, connections that are still open after this are cut. */
 const STOP_GRACE_MS = 1_000
 
@@ -66,8 +68,9 @@ export function createServer(
   { tls, mayUpgrade = () => false, requestTimeoutMs = REQUEST_TIMEOUT_MS }: ServerInit = {},
 ): WebServer {
   const options: ServerOptions = {
-    headersTimeout: HEADERS_TIMEOUT_MS,
+    headersTimeout: Math.min(HEADERS_TIMEOUT_MS, requestTimeoutMs),
     requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, requestTimeoutMs),
     shouldUpgradeCallback: mayUpgrade,
   }
   const server =

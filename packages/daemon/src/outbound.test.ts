@@ -45,6 +45,18 @@ describe('outbound', () => {
     expect(text(posted)).toBe('POST / 2 hé')
   })
 
+  it('asks by HTTPS alone where told so', async () => {
+    let asked = false
+    const base = await serve((_request, response) => {
+      asked = true
+      response.end()
+    })
+    await expect(open.request(base, { ...BOUNDS, httpsOnly: true })).rejects.toMatchObject({
+      code: 'refused',
+    })
+    expect(asked).toBe(false)
+  })
+
   it.each(['', 'localhost', '2130706433', '0x7f.1', '[::1]', '[::ffff:127.0.0.1]'])(
     'does not reach the machine that it runs on by "%s"',
     async (name) => {
