@@ -50,26 +50,13 @@ export interface Parked {
 }
 
 export function createParked(deps: ParkedDeps): Parked {
-  const { store, committer, clock, random } = deps
+  const { store, committer, clock } = deps
   const usage = createUsage()
   const parking = createMutex()
-  /** By the server whose key is wanted; `until` is 0 when it has come. */
-  const waiting = new Map<ServerName, { count: number; failures: number; until: number }>()
+  const wanted = createWantedKeys(deps)
   let trying: Promise<void> | undefined
   let cancelTimer: (() => void) | undefined
   let closed = false
-
-  const added = (record: ParkedRecord): void => {
-    const known = waiting.get(record.server) ?? { count: 0, failures: 0, until: clock.now() + FIRST_RETRY_MS }
-    known.count += 1
-    waiting.set(record.server, known)
-  }
-
-  const ended = (record: ParkedRecord): void => {
-    usage.remove(record)
-    const known = waiting.get(record.server)
-    if (known !== undefined && (known.count -= 1) === 0) waiting.delete(record.server)
-  }
 
   const tryServer = async (server: ServerName, options?: RangeOptions): Promise<number> => {
     const records = (await parked.list(store, [server], options)).map(([, record]) => record)
@@ -77,16 +64,16 @@ export function createParked(deps: ParkedDeps): Parked {
     const leaving = records.filter((record) => !left.has(record))
     if (closed || leaving.length === 0) return 0
     await committer.submit({ writes: () => leaving.map((record) => parked.delete(keyOf(record))) })
-    leaving.forEach(ended)
+    for (const record of leaving) {
+      usage.remove(record)
+      wanted.remove(record.server)
+    }
     return leaving.length
   }
 
   const tryDue = async (): Promise<void> => {
-    for (const [server, known] of waiting) {
-      if (closed || known.until > clock.now()) continue
-      const hasCome = known.until === 0
-      known.failures += 1
-      known.until = clock.now() + backoffMs(random, known.failures, FIRST_RETRY_MS, LAST_RETRY_MS)
+    for (const { server, hasCome } of wanted.due()) {
+      if (closed) return
       // One has the key asked for; the others follow when it comes.
       if (hasCome || (await tryServer(server, { limit: 1 })) > 0) await tryServer(server)
     }
@@ -94,8 +81,8 @@ export function createParked(deps: ParkedDeps): Parked {
 
   const pump = (): void => {
     cancelTimer?.()
-    if (closed || trying !== undefined || waiting.size === 0) return
-    const next = Math.min(...[...waiting.values()].map(({ until }) => until))
+    const next = wanted.next()
+    if (closed || trying !== undefined || next === undefined) return
     if (next > clock.now()) cancelTimer = clock.after(next - clock.now(), pump)
     else trying = tryDue().catch(failed).then(tried)
   }
@@ -107,38 +94,18 @@ export function createParked(deps: ParkedDeps): Parked {
   }
 
   const stopWatching = deps.keys.watch((server) => {
-    const known = waiting.get(server)
-    if (known === undefined) return
-    known.until = 0
-    pump()
+    if (wanted.come(server)) pump()
   })
 
   return {
-    park: (records) =>
-      parking.run(async () => {
-        const known = await parked.getMany(store, records.map(keyOf))
-        const fresh = records.filter((_, index) => known[index] === undefined)
-        const kept = fresh.filter((record) => usage.add(record))
-        await committer
-          .submit({
-            durability: 'strict',
-            writes: () => kept.map((record) => parked.put(keyOf(record), record)),
-          })
-          .catch((error: unknown) => {
-            kept.forEach((record) => usage.remove(record))
-            throw error
-          })
-        kept.forEach(added)
-        pump()
-        return new Set(fresh.filter((record) => !kept.includes(record)).map(({ id }) => id))
-      }),
+    park: (records) => parking.run(() => park(deps, usage, wanted, records).finally(pump)),
     async ready(server) {
-      if (waiting.has(server)) await trying
+      if (wanted.has(server)) await trying
     },
     async resume() {
       for (const [, record] of await parked.list(store, [])) {
         usage.add(record)
-        added(record)
+        wanted.add(record.server)
       }
       pump()
     },
@@ -151,6 +118,28 @@ export function createParked(deps: ParkedDeps): Parked {
       cancelTimer?.()
     },
   }
+}
+
+async function park(
+  { store, committer }: ParkedDeps,
+  usage: Usage,
+  wanted: WantedKeys,
+  records: readonly ParkedRecord[],
+): Promise<ReadonlySet<EventId>> {
+  const known = await parked.getMany(store, records.map(keyOf))
+  const fresh = records.filter((_, index) => known[index] === undefined)
+  const kept = fresh.filter((record) => usage.add(record))
+  try {
+    await committer.submit({
+      durability: 'strict',
+      writes: () => kept.map((record) => parked.put(keyOf(record), record)),
+    })
+  } catch (error) {
+    for (const record of kept) usage.remove(record)
+    throw error
+  }
+  for (const { server } of kept) wanted.add(server)
+  return new Set(fresh.filter((record) => !kept.includes(record)).map(({ id }) => id))
 }
 
 const keyOf = ({ server, origin, id }: ParkedRecord): readonly [ServerName, ServerName, EventId] => [
@@ -178,8 +167,66 @@ async function tryAgain(
   return left
 }
 
+/** The servers whose keys are wanted, and when they are asked for again. */
+interface WantedKeys {
+  add(server: ServerName): void
+  remove(server: ServerName): void
+  has(server: ServerName): boolean
+  /** The key has come; false where nobody waits for it. */
+  come(server: ServerName): boolean
+  /** Those whose pause is over, each of which is to be tried: its next pause begins. */
+  due(): readonly { readonly server: ServerName; readonly hasCome: boolean }[]
+  /** When the first pause is over. */
+  next(): number | undefined
+}
+
+function createWantedKeys({ clock, random }: Pick<ParkedDeps, 'clock' | 'random'>): WantedKeys {
+  /** `until` is 0 when the key has come. */
+  const waiting = new Map<ServerName, { count: number; failures: number; until: number }>()
+  return {
+    add(server) {
+      const known = waiting.get(server) ?? { count: 0, failures: 0, until: clock.now() + FIRST_RETRY_MS }
+      known.count += 1
+      waiting.set(server, known)
+    },
+    remove(server) {
+      const known = waiting.get(server)
+      if (known === undefined) return
+      known.count -= 1
+      if (known.count === 0) waiting.delete(server)
+    },
+    has: (server) => waiting.has(server),
+    come(server) {
+      const known = waiting.get(server)
+      if (known !== undefined) known.until = 0
+      return known !== undefined
+    },
+    due() {
+      const found: { readonly server: ServerName; readonly hasCome: boolean }[] = []
+      for (const [server, known] of waiting) {
+        if (known.until > clock.now()) continue
+        found.push({ server, hasCome: known.until === 0 })
+        known.failures += 1
+        known.until = clock.now() + backoffMs(random, known.failures, FIRST_RETRY_MS, LAST_RETRY_MS)
+      }
+      return found
+    },
+    next() {
+      let next: number | undefined
+      for (const { until } of waiting.values()) if (next === undefined || until < next) next = until
+      return next
+    },
+  }
+}
+
 /** What the servers that sent them have here. */
-function createUsage(): { add(record: ParkedRecord): boolean; remove(record: ParkedRecord): void } {
+interface Usage {
+  /** False, and nothing changes, where there is no room. */
+  add(record: ParkedRecord): boolean
+  remove(record: ParkedRecord): void
+}
+
+function createUsage(): Usage {
   const perServer = new Map<ServerName, { count: number; length: number }>()
   const all = { count: 0, length: 0 }
   const change = ({ origin, pdu }: ParkedRecord, by: 1 | -1): void => {
@@ -192,7 +239,6 @@ function createUsage(): { add(record: ParkedRecord): boolean; remove(record: Par
     else perServer.set(origin, own)
   }
   return {
-    /** False, and nothing changes, where there is no room. */
     add(record) {
       change(record, 1)
       const own = perServer.get(record.origin)

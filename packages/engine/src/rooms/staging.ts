@@ -17,7 +17,7 @@ import { recommendAll } from './policy.ts'
 import { staged, type ParkedRecord } from './records.ts'
 import type { Room } from './room.ts'
 import { createStagedRoom, type StagedRoom, type StagedRoomDeps } from './staged-room.ts'
-import { lengthOf, takeIn, toEntry } from './take-in.ts'
+import { lengthOf, takeIn, toEntry, type TakeInDeps } from './take-in.ts'
 import type { RoomSnapshot } from './types.ts'
 import type { CheckedEvent } from './verify.ts'
 import { checkEvents } from './verify.ts'
@@ -99,33 +99,9 @@ export function createStaging(deps: StagingDeps): Staging {
     for (const [roomId, entries] of found) stagedRoom(roomId).add(entries)
   }
 
-  const receive = async (
-    origin: ServerName,
-    pdus: readonly JsonObject[],
-    options: LookupOptions = {},
-  ): Promise<{ readonly verdicts: Verdicts; readonly unproven: readonly ParkedRecord[] }> => {
-    const verdicts: Record<string, { error?: string }> = {}
-    const unproven: ParkedRecord[] = []
-    for (const [roomId, raw] of byRoom(pdus)) {
-      await deps.joining(roomId)
-      const room = await deps.registry.get(roomId)
-      if (room?.snapshot === undefined) continue
-      const { proven, unknown } = await check(deps, origin, room, raw, options)
-      const checked = await recommendAll(deps, room, proven)
-      const isMember = isIn(origin, room.snapshot)
-      const take = async (snapshot: RoomSnapshot): Promise<void> => {
-        const admitted = await admit(deps, origin, snapshot, checked, verdicts)
-        await takeIn({ ...roomDeps, stagedRoom, waitingLength }, origin, room, admitted)
-      }
-      await take(room.snapshot)
-      // Whose join was among them may say what came with it.
-      if (!isMember && isIn(origin, room.snapshot)) await take(room.snapshot)
-      const waiting = await admit(deps, origin, room.snapshot, [...unknown.keys()], verdicts)
-      const at = deps.clock.now()
-      for (const event of waiting)
-        unproven.push({ id: event.id, pdu: event.pdu, origin, server: unknown.get(event) ?? origin, at })
-    }
-    return { verdicts, unproven }
+  const receive: Receive = (origin, pdus, options = {}) => {
+    const into = { ...roomDeps, stagedRoom, waitingLength }
+    return receiveAll(into, origin, pdus, options)
   }
 
   const parked = createParked({
@@ -169,6 +145,40 @@ export function createStaging(deps: StagingDeps): Staging {
       closeRooms()
     },
   }
+}
+
+type Received = { readonly verdicts: Verdicts; readonly unproven: readonly ParkedRecord[] }
+type Receive = (origin: ServerName, pdus: readonly JsonObject[], options?: LookupOptions) => Promise<Received>
+
+/** Takes in what can be checked; the others wait for a key, where they may come at all. */
+async function receiveAll(
+  deps: StagingDeps & TakeInDeps,
+  origin: ServerName,
+  pdus: readonly JsonObject[],
+  options: LookupOptions,
+): Promise<Received> {
+  const verdicts: Record<string, { error?: string }> = {}
+  const unproven: ParkedRecord[] = []
+  for (const [roomId, raw] of byRoom(pdus)) {
+    await deps.joining(roomId)
+    const room = await deps.registry.get(roomId)
+    if (room?.snapshot === undefined) continue
+    const { proven, unknown } = await check(deps, origin, room, raw, options)
+    const checked = await recommendAll(deps, room, proven)
+    const isMember = isIn(origin, room.snapshot)
+    const take = async (snapshot: RoomSnapshot): Promise<void> => {
+      const admitted = await admit(deps, origin, snapshot, checked, verdicts)
+      await takeIn(deps, origin, room, admitted)
+    }
+    await take(room.snapshot)
+    // Whose join was among them may say what came with it.
+    if (!isMember && isIn(origin, room.snapshot)) await take(room.snapshot)
+    const waiting = await admit(deps, origin, room.snapshot, [...unknown.keys()], verdicts)
+    const at = deps.clock.now()
+    for (const event of waiting)
+      unproven.push({ id: event.id, pdu: event.pdu, origin, server: unknown.get(event) ?? origin, at })
+  }
+  return { verdicts, unproven }
 }
 
 function byRoom(pdus: readonly JsonObject[]): Map<RoomId, JsonObject[]> {
