@@ -89,7 +89,7 @@ type Places = readonly (Partial<Target> & { readonly port: number })[]
 
 function carrierTo(
   places: Places,
-  init: { mayReach?: boolean; trust?: boolean; connectLimitMs?: number } = {},
+  init: { mayReach?: boolean; trust?: boolean; connectLimitMs?: number; maxBytes?: number } = {},
 ) {
   const carrier = createHttpsCarrier({
     resolver: {
@@ -107,6 +107,7 @@ function carrierTo(
   return (content = {}, timeoutMs = 10_000, signal?: AbortSignal) =>
     carrier.send(signedRequest(ACCOUNT, THERE, content), {
       timeoutMs,
+      ...(init.maxBytes === undefined ? {} : { maxBytes: init.maxBytes }),
       ...(signal === undefined ? {} : { signal }),
     })
 }
@@ -248,6 +249,12 @@ describe('federation over HTTPS', () => {
     stop.abort(new Error('enough'))
     expect((await Promise.allSettled(waiting)).every(({ status }) => status === 'rejected')).toBe(true)
     await expect(send({}, 100)).rejects.toThrow('in time')
+  })
+
+  it('brings no more of an answer than is of use', async () => {
+    const there = await listen()
+    expect((await carrierTo([there], { maxBytes: 2 })()).status).toBe(200)
+    await expect(carrierTo([there], { maxBytes: 1 })()).rejects.toMatchObject({ code: 'refused' })
   })
 
   it('takes no answer beyond its bound, and none that is cut short', async () => {

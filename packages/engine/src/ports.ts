@@ -125,12 +125,13 @@ export type CarrierResponse = {
 /** Brings a signed request to its destination. It is never trusted: both ends check signatures. */
 export interface Carrier {
   /**
-   * Resolves with the destination's answer, whatever its status.
+   * Resolves with the destination's answer, whatever its status. `maxBytes` of its body are of use to the caller, the
+   * carrier's own bound if absent: more need not be brought.
    * @throws CarrierError when no answer came; the request may or may not have been processed.
    */
   send(
     request: EnvelopedRequest,
-    options: { signal?: AbortSignal; timeoutMs: number },
+    options: { signal?: AbortSignal; timeoutMs: number; maxBytes?: number },
   ): Promise<CarrierResponse>
 }
 

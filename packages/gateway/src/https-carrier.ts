@@ -33,6 +33,9 @@ export type HttpsCarrierInit = {
   readonly connectLimitMs?: number
 }
 
+/** Of one answer. */
+type Bounds = { readonly signal: AbortSignal; readonly maxBytes: number }
+
 export interface HttpsCarrier extends Carrier, Disposable {}
 
 /** A kept connection was closed there while the request went out. */
@@ -71,18 +74,18 @@ export function createHttpsCarrier(init: HttpsCarrierInit): HttpsCarrier {
   async function attempt(
     target: Target,
     request: SignedRequest,
-    signal: AbortSignal,
+    { signal, maxBytes }: Bounds,
   ): Promise<CarrierResponse> {
     if (target.isConfigured !== true && isIP(target.host) !== 0 && !mayReach(target.host))
       throw new CarrierError('refused', 'not a public address')
     let sent = false
     try {
       const answer = await exchange(target, request, () => (sent = true), signal)
-      return await read(answer, signal)
+      return await read(answer, { signal, maxBytes })
     } catch (cause) {
       if (cause instanceof CarrierError) throw cause
       // Each such connection is gone from those that are kept, so that this ends.
-      if (cause instanceof StaleConnection) return attempt(target, request, signal)
+      if (cause instanceof StaleConnection) return attempt(target, request, { signal, maxBytes })
       // What may have been taken there is not known to be lost.
       throw new CarrierError(sent ? 'timeout' : 'unreachable', reasonOf(cause, signal), { cause })
     }
@@ -146,7 +149,8 @@ export function createHttpsCarrier(init: HttpsCarrierInit): HttpsCarrier {
   }
 
   return {
-    async send({ request }, { signal, timeoutMs }) {
+    async send({ request }, { signal, timeoutMs, maxBytes: wanted = MAX_RESPONSE_BYTES }) {
+      const maxBytes = Math.min(wanted, MAX_RESPONSE_BYTES)
       const leave = enter(request.destination)
       const limit = AbortSignal.timeout(timeoutMs)
       const either = signal === undefined ? limit : AbortSignal.any([limit, signal])
@@ -155,7 +159,7 @@ export function createHttpsCarrier(init: HttpsCarrierInit): HttpsCarrier {
         for (const target of await resolver.resolve(request.destination)) {
           either.throwIfAborted()
           try {
-            return await attempt(target, request, either)
+            return await attempt(target, request, { signal: either, maxBytes })
           } catch (error) {
             last = error
             if (!(error instanceof CarrierError) || error.code !== 'unreachable') break
@@ -183,17 +187,17 @@ function reasonOf(cause: unknown, signal: AbortSignal): string {
   return code ?? message
 }
 
-async function read(answer: IncomingMessage, signal: AbortSignal): Promise<CarrierResponse> {
+async function read(answer: IncomingMessage, { signal, maxBytes }: Bounds): Promise<CarrierResponse> {
   const tooLarge = (): CarrierError => new CarrierError('refused', 'the answer is too large')
   const abort = (): void => void answer.destroy(signal.reason as Error)
   signal.addEventListener('abort', abort, { once: true })
   try {
-    if (Number(answer.headers['content-length'] ?? 0) > MAX_RESPONSE_BYTES) throw tooLarge()
+    if (Number(answer.headers['content-length'] ?? 0) > maxBytes) throw tooLarge()
     const parts: Buffer[] = []
     let size = 0
     for await (const part of answer as AsyncIterable<Buffer>) {
       size += part.length
-      if (size > MAX_RESPONSE_BYTES) throw tooLarge()
+      if (size > maxBytes) throw tooLarge()
       parts.push(part)
     }
     const body = new Uint8Array(Buffer.concat(parts))

@@ -1,6 +1,6 @@
 import type { EventId, JsonObject, RoomId, UserId } from '@plexus/core'
 import { requestHash } from '@plexus/core/names'
-import type { CarrierResponse, EnvelopedRequest, Federation } from '@plexus/engine/ports'
+import type { Carrier, CarrierResponse, EnvelopedRequest, Federation } from '@plexus/engine/ports'
 import { FederationError } from '@plexus/engine/ports'
 import { describe, expect, it } from 'vitest'
 import {
@@ -67,6 +67,13 @@ describe('createFederation', () => {
     const answer = { status: 200, contentType: 'application/json', body }
     const error = { code: 'refused', message: 'the answer is too large' }
     expect(await outcomeOf(call(client(answer)))).toMatchObject(error)
+    const asked: unknown[] = []
+    const send: Carrier['send'] = async (_request, options) => {
+      asked.push(options.maxBytes)
+      return answer
+    }
+    await outcomeOf(call(createFederation({ carrier: { send }, signer: alice, clock: testClock() }, init)))
+    expect(asked).toEqual([maxBytes])
   })
 
   it('encloses each request with a rising expiry, the incarnation, and the sequence where there is one', async () => {

@@ -77,12 +77,13 @@ export function createFederation(deps: FederationDeps, { incarnation }: Federati
   const exchange = async (
     outgoing: Outgoing,
     options: CallOptions,
-    defaultTimeoutMs: number,
+    bounds: { readonly timeoutMs: number; readonly maxBytes: number },
   ): Promise<CarrierResponse> => {
-    const { signal, timeoutMs = defaultTimeoutMs } = options
+    const { signal, timeoutMs = bounds.timeoutMs } = options
+    const { maxBytes } = bounds
     signal?.throwIfAborted()
     const request = await enclose(outgoing)
-    return carrier.send(request, signal === undefined ? { timeoutMs } : { signal, timeoutMs })
+    return carrier.send(request, { timeoutMs, maxBytes, ...(signal === undefined ? {} : { signal }) })
   }
 
   const ask = async <T>(
@@ -98,7 +99,7 @@ export function createFederation(deps: FederationDeps, { incarnation }: Federati
       ...(content === undefined ? {} : { content }),
       ...(sequence === undefined ? {} : { sequence }),
     }
-    const response = await exchange(outgoing, options, timeoutMs)
+    const response = await exchange(outgoing, options, { timeoutMs, maxBytes: maxBytesOf(call) })
     return { value: parseAnswer(response, call), response }
   }
 
@@ -163,9 +164,11 @@ export function createFederation(deps: FederationDeps, { incarnation }: Federati
     async downloadMedia(destination, mediaId, maxBytes, options = {}) {
       const uri = mediaDownloadUri(mediaId, options.uploadTimeoutMs)
       const outgoing = { destination, method: 'GET', uri } as const
-      const response = await exchange(outgoing, options, LONG_TIMEOUT_MS)
+      const most = maxBytes + MAX_MULTIPART_OVERHEAD_BYTES
+      const bounds = { timeoutMs: LONG_TIMEOUT_MS, maxBytes: most }
+      const response = await exchange(outgoing, options, bounds)
       checkStatus(response)
-      if (response.body.length > maxBytes + MAX_MULTIPART_OVERHEAD_BYTES)
+      if (response.body.length > most)
         throw new FederationError({ status: 413, errcode: 'M_TOO_LARGE', error: 'the media is too large' })
       const media = decodeMedia(response.contentType, response.body, maxBytes)
       if (media === undefined) throw nonsense('the answer is not media')
