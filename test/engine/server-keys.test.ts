@@ -442,6 +442,22 @@ describe('this node', () => {
     expect(await one(wants(stock))).toEqual(stock.publicKey)
   })
 
+  it('signs a document once, however often it is asked for, and a newer one anew', async () => {
+    let signed = 0
+    const sign: Signer['sign'] = (bytes) => {
+      signed += 1
+      return notary.sign(bytes)
+    }
+    await publish([stock], soon())
+    await world.open([], { ...notary, sign })
+    const first = await asked()
+    expect([await asked(), signed]).toEqual([first, 1])
+    await world.clock.advance(DAY)
+    await publish([stock], soon())
+    expect(await asked()).not.toEqual(first)
+    expect(signed).toBe(2)
+  })
+
   it('asks few servers at a time on behalf of strangers', async () => {
     const { promise, resolve } = Promise.withResolvers<JsonObject>()
     const servers = Array.from({ length: 50 }, (_, index) => `s${index}.example` as ServerName)

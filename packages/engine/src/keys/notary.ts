@@ -45,6 +45,14 @@ export function createNotary(deps: NotaryDeps): Pick<ServerKeys, 'own' | 'notari
     return { ...json, signatures: { ...others, [signer.name]: { [signer.keyId]: signature } } }
   }
 
+  // Anybody can ask for many at once, again and again; a document that is remembered stays the same object.
+  const signed = new WeakMap<JsonObject, Promise<JsonObject>>()
+  const signOnce = (json: JsonObject): Promise<JsonObject> => {
+    const before = signed.get(json) ?? sign(json)
+    signed.set(json, before)
+    return before
+  }
+
   const own = (): Promise<JsonObject> => {
     const now = clock.now()
     if (document === undefined || validUntil < now + MIN_OWN_VALIDITY_MS) {
@@ -82,7 +90,7 @@ export function createNotary(deps: NotaryDeps): Pick<ServerKeys, 'own' | 'notari
           // Nobody needs to be told the key of a key name.
           const found = isKeyName(server) ? undefined : (await newest(server, until))?.document
           const isPlain = found !== undefined && Object.keys(found).every((field) => FIELDS.has(field))
-          return isPlain ? sign(found) : undefined
+          return isPlain ? signOnce(found) : undefined
         }),
       )
       return documents.filter((each) => each !== undefined)
