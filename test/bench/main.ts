@@ -13,6 +13,7 @@ import { findChromium, howToGetChromium } from '../../scripts/chromium.ts'
 import { clientApi } from './client-api.ts'
 import { decideSection } from './decide.ts'
 import { delivery } from './delivery.ts'
+import { federation } from './federation.ts'
 import type { Figure } from './figures.ts'
 import { inboundIdb } from './inbound-idb.ts'
 import { inboundSqlite } from './inbound-sqlite.ts'
@@ -34,6 +35,7 @@ const SECTIONS: readonly Section[] = [
   delivery,
   inboundSqlite,
   inboundIdb,
+  federation,
   memory,
   largeJoin,
   resolveSection,

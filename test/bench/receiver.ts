@@ -2,7 +2,7 @@
  * A node that takes a room's events from another server. Runs in Node and in a worker of a browser: of the platform it
  * needs WebCrypto and timers only.
  */
-import type { JsonObject, UserId } from '@plexus/core'
+import type { EventId, JsonObject, ServerName, UserId } from '@plexus/core'
 import { nameOfKey } from '@plexus/core/names'
 import { createEngine, createSigner, createVerifier, type Engine } from '@plexus/engine'
 import { CarrierError } from '@plexus/engine/ports'
@@ -30,12 +30,49 @@ export type Receiver = {
   close(): Promise<void>
 }
 
-/** A node on `store` that has joined a room of another server. */
-export async function createReceiver(store: Store): Promise<Receiver> {
+type Peer = {
+  readonly author: Engine
+  /** Writes so many events of the peer's room, and takes them in; answers when the last is decided and committed. */
+  readonly write: (count: number) => Promise<readonly JsonObject[]>
+  readonly receive: (pdus: readonly JsonObject[]) => Promise<void>
+}
+
+/** A node on `store` that has joined a room of each of `peers` other servers. */
+export async function createReceiver(store: Store, peers = 1): Promise<Receiver> {
+  const own = await makeSigner()
+  const authors = new Map<ServerName, Engine>()
+  const receiver = await makeEngine(own, store, joinThrough(own, authors))
+  const all: Peer[] = []
+  while (all.length < peers) all.push(await createPeer(receiver, authors))
+
+  const run = async (count: number): Promise<number> => {
+    const written: (readonly [Peer, readonly JsonObject[]])[] = []
+    for (const peer of all) written.push([peer, await peer.write(count / peers)])
+    const start = performance.now()
+    await Promise.all(written.map(([peer, pdus]) => peer.receive(pdus)))
+    return (count / (performance.now() - start)) * 1_000
+  }
+
+  const samples: JsonObject[] = []
+  for (const peer of all) {
+    const sample = await peer.write(1)
+    await peer.receive(sample)
+    samples.push(...sample)
+  }
+  return {
+    eventBytes: JSON.stringify(samples[0]).length,
+    run,
+    async close() {
+      for (const { author } of all) await author.close()
+      await receiver.close()
+    },
+  }
+}
+
+async function createPeer(receiver: Engine, authors: Map<ServerName, Engine>): Promise<Peer> {
   const signer = await makeSigner()
   const author = await makeEngine(signer, await createMemoryStore(), {})
-  const own = await makeSigner()
-  const receiver = await makeEngine(own, store, joinThrough(own, author))
+  authors.set(signer.name, author)
   const sender = `@author:${signer.name}` as UserId
   const roomId = await author.rooms.create({
     creator: sender,
@@ -48,36 +85,25 @@ export async function createReceiver(store: Store): Promise<Receiver> {
   const user = `@receiver:${receiver.serverName}` as UserId
   await receiver.rooms.join(user, roomId, { via: [signer.name] })
   await receiver.idle()
-  const write = await createRoomWriter(author, signer, { roomId, sender })
-
-  /** One transaction after the other, as a sender does; until the last event is decided and committed. */
-  const receive = async (pdus: readonly JsonObject[], last: string | undefined): Promise<void> => {
-    for (let start = 0; start < pdus.length; start += BATCH) {
-      const batch = pdus.slice(start, start + BATCH)
-      await receiver.inbound.transaction({ origin: signer.name, pdus: batch, edus: [] })
-    }
-    await receiver.idle()
-    const heads = (await receiver.rooms.snapshot(roomId))?.heads ?? []
-    if (heads.length !== 1 || heads[0] !== last) throw new Error('not every event was taken')
-  }
-  const run = async (count: number): Promise<number> => {
-    const written = await write(count)
-    // What came over a network shares no object with anybody.
-    const pdus = JSON.parse(JSON.stringify(written.map(({ pdu }) => pdu))) as JsonObject[]
-    const start = performance.now()
-    await receive(pdus, written.at(-1)?.id)
-    return (count / (performance.now() - start)) * 1_000
-  }
-
-  const [sample] = await write(1)
-  if (sample === undefined) throw new Error('nothing was written')
-  await receive([sample.pdu], sample.id)
+  const next = await createRoomWriter(author, signer, { roomId, sender })
+  let last: EventId | undefined
   return {
-    eventBytes: JSON.stringify(sample.pdu).length,
-    run,
-    async close() {
-      await author.close()
-      await receiver.close()
+    author,
+    async write(count) {
+      const written = await next(count)
+      last = written.at(-1)?.id
+      // What came over a network shares no object with anybody.
+      return JSON.parse(JSON.stringify(written.map(({ pdu }) => pdu))) as JsonObject[]
+    },
+    /** One transaction after the other, as a sender does. */
+    async receive(pdus) {
+      for (let start = 0; start < pdus.length; start += BATCH) {
+        const batch = pdus.slice(start, start + BATCH)
+        await receiver.inbound.transaction({ origin: signer.name, pdus: batch, edus: [] })
+      }
+      await receiver.idle()
+      const heads = (await receiver.rooms.snapshot(roomId))?.heads ?? []
+      if (heads.length !== 1 || heads[0] !== last) throw new Error('not every event was taken')
     },
   }
 }
@@ -110,11 +136,16 @@ export function makeEngine(signer: Signer, store: Store, calls: Partial<Federati
 }
 
 /** The calls of a join reach the resident server. */
-function joinThrough(own: Signer, resident: Engine): Partial<Federation> {
+function joinThrough(own: Signer, residents: ReadonlyMap<ServerName, Engine>): Partial<Federation> {
+  const at = (name: ServerName): Engine => {
+    const resident = residents.get(name)
+    if (resident === undefined) throw new CarrierError('unreachable', 'nobody is there')
+    return resident
+  }
   return {
-    makeMembership: async (kind, _to, roomId, userId, versions) =>
-      resident.rooms.makeMembership(kind, own.name, roomId, userId, versions),
-    sendJoin: async (_to, roomId, id, event) =>
-      structuredClone(await resident.rooms.acceptMembership('join', own.name, roomId, id, event)),
+    makeMembership: async (kind, to, roomId, userId, versions) =>
+      at(to).rooms.makeMembership(kind, own.name, roomId, userId, versions),
+    sendJoin: async (to, roomId, id, event) =>
+      structuredClone(await at(to).rooms.acceptMembership('join', own.name, roomId, id, event)),
   }
 }
