@@ -161,6 +161,11 @@ describe('looking up keys', () => {
       Array.from({ length: 28 }, () => ['unknown']),
     )
     expect(await one(wants(stock))).toEqual(stock.publicKey)
+    // Nor where the very server is among those that strangers wait for.
+    const late = dnsSigner('s100.example', 2)
+    world.published.set(late.name, await keyDocument([late], soon()))
+    expect(await one(wants(late))).toEqual(late.publicKey)
+    expect(world.calls).toHaveLength(18)
   })
 
   it('asks a bounded number of servers at once', async () => {

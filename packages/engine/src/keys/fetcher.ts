@@ -34,7 +34,7 @@ export function createKeyFetcher(
   { clock, random, log }: Deps,
   ask: (server: ServerName) => Promise<void>,
 ): KeyFetcher {
-  const underWay = new Map<ServerName, Promise<void>>()
+  const asking = new Map<ServerName, Promise<void>>()
   const rests = createLru<ServerName, { readonly failures: number; readonly until: number }>(
     MAX_FAILING_SERVERS,
   )
@@ -44,8 +44,9 @@ export function createKeyFetcher(
     strangers: createLane(MAX_WAITING_FOR_STRANGERS),
   }
 
-  const run = async (server: ServerName, lane: Lane): Promise<void> => {
-    await lane.start()
+  const isResting = (server: ServerName): boolean => (rests.get(server)?.until ?? 0) > clock.now()
+
+  const askOnce = async (server: ServerName): Promise<void> => {
     try {
       await ask(server)
       rests.set(server, { failures: 0, until: clock.now() + MIN_KEY_REFETCH_MS })
@@ -55,7 +56,19 @@ export function createKeyFetcher(
       rests.set(server, { failures, until: clock.now() + pause })
       log.log('info', 'the keys of a server cannot be had', { server, error: String(error) })
     } finally {
-      underWay.delete(server)
+      asking.delete(server)
+    }
+  }
+
+  const run = async (server: ServerName, lane: Lane): Promise<void> => {
+    await lane.start()
+    try {
+      // Somebody in the other lane may have come first.
+      const known = asking.get(server) ?? (isResting(server) ? undefined : askOnce(server))
+      if (known !== undefined) asking.set(server, known)
+      await known
+    } finally {
+      lane.underWay.delete(server)
       lane.end()
     }
   }
@@ -63,26 +76,34 @@ export function createKeyFetcher(
   return {
     async fetch(server, forStranger = false) {
       const lane = forStranger ? lanes.strangers : lanes.events
-      const isResting = (rests.get(server)?.until ?? 0) > clock.now()
-      const known = underWay.get(server)
-      if (known === undefined && (isResting || lane.isFull)) return
+      const known = asking.get(server) ?? lane.underWay.get(server)
+      if (known === undefined && (isResting(server) || lane.isFull)) return
       const fetching = known ?? run(server, lane)
-      underWay.set(server, fetching)
+      if (known === undefined) lane.underWay.set(server, fetching)
       await fetching
     },
     async idle() {
-      while (underWay.size > 0) await Promise.all(underWay.values())
+      const running = (): Promise<void>[] =>
+        Object.values(lanes).flatMap(({ underWay }) => [...underWay.values()])
+      while (running().length > 0) await Promise.all(running())
     },
   }
 }
 
 /** Lets a few through at a time, in order. */
-type Lane = { readonly isFull: boolean; start(): Promise<void>; end(): void }
+type Lane = {
+  /** Those that wait and those that are asked. */
+  readonly underWay: Map<ServerName, Promise<void>>
+  readonly isFull: boolean
+  start(): Promise<void>
+  end(): void
+}
 
 function createLane(maxWaiting: number): Lane {
   const waiting: (() => void)[] = []
   let running = 0
   return {
+    underWay: new Map(),
     get isFull() {
       return waiting.length >= maxWaiting
     },
