@@ -59,7 +59,7 @@ const GROUPS: readonly Group[] = [
   vitest('e2e', 250, true),
 ]
 /** Longer ones, which run when they are named. */
-const LONG: readonly Group[] = [vitest('interop', 300, false)]
+const LONG: readonly Group[] = [vitest('interop', 600, false)]
 const STATIC: readonly string[] = ['format', 'lint', 'types', 'unused']
 
 type Result = {

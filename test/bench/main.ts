@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { findChromium, howToGetChromium } from '../../scripts/chromium.ts'
+import { catchUp } from './catch-up.ts'
 import { clientApi } from './client-api.ts'
 import { decideSection } from './decide.ts'
 import { delivery } from './delivery.ts'
@@ -36,6 +37,7 @@ const SECTIONS: readonly Section[] = [
   inboundSqlite,
   inboundIdb,
   federation,
+  catchUp,
   memory,
   largeJoin,
   resolveSection,

@@ -2,10 +2,9 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { inject } from 'vitest'
+import { freePort } from '../../kit/dns-node.ts'
 import { startNodeApp } from '../../kit/node-app.ts'
 import { watchOutput } from '../../kit/process.ts'
 import { createTestCa } from '../../kit/test-ca.ts'
@@ -30,30 +29,23 @@ type Tls = { readonly ca: string; readonly cert: string; readonly key: string }
 /** What a started server is to its `Homeserver`. */
 type Running = { stop(signal?: NodeJS.Signals): Promise<unknown>; output(): string }
 
-export interface Pair extends AsyncDisposable {
-  readonly plexus: Homeserver
-  readonly synapse: Homeserver
-}
-
-/** The Python of Synapse, and whether there is one: without it there is nothing to test. */
-export const synapsePython: string | undefined = inject('synapsePython')
-
-/**
- * Both servers, started, with open registration and without rate limits. `INTEROP_PAIR=synapse` in the environment puts a second
- * Synapse in the place of Plexus: what fails then is a fault of the test.
- */
-export async function startPair(): Promise<Pair> {
+/** The servers, started, with open registration and without rate limits, under one certificate authority. `stop` ends all. */
+export async function startServers(
+  kinds: readonly Homeserver['kind'][],
+  python: string,
+): Promise<{ readonly servers: readonly Homeserver[]; stop(): Promise<void> }> {
   const folder = mkdtempSync(join(tmpdir(), 'plexus-interop-'))
   const tls = await (await createTestCa()).write(folder, ['localhost', '127.0.0.1'])
-  const first = process.env['INTEROP_PAIR'] === 'synapse' ? synapseServer : plexusServer
-  const plexus = await first(join(folder, 'first'), tls)
-  const synapse = await synapseServer(join(folder, 'second'), tls)
-  await Promise.all([plexus.start(), synapse.start()])
+  const servers: Homeserver[] = []
+  for (const [index, kind] of kinds.entries()) {
+    const own = join(folder, String(index))
+    servers.push(await (kind === 'plexus' ? plexusServer(own, tls) : synapseServer(own, tls, python)))
+  }
+  await Promise.all(servers.map((server) => server.start()))
   return {
-    plexus,
-    synapse,
-    async [Symbol.asyncDispose]() {
-      await Promise.all([plexus.stop(), synapse.stop()])
+    servers,
+    async stop() {
+      await Promise.all(servers.map((server) => server.stop()))
       rmSync(folder, { recursive: true, force: true })
     },
   }
@@ -76,7 +68,7 @@ async function plexusServer(folder: string, tls: Tls): Promise<Homeserver> {
   return homeserver('plexus', name, client, () => startNodeApp(folder, args))
 }
 
-async function synapseServer(folder: string, tls: Tls): Promise<Homeserver> {
+async function synapseServer(folder: string, tls: Tls, python: string): Promise<Homeserver> {
   const [client, federation] = [await freePort(), await freePort()]
   const name = `localhost:${federation}`
   mkdirSync(folder)
@@ -88,7 +80,7 @@ async function synapseServer(folder: string, tls: Tls): Promise<Homeserver> {
     `ed25519 one ${randomBytes(32).toString('base64').replace('=', '')}\n`,
   )
   writeFileSync(join(folder, 'log.yaml'), JSON.stringify(LOG))
-  return homeserver('synapse', name, client, () => startSynapse(folder, file, client))
+  return homeserver('synapse', name, client, () => startSynapse({ python, folder, file, port: client }))
 }
 
 const LOG = {
@@ -150,8 +142,14 @@ function synapseConfig(init: {
   }
 }
 
-async function startSynapse(folder: string, file: string, port: number): Promise<Running> {
-  const child = spawn(synapsePython ?? '', ['-m', 'synapse.app.homeserver', '-c', file], {
+async function startSynapse(init: {
+  readonly python: string
+  readonly folder: string
+  readonly file: string
+  readonly port: number
+}): Promise<Running> {
+  const { python, folder, file, port } = init
+  const child = spawn(python, ['-m', 'synapse.app.homeserver', '-c', file], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -210,17 +208,4 @@ function homeserver(
       running = undefined
     },
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  const address = server.address()
-  await new Promise((resolve) => {
-    server.close(resolve)
-  })
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }

@@ -1,6 +1,6 @@
 /**
  * Synapse from PyPI, once for each checkout, in a folder that git does not see. Where Python or the package cannot be had
- * the tests that need it are skipped, and a line says why.
+ * what needs it is skipped, and a line says why.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, rmSync } from 'node:fs'
@@ -21,10 +21,11 @@ declare module 'vitest' {
 }
 
 export default function setup(project: TestProject): void {
-  project.provide('synapsePython', install())
+  project.provide('synapsePython', installSynapse())
 }
 
-function install(): string | undefined {
+/** The Python that has it. */
+export function installSynapse(): string | undefined {
   const run = (command: string, ...args: string[]): string =>
     execFileSync(command, args, { encoding: 'utf8', stdio: 'pipe', timeout: INSTALL_LIMIT_MS })
   try {
@@ -37,7 +38,7 @@ function install(): string | undefined {
   } catch (error) {
     rmSync(FOLDER, { recursive: true, force: true })
     const [line] = (error as Error).message.split('\n')
-    process.stderr.write(`Tests against Synapse ${VERSION} are skipped, it cannot be installed: ${line}\n`)
+    process.stderr.write(`What needs Synapse ${VERSION} is skipped, it cannot be installed: ${line}\n`)
     return undefined
   }
 }

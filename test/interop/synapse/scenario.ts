@@ -1,6 +1,6 @@
 /** The frame of the tests of a subject: rooms of three versions, made on either side. */
-import { afterAll, beforeAll, describe } from 'vitest'
-import { type Pair, startPair, synapsePython } from './homeserver.ts'
+import { afterAll, beforeAll, describe, inject } from 'vitest'
+import { type Homeserver, startServers } from './homeserver.ts'
 import { type Person, person } from './person.ts'
 
 const VERSIONS: readonly string[] = ['10', '11', '12']
@@ -8,21 +8,25 @@ const VERSIONS: readonly string[] = ['10', '11', '12']
 /** Getters: what they tell is there once the tests run. */
 export interface Setting {
   readonly version: string
-  readonly pair: Pair
   /** Makes the rooms. */
   readonly owner: Person
   /** On the other server. */
   readonly guest: Person
 }
 
-/** Defines the tests of a subject once for each version and side, on one pair of servers. */
+/**
+ * Defines the tests of a subject once for each version and side, on one pair of servers. `INTEROP_PAIR=synapse` in the
+ * environment puts a second Synapse in the place of Plexus: what fails then is a fault of the test.
+ */
 export function scenario(subject: string, define: (setting: Setting) => void): void {
-  let pair: Pair
-  describe.skipIf(synapsePython === undefined)(`${subject} with Synapse`, () => {
+  const python = inject('synapsePython')
+  const first = process.env['INTEROP_PAIR'] === 'synapse' ? 'synapse' : 'plexus'
+  let started: Awaited<ReturnType<typeof startServers>>
+  describe.skipIf(python === undefined)(`${subject} with Synapse`, () => {
     beforeAll(async () => {
-      pair = await startPair()
+      started = await startServers([first, 'synapse'], python ?? '')
     })
-    afterAll(() => pair[Symbol.asyncDispose]())
+    afterAll(() => started.stop())
     const cases = VERSIONS.flatMap((version) =>
       (['plexus', 'synapse'] as const).map((maker) => ({ version, maker })),
     )
@@ -30,14 +34,13 @@ export function scenario(subject: string, define: (setting: Setting) => void): v
       let owner: Person
       let guest: Person
       beforeAll(async () => {
-        owner = await person(pair[maker], `owner-${version}-${maker}`)
-        guest = await person(pair[maker === 'plexus' ? 'synapse' : 'plexus'], `guest-${version}-${maker}`)
+        const [plexus, synapse] = started.servers as [Homeserver, Homeserver]
+        const [home, away] = maker === 'plexus' ? [plexus, synapse] : [synapse, plexus]
+        owner = await person(home, `owner-${version}-${maker}`)
+        guest = await person(away, `guest-${version}-${maker}`)
       })
       define({
         version,
-        get pair() {
-          return pair
-        },
         get owner() {
           return owner
         },
