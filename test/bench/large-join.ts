@@ -2,13 +2,12 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { eventIdOf, type Pdu, type UserId } from '@plexus/core'
+import type { UserId } from '@plexus/core'
 import { NO_SYNC_FILTER, parseSyncFilter, type Engine } from '@plexus/engine'
 import type { Federation } from '@plexus/engine/ports'
 import { openSqliteStore } from '@plexus/store/sqlite'
 import { createBigNode, type BigNode } from './big-node.ts'
 import { figure, type Figure } from './figures.ts'
-import { VERSION } from './made-room.ts'
 import { makeEngine, makeSigner } from './receiver.ts'
 import type { Section } from './section.ts'
 
@@ -114,7 +113,6 @@ function callsOf(
   omitMembers: boolean,
 ): Partial<Federation> {
   const wire = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T
-  const ids = (pdus: readonly Pdu[]) => pdus.map((pdu) => eventIdOf(VERSION, pdu))
   const to = (server: string): void => {
     if (server !== serverName) throw new Error('nobody is there')
   }
@@ -133,8 +131,8 @@ function callsOf(
     },
     stateIds: async (server, roomId, id) => {
       to(server)
-      const { state, authChain } = await rooms.stateFor(own, roomId, id)
-      return { pduIds: ids(state), authChainIds: ids(authChain) }
+      const { stateIds: pduIds, authChainIds } = await rooms.stateFor(own, roomId, id)
+      return { pduIds, authChainIds }
     },
     state: async (server, roomId, id) => {
       to(server)

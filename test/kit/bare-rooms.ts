@@ -1,7 +1,6 @@
 /** Nodes reduced to rooms, outbox and staging, joined by a federation that calls the other side directly. */
 import { webcrypto } from 'node:crypto'
-import type { EventId, Pdu, RoomId, RoomVersion, ServerName, UserId } from '@plexus/core'
-import { eventIdOf, roomVersion } from '@plexus/core'
+import type { EventId, RoomId, ServerName, UserId } from '@plexus/core'
 import type { EduHandler } from '@plexus/engine'
 import { RoomError } from '@plexus/engine'
 import { CarrierError, FederationError } from '@plexus/engine/ports'
@@ -26,8 +25,6 @@ import type {
 } from '@plexus/engine/testing'
 import { createMemoryStore } from '@plexus/store/memory'
 import { testSigner } from './keys.ts'
-
-const version = roomVersion('12') as RoomVersion
 
 export type BareNode = {
   readonly name: ServerName
@@ -272,9 +269,8 @@ function honestFederation(own: ServerName, { nodes, offline, calls }: Wires): Fe
       return { pdus: copy(state), authChain: copy(authChain) }
     },
     stateIds: async (to, roomId, id) => {
-      const { state, authChain } = await peer('state_ids', to).rooms.stateFor(own, roomId, id)
-      const ids = (pdus: readonly Pdu[]): EventId[] => pdus.map((pdu) => eventIdOf(version, pdu))
-      return { pduIds: ids(state), authChainIds: ids(authChain) }
+      const { stateIds: pduIds, authChainIds } = await peer('state_ids', to).rooms.stateFor(own, roomId, id)
+      return { pduIds, authChainIds }
     },
     sendKnock: unused,
     signByPolicy: unused,

@@ -1,18 +1,16 @@
 /** The state of a room as other servers are told it, with what authorises it. */
-import type { EventId, Pdu, RoomVersion, StateMap, UserId } from '@plexus/core'
+import type { EventId, RoomVersion, StateMap, UserId } from '@plexus/core'
 import { judgedBy, memberKey, stateKey } from '@plexus/core'
 import { memberOf } from './copy.ts'
 import type { EventStore } from './event-store.ts'
-import type { EventRecord } from './types.ts'
+import type { EventRecord, ToldState } from './types.ts'
 
 /** Events of one auth chain that are told. */
-const MAX_SERVED_AUTH_CHAIN = 50_000
+const MAX_SERVED_AUTH_CHAIN = 200_000
 /** Members that a room has to have to be told without them: a smaller one is told whole in one answer as fast. */
 export const MIN_OMITTED_MEMBERS = 50
 /** Members that stand for the name of a room without one. spec: client-server-api/_index.md `m.heroes` */
 const MAX_HEROES = 5
-
-export type ToldState = { readonly state: readonly Pdu[]; readonly authChain: readonly Pdu[] }
 
 type ToldDeps = { readonly events: EventStore }
 
@@ -93,7 +91,12 @@ async function authChainOf(
 }
 
 function tell(state: readonly EventRecord[], chain: readonly EventRecord[]): ToldState {
-  return { state: state.map(({ pdu }) => pdu), authChain: chain.map(({ pdu }) => pdu) }
+  return {
+    state: state.map(({ pdu }) => pdu),
+    stateIds: state.map(({ id }) => id),
+    authChain: chain.map(({ pdu }) => pdu),
+    authChainIds: chain.map(({ id }) => id),
+  }
 }
 
 function withoutRepeats(state: readonly EventRecord[], chain: readonly EventRecord[]): ToldState {

@@ -126,6 +126,14 @@ export type StateDelta = {
   }[]
 }
 
+/** A state and what authorises it; the ids are in the order of the events. */
+export type ToldState = {
+  readonly state: readonly Pdu[]
+  readonly stateIds: readonly EventId[]
+  readonly authChain: readonly Pdu[]
+  readonly authChainIds: readonly EventId[]
+}
+
 /** What a server is told whose user's join, leave or knock was accepted. */
 export type AcceptedMembership = {
   readonly event: JsonObject
@@ -287,11 +295,7 @@ export interface Rooms {
     direction: 'f' | 'b',
   ): Promise<{ id: EventId; sentAt: number }>
   /** State before the event, and the auth chain of that state. */
-  stateFor(
-    origin: ServerName,
-    roomId: RoomId,
-    eventId: EventId,
-  ): Promise<{ state: readonly Pdu[]; authChain: readonly Pdu[] }>
+  stateFor(origin: ServerName, roomId: RoomId, eventId: EventId): Promise<ToldState>
 
   /** Third-party invites of invite links. */
   createLinkInvite(roomId: RoomId, as: UserId): Promise<{ token: string; secret: string }>

@@ -176,7 +176,8 @@ const CASES: readonly Case[] = [
     ],
   },
   ...(['state', 'state_ids'] as const).map((name): Case => {
-    const found = { state: [room.create.pdu], authChain: [room.create.pdu] }
+    const ids = [room.create.id]
+    const found = { state: [room.create.pdu], stateIds: ids, authChain: [room.create.pdu], authChainIds: ids }
     return {
       name,
       raw: get(`${V1}/${name}/${ROOM}?event_id=${enc(anEvent)}`),

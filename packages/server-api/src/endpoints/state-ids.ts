@@ -1,6 +1,5 @@
 /** GET /_matrix/federation/v1/state_ids/{roomId}. spec: v1.19 server-server-api.md#get_matrixfederationv1state_idsroomid */
 import type { EventId, RoomId } from '@plexus/core'
-import { eventIdOf } from '@plexus/core'
 import * as v from 'valibot'
 import { LONG_TIMEOUT_MS, MAX_STATE_EVENTS, MAX_STATE_IDS_ANSWER_BYTES } from '../bounds.ts'
 import { uriOf, type Call } from '../call.ts'
@@ -16,14 +15,9 @@ export const stateIds: Endpoint<Services> = {
   async handle(services, request) {
     const room = pathOf(request, 'roomId', roomId)
     const id = queryOf(request, 'event_id', eventId)
-    const { version } = await openRoomOfMember(services, room, request.origin)
-    const { state, authChain } = await services.rooms.stateFor(request.origin, room, id)
-    return {
-      json: {
-        pdu_ids: state.map((pdu) => eventIdOf(version, pdu)),
-        auth_chain_ids: authChain.map((pdu) => eventIdOf(version, pdu)),
-      },
-    }
+    await openRoomOfMember(services, room, request.origin)
+    const { stateIds: ids, authChainIds } = await services.rooms.stateFor(request.origin, room, id)
+    return { json: { pdu_ids: ids, auth_chain_ids: authChainIds } }
   },
 }
 
