@@ -3,13 +3,21 @@
  * checked, … and it reaches our current state only through resolution." The same holds for what a resident server tells
  * of a room that is joined through it: others are heard, and their word counts as much.
  */
-import { eventIdOf, memberKey, roomVersion, stateKey } from '@plexus/core'
-import type { EventId, JsonObject, Pdu, RoomId, RoomVersion } from '@plexus/core'
+import {
+  encodeBase64,
+  eventIdOf,
+  memberKey,
+  roomVersion,
+  signingBytes,
+  stateKey,
+  withSignature,
+} from '@plexus/core'
+import type { EventId, JsonObject, KeyId, Pdu, RoomId, RoomVersion, UserId } from '@plexus/core'
 import { MAX_SECOND_MEMBERS, SECOND_MEMBER_MS } from '@plexus/engine/testing'
 import { FederationError, type Federation } from '@plexus/engine/ports'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
-import { bodies, bringIn, createRoom, make, say, setTopic, stateText } from '../engine/rooms-kit.ts'
+import { bodies, bringIn, createRoom, make, nowhere, say, setTopic, stateText } from '../engine/rooms-kit.ts'
 
 const version = roomVersion('12') as RoomVersion
 const LEVELS = stateKey('m.room.power_levels', '')
@@ -144,6 +152,47 @@ describe('the state that one resident tells', { timeout: 30_000 }, () => {
     await network.pass(120_000)
     expect(await stateText(bob, roomId)).toBe(await stateText(dave, roomId))
     expect((await bob.rooms.snapshot(roomId))?.joinedMembers).not.toContain(carol.user)
+  })
+
+  it('takes no place of what is known in a room that a user of the node is in', async () => {
+    await power({ [mallory.user]: 90 })
+    const restricted = {
+      join_rule: 'restricted',
+      allow: [{ type: 'm.room_membership', room_id: `!${'q'.repeat(43)}` }],
+    }
+    const sent = { type: 'm.room.join_rules', stateKey: '', sender: alice.user, content: restricted }
+    await bob.rooms.join(bob.user, roomId, { via: [alice.name] })
+    await alice.rooms.send(roomId, sent)
+    await network.settle()
+    old = new Map((await mallory.rooms.snapshot(roomId))?.state)
+    await power({})
+    await setTopic(alice, roomId, 'newest')
+    await network.settle()
+    const truth = await stateText(carol, roomId)
+    const ben = `@ben:${bob.name}` as UserId
+    const authEvents = [LEVELS, stateKey('m.room.join_rules', ''), memberKey(mallory.user)].map(
+      (key) => old.get(key) as EventId,
+    )
+    const event = {
+      content: { membership: 'join', join_authorised_via_users_server: mallory.user },
+      prev_events: [nowhere(1)],
+      auth_events: authEvents,
+      depth: 50,
+    }
+    const state = (await mallory.rooms.events([...old.values()])).map((record) => record?.pdu as Pdu)
+    network.cheats.set(mallory.name, {
+      makeMembership: async () => ({ roomVersion: '12', event }),
+      sendJoin: async (_to, _room, _id, given) => {
+        const join = given as unknown as Pdu
+        const bytes = await mallory.signer.sign(signingBytes(version, join))
+        const signed = withSignature(join, mallory.name, mallory.signer.keyId as KeyId, encodeBase64(bytes))
+        return structuredClone({ event: signed, state, authChain: [] })
+      },
+    })
+    await expect(bob.rooms.join(ben, roomId, { via: [mallory.name] })).rejects.toMatchObject({
+      errcode: 'M_UNKNOWN',
+    })
+    expect(await stateText(bob, roomId)).toBe(truth)
   })
 
   it('is taken as it is where nobody else answers, and in time', async () => {

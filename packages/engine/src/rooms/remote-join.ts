@@ -149,11 +149,20 @@ async function joinThrough(
   }
   const room = await deps.registry.ensure(roomId, version)
   try {
-    if (!(await rejoin(deps, room, server, join))) await enterRoom(deps, room, { server, via, join, ...told })
+    if (await rejoin(deps, room, server, join)) return
+    // What one server tells takes no place of what this node knows: it learns of the join with what follows it.
+    if (isHere(room, deps.ownName))
+      throw new RoomError('M_UNKNOWN', `${server} does not tell what the join follows`)
+    await enterRoom(deps, room, { server, via, join, ...told })
   } catch (error) {
     deps.registry.discard(room)
     throw error
   }
+}
+
+/** True when this node has a joined member, so that its state of the room is current. */
+export function isHere({ snapshot }: Room, ownName: ServerName): boolean {
+  return snapshot?.joinedServers.includes(ownName) ?? false
 }
 
 /** Who authorises the join of a restricted room: a user of the server that is to sign for it, or nobody. */
