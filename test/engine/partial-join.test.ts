@@ -364,16 +364,21 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     })
     await alice.rooms.invite(alice.user, roomId, bob.user)
     await alice.rooms.invite(alice.user, roomId, second)
+    const third = `@third:${bob.name}` as UserId
+    await alice.rooms.invite(alice.user, roomId, third)
     await network.settle()
     const tell = withhold()
     await join()
+    const refused = bob.rooms.leave(third, roomId)
     const joined = bob.rooms.join(second, roomId, { via: [alice.name] })
     await network.settle()
     expect(await isPartial()).toBe(true)
     tell()
     await network.pass(5_000)
     await joined
+    await refused
     expect((await bob.rooms.snapshot(roomId))?.joinedMembers).toContain(second)
+    expect(await bob.rooms.membership(third, roomId)).toMatchObject({ membership: 'leave' })
   })
 
   it('tells others no state that lacks members', async () => {

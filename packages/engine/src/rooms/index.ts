@@ -21,7 +21,7 @@ import { createReader, LOWEST_ORDER } from './read.ts'
 import { memberships } from './records.ts'
 import { createRoomRegistry } from './registry.ts'
 import type { JoinRequest } from './remote-join.ts'
-import { asRoomError, joinRemotely, leaveRemotely } from './remote-join.ts'
+import { asRoomError, isHere, joinRemotely, leaveRemotely } from './remote-join.ts'
 import { knockRemotely } from './remote-knock.ts'
 import { AUTHORISER, authoriserFor, inviters } from './restricted.ts'
 import type { DestinationTracker, Room, RoomDeps } from './room.ts'
@@ -166,8 +166,8 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
     },
     // Outside of the queue of joins, which events of others wait for.
     join: (userId, roomId, options) => withMembers(roomId, [userId], () => join(userId, roomId, options)),
-    knock,
-    leave,
+    knock: (userId, roomId, options) => withMembers(roomId, [userId], () => knock(userId, roomId, options)),
+    leave: (userId, roomId, content) => withMembers(roomId, [userId], () => leave(userId, roomId, content)),
     async invite(sender, roomId, target, content = {}) {
       const room = await memberRoom(inner, roomId)
       const invite = (): Promise<void> => inviteUser(inner, room, { sender, target, content })
@@ -252,11 +252,6 @@ async function joinHere(
       ...(authoriser === undefined ? {} : { [AUTHORISER]: authoriser }),
     },
   })
-}
-
-/** True when this node has a joined member, so that its state of the room is current. */
-function isHere(room: Room, ownName: ServerName): boolean {
-  return room.snapshot?.joinedServers.includes(ownName) ?? false
 }
 
 /** Rejects an invite to a room in which this node has no member, or takes back a knock; the room is told if it can be reached. */
