@@ -8,6 +8,7 @@ import {
   type Pdu,
   type RoomId,
   type RoomVersion,
+  type UserId,
 } from '@plexus/core'
 import { MAX_POLICY_ASKS } from '@plexus/engine/testing'
 import type { CarrierResponse } from '@plexus/engine/ports'
@@ -179,12 +180,34 @@ describe('a room with a policy server', { timeout: 60_000 }, () => {
       expect(await sees(alice, event.id)).toBe(false)
     })
 
+    it('causes no second question by what was decided', async () => {
+      verdict = () => 400
+      const event = await unsigned('spam')
+      for (let round = 0; round < 3; round += 1) await deliver(event)
+      expect(asked).toHaveLength(1)
+    })
+
     it('is not heard while the policy server is away', async () => {
       network.loopback.offline(nodes[2].name)
       const event = await unsigned('spam')
       await deliver(event)
       expect(await verdictOf(event.id)).toBe('softFailed')
     })
+  })
+
+  it('asks it about nothing that is brought by who is not in the room', async () => {
+    const fake = createFakePeer({ loopback: network.loopback, clock: network.clock, seed: SEED + 50 })
+    const snapshot = await nodes[0].engine.rooms.snapshot(room as RoomId)
+    const { id, pdu } = await fake.build(version, {
+      template: { type: 'm.room.message', sender: `@out:${fake.name}` as UserId, content: { body: 'spam' } },
+      roomId: room as RoomId,
+      prevEvents: (snapshot?.heads ?? []).map((reference) => ({ reference, depth: 20 })),
+      authEvents: [],
+      now: network.clock.now(),
+    })
+    const { body } = await fake.send(nodes[0].name, { origin: fake.name, pdus: [pdu] })
+    expect(body).toMatchObject({ pdus: { [id]: { error: expect.any(String) } } })
+    expect(asked).toEqual([])
   })
 
   it('is an ordinary one again once the policy server has left', async () => {

@@ -15,6 +15,7 @@ import {
 } from '@plexus/core'
 import { isSoundPublicKey, verifyEd25519 } from '@plexus/core/names'
 import type { Federation, Log } from '../ports.ts'
+import { isDecided } from './case.ts'
 import type { RoomCopy } from './copy.ts'
 import type { EventStore } from './event-store.ts'
 import type { Room } from './room.ts'
@@ -35,7 +36,7 @@ export type PolicyServer = { readonly server: ServerName; readonly publicKey: Ui
 /** The policy server that the current state enables. spec: "Determining if a Policy Server is enabled in a room" */
 export async function policyServerOf(
   events: EventStore,
-  { current, joined }: RoomCopy,
+  { current, joined, partial }: RoomCopy,
 ): Promise<PolicyServer | undefined> {
   const id = current.state.get(POLICY_KEY)
   const content = id === undefined ? undefined : (await events.working([id]))[0]?.pdu.content
@@ -46,7 +47,9 @@ export async function policyServerOf(
   const publicKey = typeof key === 'string' ? decodeBase64(key) : undefined
   // A key that can sign nothing enables nobody, or the room could send no more events.
   if (server === undefined || publicKey === undefined || !isSoundPublicKey(publicKey)) return undefined
-  return [...joined].some((user) => serverOf(user) === server) ? { server, publicKey } : undefined
+  const isIn =
+    partial?.servers.includes(server) === true || [...joined].some((user) => serverOf(user) === server)
+  return isIn ? { server, publicKey } : undefined
 }
 
 /** The same from outside of the room's queue. */
@@ -101,15 +104,19 @@ export async function recommend<T extends CheckedEvent>(deps: AskDeps, room: Roo
   return { ...event, pdu: signed }
 }
 
-/** Events of others, as many of them recommended as can be had: the rest is soft-failed. */
+/** New events of others, as many of them recommended as can be had: the rest is soft-failed. */
 export async function recommendAll(
   deps: AskDeps & { readonly log: Log },
   room: Room,
   events: readonly CheckedEvent[],
 ): Promise<readonly CheckedEvent[]> {
+  const policy = await policyServerIn(deps, room)
+  if (policy === undefined) return events
+  const known = await deps.events.working(events.map(({ id }) => id))
   let asks = 0
-  const ask = async (event: CheckedEvent, policy: PolicyServer): Promise<CheckedEvent> => {
-    if (isRecommended(room.version, event.pdu, policy) || asks >= MAX_POLICY_ASKS) return event
+  const ask = async (event: CheckedEvent, index: number): Promise<CheckedEvent> => {
+    if (isDecided(known[index]) || isRecommended(room.version, event.pdu, policy)) return event
+    if (asks >= MAX_POLICY_ASKS) return event
     asks += 1
     return recommend(deps, room, event).catch((error: unknown) => {
       const fields = { roomId: room.roomId, eventId: event.id, error: String(error) }
@@ -117,6 +124,5 @@ export async function recommendAll(
       return event
     })
   }
-  const policy = await policyServerIn(deps, room)
-  return policy === undefined ? events : Promise.all(events.map((event) => ask(event, policy)))
+  return Promise.all(events.map(ask))
 }

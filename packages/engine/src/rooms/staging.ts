@@ -164,11 +164,10 @@ async function receiveAll(
     const room = await deps.registry.get(roomId)
     if (room?.snapshot === undefined) continue
     const { proven, unknown } = await check(deps, origin, room, raw, options)
-    const checked = await recommendAll(deps, room, proven)
     const isMember = isIn(origin, room.snapshot)
     const take = async (snapshot: RoomSnapshot): Promise<void> => {
-      const admitted = await admit(deps, origin, snapshot, checked, verdicts)
-      await takeIn(deps, origin, room, admitted)
+      const admitted = await admit(deps, origin, snapshot, proven, verdicts)
+      await takeIn(deps, origin, room, await recommendAll(deps, room, admitted))
     }
     await take(room.snapshot)
     // Whose join was among them may say what came with it.
