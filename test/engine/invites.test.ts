@@ -49,6 +49,19 @@ async function membershipAt(node: BareNode, user: UserId): Promise<unknown> {
 }
 
 describe('an invite by name', () => {
+  it('stands when it comes before the answer to the knock that asked for it', async () => {
+    roomId = await createRoom(alice, 'knock')
+    network.cheats.set(alice.name, {
+      sendKnock: async (_to, room, id, event) => {
+        await alice.rooms.acceptMembership('knock', bob.name, room, id, event)
+        await alice.rooms.invite(alice.user, roomId, bob.user)
+        return { roomState: [] }
+      },
+    })
+    await bob.rooms.knock(bob.user, roomId, { via: [alice.name] })
+    expect(await bob.rooms.membership(bob.user, roomId)).toMatchObject({ membership: 'invite' })
+  })
+
   it('stands when it comes while an earlier one is being refused', async () => {
     await alice.rooms.invite(alice.user, roomId, bob.user)
     network.cheats.set(alice.name, {

@@ -253,6 +253,16 @@ function honestFederation(own: ServerName, { nodes, offline, calls }: Wires): Fe
     sendLeave: async (to, roomId, id, event) => {
       await peer('send_leave', to).rooms.acceptMembership('leave', own, roomId, id, copy(event))
     },
+    sendKnock: async (to, roomId, id, event) => {
+      const { state } = await peer('send_knock', to).rooms.acceptMembership(
+        'knock',
+        own,
+        roomId,
+        id,
+        copy(event),
+      )
+      return { roomState: copy(state) }
+    },
     invite: async (to, roomId, id, invite) =>
       copy(await peer('invite', to).rooms.acceptInvite(own, roomId, id, copy(invite))),
     exchangeThirdPartyInvite: async (to, roomId, event) =>
@@ -272,7 +282,6 @@ function honestFederation(own: ServerName, { nodes, offline, calls }: Wires): Fe
       const { stateIds: pduIds, authChainIds } = await peer('state_ids', to).rooms.stateFor(own, roomId, id)
       return { pduIds, authChainIds }
     },
-    sendKnock: unused,
     signByPolicy: unused,
     publicRooms: unused,
     hierarchy: unused,

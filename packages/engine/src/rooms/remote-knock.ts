@@ -8,6 +8,7 @@ import type { JoinRequest, RemoteDeps } from './remote-join.ts'
 import { asRoomError, fromTemplate, MAX_VIA } from './remote-join.ts'
 import type { EventInput } from './room.ts'
 import { stripAll } from './stripped-state.ts'
+import type { MembershipRecord } from './types.ts'
 import { RoomError } from './types.ts'
 
 /** Knocks of one user that may wait for an answer. */
@@ -57,8 +58,12 @@ async function knockThrough(
     stateKey: userId,
     content: { ...content, membership: 'knock' },
   })
+  const before = await memberships.get(deps.store, [userId, roomId])
   const { roomState } = await federation.sendKnock(server, roomId, knock.id, knock.pdu, options)
-  await keepKnock(deps, server, { roomId, knock, roomState })
+  const now = await memberships.get(deps.store, [userId, roomId])
+  // An invite that answers the knock may be here before the answer of the server that took it.
+  if (now?.eventId !== before?.eventId) return
+  await keepKnock(deps, server, { roomId, knock, roomState, before })
 }
 
 async function keepKnock(
@@ -68,10 +73,15 @@ async function keepKnock(
     roomId,
     knock: { id: eventId, pdu },
     roomState,
-  }: { roomId: JoinRequest['roomId']; knock: EventInput; roomState: readonly JsonObject[] },
+    before,
+  }: {
+    readonly roomId: JoinRequest['roomId']
+    readonly knock: EventInput
+    readonly roomState: readonly JsonObject[]
+    readonly before: MembershipRecord | undefined
+  },
 ): Promise<void> {
   const { sender } = pdu
-  const before = await memberships.get(deps.store, [sender, roomId])
   await deps.committer.submit({
     durability: 'strict',
     writes: (position) => [
