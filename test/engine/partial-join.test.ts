@@ -5,7 +5,7 @@ import { FederationError, type Federation } from '@plexus/engine/ports'
 import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
-import { bodies, createRoom, make, populate, say, setTopic, stateText } from './rooms-kit.ts'
+import { bodies, createRoom, initialState, make, populate, say, setTopic, stateText } from './rooms-kit.ts'
 
 const version = roomVersion('12') as RoomVersion
 
@@ -379,6 +379,26 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     await refused
     expect((await bob.rooms.snapshot(roomId))?.joinedMembers).toContain(second)
     expect(await bob.rooms.membership(third, roomId)).toMatchObject({ membership: 'leave' })
+  })
+
+  it('keeps nobody out of another room for not being known yet', async () => {
+    const allow = [{ type: 'm.room_membership', room_id: roomId }]
+    const inner = await bob.rooms.create({
+      creator: bob.user,
+      initialState: [
+        ...initialState(bob.user).slice(0, 2),
+        { type: 'm.room.join_rules', stateKey: '', content: { join_rule: 'restricted', allow } },
+      ],
+    })
+    // No hero, whom a server would name.
+    const unknown = `@user33:${alice.name}` as UserId
+    const tell = withhold()
+    await join()
+    const ask = () => bob.rooms.makeMembership('join', alice.name, inner, unknown, ['12'])
+    await expect(ask()).rejects.toMatchObject({ errcode: 'M_UNABLE_TO_AUTHORISE_JOIN' })
+    tell()
+    await network.pass(60_000)
+    expect((await ask()).event).toMatchObject({ sender: unknown })
   })
 
   it('tells others no state that lacks members', async () => {

@@ -95,8 +95,9 @@ async function checkConditions(
   for (const roomId of rooms.slice(0, MAX_CONDITIONS)) {
     const snapshot = (await registry.get(roomId))?.snapshot
     // Without a member of its own the node does not know who is in a room.
-    if (snapshot?.joinedServers.includes(ownName) !== true) isComplete = false
-    else if (snapshot.joinedMembers.includes(userId)) return
+    const isHere = snapshot?.joinedServers.includes(ownName) === true
+    if (isHere && snapshot.joinedMembers.includes(userId)) return
+    if (!isHere || snapshot.isPartial === true) isComplete = false
   }
   if (isComplete)
     throw new RoomError('M_FORBIDDEN', 'the user is not invited, and in none of the rooms that would do')
