@@ -1,6 +1,6 @@
 /** Rooms of other servers as their members have never been there see them: public rooms, spaces, summaries, events at a time. */
 import type { JsonObject, RoomId } from '@plexus/core'
-import { MAX_TOLD_CHILDREN, MAX_WALK_REQUESTS } from '@plexus/engine/testing'
+import { MAX_REMEMBERED_LENGTH, MAX_TOLD_CHILDREN, MAX_WALK_REQUESTS } from '@plexus/engine/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { at, createApiClient, list, text, type ApiClient } from '../kit/api-client.ts'
 import { createTestNetwork, type Member, type TestNetwork } from '../kit/node.ts'
@@ -87,6 +87,17 @@ describe('rooms of another server', { timeout: 60_000 }, () => {
     const walk = await bob.ok('GET', at`v1/rooms/${own}/hierarchy`, { query: { limit: '100' } })
     expect(asked('/hierarchy/') - before).toBe(MAX_WALK_REQUESTS)
     expect(list(walk, 'rooms')).toHaveLength(MAX_WALK_REQUESTS + 1)
+  })
+
+  it('are remembered where that takes little memory', async () => {
+    const long = 'x'.repeat(MAX_REMEMBERED_LENGTH)
+    for (const name of ['short', long]) {
+      const room = await createRoom(alice, { preset: 'public_chat', name })
+      const query = { via: home.node.name }
+      const describe = () => bob.ok('GET', at`v1/room_summary/${room}`, { query })
+      for (let round = 0; round < 3; round += 1) expect(await describe()).toMatchObject({ name })
+      expect(asked(`/hierarchy/${encodeURIComponent(room)}`)).toBe(name === long ? 3 : 1)
+    }
   })
 
   it('are described to who may see them', async () => {

@@ -2,7 +2,7 @@
 export { createCommitter, type Committer } from './kernel/committer.ts'
 export { createInbound, MAX_WAITING_TRANSACTIONS } from './inbound.ts'
 export type { Inbound } from './outbox-types.ts'
-export { MAX_TOLD_CHILDREN, MAX_WALK_REQUESTS } from './directory/spaces.ts'
+export { MAX_REMEMBERED_LENGTH, MAX_TOLD_CHILDREN, MAX_WALK_REQUESTS } from './directory/spaces.ts'
 export { createServerKeys, type ServerKeysOwner } from './keys/server-keys.ts'
 export { createOutbox, type OutboxOwner } from './outbox/index.ts'
 export { createRooms } from './rooms/index.ts'

@@ -18,8 +18,9 @@ export const MAX_WALK_REQUESTS = 30
 const MAX_ROOM_VIA = 3
 /** Children of a space that another server is told, as the page that Synapse gives. */
 export const MAX_TOLD_CHILDREN = 50
-/** What others said of rooms. */
+/** What others said of rooms, and JSON text of what is remembered of one, in UTF-16 code units: with more it is asked for anew. */
 const MAX_REMEMBERED_ROOMS = 1_000
+export const MAX_REMEMBERED_LENGTH = 32_768
 const REMEMBERED_MS = 300_000
 /** That a server said nothing is remembered for a shorter time. */
 const SILENCE_MS = 60_000
@@ -48,6 +49,7 @@ export function createSpaces({ rooms, federation, serverName, clock, log }: Spac
   }
 
   const remember = (server: ServerName, roomId: RoomId, room: SpaceRoom | undefined): void => {
+    if (room !== undefined && JSON.stringify(room).length > MAX_REMEMBERED_LENGTH) return
     const lasts = room === undefined ? SILENCE_MS : REMEMBERED_MS
     remembered.set(`${server} ${roomId}`, { room, until: clock.now() + lasts })
   }
