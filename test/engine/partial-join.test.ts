@@ -1,6 +1,7 @@
 /** A room that is entered without its members: usable at once, whole soon, and right in the end. */
-import { eventIdOf, memberKey, roomVersion, stateKey } from '@plexus/core'
-import type { EventId, JsonObject, RoomId, RoomVersion, UserId } from '@plexus/core'
+import { ed25519 } from '@noble/curves/ed25519.js'
+import { encodeBase64, eventIdOf, memberKey, roomVersion, signingBytes, stateKey } from '@plexus/core'
+import type { EventId, JsonObject, Pdu, RoomId, RoomVersion, UserId } from '@plexus/core'
 import { FederationError, type Federation } from '@plexus/engine/ports'
 import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -399,6 +400,28 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     tell()
     await network.pass(60_000)
     expect((await ask()).event).toMatchObject({ sender: unknown })
+  })
+
+  it('has a policy server where only the list of servers tells that this is in the room', async () => {
+    const secret = new Uint8Array(32).fill(7)
+    const state = (type: string, content: JsonObject): Promise<EventId> =>
+      alice.rooms.send(roomId, { type, stateKey: '', sender: alice.user, content })
+    await state('m.room.name', { name: 'no heroes' })
+    const key = encodeBase64(ed25519.getPublicKey(secret))
+    await state('m.room.policy', { via: carol.name, public_keys: { ed25519: key } })
+    await network.settle()
+    withhold()
+    network.cheats.set(carol.name, {
+      ...network.cheats.get(carol.name),
+      signByPolicy: async (_to, pdu) => {
+        const signature = ed25519.sign(signingBytes(version, pdu as unknown as Pdu), secret)
+        return { [carol.name]: { 'ed25519:policy_server': encodeBase64(signature) } }
+      },
+    })
+    await join()
+    expect((await bob.rooms.snapshot(roomId))?.joinedMembers).not.toContain(carol.user)
+    const id = await say(bob, roomId, 'signed')
+    expect((await bob.rooms.event(id))?.pdu.signatures).toHaveProperty([carol.name])
   })
 
   it('tells others no state that lacks members', async () => {
