@@ -3,7 +3,6 @@ import type { ServerName } from '@plexus/core'
 import { nameOfKey } from '@plexus/core/names'
 import type { Carrier, CarrierResponse, EnvelopedRequest } from '@plexus/engine/ports'
 import { CarrierError } from '@plexus/engine/ports'
-import { clock } from '@plexus/daemon'
 import { describe, expect, it } from 'vitest'
 import { createCarriers } from './carriers.ts'
 
@@ -20,11 +19,11 @@ const requestTo = (destination: ServerName): EnvelopedRequest =>
 /** What was asked, and what came of it. */
 async function ways(
   destination: ServerName,
-  { failure, https = true }: { failure?: 'unreachable' | 'timeout'; https?: boolean } = {},
+  { failure, https = true }: { failure?: 'unreachable'; https?: boolean } = {},
 ): Promise<{ asked: string[]; counted: string[]; outcome: unknown }> {
   const asked: string[] = []
   const counted: string[] = []
-  const carrier = (name: string, fails?: 'unreachable' | 'timeout'): Carrier => ({
+  const carrier = (name: string, fails?: 'unreachable'): Carrier => ({
     send: async () => {
       asked.push(name)
       if (fails !== undefined) throw new CarrierError(fails, 'no')
@@ -32,7 +31,6 @@ async function ways(
     },
   })
   const carriers = createCarriers({
-    clock,
     p2p: carrier('p2p', failure),
     https: https ? carrier('https') : undefined,
     sent: (name, status) => counted.push(`${name} ${status}`),
@@ -50,19 +48,9 @@ describe('createCarriers', () => {
     expect(await ways(DNS, { https: false })).toEqual({ asked: [], counted: [], outcome: 'unreachable' })
   })
 
-  it('goes over libp2p to a name that is a key, and nowhere else to a bare one', async () => {
-    expect(await ways(BARE)).toMatchObject({ asked: ['p2p'], outcome: 200 })
-    const away = await ways(BARE, { failure: 'unreachable' })
+  it.each([BARE, SUFFIXED])('goes over libp2p to a name that is a key, and nowhere else', async (name) => {
+    expect(await ways(name)).toMatchObject({ asked: ['p2p'], outcome: 200 })
+    const away = await ways(name, { failure: 'unreachable' })
     expect(away).toEqual({ asked: ['p2p'], counted: ['libp2p 0'], outcome: 'unreachable' })
-  })
-
-  it('goes over HTTPS where libp2p does not reach a key with a DNS suffix', async () => {
-    expect(await ways(SUFFIXED)).toMatchObject({ asked: ['p2p'], outcome: 200 })
-    const away = await ways(SUFFIXED, { failure: 'unreachable' })
-    expect(away).toEqual({ asked: ['p2p', 'https'], counted: ['libp2p 0', 'https 200'], outcome: 200 })
-  })
-
-  it('does not ask twice what may have been processed', async () => {
-    expect(await ways(SUFFIXED, { failure: 'timeout' })).toMatchObject({ asked: ['p2p'], outcome: 'timeout' })
   })
 })

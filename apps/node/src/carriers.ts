@@ -1,12 +1,11 @@
 /** The way of each request: libp2p to names that are keys, HTTPS to those that are DNS names. DESIGN section 1 */
 import { isKeyName } from '@plexus/core/names'
-import type { Carrier, Clock } from '@plexus/engine/ports'
+import type { Carrier } from '@plexus/engine/ports'
 import { CarrierError } from '@plexus/engine/ports'
 
 export type CarrierName = 'libp2p' | 'https'
 
 export type CarriersInit = {
-  readonly clock: Clock
   readonly p2p: Carrier
   /** `undefined` for a node whose own name no stock server could ask. */
   readonly https: Carrier | undefined
@@ -14,7 +13,7 @@ export type CarriersInit = {
   readonly sent: (carrier: CarrierName, status: number) => void
 }
 
-export function createCarriers({ clock, p2p, https, sent }: CarriersInit): Carrier {
+export function createCarriers({ p2p, https, sent }: CarriersInit): Carrier {
   const counted = (name: CarrierName, carrier: Carrier): Carrier => ({
     async send(request, options) {
       try {
@@ -31,21 +30,11 @@ export function createCarriers({ clock, p2p, https, sent }: CarriersInit): Carri
   const web = https === undefined ? undefined : counted('https', https)
   return {
     async send(request, options) {
-      const { destination } = request.request
-      const isKey = isKeyName(destination)
-      if (!isKey && web === undefined)
+      // Nobody signs an answer over HTTPS: who runs the domain of a key's suffix could speak for that key. DESIGN, promise 3
+      if (isKeyName(request.request.destination)) return direct.send(request, options)
+      if (web === undefined)
         throw new CarrierError('unreachable', 'this node has no DNS name, and so no way to servers that do')
-      if (!isKey && web !== undefined) return web.send(request, options)
-      if (web === undefined || !destination.includes('.')) return direct.send(request, options)
-      const deadline = clock.now() + options.timeoutMs
-      try {
-        return await direct.send(request, options)
-      } catch (error) {
-        const timeoutMs = deadline - clock.now()
-        if (!(error instanceof CarrierError) || error.code !== 'unreachable' || timeoutMs <= 0) throw error
-        // The name's suffix is of a gateway, which may know more.
-        return web.send(request, { ...options, timeoutMs })
-      }
+      return web.send(request, options)
     },
   }
 }
