@@ -41,14 +41,18 @@ export async function startServers(
     const own = join(folder, String(index))
     servers.push(await (kind === 'plexus' ? plexusServer(own, tls) : synapseServer(own, tls, python)))
   }
-  await Promise.all(servers.map((server) => server.start()))
-  return {
-    servers,
-    async stop() {
-      await Promise.all(servers.map((server) => server.stop()))
-      rmSync(folder, { recursive: true, force: true })
-    },
+  const stop = async (): Promise<void> => {
+    await Promise.all(servers.map((server) => server.stop()))
+    rmSync(folder, { recursive: true, force: true })
   }
+  const starts = await Promise.allSettled(servers.map((server) => server.start()))
+  const failed = starts.find((start) => start.status === 'rejected')
+  if (failed !== undefined) {
+    // Those that did start would outlive the test.
+    await stop()
+    throw failed.reason
+  }
+  return { servers, stop }
 }
 
 async function plexusServer(folder: string, tls: Tls): Promise<Homeserver> {
