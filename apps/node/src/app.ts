@@ -60,7 +60,12 @@ export async function startNodeApp(logger: Logger, config: Config): Promise<Node
   let opened: Engine | undefined
   const metrics = createMetrics({ engine: () => opened, p2p: () => network })
   const https = hasDnsName(identity.signer) ? started.use(openHttpsCarrier(config)) : undefined
-  const carrier = createCarriers({ p2p: lateCarrier(() => network), https, sent: metrics.sent })
+  const carrier = createCarriers({
+    ownName: identity.signer.name,
+    p2p: lateCarrier(() => network),
+    https,
+    sent: metrics.sent,
+  })
   const engine = await openEngine({ folder, identity, log, config, carrier, network: () => network })
   opened = engine
   started.defer(() => engine.close())

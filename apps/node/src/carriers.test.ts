@@ -19,7 +19,7 @@ const requestTo = (destination: ServerName): EnvelopedRequest =>
 /** What was asked, and what came of it. */
 async function ways(
   destination: ServerName,
-  { failure, https = true }: { failure?: 'unreachable'; https?: boolean } = {},
+  { failure, https = true, own = BARE }: { failure?: 'unreachable'; https?: boolean; own?: ServerName } = {},
 ): Promise<{ asked: string[]; counted: string[]; outcome: unknown }> {
   const asked: string[] = []
   const counted: string[] = []
@@ -31,6 +31,7 @@ async function ways(
     },
   })
   const carriers = createCarriers({
+    ownName: own,
     p2p: carrier('p2p', failure),
     https: https ? carrier('https') : undefined,
     sent: (name, status) => counted.push(`${name} ${status}`),
@@ -52,5 +53,9 @@ describe('createCarriers', () => {
     expect(await ways(name)).toMatchObject({ asked: ['p2p'], outcome: 200 })
     const away = await ways(name, { failure: 'unreachable' })
     expect(away).toEqual({ asked: ['p2p'], counted: ['libp2p 0'], outcome: 'unreachable' })
+  })
+
+  it('goes over HTTPS from a DNS name to a key with a suffix, as from any homeserver', async () => {
+    expect(await ways(SUFFIXED, { own: DNS })).toMatchObject({ asked: ['https'], outcome: 200 })
   })
 })

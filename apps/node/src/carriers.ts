@@ -1,4 +1,5 @@
-/** The way of each request: libp2p to names that are keys, HTTPS to those that are DNS names. DESIGN section 1 */
+/** The way of each request: libp2p between names that are keys, HTTPS where one is a DNS name. DESIGN section 1 */
+import type { ServerName } from '@plexus/core'
 import { isKeyName } from '@plexus/core/names'
 import type { Carrier } from '@plexus/engine/ports'
 import { CarrierError } from '@plexus/engine/ports'
@@ -6,6 +7,7 @@ import { CarrierError } from '@plexus/engine/ports'
 export type CarrierName = 'libp2p' | 'https'
 
 export type CarriersInit = {
+  readonly ownName: ServerName
   readonly p2p: Carrier
   /** `undefined` for a node whose own name no stock server could ask. */
   readonly https: Carrier | undefined
@@ -13,7 +15,7 @@ export type CarriersInit = {
   readonly sent: (carrier: CarrierName, status: number) => void
 }
 
-export function createCarriers({ p2p, https, sent }: CarriersInit): Carrier {
+export function createCarriers({ ownName, p2p, https, sent }: CarriersInit): Carrier {
   const counted = (name: CarrierName, carrier: Carrier): Carrier => ({
     async send(request, options) {
       try {
@@ -30,8 +32,11 @@ export function createCarriers({ p2p, https, sent }: CarriersInit): Carrier {
   const web = https === undefined ? undefined : counted('https', https)
   return {
     async send(request, options) {
-      // Nobody signs an answer over HTTPS: who runs the domain of a key's suffix could speak for that key. DESIGN, promise 3
-      if (isKeyName(request.request.destination)) return direct.send(request, options)
+      const { destination } = request.request
+      // Nobody signs an answer over HTTPS: who runs the domain of a key's suffix could speak for that key. A node whose own
+      // name is no key has no certificate on libp2p, and is to others what any homeserver is. DESIGN, promise 3
+      if (isKeyName(destination) && (isKeyName(ownName) || !destination.includes('.')))
+        return direct.send(request, options)
       if (web === undefined)
         throw new CarrierError('unreachable', 'this node has no DNS name, and so no way to servers that do')
       return web.send(request, options)
