@@ -2,7 +2,7 @@
 // `node scripts/bundle.mjs <app>…` makes them in any case. Plain JavaScript, since scripts/run.mjs imports it on Node 20.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -20,7 +20,10 @@ function digestOf(app) {
     const { size, mtimeMs } = statSync(path)
     hash.update(`${path}\0${size}\0${mtimeMs}\n`)
   }
-  const packages = readdirSync(join(root, 'packages')).map((name) => join(root, 'packages', name))
+  // What Git removed may have left a folder with its modules behind.
+  const packages = readdirSync(join(root, 'packages'))
+    .map((name) => join(root, 'packages', name))
+    .filter((folder) => existsSync(join(folder, 'package.json')))
   for (const folder of [join(root, 'apps', app), ...packages]) {
     const source = join(folder, 'src')
     note(join(folder, 'package.json'))

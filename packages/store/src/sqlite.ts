@@ -6,6 +6,7 @@ import type { Durability, Store } from '@plexus/engine/ports'
 import { EPOCH_KEY, SCHEMA_KEY } from './layout.ts'
 import type { PhysicalWrite } from './layout.ts'
 import type { Migration, OpenOptions } from './migrations.ts'
+import { createCheckpoints, MAX_LOG_PAGES, type Checkpoints } from './sqlite-checkpoints.ts'
 import { fencedError, openStore, takeOver } from './physical.ts'
 import type { Entry, Physical } from './physical.ts'
 
@@ -25,8 +26,7 @@ const SYNCHRONOUS: Readonly<Record<Durability, string>> = { relaxed: 'NORMAL', s
 /*
  * Measured on Node 26 with 3 records and 1.2 kB a PDU, random event ids; thousand PDUs/s at 1 and at 50 a commit. A
  * rowid table with a unique index: 15 and 30. WITHOUT ROWID: 12 and 11, since its inner nodes carry the values. Pages of
- * 8 kB, caches of 2 to 64 MB, TEXT or BLOB, exclusive locking: no difference beyond the noise. A checkpoint every 4,000
- * pages instead of 1,000: rarer pauses of 40 ms instead of 15 ms, which is worse for the event loop. `synchronous=FULL`
+ * 8 kB, caches of 2 to 64 MB, TEXT or BLOB, exclusive locking: no difference beyond the noise. `synchronous=FULL`
  * syncs the log at each commit, 0.2 ms here; to switch it takes 2 µs.
  */
 const SCHEMA = 'CREATE TABLE IF NOT EXISTS kv (k TEXT NOT NULL PRIMARY KEY, v TEXT NOT NULL)'
@@ -52,7 +52,8 @@ function connect(path: string, migrations: readonly Migration[], options: Sqlite
       if (maxBytes !== undefined)
         database.exec(`PRAGMA max_page_count = ${Math.floor(maxBytes / PAGE_BYTES)}`)
       database.exec(SCHEMA)
-      return createPhysical(database, migrations)
+      database.exec(`PRAGMA wal_autocheckpoint = ${MAX_LOG_PAGES}`)
+      return createPhysical(database, migrations, createCheckpoints(path))
     })
   } catch (cause) {
     database.close()
@@ -60,7 +61,11 @@ function connect(path: string, migrations: readonly Migration[], options: Sqlite
   }
 }
 
-function createPhysical(database: DatabaseSync, migrations: readonly Migration[]): Physical {
+function createPhysical(
+  database: DatabaseSync,
+  migrations: readonly Migration[],
+  checkpoints: Checkpoints,
+): Physical {
   const prepare = (sql: string): StatementSync => database.prepare(sql, { returnArrays: true })
   const select = prepare('SELECT v FROM kv WHERE k = ?')
   const upsert = prepare('INSERT INTO kv (k, v) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v')
@@ -115,8 +120,12 @@ function createPhysical(database: DatabaseSync, migrations: readonly Migration[]
           if (read(EPOCH_KEY) !== epoch) throw fencedError()
           for (const each of writes) write(each)
         })
+        checkpoints.written(writes.length)
       }),
-    close: async () => guarded(() => database.close()),
+    async close() {
+      await checkpoints.close()
+      guarded(() => database.close())
+    },
   }
 }
 
