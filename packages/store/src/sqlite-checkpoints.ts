@@ -62,14 +62,14 @@ export function createCheckpoints(path: string): Checkpoints {
       due = 0
       isBusy = true
       thread ??= start()
-      thread.postMessage('checkpoint')
+      thread.postMessage('checkpoint', [])
     },
     async close() {
       if (thread === undefined) return
       const ended = new Promise((resolve) => thread?.once('exit', resolve))
       // It may have ended by itself.
       if (thread.threadId === -1) return
-      thread.postMessage('close')
+      thread.postMessage('close', [])
       await ended
     },
   }
