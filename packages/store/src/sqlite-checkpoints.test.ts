@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import type { Store, Write } from '@plexus/engine/ports'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { MAX_LOG_PAGES, WRITES_PER_CHECKPOINT } from './sqlite-checkpoints.ts'
@@ -44,4 +46,17 @@ it('move what the log holds into the database while commits go on, and keep the 
   expect(sizeOf(`${path}-wal`)).toBe(0)
   store = await openSqliteStore(path)
   expect(await store.range('m', 'k', 'l')).toHaveLength(written)
+})
+
+it('are at their end when the store is closed, in a process that waits for nothing else', async () => {
+  const script = `
+    import { openSqliteStore } from ${JSON.stringify(new URL('sqlite.ts', import.meta.url).href)}
+    const store = await openSqliteStore(${JSON.stringify(join(folder, 'other.sqlite'))})
+    const writes = Array.from({ length: ${WRITES_PER_CHECKPOINT} }, (_, n) => ({ map: 'm', key: 'k' + n, value: 'x' }))
+    await store.commit(writes, 'relaxed')
+    await store.close()
+    console.log('closed')
+  `
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script])
+  expect(stdout).toBe('closed\n')
 })

@@ -69,6 +69,8 @@ export function createCheckpoints(path: string): Checkpoints {
       const ended = new Promise((resolve) => thread?.once('exit', resolve))
       // It may have ended by itself.
       if (thread.threadId === -1) return
+      // Now it is waited for.
+      thread.ref()
       thread.postMessage('close', [])
       await ended
     },
