@@ -53,9 +53,9 @@ const GROUPS: readonly Group[] = [
   check('unused', 15, 'knip', '--no-config-hints'),
   // Else each of the tests that start an app would make it at the same time.
   check('bundle', 20, 'node', 'scripts/bundle.mjs', 'node', 'relay'),
-  vitest('node', 265, false),
-  vitest('browser', 55, true),
-  check('web', 50, 'node', 'scripts/build-web.ts'),
+  vitest('node', 285, false),
+  vitest('browser', 40, true),
+  check('web', 45, 'node', 'scripts/build-web.ts'),
   vitest('e2e', 250, true),
 ]
 /** Longer ones, which run when they are named. */
