@@ -13,7 +13,7 @@ export const WRITES_PER_CHECKPOINT = 500
 export const MAX_LOG_PAGES = 8_000
 
 // Text, since a bundle is one file. A connection of its own: SQLite lets one checkpoint while another commits. PASSIVE waits
-// for nobody. A checkpoint that fails is made by the other side, at the latest.
+// for nobody.
 const THREAD = `
 const { DatabaseSync } = require('node:sqlite')
 const { parentPort, workerData } = require('node:worker_threads')
@@ -21,7 +21,9 @@ const database = new DatabaseSync(workerData, { timeout: 0 })
 parentPort.on('message', (what) => {
   try {
     if (what === 'checkpoint') database.exec('PRAGMA wal_checkpoint(PASSIVE)')
-  } catch {}
+  } catch {
+    // The committing connection makes it when the log is full, and fails aloud where that is the disk's fault.
+  }
   if (what === 'close') {
     database.close()
     parentPort.close()
