@@ -12,7 +12,9 @@ describe('a map of two generations', () => {
         const values = new Map<number, number>()
         let used: number[] = []
         steps.forEach(({ kind, key }, at) => {
-          used = used.filter((one) => one !== key)
+          const use = () => {
+            used = [...used.filter((one) => one !== key), key]
+          }
           if (kind === 'clear') {
             map.clear()
             values.clear()
@@ -23,13 +25,14 @@ describe('a map of two generations', () => {
           } else if (kind === 'set') {
             map.set(key, at)
             values.set(key, at)
-            used.push(key)
+            use()
           } else if (map.get(key) !== undefined) {
             expect(map.get(key)).toBe(values.get(key))
-            used.push(key)
+            use()
           }
         })
-        // The last one used is in the young generation; a full young one has just become the old one.
+        // A full young generation becomes the old one, so the last `capacity` are in one of the two; a deleted key had
+        // its place among them, for it was there when the generation filled up.
         for (const one of used.slice(-capacity)) expect(map.get(one)).toBe(values.get(one))
         let held = 0
         for (let one = 0; one <= 30; one += 1) {
