@@ -3,7 +3,13 @@
  * Every value that crosses a port is structured-clonable, so that the two sides can live in different threads.
  */
 import type { EventId, JsonObject, RoomId, ServerName, UserId } from '@plexus/core'
-import type { Certificate, Envelope, SignedRequest } from '@plexus/core/names'
+import type {
+  Certificate,
+  Envelope,
+  MailboxAddress,
+  SignedAccountRecord,
+  SignedRequest,
+} from '@plexus/core/names'
 import type { PublicRoomsPage, PublicRoomsQuery, SpaceHierarchy } from './directory/types.ts'
 
 // --- Store -----------------------------------------------------------------------------------------------------
@@ -170,6 +176,80 @@ export interface Directory {
   learn(addresses: ServerAddresses): Promise<void>
   /** Own addresses as they belong into an invite link; empty when no relay is reachable. */
   own(): Promise<readonly string[]>
+}
+
+// --- Mail: sealed requests that relays keep for who is away. DESIGN section 8 --------------------------------------
+
+/**
+ * Which quota a mail counts for: what cannot be fetched again (to-device, invites), events, and what comes from somebody
+ * without the recipient's access key.
+ */
+export type MailLane = 'keys' | 'events' | 'strangers'
+
+/** A mail as a relay keeps it: nothing but the recipient is known of it. */
+export type SealedMail = {
+  readonly recipient: ServerName
+  readonly lane: MailLane
+  /** Of the recipient's sealing key. */
+  readonly keyId: string
+  /** Milliseconds since 1970 after which it is of no use. */
+  readonly expires: number
+  /** Encapsulated key and ciphertext. */
+  readonly bytes: Uint8Array
+}
+
+/** A mail with its place in one mailbox: `cursor` rises in the order of arrival there. */
+export type KeptMail = { readonly cursor: number; readonly mail: SealedMail }
+
+/** Why a relay does not take something. */
+export type MailRefusal =
+  /** The recipient keeps no mailbox there. */
+  | 'unknown-recipient'
+  /** The sealing key is not of the recipient's newest record, which the answer holds. */
+  | 'old-key'
+  | 'bad-access'
+  | 'quota'
+  | 'too-large'
+  | 'too-fast'
+  | 'not-allowed'
+  | 'nonsense'
+
+/** The relay answered that it does not take it. */
+export class MailError extends Error {
+  override readonly name = 'MailError'
+  readonly code: MailRefusal
+  /** The newest record of the recipient, with `old-key`. */
+  readonly record: SignedAccountRecord | undefined
+  constructor(code: MailRefusal, record?: SignedAccountRecord) {
+    super(`the relay refuses: ${code}`)
+    this.code = code
+    this.record = record
+  }
+}
+
+/** Mailboxes at relays: those of this node, and those of others to leave mail in. Relays are believed in nothing. */
+export interface Mailboxes {
+  /** Relays that are connected now and offer mailboxes. */
+  relays(): Promise<readonly MailboxAddress[]>
+  /**
+   * Makes or keeps this node's mailbox at a connected relay, which keeps and serves `record` from then on.
+   * `accessKeyHash`: unpadded base64 of the SHA-256 of the key that lanes `keys` and `events` ask for.
+   * @throws MailError, CarrierError
+   */
+  register(relay: string, registration: { record: SignedAccountRecord; accessKeyHash: string }): Promise<void>
+  /**
+   * Mail of this node's mailbox after `cursor`, in order of arrival, bounded by the relay; empty when there is no more.
+   * @throws MailError, CarrierError
+   */
+  fetch(relay: string, cursor: number): Promise<readonly KeptMail[]>
+  /** This device has everything up to `cursor`, on disk. @throws MailError, CarrierError */
+  acknowledge(relay: string, cursor: number): Promise<void>
+  /**
+   * Leaves mail at a relay, under an identity that is used for this recipient alone. On disk there when it resolves; the
+   * same bytes again change nothing. Without `accessKey` the lane is `strangers`, and a proof of work is made.
+   * @throws MailError, CarrierError
+   */
+  deposit(mailbox: MailboxAddress, mail: SealedMail, accessKey: string | undefined): Promise<void>
 }
 
 // --- Application services ---------------------------------------------------------------------------------------

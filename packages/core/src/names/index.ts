@@ -1,4 +1,5 @@
 export { isSoundPublicKey, precheckSignature, verifyEd25519 } from '../ed25519.ts'
+export * from './account-record.ts'
 export * from './certificate.ts'
 export * from './envelope.ts'
 export * from './key-document.ts'

@@ -1,0 +1,89 @@
+import { ed25519 } from '@noble/curves/ed25519.js'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { encodeBase64 } from '../base64.ts'
+import type { JsonObject, JsonValue } from '../json.ts'
+import {
+  accountRecordBytes,
+  checkAccountRecord,
+  isNewerRecord,
+  MAX_ACCOUNT_RECORD_MS,
+  parseSignedAccountRecord,
+  type AccountRecord,
+} from './account-record.ts'
+import { MAX_CLOCK_SKEW_MS } from './certificate.ts'
+import { nameOfKey } from './names.ts'
+
+const seed = new Uint8Array(32).fill(3)
+const name = nameOfKey(ed25519.getPublicKey(seed))
+const PEER = '12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu'
+const NOW = 1_800_000_000_000
+const record: AccountRecord = {
+  name,
+  sequence: 4,
+  expires: NOW + 1000,
+  mailboxes: [{ peerId: PEER, multiaddrs: [`/dns4/relay.example.org/tcp/443/wss/p2p/${PEER}`] }],
+  devices: [PEER],
+  sealingKeys: [{ id: 'a1', publicKey: 'A'.repeat(43), expires: NOW + 500 }],
+}
+const signed = (of: AccountRecord) => ({
+  record: of,
+  signature: encodeBase64(ed25519.sign(accountRecordBytes(of), seed)),
+})
+
+describe('account records', () => {
+  it('count while they are valid', () => {
+    const value = signed(record)
+    expect(parseSignedAccountRecord(JSON.parse(JSON.stringify(value)) as JsonValue)).toEqual(value)
+    expect(checkAccountRecord(value, NOW)).toBeUndefined()
+    expect(checkAccountRecord(value, record.expires)).toBe('expired')
+    const early = record.expires - MAX_ACCOUNT_RECORD_MS - MAX_CLOCK_SKEW_MS
+    expect(checkAccountRecord(value, early)).toBeUndefined()
+    expect(checkAccountRecord(value, early - 1)).toBe('validity too long')
+  })
+
+  it.each<[string, Partial<AccountRecord>]>([
+    ['name', { name: nameOfKey(ed25519.getPublicKey(new Uint8Array(32).fill(4))) }],
+    ['sequence', { sequence: 5 }],
+    ['expiry', { expires: NOW + 1001 }],
+    ['mailboxes', { mailboxes: [{ peerId: PEER, multiaddrs: [] }] }],
+    ['devices', { devices: [] }],
+    ['sealing keys', { sealingKeys: [] }],
+    ['tombstone', { tombstone: 'dead' }],
+  ])('are signed with their %s', (_what, change) => {
+    const { signature } = signed(record)
+    expect(checkAccountRecord({ record: { ...record, ...change }, signature }, NOW)).toBe('bad signature')
+  })
+
+  it('of which a tombstone outranks any sequence, and speaks for ever', () => {
+    const dead = { ...record, sequence: 1, tombstone: 'dead' as const }
+    expect(isNewerRecord(dead, record)).toBe(true)
+    expect(isNewerRecord(record, dead)).toBe(false)
+    expect(isNewerRecord({ ...record, sequence: 5 }, record)).toBe(true)
+    expect(isNewerRecord(record, record)).toBe(false)
+    expect(checkAccountRecord(signed(dead), record.expires + 1)).toBeUndefined()
+  })
+
+  it.each<[string, JsonObject]>([
+    ['no name', { name: undefined }],
+    ['a sequence that is no count', { sequence: -1 }],
+    ['five mailboxes', { mailboxes: Array.from({ length: 5 }, () => ({ peerId: PEER, multiaddrs: [] })) }],
+    ['a mailbox without a peer', { mailboxes: [{ multiaddrs: [] }] }],
+    ['nine devices', { devices: Array.from({ length: 9 }, () => PEER) }],
+    ['a short sealing key', { sealingKeys: [{ id: 'a', publicKey: 'AAAA', expires: 1 }] }],
+    ['a tombstone that says nothing', { tombstone: {} }],
+  ])('with %s do not parse', (_what, change) => {
+    const value = JSON.parse(
+      JSON.stringify({ record: { ...record, ...change }, signature: 's' }),
+    ) as JsonValue
+    expect(parseSignedAccountRecord(value)).toBeUndefined()
+  })
+
+  it('parse any JSON to nothing', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        expect(parseSignedAccountRecord(value as JsonValue)).toBeUndefined()
+      }),
+    )
+  })
+})
