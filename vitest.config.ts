@@ -68,8 +68,9 @@ export default defineConfig({
           name: 'e2e',
           include: ['test/e2e/**/*.e2e.test.ts'],
           maxWorkers: 2,
-          // A limit against hanging: the longest kill a browser twenty times.
+          // Limits against hanging: the longest kill a browser twenty times.
           testTimeout: 240_000,
+          expect: { poll: { timeout: 20_000 } },
           hookTimeout: 120_000,
           sequence: { groupOrder: 2 },
         },

@@ -9,6 +9,7 @@ import {
   inviteLink,
   loadWhole,
   makeRoom,
+  members,
   openApp,
   openBrowser,
   openRoom,
@@ -103,6 +104,8 @@ beforeAll(async () => {
     await signUp(person.page, person.name)
     await accept(person.page)
   }
+  // Nobody is sent the key of a message who is not a member for its sender yet.
+  for (const { page } of people) await members(page, people.length)
 }, SETUP_MS)
 
 afterAll(async () => {

@@ -98,6 +98,11 @@ export async function accept(page: Page): Promise<void> {
   await messageBox(page).waitFor({ timeout: NETWORK_MS })
 }
 
+/** Waits until the shown room has that many members. */
+export async function members(page: Page, count: number): Promise<void> {
+  await page.getByRole('button', { name: `${count} members` }).waitFor({ timeout: NETWORK_MS })
+}
+
 /** Writes into the shown room. The message need not have left, nor be stored, when this resolves. */
 export async function send(page: Page, text: string): Promise<void> {
   await messageBox(page).fill(text)
