@@ -8,6 +8,7 @@ import {
   createCommitter,
   createServerKeys,
   createVerifier,
+  MAX_KEY_FETCHES_FOR_ONE,
   type ServerKeysOwner,
 } from '@plexus/engine/testing'
 import { createMemoryDisk, openMemoryStore, type MemoryDisk } from '@plexus/store/memory'
@@ -153,7 +154,9 @@ describe('looking up keys', () => {
     const wanted = Array.from({ length: 300 }, (_, index) => wants(dnsSigner(`s${index}.example`, 2)))
     for (const { server } of wanted) world.published.set(server, () => never)
     await publish([stock], soon())
-    const strangers = wanted.map((key) => world.keys.lookup([key], { forStranger: true, waitMs: 60_000 }))
+    const strangers = wanted.map((key) =>
+      world.keys.lookup([key], { forStranger: true, broughtBy: key.server, waitMs: 60_000 }),
+    )
     await world.clock.settled()
     expect(world.calls).toHaveLength(16)
     // Those beyond what may wait are answered at once.
@@ -166,6 +169,24 @@ describe('looking up keys', () => {
     world.published.set(late.name, await keyDocument([late], soon()))
     expect(await one(wants(late))).toEqual(late.publicKey)
     expect(world.calls).toHaveLength(18)
+  })
+
+  it('keeps nobody waiting for all that one server names', async () => {
+    const never = new Promise<JsonObject>(() => undefined)
+    const hostile = Array.from({ length: 50 }, (_, index) => wants(dnsSigner(`s${index}.example`, 2)))
+    for (const { server } of hostile) world.published.set(server, () => never)
+    void world.keys.lookup(hostile, { broughtBy: 'hostile.example' as ServerName, waitMs: 60_000 })
+    await world.clock.settled()
+    expect(world.calls).toHaveLength(MAX_KEY_FETCHES_FOR_ONE)
+    await publish([stock], soon())
+    const late = dnsSigner('s49.example', 2)
+    world.published.set(late.name, await keyDocument([late], soon()))
+    // Another has its turn, for a server too that the first one waits for.
+    const broughtBy = 'honest.example' as ServerName
+    expect(await world.keys.lookup([wants(stock), wants(late)], { broughtBy })).toEqual([
+      stock.publicKey,
+      late.publicKey,
+    ])
   })
 
   it('asks a bounded number of servers at once', async () => {
@@ -182,10 +203,13 @@ describe('looking up keys', () => {
         return {}
       })
     }
-    const looking = world.keys.lookup(wanted)
+    const looking = Promise.all([
+      world.keys.lookup(wanted.slice(50)),
+      world.keys.lookup(wanted.slice(0, 50), { broughtBy: 'other.example' as ServerName }),
+    ])
     await world.clock.settled()
     resolve()
-    expect(new Set(await looking)).toEqual(new Set(['unknown']))
+    expect(new Set((await looking).flat())).toEqual(new Set(['unknown']))
     expect(most).toBe(16)
     expect(world.calls).toHaveLength(100)
   })

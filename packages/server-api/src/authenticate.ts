@@ -84,7 +84,7 @@ function onlySignature(request: SignedRequest): { readonly keyId: KeyId; readonl
 
 /** The key must be in use: an old one signs no requests. spec: server-server-api.md "Publishing Keys" */
 async function keyOf(keys: Authenticator['keys'], wanted: WantedKey): Promise<Uint8Array> {
-  const [key = 'unknown'] = await keys.lookup([wanted], { forStranger: true })
+  const [key = 'unknown'] = await keys.lookup([wanted], { forStranger: true, broughtBy: wanted.server })
   if (key === 'none') throw unauthorized('the server has no such key')
   if (key === 'unknown') throw unauthorized('the key of the server cannot be had at present')
   return key

@@ -6,10 +6,14 @@ import type { ServerName } from '@plexus/core'
 import { backoffMs } from '../kernel/backoff.ts'
 import { createLru } from '../kernel/lru.ts'
 import type { Clock, Log, Random } from '../ports.ts'
+import { createLane, type Lane } from './lane.ts'
+import type { LookupOptions } from './types.ts'
 
 /** Servers asked at once for events, and as many more for strangers. */
 export const MAX_KEY_FETCHES = 16
-/** Servers that wait to be asked; others count as not reachable. */
+/** The same for what one server brought: what it names may be silent servers of its own, and others have their turn. */
+export const MAX_KEY_FETCHES_FOR_ONE = 12
+/** Servers that wait to be asked. Beyond that the longest queue gives way; what leaves it counts as not reachable. */
 export const MAX_WAITING_KEY_FETCHES = 8_192
 /** The same of those that anybody can have this node ask, by a request in their name. */
 export const MAX_WAITING_FOR_STRANGERS = 256
@@ -21,9 +25,12 @@ export const LAST_KEY_RETRY_MS = 60_000
 /** A server whose keys came is left alone for this long. */
 export const MIN_KEY_REFETCH_MS = 60_000
 
+/** For whom keys are fetched: see `LookupOptions`. */
+export type KeyFetchOptions = Pick<LookupOptions, 'broughtBy' | 'forStranger'>
+
 export interface KeyFetcher {
   /** Resolves when the server's keys came and are kept, or did not come. Never rejects. */
-  fetch(server: ServerName, forStranger?: boolean): Promise<void>
+  fetch(server: ServerName, options?: KeyFetchOptions): Promise<void>
   idle(): Promise<void>
 }
 
@@ -38,10 +45,14 @@ export function createKeyFetcher(
   const rests = createLru<ServerName, { readonly failures: number; readonly until: number }>(
     MAX_FAILING_SERVERS,
   )
+  const laneOf = (maxWaiting: number): { lane: Lane; underWay: Map<string, Promise<void>> } => ({
+    lane: createLane({ maxRunning: MAX_KEY_FETCHES, maxForOne: MAX_KEY_FETCHES_FOR_ONE, maxWaiting }),
+    underWay: new Map(),
+  })
   const lanes = {
-    events: createLane(MAX_WAITING_KEY_FETCHES),
+    events: laneOf(MAX_WAITING_KEY_FETCHES),
     // What strangers cause does not keep the keys of members waiting.
-    strangers: createLane(MAX_WAITING_FOR_STRANGERS),
+    strangers: laneOf(MAX_WAITING_FOR_STRANGERS),
   }
 
   const isResting = (server: ServerName): boolean => (rests.get(server)?.until ?? 0) > clock.now()
@@ -60,62 +71,33 @@ export function createKeyFetcher(
     }
   }
 
-  const run = async (server: ServerName, lane: Lane): Promise<void> => {
-    await lane.start()
+  const run = async (server: ServerName, lane: Lane, by: string): Promise<void> => {
+    if (!(await lane.start(by))) return
     try {
-      // Somebody in the other lane may have come first.
+      // Somebody in another queue may have come first.
       const known = asking.get(server) ?? (isResting(server) ? undefined : askOnce(server))
       if (known !== undefined) asking.set(server, known)
       await known
     } finally {
-      lane.underWay.delete(server)
-      lane.end()
+      lane.end(by)
     }
   }
 
   return {
-    async fetch(server, forStranger = false) {
-      const lane = forStranger ? lanes.strangers : lanes.events
-      const known = asking.get(server) ?? lane.underWay.get(server)
-      if (known === undefined && (isResting(server) || lane.isFull)) return
-      const fetching = known ?? run(server, lane)
-      if (known === undefined) lane.underWay.set(server, fetching)
+    async fetch(server, { broughtBy: by = '', forStranger = false } = {}) {
+      const { lane, underWay } = forStranger ? lanes.strangers : lanes.events
+      // What waits in the queue of one server keeps nobody else waiting.
+      const key = `${by} ${server}`
+      const known = asking.get(server) ?? underWay.get(key)
+      if (known === undefined && isResting(server)) return
+      const fetching = known ?? run(server, lane, by).finally(() => underWay.delete(key))
+      if (known === undefined) underWay.set(key, fetching)
       await fetching
     },
     async idle() {
       const running = (): Promise<void>[] =>
         Object.values(lanes).flatMap(({ underWay }) => [...underWay.values()])
       while (running().length > 0) await Promise.all(running())
-    },
-  }
-}
-
-/** Lets a few through at a time, in order. */
-type Lane = {
-  /** Those that wait and those that are asked. */
-  readonly underWay: Map<ServerName, Promise<void>>
-  readonly isFull: boolean
-  start(): Promise<void>
-  end(): void
-}
-
-function createLane(maxWaiting: number): Lane {
-  const waiting: (() => void)[] = []
-  let running = 0
-  return {
-    underWay: new Map(),
-    get isFull() {
-      return waiting.length >= maxWaiting
-    },
-    async start() {
-      if (running < MAX_KEY_FETCHES) running += 1
-      else await new Promise<void>((resolve) => waiting.push(resolve))
-    },
-    end() {
-      const next = waiting.shift()
-      if (next === undefined) running -= 1
-      // The place is handed on.
-      else next()
     },
   }
 }

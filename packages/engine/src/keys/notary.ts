@@ -74,7 +74,7 @@ export function createNotary(deps: NotaryDeps): Pick<ServerKeys, 'own' | 'notari
     if (isGood || fetching >= MAX_NOTARY_FETCHES) return known
     fetching += 1
     try {
-      await fetcher.fetch(server, true)
+      await fetcher.fetch(server, { forStranger: true })
     } finally {
       fetching -= 1
     }

@@ -4,7 +4,8 @@
  * Invariants:
  * 1. A key is used only once it is committed.
  * 2. A document counts only for the keys by which its server signed it; what a notary brings is signed by the notary too.
- * 3. What is remembered of one server, fetched at once, and remembered of failures is bounded.
+ * 3. What is remembered of one server, fetched at once, also for what one server brought, and remembered of failures is
+ *    bounded.
  */
 import type { KeyId, ServerName } from '@plexus/core'
 import { keyOfName } from '@plexus/core/names'
@@ -45,7 +46,7 @@ export function createServerKeys(
   )
 
   const lookup: ServerKeys['lookup'] = async (wanted, options = {}) => {
-    const { waitMs = LOOKUP_WAIT_MS, since = clock.now(), forStranger = false } = options
+    const { waitMs = LOOKUP_WAIT_MS, since = clock.now() } = options
     const keyOf = localKeys(deps.signer)
     const answers = wanted.map(({ server, keyId }) => keyOf(server, keyId))
     const servers = new Set(
@@ -62,7 +63,7 @@ export function createServerKeys(
     const first = complete()
     const missing = new Set(wanted.flatMap(({ server }, index) => (first[index] === 'unknown' ? server : [])))
     if (missing.size === 0) return first
-    const fetching = Promise.all([...missing].map((server) => fetcher.fetch(server, forStranger)))
+    const fetching = Promise.all([...missing].map((server) => fetcher.fetch(server, options)))
     if (waitMs === 0) return first
     await within(clock, waitMs, fetching)
     await read()

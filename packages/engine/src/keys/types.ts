@@ -21,6 +21,8 @@ export type LookupOptions = {
   readonly waitMs?: number
   /** When the signatures came, now if absent: what a server showed later it may be held to. */
   readonly since?: number
+  /** Who brought the signatures, if another server: what it causes to be fetched takes turns with what others do. */
+  readonly broughtBy?: ServerName
   /** Nobody who is known brought the signatures: whoever they are, they do not keep others waiting. */
   readonly forStranger?: boolean
 }

@@ -42,7 +42,7 @@ export function createAcceptInvite(
       )
     }
     checkPair(deps.ownName, origin)
-    const pdu = await checkInvite(deps, version, roomId, eventId, invite.event)
+    const pdu = await checkInvite(deps, version, { origin, roomId, eventId }, invite.event)
     const signed = await cosign(deps, 'invite', { version, origin, pdu })
     const target = signed.state_key as UserId
     await checkInvitable(deps, target)
@@ -83,11 +83,11 @@ function createInviteCounter({ store }: RemoteDeps): (origin: ServerName) => Pro
 async function checkInvite(
   deps: RemoteDeps,
   version: RoomVersion,
-  roomId: RoomId,
-  eventId: EventId,
+  { origin, roomId, eventId }: { origin: ServerName; roomId: RoomId; eventId: EventId },
   raw: JsonObject,
 ): Promise<Pdu> {
-  const [checked] = await checkEvents(deps, version, roomId, [raw])
+  const lookup = { broughtBy: origin, forStranger: true }
+  const [checked] = await checkEvents(deps, version, roomId, [raw], lookup)
   if (checked?.kind !== 'ok')
     throw new RoomError('M_INVALID_PARAM', `not a valid invite: ${checked?.why ?? ''}`)
   const { id, pdu, contentHashOk } = checked.event

@@ -64,7 +64,9 @@ export async function fetchEvent(
   checkTime(deps, gap)
   try {
     const { pdus } = await deps.federation.event(gap.server, id)
-    const [result] = await checkEvents(deps, gap.version, gap.roomId, pdus.slice(0, 1))
+    const [result] = await checkEvents(deps, gap.version, gap.roomId, pdus.slice(0, 1), {
+      broughtBy: gap.server,
+    })
     return result?.kind === 'ok' && result.event.id === id ? result.event : undefined
   } catch (error) {
     if (error instanceof FederationError) return undefined
@@ -85,13 +87,13 @@ async function keepOutliers(deps: GapDeps, gap: Inquiry, checked: readonly Check
 
 async function checkAll(
   deps: GapDeps,
-  { version, roomId }: Inquiry,
+  { version, roomId, server }: Inquiry,
   raw: readonly JsonValue[],
 ): Promise<readonly CheckedEvent[]> {
   const checked: CheckedEvent[] = []
   for (let start = 0; start < raw.length; start += KEPT_TOGETHER) {
     const slice = raw.slice(start, start + KEPT_TOGETHER)
-    for (const result of await checkEvents(deps, version, roomId, slice))
+    for (const result of await checkEvents(deps, version, roomId, slice, { broughtBy: server }))
       if (result.kind === 'ok') checked.push(result.event)
   }
   return checked

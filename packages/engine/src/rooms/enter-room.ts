@@ -276,7 +276,8 @@ async function judgeAnswer(
   const { version, roomId } = answer
   const chain = answer.authChain.slice(0, MAX_STATE_EVENTS)
   const state = answer.state.slice(0, MAX_STATE_EVENTS)
-  const results = await checkEvents(deps, version, roomId, [...chain, ...state], { waitMs: MAX_KEYS_WAIT_MS })
+  const lookup = { waitMs: MAX_KEYS_WAIT_MS, broughtBy: answer.server }
+  const results = await checkEvents(deps, version, roomId, [...chain, ...state], lookup)
   const checked = new Map<EventId, CheckedEvent>()
   const stateIds = new Set<EventId>()
   const dropped: string[] = []

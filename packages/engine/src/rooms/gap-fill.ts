@@ -173,7 +173,8 @@ async function collect(
 ): Promise<void> {
   checkTime(deps, gap)
   const raw = (await fetch()).slice(0, GAP_BATCH)
-  for (const result of await checkEvents(deps, gap.version, gap.roomId, raw)) {
+  const lookup = { broughtBy: gap.server }
+  for (const result of await checkEvents(deps, gap.version, gap.roomId, raw, lookup)) {
     if (result.kind === 'ok' && result.event.id !== gap.event.id) into.set(result.event.id, result.event)
   }
   const known = await deps.events.working([...into.keys()])

@@ -139,7 +139,7 @@ async function keepHistory(
   from: readonly EventId[],
   raw: readonly JsonValue[],
 ): Promise<boolean> {
-  const results = await checkEvents(deps, room.version, room.roomId, raw)
+  const results = await checkEvents(deps, room.version, room.roomId, raw, { broughtBy: server })
   const checked = new Map<EventId, CheckedEvent>()
   for (const result of results) if (result.kind === 'ok') checked.set(result.event.id, result.event)
   const found = await reachable(deps, from, checked)

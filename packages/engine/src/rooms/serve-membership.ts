@@ -50,7 +50,8 @@ export async function acceptMembership(
   given: JsonObject,
 ): Promise<EventRecord> {
   const raw = kind === 'join' ? await authorised(deps, room, origin, given) : given
-  const [checked] = await checkEvents(deps, room.version, room.roomId, [raw])
+  const lookup = { broughtBy: origin, forStranger: true }
+  const [checked] = await checkEvents(deps, room.version, room.roomId, [raw], lookup)
   if (checked?.kind !== 'ok')
     throw new RoomError('M_INVALID_PARAM', `not a valid event: ${checked?.why ?? ''}`)
   const { id, pdu, contentHashOk } = checked.event

@@ -163,8 +163,9 @@ async function receiveAll(
     await deps.joining(roomId)
     const room = await deps.registry.get(roomId)
     if (room?.snapshot === undefined) continue
-    const { proven, unknown } = await check(deps, origin, room, raw, options)
     const isMember = isIn(origin, room.snapshot)
+    const lookup = { ...options, broughtBy: origin, forStranger: !isMember }
+    const { proven, unknown } = await check(deps, origin, room, raw, lookup)
     const take = async (snapshot: RoomSnapshot): Promise<void> => {
       const admitted = await admit(deps, origin, snapshot, proven, verdicts)
       await takeIn(deps, origin, room, await recommendAll(deps, room, admitted))

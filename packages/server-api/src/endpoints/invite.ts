@@ -78,7 +78,7 @@ async function take(services: Services, request: ProvenRequest, given: Invite): 
     throw new ApiError(400, 'M_INVALID_PARAM', 'the invited user is not of this server')
   }
   // Servers send mere stripped state in rooms of the older versions. spec: server-server-api.md "Inviting to a room"
-  if (version.roomIdIsCreateHash) await checkInviteState(services, version, room, inviteRoomState)
+  if (version.roomIdIsCreateHash) await checkInviteState(services, version, request, inviteRoomState)
   const snapshot = await services.rooms.snapshot(room)
   if (snapshot !== undefined) await checkAcl(services, snapshot, origin)
   const accepted = await services.rooms.acceptInvite(origin, room, id, given)
@@ -89,10 +89,12 @@ async function take(services: Services, request: ProvenRequest, given: Invite): 
 async function checkInviteState(
   services: Services,
   version: RoomVersion,
-  room: RoomId,
+  request: ProvenRequest,
   state: readonly JsonObject[],
 ): Promise<void> {
-  const results = await checkEvents(services, version, room, state)
+  const room = pathOf(request, 'roomId', roomId)
+  const lookup = { broughtBy: request.origin, forStranger: true }
+  const results = await checkEvents(services, version, room, state, lookup)
   const pdus = results.map((result) => (result.kind === 'ok' ? result.event.pdu : undefined))
   if (pdus.some((pdu) => pdu?.state_key === undefined)) {
     throw new ApiError(400, 'M_INVALID_PARAM', 'invite_room_state holds what is no signed state of the room')
