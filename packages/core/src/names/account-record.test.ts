@@ -3,14 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { encodeBase64 } from '../base64.ts'
 import type { JsonObject, JsonValue } from '../json.ts'
-import {
-  accountRecordBytes,
-  checkAccountRecord,
-  isNewerRecord,
-  MAX_ACCOUNT_RECORD_MS,
-  parseSignedAccountRecord,
-  type AccountRecord,
-} from './account-record.ts'
+import { accountRecords, MAX_ACCOUNT_RECORD_MS, type AccountRecord } from './account-record.ts'
 import { MAX_CLOCK_SKEW_MS } from './certificate.ts'
 import { nameOfKey } from './names.ts'
 
@@ -28,18 +21,18 @@ const record: AccountRecord = {
 }
 const signed = (of: AccountRecord) => ({
   record: of,
-  signature: encodeBase64(ed25519.sign(accountRecordBytes(of), seed)),
+  signature: encodeBase64(ed25519.sign(accountRecords.bytes(of), seed)),
 })
 
 describe('account records', () => {
   it('count while they are valid', () => {
     const value = signed(record)
-    expect(parseSignedAccountRecord(JSON.parse(JSON.stringify(value)) as JsonValue)).toEqual(value)
-    expect(checkAccountRecord(value, NOW)).toBeUndefined()
-    expect(checkAccountRecord(value, record.expires)).toBe('expired')
+    expect(accountRecords.parse(JSON.parse(JSON.stringify(value)) as JsonValue)).toEqual(value)
+    expect(accountRecords.check(value, NOW)).toBeUndefined()
+    expect(accountRecords.check(value, record.expires)).toBe('expired')
     const early = record.expires - MAX_ACCOUNT_RECORD_MS - MAX_CLOCK_SKEW_MS
-    expect(checkAccountRecord(value, early)).toBeUndefined()
-    expect(checkAccountRecord(value, early - 1)).toBe('validity too long')
+    expect(accountRecords.check(value, early)).toBeUndefined()
+    expect(accountRecords.check(value, early - 1)).toBe('validity too long')
   })
 
   it.each<[string, Partial<AccountRecord>]>([
@@ -52,16 +45,16 @@ describe('account records', () => {
     ['tombstone', { tombstone: 'dead' }],
   ])('are signed with their %s', (_what, change) => {
     const { signature } = signed(record)
-    expect(checkAccountRecord({ record: { ...record, ...change }, signature }, NOW)).toBe('bad signature')
+    expect(accountRecords.check({ record: { ...record, ...change }, signature }, NOW)).toBe('bad signature')
   })
 
   it('of which a tombstone outranks any sequence, and speaks for ever', () => {
     const dead = { ...record, sequence: 1, tombstone: 'dead' as const }
-    expect(isNewerRecord(dead, record)).toBe(true)
-    expect(isNewerRecord(record, dead)).toBe(false)
-    expect(isNewerRecord({ ...record, sequence: 5 }, record)).toBe(true)
-    expect(isNewerRecord(record, record)).toBe(false)
-    expect(checkAccountRecord(signed(dead), record.expires + 1)).toBeUndefined()
+    expect(accountRecords.isNewer(dead, record)).toBe(true)
+    expect(accountRecords.isNewer(record, dead)).toBe(false)
+    expect(accountRecords.isNewer({ ...record, sequence: 5 }, record)).toBe(true)
+    expect(accountRecords.isNewer(record, record)).toBe(false)
+    expect(accountRecords.check(signed(dead), record.expires + 1)).toBeUndefined()
   })
 
   it.each<[string, JsonObject]>([
@@ -76,13 +69,13 @@ describe('account records', () => {
     const value = JSON.parse(
       JSON.stringify({ record: { ...record, ...change }, signature: 's' }),
     ) as JsonValue
-    expect(parseSignedAccountRecord(value)).toBeUndefined()
+    expect(accountRecords.parse(value)).toBeUndefined()
   })
 
   it('parse any JSON to nothing', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
-        expect(parseSignedAccountRecord(value as JsonValue)).toBeUndefined()
+        expect(accountRecords.parse(value as JsonValue)).toBeUndefined()
       }),
     )
   })

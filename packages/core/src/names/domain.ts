@@ -10,10 +10,15 @@ const PREFIXES = {
   certificate: 'plexus certificate 1\n',
   envelope: 'plexus envelope 1\n',
   accountRecord: 'plexus account record 1\n',
+  deviceRecord: 'plexus device record 1\n',
+  aliasRecord: 'plexus alias record 1\n',
+  listingRecord: 'plexus public rooms record 1\n',
 } as const
 
+export type DomainKind = keyof typeof PREFIXES
+
 /** The bytes to sign for one kind of object. */
-export function separatedBytes(kind: keyof typeof PREFIXES, fields: JsonObject): Uint8Array {
+export function separatedBytes(kind: DomainKind, fields: JsonObject): Uint8Array {
   return utf8ToBytes(PREFIXES[kind] + canonicalJson(fields))
 }
 

@@ -1,8 +1,18 @@
 export { isSoundPublicKey, precheckSignature, verifyEd25519 } from '../ed25519.ts'
 export * from './account-record.ts'
+export * from './alias-record.ts'
 export * from './certificate.ts'
+export * from './device-record.ts'
 export * from './envelope.ts'
 export * from './key-document.ts'
+export * from './listing-record.ts'
 export { canMeet, isKeyName, keyOfName, KEY_LABEL_LENGTH, nameOfKey } from './names.ts'
+export {
+  MAX_RECORD_BYTES,
+  type RecordFailure,
+  type RecordHead,
+  type RecordKind,
+  type SignedRecord,
+} from './record.ts'
 export * from './request.ts'
 export * from './reserved-ipv4.ts'
