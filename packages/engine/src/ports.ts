@@ -207,6 +207,8 @@ export type MailRefusal =
   | 'unknown-recipient'
   /** The sealing key is not of the recipient's newest record, which the answer holds. */
   | 'old-key'
+  /** A record of this node that is newer than the one registered, or another of the same sequence: the answer holds it. */
+  | 'old-record'
   | 'bad-access'
   | 'quota'
   | 'too-large'
@@ -218,7 +220,7 @@ export type MailRefusal =
 export class MailError extends Error {
   override readonly name = 'MailError'
   readonly code: MailRefusal
-  /** The newest record of the recipient, with `old-key`. */
+  /** The newest record of the recipient, soundly signed, with `old-key` and `old-record`; sometimes with others. */
   readonly record: SignedAccountRecord | undefined
   constructor(code: MailRefusal, record?: SignedAccountRecord) {
     super(`the relay refuses: ${code}`)
@@ -233,7 +235,7 @@ export interface Mailboxes {
   relays(): Promise<readonly MailboxAddress[]>
   /**
    * Makes or keeps this node's mailbox at a connected relay, which keeps and serves `record` from then on.
-   * `accessKeyHash`: unpadded base64 of the SHA-256 of the key that lanes `keys` and `events` ask for.
+   * `accessKeyHash`: unpadded base64 of the SHA-256 of the 32 bytes of the key that lanes `keys` and `events` ask for.
    * @throws MailError, CarrierError
    */
   register(relay: string, registration: { record: SignedAccountRecord; accessKeyHash: string }): Promise<void>
@@ -246,7 +248,8 @@ export interface Mailboxes {
   acknowledge(relay: string, cursor: number): Promise<void>
   /**
    * Leaves mail at a relay, under an identity that is used for this recipient alone. On disk there when it resolves; the
-   * same bytes again change nothing. Without `accessKey` the lane is `strangers`, and a proof of work is made.
+   * same bytes again change nothing. `accessKey`, unpadded base64 of 32 bytes, goes with the lanes `keys` and `events`;
+   * without it the lane is `strangers`, and a proof of work is made.
    * @throws MailError, CarrierError
    */
   deposit(mailbox: MailboxAddress, mail: SealedMail, accessKey: string | undefined): Promise<void>

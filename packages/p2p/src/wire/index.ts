@@ -2,7 +2,47 @@ export { createFrameChannel, type ByteStream, type ChannelHandlers, type FrameCh
 export type { Frame } from './frame.ts'
 export { createHeartbeat, type Heartbeat } from './heartbeat.ts'
 export { certificateFault, type SignedCertificate } from './hello.ts'
-export { MAX_DEVICES_PER_NAME, MAX_NAMES_PER_FRAME, MAX_WATCHED_NAMES } from './limits.ts'
+export {
+  MAX_DEPOSITS_IN_FLIGHT,
+  MAX_DEVICES_PER_NAME,
+  MAX_FETCH_BYTES,
+  MAX_MAIL_BYTES,
+  MAX_MAILS_PER_FETCH,
+  MAX_NAMES_PER_FRAME,
+  MAX_PROOF_BITS,
+  MAX_STRANGER_MAIL_BYTES,
+  MAX_WATCHED_NAMES,
+  WRITE_HIGH_WATER,
+} from './limits.ts'
+export {
+  createMailReader,
+  decodeCursor,
+  decodeDeposit,
+  decodeKeptMail,
+  decodeLookup,
+  decodeMailboxHello,
+  decodeRecord,
+  decodeRefusal,
+  decodeRegistration,
+  encodeCursor,
+  encodeDeposit,
+  encodeKeptMail,
+  encodeLookup,
+  encodeMailboxHello,
+  encodeRecord,
+  encodeRefusal,
+  encodeRegistration,
+  MAILBOX_PROTOCOL,
+  MailboxFrame,
+  sendMessage,
+  type Deposit,
+  type MailAccess,
+  type MailboxHello,
+  type MailboxRefusal,
+  type MailboxRegistration,
+  type MailReader,
+} from './mailbox.ts'
+export { dayOf, isProof, searchProof, type MailProof, type ProofSubject } from './proof.ts'
 export {
   decodeNames,
   decodeRegister,

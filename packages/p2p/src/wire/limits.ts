@@ -62,3 +62,25 @@ export const MAX_DEVICES_PER_NAME = 8
 
 /** Characters of a server name. spec: appendices.md "Server Name" */
 export const MAX_NAME_LENGTH = 255
+
+/** Bytes of a sealed mail: the largest size bucket, the encapsulated key and the authentication tag, with room to spare. */
+export const MAX_MAIL_BYTES: number = 1024 * 1024 + 1_024
+
+/** Bytes of a sealed mail of somebody without the recipient's access key: bucket 64 KiB. */
+export const MAX_STRANGER_MAIL_BYTES: number = 64 * 1024 + 1_024
+
+/** Bytes of the JSON header of a mail. */
+export const MAX_MAIL_HEADER_BYTES = 1_024
+
+/** Characters of a registration token. */
+export const MAX_TOKEN_LENGTH = 256
+
+/** Mails in one answer to a fetch, and bytes of all but the first. */
+export const MAX_MAILS_PER_FETCH = 256
+export const MAX_FETCH_BYTES: number = 1024 * 1024
+
+/** Deposits of one stream that wait for their answer; the relay refuses more. */
+export const MAX_DEPOSITS_IN_FLIGHT = 64
+
+/** Zero bits of a proof of work that a node makes for a relay: some minute of a phone. */
+export const MAX_PROOF_BITS = 24
