@@ -7,12 +7,7 @@ import {
   type JsonValue,
   type ServerName,
 } from '@plexus/core'
-import {
-  accountRecordJson,
-  isCount,
-  parseSignedAccountRecord,
-  type SignedAccountRecord,
-} from '@plexus/core/names'
+import { accountRecords, isCount, type SignedAccountRecord } from '@plexus/core/names'
 import type { KeptMail, MailLane, MailRefusal, SealedMail } from '@plexus/engine/ports'
 import type { FrameChannel } from './channel.ts'
 import { decodeSignedCertificate, type SignedCertificate } from './hello.ts'
@@ -112,7 +107,7 @@ export function encodeRegistration(registration: MailboxRegistration): Uint8Arra
   const { certificate, record, accessKeyHash, token } = registration
   return encodeJson({
     certificate: { certificate: certificate.certificate, signature: certificate.signature },
-    record: recordJson(record),
+    record: accountRecords.json(record),
     accessKeyHash,
     ...(token === undefined ? {} : { token }),
   })
@@ -123,7 +118,7 @@ export function decodeRegistration(body: Uint8Array): MailboxRegistration | unde
   const value = decodeJson(body)
   if (!isJsonObject(value)) return undefined
   const certificate = decodeSignedCertificate(value['certificate'] ?? null)
-  const record = parseSignedAccountRecord(value['record'] ?? null)
+  const record = accountRecords.parse(value['record'] ?? null)
   const { accessKeyHash, token } = value
   if (certificate === undefined || record === undefined || !isKey(accessKeyHash)) return undefined
   if (token === undefined) return { certificate, record, accessKeyHash }
@@ -145,15 +140,16 @@ export function decodeLookup(body: Uint8Array): ServerName | undefined {
   return isJsonObject(value) ? readName(value['name']) : undefined
 }
 
-export const encodeRecord = (record: SignedAccountRecord): Uint8Array => encodeJson(recordJson(record))
+export const encodeRecord = (record: SignedAccountRecord): Uint8Array =>
+  encodeJson(accountRecords.json(record))
 
 /** Shape only. */
 export function decodeRecord(body: Uint8Array): SignedAccountRecord | undefined {
-  return parseSignedAccountRecord(decodeJson(body) ?? null)
+  return accountRecords.parse(decodeJson(body) ?? null)
 }
 
 export function encodeRefusal({ code, record }: MailboxRefusal): Uint8Array {
-  return encodeJson(record === undefined ? { code } : { code, record: recordJson(record) })
+  return encodeJson(record === undefined ? { code } : { code, record: accountRecords.json(record) })
 }
 
 /** A code that this version does not know is `nonsense`. `undefined` for what is no refusal. */
@@ -162,7 +158,7 @@ export function decodeRefusal(body: Uint8Array): MailboxRefusal | undefined {
   if (!isJsonObject(value) || typeof value['code'] !== 'string') return undefined
   const code = REFUSALS.find((known) => known === value['code']) ?? 'nonsense'
   if (value['record'] === undefined) return { code }
-  const record = parseSignedAccountRecord(value['record'])
+  const record = accountRecords.parse(value['record'])
   return record === undefined ? undefined : { code, record }
 }
 
@@ -226,10 +222,6 @@ export function createMailReader(): MailReader {
       return message
     },
   }
-}
-
-function recordJson({ record, signature }: SignedAccountRecord): JsonObject {
-  return { record: accountRecordJson(record), signature }
 }
 
 function readName(value: JsonValue | undefined): ServerName | undefined {
