@@ -1,6 +1,6 @@
 /** Which servers a node keeps connected. */
 import type { ServerName } from '@plexus/core'
-import { watchPeers } from '@plexus/engine'
+import { MAX_UNORDERED, watchPeers } from '@plexus/engine'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { createTestNetwork, type Member, type TestNetwork } from '../kit/node.ts'
 
@@ -41,4 +41,28 @@ it('are those of the members of its rooms, while it is in them', async () => {
   expect(told.at(-1)).toEqual([])
   stop()
   expect(told).toHaveLength(3)
+})
+
+it('are told in the order of their liveliest rooms, when they are many', async () => {
+  const names = Array.from({ length: MAX_UNORDERED + 1 }, (_, n) => `n${n}.example` as ServerName)
+  const [quiet, lively] = [names.slice(0, -1), names.slice(-2)]
+  const positions = new Map([
+    ['!quiet', 4],
+    ['!lively', 9],
+  ])
+  const { clock } = network
+  const engine = {
+    clock,
+    log: alice.node.engine.log,
+    committer: { onCommit: () => () => undefined },
+    outbox: { peers: () => new Map([['!quiet', quiet] as const, ['!lively', lively] as const]) },
+    rooms: {
+      snapshot: (roomId: string) => Promise.resolve({ lastPosition: positions.get(roomId) }),
+      localMembers: () => [alice.user],
+    },
+  } as unknown as Parameters<typeof watchPeers>[0]
+  const told = new Promise<readonly ServerName[]>((resolve) => watchPeers(engine, resolve))
+  await clock.advance(SETTLED_MS)
+  expect((await told).slice(0, 2).toSorted()).toEqual(lively.toSorted())
+  expect(new Set(await told)).toEqual(new Set(names))
 })

@@ -1,10 +1,12 @@
-/** The servers to keep connected: all that share a room with a user of this node. */
+/** The servers to keep connected: all that share a room with a user of this node, those of the liveliest rooms first. */
 import type { ServerName } from '@plexus/core'
 import type { Engine } from './engine.ts'
 import { cursors, memberships } from './rooms/records.ts'
 
 /** Commits closer together than this are looked at once. */
 const SETTLE_MS = 200
+/** So many can all be kept connected anywhere: their order is no news. */
+export const MAX_UNORDERED = 64
 
 type PeerEngine = Pick<Engine, 'clock' | 'committer' | 'log' | 'outbox' | 'rooms'>
 
@@ -43,11 +45,14 @@ export function watchPeers(engine: PeerEngine, changed: (names: readonly ServerN
 }
 
 async function peersOf({ outbox, rooms }: PeerEngine): Promise<readonly ServerName[]> {
-  const names = new Set<ServerName>()
+  /** The newest position of a room that is shared with the server. */
+  const newest = new Map<ServerName, number>()
   for (const [roomId, servers] of outbox.peers()) {
     const snapshot = await rooms.snapshot(roomId)
     if (snapshot === undefined || rooms.localMembers(snapshot).length === 0) continue
-    for (const name of servers) names.add(name)
+    for (const name of servers) newest.set(name, Math.max(newest.get(name) ?? 0, snapshot.lastPosition))
   }
-  return [...names].toSorted()
+  const names = [...newest.keys()].toSorted()
+  if (names.length <= MAX_UNORDERED) return names
+  return names.toSorted((a, b) => (newest.get(b) ?? 0) - (newest.get(a) ?? 0))
 }

@@ -6,6 +6,8 @@ export { createP2pNode } from './create-p2p-node.ts'
 
 /** Connections that a page keeps at most. */
 const MAX_CONNECTIONS = 300
+/** Peers that a page keeps connected: each costs a WebRTC connection, of which Chromium bears some hundreds. */
+const MAX_KEPT_PEERS = 64
 
 export type BrowserPlatformInit = {
   /** STUN and TURN servers, as the relay's operator gives them; none by default, never third parties. */
@@ -21,6 +23,7 @@ export function browserPlatform({ iceServers = [] }: BrowserPlatformInit = {}): 
     announce: [],
     webrtc: true,
     maxConnections: MAX_CONNECTIONS,
+    maxKeptPeers: MAX_KEPT_PEERS,
     online: () => navigator.onLine,
     onWake(wake) {
       const onVisible = (): void => {
@@ -29,11 +32,13 @@ export function browserPlatform({ iceServers = [] }: BrowserPlatformInit = {}): 
       window.addEventListener('online', wake)
       window.addEventListener('offline', wake)
       window.addEventListener('pageshow', wake)
+      document.addEventListener('resume', wake)
       document.addEventListener('visibilitychange', onVisible)
       return () => {
         window.removeEventListener('online', wake)
         window.removeEventListener('offline', wake)
         window.removeEventListener('pageshow', wake)
+        document.removeEventListener('resume', wake)
         document.removeEventListener('visibilitychange', onVisible)
       }
     },

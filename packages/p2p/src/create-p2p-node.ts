@@ -65,7 +65,7 @@ export interface P2pNode extends AsyncDisposable {
   readonly status: NetworkStatus
   /** Sets what answers requests. Until then they are refused as if the node were busy. */
   onRequest(handler: InboundHandler<EnvelopedRequest>): void
-  /** Sets the names to keep connected. */
+  /** Sets the names to keep connected, most important first. */
   want(names: Iterable<ServerName>): void
   /** Calls `listener` for each event until the answer is called. */
   watch(listener: (event: P2pEvent) => void): () => void
@@ -123,6 +123,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
         ? Promise.reject(new CarrierError('unreachable', 'not started'))
         : handler(request),
     wanted,
+    kept: (name) => supervisor.keeps(name),
     greeted(link, { certificate, addresses: told }, connection) {
       book.met(
         certificate.name,
@@ -178,6 +179,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
     connect,
     peerIds: (name) => book.get(name)?.peerIds ?? [],
     changed: (status) => emit({ kind: 'status', status }),
+    appeared: (name) => emit({ kind: 'appeared', name }),
   })
   await libp2p.handle(FEDERATION_PROTOCOL, (stream, connection) => dialer.accept(stream, connection), {
     maxInboundStreams: MAX_STREAMS_PER_CONNECTION,

@@ -1,6 +1,12 @@
 import type { ServerName } from '@plexus/core'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { createLinkTable, MAX_LINKS_PER_PEER, MAX_STRANGER_LINKS, type LinkTable } from './link-table.ts'
+import {
+  createLinkTable,
+  MAX_LINKS_PER_PEER,
+  MAX_SPARE_LINKS,
+  MAX_STRANGER_LINKS,
+  type LinkTable,
+} from './link-table.ts'
 import {
   createAccount,
   createRequest,
@@ -33,7 +39,11 @@ type Side = {
   session: string
 }
 
-function createSide(account: TestAccount, wanted: (name: ServerName) => boolean = () => true): Side {
+function createSide(
+  account: TestAccount,
+  wanted: (name: ServerName) => boolean = () => true,
+  kept: (name: ServerName) => boolean = wanted,
+): Side {
   const clock = createVirtualClock(NOW)
   const appeared: ServerName[] = []
   const side: Side = {
@@ -49,6 +59,7 @@ function createSide(account: TestAccount, wanted: (name: ServerName) => boolean 
         Promise.resolve({ ...account.certify(NOW), session: side.session, serial, addresses: [] }),
       handle: () => Promise.resolve(createResponse('fine')),
       wanted,
+      kept,
       greeted: () => undefined,
       appeared: (name) => appeared.push(name),
       changed: () => undefined,
@@ -224,6 +235,19 @@ describe('the link table', () => {
     }
     expect(a.table.over('s0')).toBeUndefined()
     expect(a.table.over(`s${MAX_STRANGER_LINKS + 4}`)).toBeDefined()
+    expect(a.table.best(bob.name)?.state).toBe('ready')
+  })
+
+  it('closes the longest idle of those who are wanted, but not kept connected', async () => {
+    const a = createSide(alice, undefined, (name) => name === bob.name)
+    open(a, createSide(bob))
+    const others = await Promise.all(Array.from({ length: MAX_SPARE_LINKS + 1 }, createAccount))
+    for (const other of others) {
+      open(a, createSide(other))
+      await settle()
+    }
+    const held = others.map(({ name }) => a.table.best(name) !== undefined)
+    expect(held).toEqual([false, ...Array.from({ length: MAX_SPARE_LINKS }, () => true)])
     expect(a.table.best(bob.name)?.state).toBe('ready')
   })
 

@@ -8,6 +8,8 @@ import type { Hello } from './wire/hello.ts'
 export const MAX_LINKS_PER_PEER = 6
 /** Streams that peers opened which nobody here wanted; the longest idle one makes room for another. */
 export const MAX_STRANGER_LINKS = 128
+/** Streams of peers that are wanted, but not kept connected; the longest idle one makes room for another. */
+export const MAX_SPARE_LINKS = 64
 /** Streams of all peers. */
 const MAX_LINKS = 600
 
@@ -38,8 +40,10 @@ export type LinkTableDeps = {
   readonly ownPeerId: string
   hello(serial: number): Promise<Hello>
   readonly handle: InboundHandler<EnvelopedRequest>
-  /** A name that is to be kept connected. */
+  /** A name that matters here: strangers must not take its place. */
   wanted(name: ServerName): boolean
+  /** One of those that is kept connected. */
+  kept(name: ServerName): boolean
   /** A peer's certificate was checked on some stream of its. */
   greeted(link: Link, hello: Hello, connection: LinkConnection): void
   /** A peer can be reached that could not. */
@@ -141,7 +145,7 @@ export function createLinkTable(deps: LinkTableDeps): LinkTable {
   }
 
   /** Keeps strangers, whose names cost nothing, from taking all the places. */
-  function makeRoom(): void {
+  function makeRoomAmongStrangers(): void {
     const strangers = [...links.keys()].filter(
       ({ opener, name }) => opener === 'remote' && (name === undefined || !deps.wanted(name)),
     )
@@ -151,10 +155,20 @@ export function createLinkTable(deps: LinkTableDeps): LinkTable {
     idle?.close('made room for another peer')
   }
 
+  /** Keeps those who were reached for one message from staying connected for ever. */
+  function makeRoomAmongSpare(): void {
+    const spare = [...links.keys()].filter(
+      ({ name }) => name !== undefined && deps.wanted(name) && !deps.kept(name),
+    )
+    if (spare.length < MAX_SPARE_LINKS) return
+    spare.find(({ active }) => active === 0)?.close('made room for another peer')
+  }
+
   return {
     add(stream, connection, opener) {
       const ofPeer = [...links.keys()].filter((link) => link.peerId === connection.peerId)
-      if (opener === 'remote') makeRoom()
+      if (opener === 'remote') makeRoomAmongStrangers()
+      makeRoomAmongSpare()
       if (links.size >= MAX_LINKS || ofPeer.length >= MAX_LINKS_PER_PEER) {
         stream.abort(new Error('too many federation streams'))
         return undefined

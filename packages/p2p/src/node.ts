@@ -7,6 +7,8 @@ export { createP2pNode } from './create-p2p-node.ts'
 
 /** Connections that a Node process keeps at most. */
 const MAX_CONNECTIONS = 1_000
+/** Peers that a Node process keeps connected. */
+const MAX_KEPT_PEERS = 256
 
 export type NodePlatformInit = {
   /** Multiaddrs to listen on: tcp, ws, webrtc-direct; none by default. */
@@ -28,6 +30,7 @@ export function nodePlatform(init: NodePlatformInit = {}): Platform {
     announce,
     webrtc,
     maxConnections: MAX_CONNECTIONS,
+    maxKeptPeers: MAX_KEPT_PEERS,
     online: () => true,
     onWake: () => () => undefined,
   }

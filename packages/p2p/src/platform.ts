@@ -11,6 +11,8 @@ export interface Platform {
   /** Connections between nodes that cannot be dialled are arranged through a relay. */
   readonly webrtc: boolean
   readonly maxConnections: number
+  /** Peers that are kept connected; others are reached when there is something to send. */
+  readonly maxKeptPeers: number
   /** False when the platform is certain that there is no network. */
   online(): boolean
   /** Calls `wake` when the network or the page comes back, until the answer is called. */

@@ -4,7 +4,7 @@ import type { ConnectResult } from './dialer.ts'
 import type { LinkTable, PeerInfo } from './link-table.ts'
 import { YIELD_MS } from './peer-keeper.ts'
 import type { RelayKeeper, RelayStatus } from './relay-keeper.ts'
-import { createSupervisor, MAX_WANTED_NAMES, type NetworkStatus } from './supervisor.ts'
+import { createSupervisor, MAX_WANTED_NAMES, WATCHDOG_MS, type NetworkStatus } from './supervisor.ts'
 import { silentLog } from './testing/accounts.ts'
 import { createVirtualClock } from './testing/virtual-clock.ts'
 
@@ -26,6 +26,7 @@ function start(own = 'b') {
     connects: 0,
     probes: 0,
     kicks: 0,
+    appeared: [] as ServerName[],
     watched: new Set<ServerName>() as ReadonlySet<ServerName>,
   }
   const state = {
@@ -67,6 +68,7 @@ function start(own = 'b') {
       announce: [],
       webrtc: false,
       maxConnections: 1,
+      maxKeptPeers: 2,
       online: () => state.online,
       onWake(run) {
         wake = run
@@ -83,6 +85,7 @@ function start(own = 'b') {
     },
     peerIds: () => ['a'],
     changed: (status) => statuses.push(status),
+    appeared: (name) => void calls.appeared.push(name),
   })
   const set = async (...infos: PeerInfo[]): Promise<void> => {
     peers.splice(0, peers.length, ...infos)
@@ -94,7 +97,7 @@ function start(own = 'b') {
     clock.advance(ms)
     await settle()
   }
-  return { supervisor, statuses, calls, state, set, pass, wake: () => wake() }
+  return { supervisor, statuses, calls, state, set, pass, clock, wake: () => wake() }
 }
 
 const peer = (path: 'direct' | 'relayed'): PeerInfo => ({
@@ -229,7 +232,51 @@ describe('a wanted name', () => {
   })
 })
 
+describe('of more names than can be kept connected', () => {
+  const names = ['first', 'second', 'third'].map((label) => nameOf(`${label}.example`))
+  const [first, second, third] = names as [ServerName, ServerName, ServerName]
+
+  it('the first are, and the others are told of when they appear', async () => {
+    const { supervisor, calls, state, pass } = start('0')
+    state.result = 'unknown'
+    supervisor.want(names)
+    await pass(10_000)
+    expect(names.map((name) => supervisor.keeps(name))).toEqual([true, true, false])
+    expect([calls.connects, calls.watched.size]).toEqual([2, 3])
+    supervisor.news(third)
+    supervisor.news(nameOf('stranger.example'))
+    await pass(1)
+    expect([calls.connects, calls.appeared]).toEqual([2, [third]])
+  })
+
+  it('one takes the place of another when it becomes more important', async () => {
+    const { supervisor, calls, state, pass } = start('0')
+    state.result = 'unknown'
+    supervisor.want(names)
+    await pass(10_000)
+    supervisor.want([third, first, second])
+    await pass(1)
+    expect(names.map((name) => supervisor.keeps(name))).toEqual([true, false, true])
+    expect(calls.connects).toBe(3)
+  })
+})
+
 describe('waking up', () => {
+  it('is noticed by the clock, also one that was set back', async () => {
+    const { supervisor, calls, clock, pass } = start()
+    for (let looks = 0; looks < 6; looks += 1) await pass(WATCHDOG_MS)
+    expect(calls.probes).toBe(0)
+    clock.freeze(3_600_000)
+    await settle()
+    expect([calls.probes, calls.kicks]).toEqual([1, 1])
+    clock.set(-3_600_000)
+    await pass(WATCHDOG_MS)
+    expect(calls.probes).toBe(2)
+    supervisor[Symbol.dispose]()
+    clock.freeze(3_600_000)
+    expect(calls.probes).toBe(2)
+  })
+
   it('tries everything at once', async () => {
     const { supervisor, calls, state, pass, wake } = start('0')
     state.result = 'unknown'

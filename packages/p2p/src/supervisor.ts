@@ -7,8 +7,12 @@ import type { Platform } from './platform.ts'
 import type { RelayKeeper, RelayStatus } from './relay-keeper.ts'
 import { MAX_WATCHED_NAMES } from './wire/limits.ts'
 
-/** Names that are kept connected; further ones are reached when there is something to send. */
+/** Names whose appearing is noticed; of them the platform's number is kept connected. */
 export const MAX_WANTED_NAMES: number = MAX_WATCHED_NAMES
+/** Milliseconds between looks at the clock. */
+export const WATCHDOG_MS = 10_000
+/** A look that comes so much too late or too early: the machine slept, the page was frozen, or the clock was set. */
+const JUMP_MS = 5_000
 
 /**
  * `online`: a relay is connected. `relayed`: so it is, but to some peer there is no direct connection.
@@ -34,14 +38,17 @@ export type SupervisorDeps = {
   /** Peer ids that a name is known by. */
   peerIds(name: ServerName): readonly string[]
   changed(status: NetworkStatus): void
+  /** A wanted name that is not kept connected is at a relay: what waits for it may be sent. */
+  appeared(name: ServerName): void
 }
 
 /** Keeps what is wanted connected and says how things stand. */
 export interface Supervisor extends Disposable {
   readonly status: NetworkStatus
-  /** Sets the names to keep connected; the first `MAX_WANTED_NAMES` count. */
+  /** Sets the names that matter, most important first: `MAX_WANTED_NAMES` count, the platform's number is kept connected. */
   want(names: Iterable<ServerName>): void
   wants(name: ServerName): boolean
+  keeps(name: ServerName): boolean
   /** There is news of a name. */
   news(name: ServerName): void
   /** The network or the page came back: everything is tried at once. */
@@ -53,6 +60,7 @@ export interface Supervisor extends Disposable {
 export function createSupervisor(deps: SupervisorDeps): Supervisor {
   const { table, relays, platform } = deps
   const keepers = new Map<ServerName, PeerKeeper>()
+  let wanted: ReadonlySet<ServerName> = new Set()
   let touched = false
   let disposed = false
   let told = ''
@@ -106,20 +114,31 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
     touch()
   }
 
+  /** Nobody tells of a sleep or a freeze everywhere, but timers come late after it. */
+  function watchClock(): () => void {
+    const expected = deps.clock.now() + WATCHDOG_MS
+    return deps.clock.after(WATCHDOG_MS, () => {
+      if (Math.abs(deps.clock.now() - expected) > JUMP_MS) kick()
+      stopWatching = watchClock()
+    })
+  }
+
   const stopWaking = platform.onWake(kick)
+  let stopWatching = watchClock()
 
   return {
     get status() {
       return status()
     },
     want(names) {
-      const wanted = new Set([...names].slice(0, MAX_WANTED_NAMES))
+      wanted = new Set([...names].slice(0, MAX_WANTED_NAMES))
+      const kept = new Set([...wanted].slice(0, platform.maxKeptPeers))
       for (const [name, keeper] of keepers) {
-        if (wanted.has(name)) continue
+        if (kept.has(name)) continue
         keeper.stop()
         keepers.delete(name)
       }
-      for (const name of wanted) {
+      for (const name of kept) {
         if (!keepers.has(name))
           keepers.set(
             name,
@@ -128,15 +147,19 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
       }
       for (const relay of relays) relay.watch(wanted)
     },
-    wants: (name) => keepers.has(name),
+    wants: (name) => wanted.has(name),
+    keeps: (name) => keepers.has(name),
     news(name) {
-      keepers.get(name)?.kick()
+      const keeper = keepers.get(name)
+      if (keeper !== undefined) keeper.kick()
+      else if (wanted.has(name)) deps.appeared(name)
     },
     kick,
     touch,
     [Symbol.dispose]() {
       disposed = true
       stopWaking()
+      stopWatching()
       for (const keeper of keepers.values()) keeper.stop()
       keepers.clear()
     },

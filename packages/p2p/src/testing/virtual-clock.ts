@@ -6,13 +6,15 @@ export interface VirtualClock extends Clock {
   advance(ms: number): void
   /** Lets `ms` pass at once, as when the process was frozen: timers run late. */
   freeze(ms: number): void
+  /** Sets the time of day by `ms` on or back; timers fall due after as long as before. */
+  set(ms: number): void
 }
 
 export function createVirtualClock(start = 1_700_000_000_000): VirtualClock {
   let now = start
-  let timers: { readonly at: number; readonly run: () => void }[] = []
+  let timers: { at: number; readonly run: () => void }[] = []
 
-  function next(until: number): { readonly at: number; readonly run: () => void } | undefined {
+  function next(until: number): { at: number; readonly run: () => void } | undefined {
     const due = timers.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0]
     if (due !== undefined) timers = timers.filter((timer) => timer !== due)
     return due
@@ -38,6 +40,10 @@ export function createVirtualClock(start = 1_700_000_000_000): VirtualClock {
     freeze(ms) {
       now += ms
       for (let timer = next(now); timer !== undefined; timer = next(now)) timer.run()
+    },
+    set(ms) {
+      now += ms
+      for (const timer of timers) timer.at += ms
     },
   }
 }
