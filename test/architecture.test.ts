@@ -30,7 +30,7 @@ const TEST_ALLOWED: readonly string[] = ['@plexus/store']
 /** What code without a platform may take from elsewhere. */
 const PURE: Readonly<Record<string, RegExp>> = {
   'packages/core': /^@(?:noble|scure)\//,
-  'packages/engine': /^@(?:noble|scure)\//,
+  'packages/engine': /^@(?:hpke|noble|scure)\//,
   'packages/p2p/src/wire': /^@(?:noble|scure)\//,
 }
 

@@ -229,6 +229,18 @@ export class MailError extends Error {
   }
 }
 
+/** An X25519 pair, 32 bytes each. */
+export type SealingPair = { readonly publicKey: Uint8Array; readonly privateKey: Uint8Array }
+
+/** Seals bytes to a public key, by HPKE in base mode (RFC 9180): nothing tells who sealed them. */
+export interface Sealer {
+  makeKey(): Promise<SealingPair>
+  /** Encapsulated key and ciphertext, 48 bytes more than `text`. @throws for a public key that is none. */
+  seal(publicKey: Uint8Array, info: Uint8Array, text: Uint8Array): Promise<Uint8Array>
+  /** `undefined` for what was altered, or sealed to another key or with another `info`. Never throws on any bytes. */
+  open(pair: SealingPair, info: Uint8Array, sealed: Uint8Array): Promise<Uint8Array | undefined>
+}
+
 /** Mailboxes at relays: those of this node, and those of others to leave mail in. Relays are believed in nothing. */
 export interface Mailboxes {
   /** Relays that are connected now and offer mailboxes. */

@@ -3,7 +3,7 @@ import { canonicalJson } from '../canonical-json.ts'
 import type { JsonObject } from '../json.ts'
 
 /**
- * What the name key signs besides Matrix objects. Matrix signs canonical JSON, which starts with `{`; each of these
+ * What the name key signs besides Matrix objects, and what mail is sealed with. Matrix signs canonical JSON, which starts with `{`; each of these
  * starts with its own line, so that no signature of one kind is one of another.
  */
 const PREFIXES = {
@@ -13,6 +13,7 @@ const PREFIXES = {
   deviceRecord: 'plexus device record 1\n',
   aliasRecord: 'plexus alias record 1\n',
   listingRecord: 'plexus public rooms record 1\n',
+  mail: 'plexus mail 1\n',
 } as const
 
 export type DomainKind = keyof typeof PREFIXES

@@ -7,6 +7,7 @@ export { isCount } from './domain.ts'
 export * from './envelope.ts'
 export * from './key-document.ts'
 export * from './listing-record.ts'
+export * from './mail.ts'
 export { canMeet, isKeyName, keyOfName, KEY_LABEL_LENGTH, nameOfKey } from './names.ts'
 export {
   MAX_RECORD_BYTES,
