@@ -1,3 +1,4 @@
+import { memberKey, serverOf } from '@plexus/core'
 import type { RoomId, UserId } from '@plexus/core'
 import type { Rooms, RoomSnapshot } from '../rooms/types.ts'
 import { RoomError } from '../rooms/types.ts'
@@ -9,4 +10,9 @@ export async function requireJoined(rooms: Rooms, userId: UserId, roomId: RoomId
     throw new RoomError('M_FORBIDDEN', 'you are not joined to this room')
   }
   return snapshot
+}
+
+/** Whether a user whose membership is not known here may be in the room: its state lacks members, and others of that server are in it. */
+export function mayBeMember({ isPartial, joinedServers, state }: RoomSnapshot, userId: UserId): boolean {
+  return isPartial === true && !state.has(memberKey(userId)) && joinedServers.includes(serverOf(userId))
 }

@@ -11,13 +11,15 @@ import type { Outbox } from '../outbox-types.ts'
 import type { Clock, Store, Write } from '../ports.ts'
 import type { EventRecord, Rooms } from '../rooms/types.ts'
 import { RoomError } from '../rooms/types.ts'
-import { requireJoined } from './joined.ts'
+import { mayBeMember, requireJoined } from './joined.ts'
 import type { NewReceipt, Receipt, Receipts, ReceiptType } from './types.ts'
 
 /** Receipts of one EDU that are looked at. */
 export const MAX_RECEIPTS_PER_EDU = 500
 /** Threads in which one user has a receipt in one room; a further one is dropped. */
 export const MAX_THREADS_PER_USER = 1_000
+/** Receipts of a room whose members are not all known: with more, those of unknown ones are dropped. */
+export const MAX_RECEIPTS_BEFORE_MEMBERS = 5_000
 /** Rooms and users whose receipts are kept in memory. */
 export const MAX_CACHED_USERS = 2_000
 /** Longest thread id, that of an event id. */
@@ -45,7 +47,7 @@ type Candidate = Omit<Receipt, 'position'>
 const keyOf = ({ roomId, userId, type, thread }: Candidate): Key => [roomId, userId, type, thread]
 
 export function createReceipts(deps: ReceiptsDeps): Receipts {
-  const { store, committer, clock } = deps
+  const { store, committer } = deps
   const mutex: KeyedMutex = createKeyedMutex()
   // Asked for with every event that `/sync` tells of.
   const known = createReadCache<readonly Receipt[]>(MAX_CACHED_USERS)
@@ -91,7 +93,7 @@ export function createReceipts(deps: ReceiptsDeps): Receipts {
         return rows.map(([, receipt]) => receipt)
       }),
     async edu(origin, content) {
-      const candidates = await remoteCandidates(deps.rooms(), origin, content, clock.now())
+      const candidates = await remoteCandidates(deps, origin, content)
       const changes: { candidate: Candidate; old: Receipt | undefined }[] = []
       for (const candidate of candidates) {
         const old = await advancedFrom(deps, candidate)
@@ -166,31 +168,37 @@ function announce(
   for (const server of servers) if (server !== serverName) outbox.sendCoalesced(server, key, edu)
 }
 
-/** The receipts of an EDU that are well-formed and belong to joined users of the origin. */
+/** The receipts of an EDU that are well-formed and belong to joined users of the origin, as far as is known. */
 async function remoteCandidates(
-  rooms: Rooms,
+  { store, rooms, clock }: ReceiptsDeps,
   origin: ServerName,
   content: JsonObject,
-  now: number,
 ): Promise<readonly Candidate[]> {
   const candidates: Candidate[] = []
   for (const [room, types] of Object.entries(content)) {
     const roomId = parseRoomId(room)
     const reads = isJsonObject(types) ? ownValue(types, 'm.read') : undefined
     if (roomId === undefined || !isJsonObject(reads)) continue
-    const snapshot = await rooms.snapshot(roomId)
+    const snapshot = await rooms().snapshot(roomId)
     if (snapshot === undefined) continue
     const joined = new Set<string>(snapshot.joinedMembers)
+    const isFull = snapshot.isPartial === true && (await hasManyReceipts(store, roomId))
     for (const [user, receipt] of Object.entries(reads)) {
       if (candidates.length >= MAX_RECEIPTS_PER_EDU) return candidates
       const userId = parseUserId(user)
-      if (userId === undefined || serverOf(userId) !== origin || !joined.has(userId)) continue
-      const parsed = parseRemote(receipt, now)
+      if (userId === undefined || serverOf(userId) !== origin) continue
+      if (!joined.has(userId) && (isFull || !mayBeMember(snapshot, userId))) continue
+      const parsed = parseRemote(receipt, clock.now())
       if (parsed !== undefined)
         candidates.push({ roomId, userId, type: 'm.read' satisfies ReceiptType, ...parsed })
     }
   }
   return candidates
+}
+
+async function hasManyReceipts(store: Store, roomId: RoomId): Promise<boolean> {
+  const rows = await receipts.list(store, [roomId], { limit: MAX_RECEIPTS_BEFORE_MEMBERS })
+  return rows.length === MAX_RECEIPTS_BEFORE_MEMBERS
 }
 
 function parseRemote(

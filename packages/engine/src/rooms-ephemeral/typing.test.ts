@@ -8,6 +8,7 @@ import {
   REMOTE_TYPING_MS,
   createTyping,
 } from './typing.ts'
+import type { Rooms } from '../rooms/types.ts'
 import type { Typing } from './types.ts'
 
 function typingWorld(members?: readonly UserId[]): World & { readonly typing: Typing } {
@@ -77,6 +78,16 @@ describe('typing', () => {
     const { typing } = typingWorld()
     await typing.edu(origin, content)
     expect(typing.users(ROOM)).toEqual([])
+  })
+
+  it('is taken of who may be a member that is not known yet', async () => {
+    const { deps } = world([ALICE])
+    const partial = { isPartial: true, joinedMembers: [ALICE], joinedServers: [THERE], state: new Map() }
+    const rooms: Partial<Rooms> = { snapshot: () => Promise.resolve(partial as never) }
+    const typing = createTyping({ ...deps, rooms: () => rooms as Rooms })
+    await typing.edu(THERE, edu(BOB))
+    await typing.edu('else.x' as ServerName, edu('@eve:else.x'))
+    expect(typing.users(ROOM)).toEqual([BOB])
   })
 
   it('bounds users of a room and rooms', async () => {

@@ -5,7 +5,7 @@ import type { Serial } from '../kernel/serial.ts'
 import type { Outbox } from '../outbox-types.ts'
 import type { Clock } from '../ports.ts'
 import type { Rooms } from '../rooms/types.ts'
-import { requireJoined } from './joined.ts'
+import { mayBeMember, requireJoined } from './joined.ts'
 import type { Typing } from './types.ts'
 
 /** Longest time for which one request or EDU shows a user as typing. */
@@ -90,7 +90,8 @@ export function createTyping({ rooms, outbox, clock, serial, serverName }: Typin
       const userId = typeof user === 'string' ? parseUserId(user) : undefined
       if (roomId === undefined || userId === undefined || serverOf(userId) !== origin) return undefined
       const snapshot = await rooms().snapshot(roomId)
-      if (snapshot?.joinedMembers.includes(userId) !== true) return undefined
+      if (snapshot === undefined) return undefined
+      if (!snapshot.joinedMembers.includes(userId) && !mayBeMember(snapshot, userId)) return undefined
       if (ownValue(content, 'typing') === true) start(userId, roomId, REMOTE_TYPING_MS)
       else stop(userId, roomId)
       return undefined
