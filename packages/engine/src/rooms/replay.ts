@@ -36,6 +36,8 @@ type Replay = {
   /** The position of the last event that was decided again. */
   last: number
   readonly done: Set<EventId>
+  /** What was to be decided again when this began: an earlier attempt may have done so, and its records do not tell. */
+  readonly listed: ReadonlySet<EventId>
 }
 
 /** `whole` is the state before the own join. @throws when it does not allow the join. */
@@ -55,7 +57,10 @@ async function begin(deps: ReplayDeps, room: Room, { copy }: Turn, whole: StateG
   if (copy?.partial === undefined) throw new Error('the state of the room lacks no members')
   const joined = await joinedIn(deps, whole)
   const start: RoomCopy = { ...copy, heads: [], current: whole, joined, holes: [], partial: undefined }
-  return { deps, room, whole, join: copy.partial.join, copy: start, last: 0, done: new Set() }
+  const { join } = copy.partial
+  const rows = await provisional.list(deps.store, [room.roomId])
+  const listed = new Set(rows.map(([, id]) => id))
+  return { deps, room, whole, join, copy: start, last: 0, done: new Set(), listed }
 }
 
 async function joinedIn({ events }: ReplayDeps, { state }: StateGroup): Promise<ReadonlySet<UserId>> {
@@ -98,7 +103,7 @@ async function replayBatch(
 
 /** The event, after those that it follows which came later. */
 async function replayFrom(state: Replay, turn: Turn, first: EventId): Promise<readonly Change[]> {
-  const { deps, done } = state
+  const { deps, done, listed } = state
   const changes: Change[] = []
   const stack = [first]
   for (let id = stack.at(-1); id !== undefined; id = stack.at(-1)) {
@@ -106,7 +111,10 @@ async function replayFrom(state: Replay, turn: Turn, first: EventId): Promise<re
     const previous = record === undefined || done.has(id) ? [] : prevEventIds(record.pdu)
     const before = await deps.events.working(previous)
     const open = before.flatMap((each) =>
-      each !== undefined && isProvisional(each) && !done.has(each.id) && !stack.includes(each.id)
+      each !== undefined &&
+      (isProvisional(each) || listed.has(each.id)) &&
+      !done.has(each.id) &&
+      !stack.includes(each.id)
         ? [each.id]
         : [],
     )
