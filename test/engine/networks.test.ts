@@ -1,11 +1,12 @@
 /** Rooms do not mix nodes without a DNS name and ordinary homeservers, whoever asks whom. DESIGN section 2 */
-import type { RoomId, UserId } from '@plexus/core'
+import { stateKey } from '@plexus/core'
+import type { JsonObject, RoomId, UserId } from '@plexus/core'
 import { nameOfKey } from '@plexus/core/names'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
 import { dnsSigner } from '../kit/key-documents.ts'
 import { testSigner } from '../kit/keys.ts'
-import { createRoom, make } from './rooms-kit.ts'
+import { createRoom, make, populate } from './rooms-kit.ts'
 
 const MIXED = { errcode: 'M_FORBIDDEN', message: expect.stringContaining('ordinary homeserver') as string }
 const VERSIONS = ['12']
@@ -119,5 +120,36 @@ describe('a room', () => {
       })
       await expect(signing).rejects.toMatchObject(MIXED)
     }
+  })
+  it('is left when it turns out to have a member of the other kind', async () => {
+    const roomId = await roomOf(stock)
+    await populate(stock, roomId, 60)
+    await network.settle()
+    const snapshot = await both.rooms.snapshot(roomId)
+    const records = await both.rooms.events([...(snapshot?.state.values() ?? [])])
+    const pdus = records.flatMap((record) => (record === undefined ? [] : [record.pdu]))
+    const [others, members] = [false, true].map((isMember) =>
+      pdus.filter(({ type }) => (type === 'm.room.member') === isMember),
+    )
+    const auth = ['m.room.power_levels', 'm.room.join_rules'].map((type) =>
+      snapshot?.state.get(stateKey(type, '')),
+    )
+    // Who lets it in does not say who else is there.
+    network.cheats.set(both.name, {
+      makeMembership: async () => ({
+        roomVersion: '12',
+        event: { prev_events: snapshot?.heads, auth_events: auth } as JsonObject,
+      }),
+      sendJoin: async (_to, _room, _id, event) => {
+        await both.rooms.receive(bare.name, [event])
+        const authChain = members?.filter(({ sender }) => sender === stock.user)
+        return structuredClone({ state: others, authChain, serversInRoom: [both.name] }) as never
+      },
+    })
+    await bare.rooms.join(bare.user, roomId, { via: [both.name] })
+    expect(await bare.rooms.membership(bare.user, roomId)).toMatchObject({ membership: 'join' })
+    await network.pass(60_000)
+    expect(await bare.rooms.membership(bare.user, roomId)).toMatchObject({ membership: 'leave' })
+    expect((await both.rooms.snapshot(roomId))?.joinedServers).not.toContain(bare.name)
   })
 })

@@ -6,14 +6,17 @@
  * 2. Who does not answer is asked again with growing pauses, and at once when a peer appears, for as long as a user of
  *    this node is in the room.
  */
-import type { RoomId } from '@plexus/core'
+import { serverOf } from '@plexus/core'
+import type { RoomId, UserId } from '@plexus/core'
 import { backoffMs } from '../kernel/backoff.ts'
 import type { Random } from '../ports.ts'
+import { checkCanMeet } from './networks.ts'
 import { partialRooms } from './records.ts'
 import type { RoomRegistry } from './registry.ts'
 import { replay, type ReplayDeps } from './replay.ts'
 import type { Room } from './room.ts'
 import type { RoomSnapshot } from './types.ts'
+import type { StateGroup } from './state-groups.ts'
 import type { SecondMemberDeps } from './second-member.ts'
 import { fetchWholeState } from './whole-state.ts'
 
@@ -29,7 +32,11 @@ export const MAX_WHOLE_WAIT_MS = 25_000
 export const MAX_WAITING = 1_000
 
 export type CompletionDeps = SecondMemberDeps &
-  ReplayDeps & { readonly registry: RoomRegistry; readonly random: Random }
+  ReplayDeps & {
+    readonly registry: RoomRegistry
+    readonly random: Random
+    readonly leave: (userId: UserId, roomId: RoomId) => Promise<void>
+  }
 
 export interface Completion {
   /** Completes the room if it lacks members. */
@@ -190,5 +197,17 @@ async function complete(deps: CompletionDeps, room: Room, tries: number): Promis
   if (mark === undefined) throw new Error('a room without its members has no mark')
   if (mark.whole !== undefined) return replay(deps, room, await deps.groups.load(mark.whole))
   const whole = await fetchWholeState(deps, room, mark, tries)
+  await leaveMixed(deps, room, whole)
   await replay(deps, room, whole)
+}
+
+/** @throws RoomError M_FORBIDDEN after leaving a room in which this node turns out to be with who cannot meet it. */
+async function leaveMixed(deps: CompletionDeps, room: Room, { state }: StateGroup): Promise<void> {
+  try {
+    await checkCanMeet(deps, { joinedServers: [], state }, deps.ownName)
+  } catch (error) {
+    const own = room.snapshot?.joinedMembers.filter((user) => serverOf(user) === deps.ownName) ?? []
+    for (const user of own) await deps.leave(user, room.roomId)
+    throw error
+  }
 }

@@ -68,7 +68,7 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
   const groups = createStateGroups(deps.store)
   const base = { ...deps, ownName, events, groups, waitingRedactions: createWaitingRedactions(deps) }
   const registry = createRoomRegistry(base)
-  const completion = createCompletion({ ...base, registry })
+  const completion = createCompletion({ ...base, registry, leave: (...who) => leave(...who) })
   const inner: InviteDeps = { ...base, registry }
   const joins = createKeyedMutex()
   const reader = createReader(inner)

@@ -13,7 +13,7 @@ export const MIXED_ROOM =
 /** @throws RoomError M_FORBIDDEN for a server that cannot meet all who are in the room or invited to it. */
 export async function checkCanMeet(
   { events }: { readonly events: EventStore },
-  snapshot: RoomSnapshot,
+  snapshot: Pick<RoomSnapshot, 'joinedServers' | 'state'>,
   server: ServerName,
 ): Promise<void> {
   const mayMeet = canMeet(server)
