@@ -3,8 +3,10 @@ import { ed25519 } from '@noble/curves/ed25519.js'
 import { encodeBase64, eventIdOf, memberKey, roomVersion, signingBytes, stateKey } from '@plexus/core'
 import type { EventId, JsonObject, Pdu, RoomId, RoomVersion, UserId } from '@plexus/core'
 import { FederationError, type Federation } from '@plexus/engine/ports'
+import { MAX_UNPROVEN_SERVERS } from '@plexus/engine/testing'
 import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
 import { beforeEach, describe, expect, it } from 'vitest'
+import { testSigner } from '../kit/keys.ts'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
 import { bodies, createRoom, initialState, make, populate, say, setTopic, stateText } from './rooms-kit.ts'
 
@@ -138,7 +140,8 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
   })
 
-  it('is the same after a kill in the middle of deciding again', async () => {
+  /** Dave's store stops for good once the first of several batches was decided again. */
+  const killableDave = async () => {
     let kills = 0
     const disk = createMemoryDisk({
       fault: ({ writes }) => {
@@ -151,18 +154,31 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
         return 'crash-after'
       },
     })
-    let dave = await network.add('dave', { seed: 4, store: await openMemoryStore(disk) })
+    const start = async (): Promise<BareNode> =>
+      network.add('dave', { seed: 4, store: await openMemoryStore(disk) })
+    const first = await start()
+    return {
+      first,
+      restarted: async (): Promise<BareNode> => {
+        expect(kills).toBe(1)
+        for (const part of [first.completion, first.staging, first.outbox]) part.close()
+        const second = await start()
+        expect(await isPartial(second)).toBe(true)
+        return second
+      },
+    }
+  }
+
+  it('is the same after a kill in the middle of deciding again', async () => {
+    const { first, restarted } = await killableDave()
     const tell = withhold()
-    await dave.rooms.join(dave.user, roomId, { via: [alice.name] })
+    await first.rooms.join(first.user, roomId, { via: [alice.name] })
     await network.settle()
     for (let index = 0; index < 250; index += 1) await say(alice, roomId, `m${index}`)
     await network.settle()
     tell()
     await network.pass(10_000)
-    expect(kills).toBe(1)
-    for (const part of [dave.completion, dave.staging, dave.outbox]) part.close()
-    dave = await network.add('dave', { seed: 4, store: await openMemoryStore(disk) })
-    expect(await isPartial(dave)).toBe(true)
+    const dave = await restarted()
     expect(await bodies(dave, roomId)).toHaveLength(250)
     const asked = dave.calls.length
     await dave.completion.resume()
@@ -293,10 +309,8 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     expect(await bob.outbox.outbox.delivery(roomId, id)).toMatchObject({ members: 2, delivered: 2 })
   })
 
-  it('is right also after events that came before those that they follow', async () => {
-    const tell = withhold()
-    await join()
-    await network.settle()
+  /** Takes the second of two events of Carol from her before the first, which she does not give. */
+  const takeSecondFirst = async (node: BareNode) => {
     const [joined] = (await alice.rooms.snapshot(roomId))?.heads ?? []
     const first = await make(carol, alice, roomId, { body: 'first' })
     const second = await make(carol, alice, roomId, { prev: [first.id], body: 'second' })
@@ -310,14 +324,22 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
       backfill: async () => ({ pdus: [] }),
       stateIds: async (_to, room, before) => {
         if (before !== second.id) return notFound()
-        const { state } = await alice.rooms.stateFor(bob.name, room, joined as EventId)
-        const known = await bob.rooms.events(state.map((pdu) => eventIdOf(version, pdu)))
+        const { state } = await alice.rooms.stateFor(node.name, room, joined as EventId)
+        const known = await node.rooms.events(state.map((pdu) => eventIdOf(version, pdu)))
         return { pduIds: known.flatMap((record) => record?.id ?? []), authChainIds: [] }
       },
     })
-    await bob.rooms.receive(carol.name, [second.pdu])
+    await node.rooms.receive(carol.name, [second.pdu])
     await network.pass(10_000)
-    expect(await bodies(bob, roomId)).toEqual(['second'])
+    expect(await bodies(node, roomId)).toEqual(['second'])
+    return { first, second }
+  }
+
+  it('is right also after events that came before those that they follow', async () => {
+    const tell = withhold()
+    await join()
+    await network.settle()
+    const { first, second } = await takeSecondFirst(bob)
     await bob.rooms.receive(carol.name, [first.pdu])
     await alice.rooms.receive(carol.name, [first.pdu, second.pdu])
     await network.settle()
@@ -331,6 +353,41 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     expect((await bob.rooms.stateAfter(second.id))?.size).toBe(
       (await alice.rooms.stateAfter(second.id))?.size,
     )
+  })
+
+  it('has no head that others follow after a kill in the middle of that', async () => {
+    const { first: killed, restarted } = await killableDave()
+    const tell = withhold()
+    await killed.rooms.join(killed.user, roomId, { via: [alice.name] })
+    await network.settle()
+    const { first, second } = await takeSecondFirst(killed)
+    await killed.rooms.receive(carol.name, [first.pdu])
+    await alice.rooms.receive(carol.name, [first.pdu, second.pdu])
+    await network.settle()
+    for (let index = 0; index < 150; index += 1) await say(alice, roomId, `m${index}`)
+    await network.settle()
+    tell()
+    await network.pass(60_000)
+    const dave = await restarted()
+    await dave.completion.resume()
+    await network.settle()
+    expect(await isPartial(dave)).toBe(false)
+    const heads = async (node: BareNode): Promise<unknown> => (await node.rooms.snapshot(roomId))?.heads
+    expect(await heads(dave)).toEqual(await heads(alice))
+  })
+
+  it('tells only so many servers what is said until its members are known', async () => {
+    const named = Array.from(
+      { length: MAX_UNPROVEN_SERVERS + 5 },
+      (_, index) => testSigner(1_000 + index).name,
+    )
+    withhold()
+    lie((told) => ({ ...told, serversInRoom: [...named, alice.name, carol.name] }))
+    await join()
+    // Itself and whom it was entered through are in it, whatever is said.
+    const { joinedServers = [] } = (await bob.rooms.snapshot(roomId)) ?? {}
+    expect(joinedServers.filter((name) => named.includes(name))).toHaveLength(MAX_UNPROVEN_SERVERS - 1)
+    expect(joinedServers).toEqual(expect.arrayContaining([alice.name, bob.name]))
   })
 
   it('comes to the same state whatever happens while it becomes whole', async () => {

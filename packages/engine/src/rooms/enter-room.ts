@@ -42,6 +42,11 @@ import { RoomError } from './types.ts'
 import type { CheckedEvent } from './verify.ts'
 import { checkEvents } from './verify.ts'
 
+/**
+ * Servers that are taken to be in a room by the word of the resident server alone: own events go to each of them. Those
+ * beyond get what they missed once the room's state tells that they are there.
+ */
+export const MAX_UNPROVEN_SERVERS = 1_000
 /** How long the keys of a room's servers are waited for: events of others are left out. */
 const MAX_KEYS_WAIT_MS = 60_000
 
@@ -126,8 +131,8 @@ async function adoptRoom(
     if (record !== undefined) byId.set(record.id, record)
   const create = checkState(answer, before, byId)
   const { server: resident } = answer
-  const servers = answer.serversInRoom?.filter((name) => name !== deps.ownName)
-  const partial = servers === undefined ? undefined : { join: join.id, resident, servers }
+  const servers = unprovenServers(answer).filter((name) => name !== deps.ownName)
+  const partial = answer.serversInRoom === undefined ? undefined : { join: join.id, resident, servers }
   const joinKey = memberKey(join.pdu.sender)
   const replaced = before.get(joinKey)
   const after = new Map(before).set(joinKey, join.id)
@@ -172,6 +177,10 @@ async function adoptRoom(
   const forgotten = (await provisional.list(deps.store, [roomId])).map(([key]) => key)
   const facts = { groupWrites: writes, localMembers, forgotten }
   return { copy, ...joinChange(deps, answer, copy, record, facts) }
+}
+
+function unprovenServers({ server, serversInRoom = [] }: Answer): readonly ServerName[] {
+  return [...new Set([server, ...serversInRoom])].slice(0, MAX_UNPROVEN_SERVERS)
 }
 
 /** spec: data/event-schemas/schema/m.room.create.yaml */
