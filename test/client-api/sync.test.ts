@@ -148,6 +148,7 @@ describe('incremental sync', () => {
     const [event] = list(await sync(alice, since(first)), 'rooms', 'join', roomId, 'timeline', 'events')
     expect(event).toMatchObject({ content: { name: 'New' }, unsigned: { prev_content: { name: 'Old' } } })
     expect(pick(event, 'unsigned', 'replaces_state')).toMatch(/^\$/)
+    expect(pick(event, 'unsigned', 'prev_sender')).toBe(alice.userId)
   })
 
   it('shows a redaction and the redacted event empty', async () => {

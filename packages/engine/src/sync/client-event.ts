@@ -151,7 +151,9 @@ function unsignedOf(
       ? {}
       : { redacted_because: clientEvent(recipient, redactedBecause, now, format, {}) }),
     ...(replaced === undefined ? {} : { replaces_state: replaced.id }),
-    ...(replaced === undefined || replacedVisible !== true ? {} : { prev_content: replaced.pdu.content }),
+    ...(replaced === undefined || replacedVisible !== true
+      ? {}
+      : { prev_content: replaced.pdu.content, prev_sender: replaced.pdu.sender }),
     ...(membership === undefined ? {} : { membership }),
   }
 }

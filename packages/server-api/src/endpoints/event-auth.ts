@@ -2,8 +2,8 @@
  * GET /_matrix/federation/v1/event_auth/{roomId}/{eventId}.
  * spec: v1.19 server-server-api.md#get_matrixfederationv1event_authroomideventid
  */
-import type { EventId } from '@plexus/core'
-import { authEventIds } from '@plexus/core'
+import type { EventId, RoomVersion } from '@plexus/core'
+import { judgedBy } from '@plexus/core'
 import type { EventRecord } from '@plexus/engine'
 import { ApiError } from '../answer.ts'
 import { MAX_STATE_EVENTS } from '../bounds.ts'
@@ -17,26 +17,30 @@ export const eventAuth: Endpoint<Services> = {
   async handle(services, request) {
     const room = pathOf(request, 'roomId', roomId)
     const id = pathOf(request, 'eventId', eventId)
-    await openRoomOfMember(services, room, request.origin)
+    const { version } = await openRoomOfMember(services, room, request.origin)
     const record = await services.rooms.event(id)
     if (record?.roomId !== room) throw new ApiError(404, 'M_NOT_FOUND', 'the event is not known in this room')
-    const chain = await authChainOf(services, record)
+    const chain = await authChainOf(services, version, record)
     return { json: { auth_chain: chain.map((event) => event.pdu) } }
   },
 }
 
-/** All ancestors by `auth_events`, nearest first. */
-async function authChainOf(services: Services, event: EventRecord): Promise<readonly EventRecord[]> {
+/** All ancestors by `auth_events`, nearest first, and the create event where the room's id stands for it: rooms/v12.md */
+async function authChainOf(
+  services: Services,
+  version: RoomVersion,
+  event: EventRecord,
+): Promise<readonly EventRecord[]> {
   const seen = new Set<EventId>()
   const chain: EventRecord[] = []
-  let next: readonly EventId[] = authEventIds(event.pdu)
+  let next: readonly EventId[] = judgedBy(version, event.pdu)
   while (next.length > 0) {
     const fresh = [...new Set(next)].filter((id) => !seen.has(id))
     for (const id of fresh) seen.add(id)
     if (seen.size > MAX_STATE_EVENTS) throw new ApiError(500, 'M_UNKNOWN', 'the auth chain is too long')
     const found = (await services.rooms.events(fresh)).filter((record) => record !== undefined)
     chain.push(...found)
-    next = found.flatMap((record) => authEventIds(record.pdu))
+    next = found.flatMap((record) => judgedBy(version, record.pdu))
   }
   return chain
 }

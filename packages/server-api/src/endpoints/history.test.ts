@@ -210,7 +210,7 @@ const CASES: readonly Case[] = [
     raw: get(`${V1}/event_auth/${ROOM}/${enc(anEvent)}`),
     methods: { rooms },
     asks: '',
-    answer: { auth_chain: [] },
+    answer: { auth_chain: [room.create.pdu] },
     wrong: [
       ['an id that is none', get(`${V1}/event_auth/${ROOM}/x`), 400, 'M_INVALID_PARAM'],
       ['an unknown event', get(`${V1}/event_auth/${ROOM}/${enc(OTHER_EVENT)}`), 404, 'M_NOT_FOUND'],
@@ -249,18 +249,18 @@ describe('get_missing_events and backfill', () => {
 })
 
 describe('event_auth', () => {
-  it('answers with all ancestors by auth events', async () => {
+  it('answers with all ancestors by auth events, and the create event that the room id is', async () => {
     const last = room.all().at(-1)
     const { body } = await ask({ rooms }, get(`${V1}/event_auth/${ROOM}/${enc(last?.id ?? '')}`))
     const ids = (body as { auth_chain: Parameters<typeof eventIdOf>[1][] }).auth_chain.map((pdu) =>
       eventIdOf(room.version, pdu),
     )
-    const expected = new Set(last === undefined ? [] : authEventIds(last.pdu))
+    const expected = new Set([room.create.id, ...(last === undefined ? [] : authEventIds(last.pdu))])
     for (const id of expected) {
       const event = room.view.get(id)
       for (const next of event === undefined ? [] : authEventIds(event.pdu)) expected.add(next)
     }
-    expect(expected.size).toBeGreaterThan(0)
+    expect(expected.size).toBeGreaterThan(1)
     expect(new Set(ids)).toEqual(expected)
   })
 

@@ -19,9 +19,9 @@ import { notaryQuery } from './notary-query.ts'
 import { queryDirectory } from './query-directory.ts'
 import { queryProfile } from './query-profile.ts'
 import { query } from './query.ts'
-import { sendJoin } from './send-join.ts'
+import { sendJoin, sendJoinV1 } from './send-join.ts'
 import { sendKnock } from './send-knock.ts'
-import { sendLeave } from './send-leave.ts'
+import { sendLeave, sendLeaveV1 } from './send-leave.ts'
 import { send } from './send.ts'
 import { serverKeys } from './server-keys.ts'
 import { stateIds } from './state-ids.ts'
@@ -38,7 +38,9 @@ export const ENDPOINTS: readonly Endpoint<Services>[] = [
   makeMembership('leave'),
   makeMembership('knock'),
   sendJoin,
+  sendJoinV1,
   sendLeave,
+  sendLeaveV1,
   sendKnock,
   invite,
   inviteV1,

@@ -148,6 +148,14 @@ const CASES: readonly Case[] = [
     answer: {},
     wrong: wrongMemberships('leave', leaveOfAlice),
   },
+  {
+    name: 'send_leave of version 1',
+    raw: putMembership('leave', leaveOfAlice, V1),
+    methods: membershipMethods,
+    asks: 'rooms.acceptMembership',
+    answer: [200, {}],
+    wrong: wrongMemberships('leave', leaveOfAlice, V1),
+  },
 ]
 
 describeCases(CASES)
@@ -202,11 +210,19 @@ describe('send_join', () => {
     expect(asked).toHaveLength(2)
   })
 
-  it.each(wrongMemberships('join', joinOfCarol))('refuses %s', async (_, hostile, status, errcode) => {
-    const asked = await ask(methods, hostile, carol)
-    expect(asked).toMatchObject({ status, body: { errcode } })
-    expect(asked.calls).not.toContain('rooms.acceptMembership')
+  it('answers as a pair by its first version', async () => {
+    const { body } = await ask(methods, putMembership('join', joinOfCarol, V1), carol)
+    expect(body).toEqual([200, { state: pdusOf(room, room.state()), auth_chain: [room.create.pdu] }])
   })
+
+  it.each([V2, V1].flatMap((version) => wrongMemberships('join', joinOfCarol, version)))(
+    'refuses %s',
+    async (_, hostile, status, errcode) => {
+      const asked = await ask(methods, hostile, carol)
+      expect(asked).toMatchObject({ status, body: { errcode } })
+      expect(asked.calls).not.toContain('rooms.acceptMembership')
+    },
+  )
 })
 
 describe('send_knock', () => {

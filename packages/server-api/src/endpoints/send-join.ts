@@ -1,5 +1,5 @@
 /**
- * PUT /_matrix/federation/v2/send_join/{roomId}/{eventId}.
+ * PUT /_matrix/federation/v2/send_join/{roomId}/{eventId}, and v1.
  * spec: v1.19 server-server-api.md#put_matrixfederationv2send_joinroomideventid
  */
 import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
@@ -12,6 +12,7 @@ import type { Services } from '../services.ts'
 import { acceptMembership } from './signed-membership.ts'
 
 const PATH = '/_matrix/federation/v2/send_join/{roomId}/{eventId}'
+const PATH_V1 = '/_matrix/federation/v1/send_join/{roomId}/{eventId}'
 
 export const sendJoin: Endpoint<Services> = {
   method: 'PUT',
@@ -22,6 +23,16 @@ export const sendJoin: Endpoint<Services> = {
     const { event, state, authChain, serversInRoom } = told
     const answered = { event, state, auth_chain: authChain, members_omitted: serversInRoom !== undefined }
     return { json: serversInRoom === undefined ? answered : { ...answered, servers_in_room: serversInRoom } }
+  },
+}
+
+/** As older servers ask. spec: server-server-api.md "Server Access Control Lists" has it among what it protects */
+export const sendJoinV1: Endpoint<Services> = {
+  method: 'PUT',
+  path: PATH_V1,
+  async handle(services, request) {
+    const { state, authChain } = await acceptMembership('join', services, request)
+    return { json: [200, { state, auth_chain: authChain }] }
   },
 }
 

@@ -91,7 +91,8 @@ export function initialEvents(
   const preset = [
     state('m.room.join_rules', { join_rule: joinRule }),
     state('m.room.history_visibility', { history_visibility: 'shared' }),
-    state('m.room.guest_access', { guest_access: guestAccess }),
+    // Without the event guests are forbidden: whether there is one makes no difference, as with the reference server.
+    ...(guestAccess === 'forbidden' ? [] : [state('m.room.guest_access', { guest_access: guestAccess })]),
   ]
   return [
     { type: 'm.room.member', stateKey: creator, content: { ...profile, membership: 'join' } },
