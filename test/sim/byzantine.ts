@@ -161,7 +161,7 @@ async function make(
     stateKey('m.room.power_levels', ''),
     stateKey('m.room.member', sender),
     ...(template.type === 'm.room.member' && template.stateKey !== undefined
-      ? [stateKey('m.room.join_rules', ''), stateKey('m.room.member', template.stateKey)]
+      ? [stateKey('m.room.member', template.stateKey)]
       : []),
   ]
   const { version } = snapshot
