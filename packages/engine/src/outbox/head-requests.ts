@@ -1,6 +1,6 @@
 /** Asking for heads that this node does not know: the events go to staging, which fetches what lies before them. */
 import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
-import { createLru, type Lru } from '../kernel/lru.ts'
+import { createLru } from '../kernel/lru.ts'
 import type { Clock, Federation, Log, Random } from '../ports.ts'
 import { FederationError } from '../ports.ts'
 import { isStripped } from '../rooms/copy.ts'
@@ -10,8 +10,6 @@ import type { Rooms } from '../rooms/types.ts'
 export const ASK_AFTER_MS = 1_000
 /** Attempts to ask one server for the heads that it told, with growing pauses. */
 export const MAX_ASK_TRIES = 8
-/** Holes of a room that one server is asked for at once. */
-export const MAX_ASKED_HOLES = 5
 /** Answers of one server about one event, after which it is not asked for that any more. */
 export const MAX_ANSWERS = 3
 /** Answered questions that are remembered, so that none is asked again when the answer is of no use. */
@@ -34,52 +32,37 @@ export type HeadRequestDeps = {
 
 export interface HeadRequests {
   /**
-   * True when some of these are unknown and worth asking for. They are asked for in place of earlier ones of this server
-   * and room. `heads` are what the server told; `holes` it may have as well as any other.
+   * True when some of the heads that the server told are unknown and worth asking for. They are asked for in place of
+   * earlier ones of this server and room.
    */
-  want(server: ServerName, roomId: RoomId, events: Wished): Promise<boolean>
+  want(server: ServerName, roomId: RoomId, heads: readonly EventId[]): Promise<boolean>
   idle(): Promise<void>
   close(): void
 }
 
-export type Wished = { readonly heads: readonly EventId[]; readonly holes: readonly EventId[] }
-
 type Wanted = {
   readonly server: ServerName
   readonly roomId: RoomId
-  events: Wished
+  heads: readonly EventId[]
   tries: number
   cancel: (() => void) | undefined
 }
 
-/** How often a server answered about an event, by `<server> <event id>`. */
-type Notes = Lru<string, number>
-
 export function createHeadRequests(deps: HeadRequestDeps): HeadRequests {
   const wanted = new Map<string, Wanted>()
   const running = new Set<Promise<void>>()
-  const answered: Notes = createLru(MAX_REMEMBERED_HEADS)
-  /** Apart: that a server does not have a hole says nothing of it when it tells it as a head. */
-  const askedHoles: Notes = createLru(MAX_REMEMBERED_HEADS)
+  /** How often a server answered about an event, by `<server> <event id>`. */
+  const answered = createLru<string, number>(MAX_REMEMBERED_HEADS)
   let closed = false
 
   /** Those that this node does not know and has not asked the server for. */
   const fresh = async (
-    notes: Notes,
     { server, roomId }: Pick<Wanted, 'server' | 'roomId'>,
     ids: readonly EventId[],
-  ): Promise<readonly EventId[]> => {
-    const records = await deps.rooms().events(ids)
-    return ids.filter((id, index) => {
-      const record = records[index]
-      // An event that is known only as state has no place yet, and who tells a head has it whole.
-      const isPlaced =
-        record !== undefined &&
-        !isStripped(record) &&
-        (record.order !== undefined || record.verdict !== 'accepted')
-      return !isPlaced && !deps.holds(roomId, id) && (notes.get(`${server} ${id}`) ?? 0) < MAX_ANSWERS
-    })
-  }
+  ): Promise<readonly EventId[]> =>
+    (await unplacedEvents(deps, roomId, ids)).filter(
+      (id) => (answered.get(`${server} ${id}`) ?? 0) < MAX_ANSWERS,
+    )
 
   const schedule = (entry: Wanted): void => {
     if (closed || entry.cancel !== undefined) return
@@ -92,12 +75,15 @@ export function createHeadRequests(deps: HeadRequestDeps): HeadRequests {
   }
 
   const ask = async (entry: Wanted): Promise<void> => {
-    const { server, roomId, events } = entry
+    const { server, roomId, heads } = entry
     const name = `${server} ${roomId}`
     try {
-      for (const id of await fresh(answered, entry, events.heads)) await askFor(answered, server, id)
-      for (const id of await fresh(askedHoles, entry, events.holes)) await askFor(askedHoles, server, id)
-      if (entry.events === events) wanted.delete(name)
+      for (const id of await fresh(entry, heads)) {
+        await fetchEvent(deps, server, id)
+        const note = `${server} ${id}`
+        answered.set(note, (answered.get(note) ?? 0) + 1)
+      }
+      if (entry.heads === heads) wanted.delete(name)
     } catch (error) {
       entry.tries += 1
       deps.log.log('debug', 'a head could not be asked for', { server, roomId, error: String(error) })
@@ -107,30 +93,14 @@ export function createHeadRequests(deps: HeadRequestDeps): HeadRequests {
     if (wanted.get(name) === entry) schedule(entry)
   }
 
-  /** @throws when the server cannot be reached, or its event cannot be taken at this time. */
-  const askFor = async (notes: Notes, server: ServerName, id: EventId): Promise<void> => {
-    const note = `${server} ${id}`
-    try {
-      const { pdus } = await deps.federation.event(server, id)
-      await deps.receive(server, pdus.slice(0, 1))
-    } catch (error) {
-      if (!(error instanceof FederationError) || error.remote.status === 429 || error.remote.status >= 500)
-        throw error
-      // It does not give it: one that sees itself or this node out of the room may do so once it has heard more.
-    }
-    notes.set(note, (notes.get(note) ?? 0) + 1)
-  }
-
   return {
     async want(server, roomId, told) {
       const about = { server, roomId }
-      const heads = await fresh(answered, about, told.heads)
-      const holes = (await fresh(askedHoles, about, told.holes)).slice(-MAX_ASKED_HOLES)
-      if (heads.length === 0 && holes.length === 0) return false
+      const heads = await fresh(about, told)
+      if (heads.length === 0) return false
       const name = `${server} ${roomId}`
-      const events = { heads, holes }
-      const entry = wanted.get(name) ?? { ...about, events, tries: 0, cancel: undefined }
-      entry.events = events
+      const entry = wanted.get(name) ?? { ...about, heads, tries: 0, cancel: undefined }
+      entry.heads = heads
       wanted.set(name, entry)
       schedule(entry)
       return true
@@ -142,5 +112,39 @@ export function createHeadRequests(deps: HeadRequestDeps): HeadRequests {
       closed = true
       for (const { cancel } of wanted.values()) cancel?.()
     },
+  }
+}
+
+/** Those of the events that have no place here and do not wait for one. */
+export async function unplacedEvents(
+  deps: Pick<HeadRequestDeps, 'rooms' | 'holds'>,
+  roomId: RoomId,
+  ids: readonly EventId[],
+): Promise<readonly EventId[]> {
+  const records = await deps.rooms().events(ids)
+  return ids.filter((id, index) => {
+    const record = records[index]
+    // An event that is known only as state has no place yet, and who tells a head has it whole.
+    const isPlaced =
+      record !== undefined &&
+      !isStripped(record) &&
+      (record.order !== undefined || record.verdict !== 'accepted')
+    return !isPlaced && !deps.holds(roomId, id)
+  })
+}
+
+/** Takes the event in, if the server gives it. @throws when it cannot be reached, or its event cannot be taken at this time. */
+export async function fetchEvent(
+  deps: Pick<HeadRequestDeps, 'federation' | 'receive'>,
+  server: ServerName,
+  id: EventId,
+): Promise<void> {
+  try {
+    const { pdus } = await deps.federation.event(server, id)
+    await deps.receive(server, pdus.slice(0, 1))
+  } catch (error) {
+    if (!(error instanceof FederationError) || error.remote.status === 429 || error.remote.status >= 500)
+      throw error
+    // It does not give it: one that sees itself or this node out of the room may do so once it has heard more.
   }
 }

@@ -13,7 +13,8 @@ import { isKeyName } from '@plexus/core/names'
 import type { Clock, Heads, Log, Random } from '../ports.ts'
 import type { Rooms } from '../rooms/types.ts'
 import type { RoomSnapshot } from '../rooms/types.ts'
-import { createHeadRequests, type HeadRequestDeps } from './head-requests.ts'
+import { createHeadRequests, fetchEvent, unplacedEvents, type HeadRequestDeps } from './head-requests.ts'
+import { createHoleRequests } from './hole-requests.ts'
 import type { OutboxMemory } from './memory.ts'
 
 /** Rooms of one transaction; the others go with the next. */
@@ -68,6 +69,12 @@ export function createHeadExchange(deps: HeadExchangeDeps): HeadExchange {
   const due = new Set<ServerName>()
   const timers = new Map<RoomId, () => void>()
   const requests = createHeadRequests(deps)
+  const holes = createHoleRequests({
+    ...deps,
+    snapshot: (roomId) => deps.rooms().snapshot(roomId),
+    unplaced: (roomId, ids) => unplacedEvents(deps, roomId, ids),
+    fetch: (server, id) => fetchEvent(deps, server, id),
+  })
   let closed = false
 
   const sharedOf = (name: ServerName, roomId: RoomId): Shared => {
@@ -107,6 +114,8 @@ export function createHeadExchange(deps: HeadExchangeDeps): HeadExchange {
 
   const spread = async (roomId: RoomId): Promise<void> => {
     const late: ServerName[] = []
+    const room = await deps.rooms().snapshot(roomId)
+    if (room !== undefined) holes.look(room)
     for (const name of peersIn(roomId)) {
       const snapshot = await roomWith(name, roomId)
       if (snapshot === undefined) continue
@@ -147,8 +156,7 @@ export function createHeadExchange(deps: HeadExchangeDeps): HeadExchange {
       const shared = sharedOf(name, roomId)
       const present = textOf(toldOf(snapshot))
       shared.heard = textOf(ids)
-      const { holes } = snapshot
-      const isAsked = await requests.want(name, roomId, { heads: ids.slice(0, MAX_TOLD_HEADS), holes })
+      const isAsked = await requests.want(name, roomId, ids.slice(0, MAX_TOLD_HEADS))
       if (shared.heard === present || isAsked || shared.told === present) continue
       // The server lacks something of which it was told nothing.
       shared.isStale = true
@@ -189,11 +197,15 @@ export function createHeadExchange(deps: HeadExchangeDeps): HeadExchange {
         }
       }
     },
-    idle: () => requests.idle(),
+    async idle() {
+      await requests.idle()
+      await holes.idle()
+    },
     close() {
       closed = true
       for (const cancel of timers.values()) cancel()
       requests.close()
+      holes.close()
     },
   }
 }
