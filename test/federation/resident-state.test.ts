@@ -154,6 +154,15 @@ describe('the state that one resident tells', { timeout: 30_000 }, () => {
     expect((await bob.rooms.snapshot(roomId))?.joinedMembers).not.toContain(carol.user)
   })
 
+  it('that leaves out all other members gives way to what the creator knows', async () => {
+    resident(
+      (honest) => new Map([...honest].filter(([key]) => !key.includes('@') || key.includes('mallory'))),
+    )
+    await joinThroughMallory()
+    expect(await stateText(bob, roomId)).toContain(carol.user)
+    await expectTruth()
+  })
+
   it('takes no place of what is known in a room that a user of the node is in', async () => {
     await power({ [mallory.user]: 90 })
     const restricted = {

@@ -3,7 +3,7 @@
  * state, and nothing that follows the join would ever show it: all states after it are made of that one. DESIGN section 4
  */
 import type { EventId, ServerName, StateMap } from '@plexus/core'
-import { serverOf } from '@plexus/core'
+import { CREATE_KEY, createIdOf, serverOf } from '@plexus/core'
 import type { UserId } from '@plexus/core'
 import type { Log } from '../ports.ts'
 import { claimedState } from './claims.ts'
@@ -80,21 +80,28 @@ async function askOthers(
   return undefined
 }
 
-/** Somebody else each time, since any may be away, or a friend of the resident server. */
+/**
+ * Somebody else each time, since any may be away, or a friend of the resident server: of those that are in the room by
+ * what was told, with two that no lie can leave out, its creator's server and those of an earlier stay.
+ */
 async function nextToAsk(
   { events, clock, ownName }: SecondMemberDeps,
-  { via }: Entry,
+  { room, join, via }: Entry,
   claims: readonly StateMap[],
   asked: ReadonlySet<ServerName>,
 ): Promise<ServerName | undefined> {
   const ids = claims.flatMap((state) =>
-    [...state].flatMap(([key, id]) => (memberOf(key) === undefined ? [] : id)),
+    [...state].flatMap(([key, id]) => (key === CREATE_KEY || memberOf(key) !== undefined ? id : [])),
   )
-  const joined = (await events.working(ids)).filter((record) => membershipOf(record?.pdu) === 'join')
-  const servers = new Set(joined.map((record) => serverOf(record?.pdu.state_key as UserId)))
+  const createId = createIdOf(room.version, join.pdu)
+  const servers = new Set(room.snapshot?.joinedServers)
+  for (const record of await events.working(createId === undefined ? ids : [createId, ...ids])) {
+    if (record?.pdu.type === 'm.room.create') servers.add(serverOf(record.pdu.sender))
+    else if (membershipOf(record?.pdu) === 'join') servers.add(serverOf(record?.pdu.state_key as UserId))
+  }
   const isOpen = (server: ServerName): boolean => server !== ownName && !asked.has(server)
-  const members = [...servers].filter(isOpen).toSorted()
-  return via.find(isOpen) ?? members[clock.now() % Math.max(members.length, 1)]
+  const open = [...servers].filter(isOpen).toSorted()
+  return via.find(isOpen) ?? open[clock.now() % Math.max(open.length, 1)]
 }
 
 /** Who answers too late is not waited for; what it tells is kept as outliers and changes nothing. */
