@@ -122,7 +122,7 @@ describe('federation over HTTPS', () => {
       '{"n":1}',
     ])
     const { request } = signedRequest(ACCOUNT, THERE, { b: 'ü', a: [1] })
-    expect(there.seen).toEqual([{ request }])
+    expect(there.seen).toEqual([{ request, body: Buffer.from('{"a":[1],"b":"ü"}') }])
   })
 
   it('uses a connection again', async () => {

@@ -1,6 +1,6 @@
 /** The way of each request: libp2p between names that are keys, HTTPS where one is a DNS name. DESIGN section 1 */
 import type { ServerName } from '@plexus/core'
-import { isKeyName } from '@plexus/core/names'
+import { meetsDirectly } from '@plexus/core/names'
 import type { Carrier } from '@plexus/engine/ports'
 import { CarrierError } from '@plexus/engine/ports'
 
@@ -33,10 +33,7 @@ export function createCarriers({ ownName, p2p, https, sent }: CarriersInit): Car
   return {
     async send(request, options) {
       const { destination } = request.request
-      // Nobody signs an answer over HTTPS: who runs the domain of a key's suffix could speak for that key. A node whose own
-      // name is no key has no certificate on libp2p, and is to others what any homeserver is. DESIGN, promise 3
-      if (isKeyName(destination) && (isKeyName(ownName) || !destination.includes('.')))
-        return direct.send(request, options)
+      if (meetsDirectly(ownName, destination)) return direct.send(request, options)
       if (web === undefined)
         throw new CarrierError('unreachable', 'this node has no DNS name, and so no way to servers that do')
       return web.send(request, options)

@@ -158,6 +158,8 @@ export class CarrierError extends Error {
 export type InboundRequest = {
   readonly request: Omit<SignedRequest, 'origin' | 'signatures'> &
     Partial<Pick<SignedRequest, 'origin' | 'signatures'>>
+  /** The content as text, of a carrier that brings it so: parsing may lose what its origin signed. */
+  readonly body?: Uint8Array
   readonly envelope?: Envelope
   readonly signature?: string
 }

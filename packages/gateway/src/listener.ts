@@ -2,7 +2,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { JsonValue, ServerName } from '@plexus/core'
-import { parseJson, parseServerName } from '@plexus/core'
+import { MAX_DOCUMENT_DEPTH, parseJson, parseServerName } from '@plexus/core'
 import { MAX_REQUEST_SIGNATURES } from '@plexus/core/names'
 import type { CarrierResponse, Clock, InboundHandler, InboundRequest, Log } from '@plexus/engine/ports'
 import {
@@ -154,8 +154,10 @@ function give(
   })
 }
 
+type Content = { readonly value: JsonValue; readonly bytes: Uint8Array }
+
 /** The parsed body; `undefined` for an empty one. */
-async function contentOf(incoming: IncomingMessage, body: Share): Promise<JsonValue | undefined> {
+async function contentOf(incoming: IncomingMessage, body: Share): Promise<Content | undefined> {
   const tooLarge = (): Refusal => new Refusal(413, 'M_TOO_LARGE', `more than ${MAX_REQUEST_BYTES} bytes`)
   if (Number(incoming.headers['content-length'] ?? 0) > MAX_REQUEST_BYTES) throw tooLarge()
   const parts: Buffer[] = []
@@ -167,19 +169,25 @@ async function contentOf(incoming: IncomingMessage, body: Share): Promise<JsonVa
     parts.push(part)
   }
   if (size === 0) return undefined
-  const parsed = parseJson(Buffer.concat(parts), { maxBytes: MAX_REQUEST_BYTES })
+  const bytes = Buffer.concat(parts)
+  const parsed = parseJson(bytes, { maxBytes: MAX_REQUEST_BYTES, maxDepth: MAX_DOCUMENT_DEPTH })
   if (parsed.kind === 'failure') throw new Refusal(400, 'M_NOT_JSON', `the body is ${parsed.why}`)
-  return parsed.value
+  return { value: parsed.value, bytes }
 }
 
 /** A request without X-Matrix stays without origin: some endpoints are open to anybody. */
 function requestOf(
   incoming: IncomingMessage,
-  content: JsonValue | undefined,
+  content: Content | undefined,
   serverName: ServerName,
 ): InboundRequest {
   const { method = '', url: uri = '' } = incoming
-  const open = { method, uri, destination: serverName, ...(content === undefined ? {} : { content }) }
+  const open = {
+    method,
+    uri,
+    destination: serverName,
+    ...(content === undefined ? {} : { content: content.value }),
+  }
   const headers = (incoming.headersDistinct['authorization'] ?? []).map(parseXMatrix)
   const signed = headers.filter((header) => header !== undefined)
   if (signed.length === 0) return { request: open }
@@ -196,5 +204,6 @@ function requestOf(
   }
   if (origin === undefined || destination === undefined)
     throw new Refusal(401, 'M_UNAUTHORIZED', 'the Authorization header names no server')
-  return { request: { ...open, destination, origin, signatures: { [origin]: byKey } } }
+  const request = { ...open, destination, origin, signatures: { [origin]: byKey } }
+  return content === undefined ? { request } : { request, body: content.bytes }
 }

@@ -1,6 +1,6 @@
 /** Answers signed requests of other servers, whatever carrier brought them. */
 import { encodeBase64Url, type ServerName } from '@plexus/core'
-import { MAX_CLOCK_SKEW_MS, parseRequestTarget, requestHash } from '@plexus/core/names'
+import { hashOfRequestBytes, MAX_CLOCK_SKEW_MS, parseRequestTarget } from '@plexus/core/names'
 import { RoomError, UserError } from '@plexus/engine'
 import type { CarrierResponse, InboundHandler, InboundRequest, Log } from '@plexus/engine/ports'
 import { ApiError, errorResponse, responseOf, statusOf, type Answer } from './answer.ts'
@@ -40,7 +40,7 @@ export function createServerApi(deps: ServerApiDeps): InboundHandler {
     const answer = (): Promise<Answer> => endpoint.handle(deps, { ...open, ...provenPart(deps, proven) })
     if (endpoint.isTransaction !== true || proven.envelope !== undefined) return answer()
     // The hash is of origin, transaction id and content.
-    return repeats.once(proven.request.origin, requestHash(proven.request), answer)
+    return repeats.once(proven.request.origin, hashOfRequestBytes(proven.message), answer)
   }
 
   return async (inbound) => {

@@ -8,7 +8,7 @@ export * from './envelope.ts'
 export * from './key-document.ts'
 export * from './listing-record.ts'
 export * from './mail.ts'
-export { canMeet, isKeyName, keyOfName, KEY_LABEL_LENGTH, nameOfKey } from './names.ts'
+export { canMeet, isKeyName, keyOfName, KEY_LABEL_LENGTH, meetsDirectly, nameOfKey } from './names.ts'
 export {
   MAX_RECORD_BYTES,
   type RecordFailure,

@@ -64,6 +64,15 @@ function decodeBase36(text: string): Uint8Array | undefined {
 }
 
 /**
+ * True where two servers speak over libp2p alone: nobody signs an answer over HTTPS, so that who runs the domain of a key's
+ * suffix could speak for that key. A server whose own name is no key has no certificate on libp2p, and is to others what any
+ * homeserver is. DESIGN, promise 3
+ */
+export function meetsDirectly(own: ServerName, other: ServerName): boolean {
+  return isKeyName(other) && (isKeyName(own) || !other.includes('.'))
+}
+
+/**
  * Who can be in a room with a server. Ordinary homeservers cannot get the key of a name that is a key and no more, so
  * that the two keep apart. DESIGN section 2
  */

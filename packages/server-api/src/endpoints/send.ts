@@ -1,5 +1,6 @@
 /** PUT /_matrix/federation/v1/send/{txnId}. spec: v1.19 server-server-api.md#put_matrixfederationv1sendtxnid */
 import type { JsonObject, ServerName } from '@plexus/core'
+import { checkCanonical } from '@plexus/core'
 import * as v from 'valibot'
 import type { Heads } from '@plexus/engine/ports'
 import {
@@ -47,7 +48,7 @@ export const send: Endpoint<Services> = {
       sequence === undefined || incarnation === undefined
         ? {}
         : { ordered: { incarnation, sequence, acknowledged } }
-    const permitted = await permittedEdus(services, origin, edus)
+    const permitted = await permittedEdus(services, origin, edus.map(wholeEdu))
     const result = await services.inbound.transaction({
       origin,
       pdus,
@@ -60,6 +61,12 @@ export const send: Endpoint<Services> = {
       ? { json }
       : { json, acknowledgement: { incarnation, committed: result.committed } }
   },
+}
+
+/** What could not be written down has no content; it stays in its place, for durable EDUs are counted. */
+function wholeEdu(edu: JsonObject): JsonObject {
+  const isWhole = checkCanonical(edu, { anyNumber: true }) === undefined
+  return isWhole ? edu : { edu_type: edu['edu_type'] }
 }
 
 const answer = v.object({
