@@ -1,20 +1,8 @@
 /** A node in a room of many members, which another server told it when it joined. */
-import { createPrivateKey, generateKeyPairSync, sign } from 'node:crypto'
-import {
-  encodeBase64,
-  serverOf,
-  signingBytes,
-  withSignature,
-  type JsonObject,
-  type KeyId,
-  type Pdu,
-  type RoomId,
-  type ServerName,
-  type UserId,
-} from '@plexus/core'
-import { nameOfKey } from '@plexus/core/names'
+import { serverOf, type JsonObject, type Pdu, type RoomId, type UserId } from '@plexus/core'
 import type { Engine } from '@plexus/engine'
 import type { Signer, Store } from '@plexus/engine/ports'
+import { createAuthor, type Author } from './author.ts'
 import { makeRoom, memberName, membership, messageOf, VERSION, type Line } from './made-room.ts'
 import { makeEngine, makeSigner } from './receiver.ts'
 
@@ -38,7 +26,7 @@ export async function createBigNode(
   servers = 1,
 ): Promise<BigNode> {
   const other = createAuthor()
-  const authors = [other, ...Array.from({ length: servers - 1 }, createAuthor)]
+  const authors = [other, ...Array.from({ length: servers - 1 }, () => createAuthor())]
   const byName = new Map<string, Author>(authors.map((author) => [author.name, author]))
   const room = makeRoom(
     members,
@@ -101,25 +89,5 @@ export async function createBigNode(
       return ms
     },
     close: () => engine.close(),
-  }
-}
-
-type Author = { readonly name: ServerName; readonly sign: (pdu: Pdu) => Pdu }
-
-/** Signs synchronously, fast enough for tens of thousands of events. */
-function createAuthor(): Author {
-  const { publicKey, privateKey } = generateKeyPairSync('ed25519')
-  const raw = publicKey.export({ type: 'spki', format: 'der' }).subarray(-32)
-  const name = nameOfKey(new Uint8Array(raw))
-  const key = createPrivateKey(privateKey.export({ type: 'pkcs8', format: 'pem' }))
-  return {
-    name,
-    sign: (pdu) =>
-      withSignature(
-        pdu,
-        name,
-        'ed25519:0' as KeyId,
-        encodeBase64(sign(null, signingBytes(VERSION, pdu), key)),
-      ),
   }
 }

@@ -26,6 +26,7 @@ import { printTable, writeResults } from './report.ts'
 import { resolveSection } from './resolve.ts'
 import type { Section } from './section.ts'
 import { signUpSection } from './sign-up.ts'
+import { synapseJoin } from './synapse-join.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const RESULTS = join(ROOT, 'bench-results.json')
@@ -40,6 +41,7 @@ const SECTIONS: readonly Section[] = [
   catchUp,
   memory,
   largeJoin,
+  synapseJoin,
   resolveSection,
   decideSection,
   clientApi,

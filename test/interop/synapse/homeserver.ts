@@ -24,7 +24,7 @@ export interface Homeserver {
 }
 
 /** The certificate of `localhost`. Paths of PEM files. */
-type Tls = { readonly ca: string; readonly cert: string; readonly key: string }
+export type Tls = { readonly ca: string; readonly cert: string; readonly key: string }
 
 /** What a started server is to its `Homeserver`. */
 type Running = { stop(signal?: NodeJS.Signals): Promise<unknown>; output(): string }
@@ -33,7 +33,7 @@ type Running = { stop(signal?: NodeJS.Signals): Promise<unknown>; output(): stri
 export async function startServers(
   kinds: readonly Homeserver['kind'][],
   python: string,
-): Promise<{ readonly servers: readonly Homeserver[]; stop(): Promise<void> }> {
+): Promise<{ readonly servers: readonly Homeserver[]; readonly tls: Tls; stop(): Promise<void> }> {
   const folder = mkdtempSync(join(tmpdir(), 'plexus-interop-'))
   const tls = await (await createTestCa()).write(folder, ['localhost', '127.0.0.1'])
   const servers: Homeserver[] = []
@@ -52,7 +52,7 @@ export async function startServers(
     await stop()
     throw failed.reason
   }
-  return { servers, stop }
+  return { servers, tls, stop }
 }
 
 async function plexusServer(folder: string, tls: Tls): Promise<Homeserver> {
