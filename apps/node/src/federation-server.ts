@@ -7,10 +7,10 @@ import {
   answerClientError,
   createFederationListener,
   createHttpsCarrier,
+  createLookupSrv,
   createResolveMap,
   createServerResolver,
   createWellKnown,
-  lookupSrv,
   type HttpsCarrier,
 } from '@plexus/gateway'
 import type { Config } from './config.ts'
@@ -28,7 +28,7 @@ export function openHttpsCarrier(config: Config): HttpsCarrier {
   const resolver = createServerResolver({
     clock,
     wellKnown: createWellKnown(clock, (url, bounds) => outbound.request(url, { ...bounds, httpsOnly: true })),
-    lookupSrv,
+    lookupSrv: createLookupSrv(),
     map: createResolveMap({ text: federationResolve, file: federationResolveFile }),
   })
   return createHttpsCarrier({ resolver, ...createReach({ allowPrivateAddresses }), ca })

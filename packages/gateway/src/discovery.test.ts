@@ -1,8 +1,8 @@
 import type { ServerName } from '@plexus/core'
 import { describe, expect, it } from 'vitest'
-import { createServerResolver, KEPT_MS, MAX_TARGETS, type Target } from './discovery.ts'
+import { createServerResolver, KEPT_MS, MAX_LOOKUPS, MAX_TARGETS, type Target } from './discovery.ts'
 import { createResolveMap } from './resolve-map.ts'
-import { inOrder } from './srv.ts'
+import { createLookupSrv, inOrder } from './srv.ts'
 
 type World = {
   /** By host name. */
@@ -121,6 +121,68 @@ describe('resolving server names', () => {
     expect(asked).toHaveLength(2 * first)
   })
 
+  /** DNS answers once it is told to. */
+  function slowly() {
+    const { promise: gate, resolve: answer, reject } = Promise.withResolvers<void>()
+    const asked: string[] = []
+    const resolver = createServerResolver({
+      clock: { now: () => 0, after: () => () => undefined },
+      wellKnown: { delegate: async () => undefined },
+      async lookupSrv(name) {
+        asked.push(name)
+        await gate
+        return [{ name: 's.example', port: 7 }]
+      },
+    })
+    const resolve = (name: string, signal?: AbortSignal) =>
+      resolver.resolve(name as ServerName, signal === undefined ? {} : { signal })
+    return { asked, resolve, answer, fail: () => reject(new Error('SERVFAIL')) }
+  }
+
+  it('looks a name up once for all who wait, of whom some no longer do', async () => {
+    const { asked, resolve, answer } = slowly()
+    const patience = new AbortController()
+    const [leaving, waiting] = [resolve('a.example', patience.signal), resolve('a.example')]
+    patience.abort(new Error('enough'))
+    await expect(leaving).rejects.toThrow('enough')
+    await expect(resolve('a.example', patience.signal)).rejects.toThrow('enough')
+    answer()
+    expect(await waiting).toEqual([target('s.example', 7, 'a.example', 'a.example')])
+    expect(asked).toHaveLength(1)
+  })
+
+  it('looks up so many names at once', async () => {
+    const { resolve, answer } = slowly()
+    const found = Array.from({ length: MAX_LOOKUPS }, (_, n) => resolve(`${n}.example`))
+    await expect(resolve('a.example')).rejects.toThrow()
+    answer()
+    await Promise.all(found)
+    expect(await resolve('a.example')).toHaveLength(1)
+  })
+
+  it('looks for no server elsewhere because DNS does not answer', async () => {
+    const { resolve, fail } = slowly()
+    fail()
+    await expect(resolve('a.example')).rejects.toThrow('SERVFAIL')
+  })
+
+  it('goes on with what it knew while DNS does not answer', async () => {
+    let now = 0
+    let isAway = false
+    const resolver = createServerResolver({
+      clock: { now: () => now, after: () => () => undefined },
+      wellKnown: { delegate: async () => undefined },
+      async lookupSrv() {
+        if (isAway) throw new Error('SERVFAIL')
+        return [{ name: 's.example', port: 7 }]
+      },
+    })
+    const found = await resolver.resolve('a.example' as ServerName)
+    isAway = true
+    now = KEPT_MS
+    expect(await resolver.resolve('a.example' as ServerName)).toEqual(found)
+  })
+
   it('asks nobody where the operator named the place', async () => {
     const { asked, resolve } = resolverIn({ map: 'hs1=127.0.0.1:4001, hs2:80=[::1]:4002' })
     const configured = { isConfigured: true }
@@ -132,6 +194,21 @@ describe('resolving server names', () => {
 
 describe('SRV records', () => {
   const record = (name: string, priority: number, weight: number) => ({ name, port: 1, priority, weight })
+
+  it.each([
+    ['ENOTFOUND', true],
+    ['ENODATA', true],
+    ['ENOTIMP', true],
+    ['ESERVFAIL', false],
+    ['ETIMEOUT', false],
+    ['ECONNREFUSED', false],
+  ])('that are not told with %s are none: %s', async (code, areNone) => {
+    const asking = createLookupSrv(() => Promise.reject(Object.assign(new Error(code), { code })))(
+      'a.example',
+    )
+    if (areNone) expect(await asking).toEqual([])
+    else await expect(asking).rejects.toThrow(code)
+  })
 
   it('are tried by priority, then by weight', () => {
     const records = [record('last', 9, 9), record('heavy', 1, 90), record('light', 1, 10)]

@@ -22,17 +22,22 @@ export type Target = {
   readonly isConfigured?: true
 }
 
-/** Records of one SRV name, in the order to try; empty when there are none. */
+/** Records of one SRV name, in the order to try; empty when there are none. @throws where DNS does not say so. */
 export type LookupSrv = (name: string) => Promise<readonly { readonly name: string; readonly port: number }[]>
 
 export interface ServerResolver {
-  /** The places of a server, best first; never empty. */
-  resolve(name: ServerName): Promise<readonly Target[]>
+  /**
+   * The places of a server, best first; never empty. A look-up that nobody waits for any more goes on, for whom it helps.
+   * @throws the signal's reason, and where DNS does not answer: a server is not looked for where it does not say it is.
+   */
+  resolve(name: ServerName, options?: { readonly signal?: AbortSignal }): Promise<readonly Target[]>
 }
 
 /** How long the places of a name are kept, in milliseconds, and of how many names; those asked for first make room. */
 export const KEPT_MS: number = 5 * 60_000
 export const MAX_KEPT_NAMES = 10_000
+/** Names that are looked up at once. */
+export const MAX_LOOKUPS = 2_048
 
 export type ResolverInit = {
   readonly clock: Clock
@@ -44,6 +49,7 @@ export type ResolverInit = {
 
 export function createServerResolver({ clock, wellKnown, lookupSrv, map }: ResolverInit): ServerResolver {
   const kept = new Map<ServerName, { readonly targets: readonly Target[]; readonly until: number }>()
+  const finding = new Map<ServerName, Promise<readonly Target[]>>()
 
   /** By SRV records, else on the default port: steps 3.3 to 3.5 and 4 to 6. */
   async function bySrv(host: string): Promise<readonly Target[]> {
@@ -64,8 +70,27 @@ export function createServerResolver({ clock, wellKnown, lookupSrv, map }: Resol
     return target === undefined ? bySrv(delegated) : [target]
   }
 
+  async function findAndKeep(name: ServerName): Promise<readonly Target[]> {
+    try {
+      const targets = await find(name)
+      kept.delete(name)
+      kept.set(name, { targets, until: clock.now() + KEPT_MS })
+      const [oldest] = kept.keys()
+      if (kept.size > MAX_KEPT_NAMES && oldest !== undefined) kept.delete(oldest)
+      return targets
+    } catch (error) {
+      // Where it was before is a better guess than none.
+      const known = kept.get(name)
+      if (known === undefined) throw error
+      return known.targets
+    } finally {
+      finding.delete(name)
+    }
+  }
+
   return {
-    async resolve(name) {
+    async resolve(name, { signal } = {}) {
+      signal?.throwIfAborted()
       const place = map?.get(name)
       if (place !== undefined) {
         const certificateName = bare(splitServerName(name).host)
@@ -75,13 +100,26 @@ export function createServerResolver({ clock, wellKnown, lookupSrv, map }: Resol
       if (explicit !== undefined) return [explicit]
       const known = kept.get(name)
       if (known !== undefined && known.until > clock.now()) return known.targets
-      const targets = await find(name)
-      kept.delete(name)
-      kept.set(name, { targets, until: clock.now() + KEPT_MS })
-      const [oldest] = kept.keys()
-      if (kept.size > MAX_KEPT_NAMES && oldest !== undefined) kept.delete(oldest)
-      return targets
+      const running = finding.get(name)
+      if (running === undefined && finding.size >= MAX_LOOKUPS)
+        throw new Error('too many names are looked up')
+      const found = running ?? findAndKeep(name)
+      finding.set(name, found)
+      return unlessAborted(found, signal)
     },
+  }
+}
+
+/** @throws the signal's reason once it is aborted; the work goes on. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = (): void => reject(signal.reason as Error)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
 }
 

@@ -156,7 +156,7 @@ export function createHttpsCarrier(init: HttpsCarrierInit): HttpsCarrier {
       const either = signal === undefined ? limit : AbortSignal.any([limit, signal])
       try {
         let last: unknown
-        for (const target of await resolver.resolve(request.destination)) {
+        for (const target of await resolver.resolve(request.destination, { signal: either })) {
           either.throwIfAborted()
           try {
             return await attempt(target, request, { signal: either, maxBytes })

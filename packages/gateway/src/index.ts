@@ -8,5 +8,5 @@ export {
 } from './https-carrier.ts'
 export { answerClientError, createFederationListener, type FederationListenerInit } from './listener.ts'
 export { createResolveMap, type ResolveMap } from './resolve-map.ts'
-export { lookupSrv } from './srv.ts'
+export { createLookupSrv } from './srv.ts'
 export { createWellKnown, type HttpsGet, type WellKnown } from './well-known.ts'

@@ -1,5 +1,5 @@
 /** SRV records by the system's DNS. spec: RFC 2782 */
-import { resolveSrv } from 'node:dns/promises'
+import { Resolver } from 'node:dns/promises'
 import type { LookupSrv } from './discovery.ts'
 
 export type SrvRecord = {
@@ -9,14 +9,28 @@ export type SrvRecord = {
   readonly weight: number
 }
 
-/** A name without records, or without an answer, has none. */
-export const lookupSrv: LookupSrv = async (name) => {
-  try {
-    return inOrder(await resolveSrv(name), Math.random)
-  } catch {
-    return []
+/** How long one name server may take, in milliseconds, and how often it is asked. */
+const TIMEOUT_MS = 3_000
+const TRIES = 2
+
+/** By these DNS says that there are no records, or (NOTIMP) that this name server has none of any name. */
+const NONE: ReadonlySet<string> = new Set(['ENOTFOUND', 'ENODATA', 'ENOTIMP'])
+
+export type ResolveSrv = (name: string) => Promise<readonly SrvRecord[]>
+
+/** `resolve` asks DNS, that of the system by default. */
+export function createLookupSrv(resolve: ResolveSrv = systemSrv): LookupSrv {
+  return async (name) => {
+    try {
+      return inOrder(await resolve(name), Math.random)
+    } catch (error) {
+      if (NONE.has((error as NodeJS.ErrnoException).code ?? '')) return []
+      throw error
+    }
   }
 }
+
+const systemSrv: ResolveSrv = (name) => new Resolver({ timeout: TIMEOUT_MS, tries: TRIES }).resolveSrv(name)
 
 /** Lowest priority first; among equals by chance, in proportion to their weights. `random` is from 0 to 1. */
 export function inOrder(records: readonly SrvRecord[], random: () => number): readonly SrvRecord[] {
