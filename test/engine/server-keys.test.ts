@@ -410,6 +410,26 @@ describe('notaries', () => {
 })
 
 describe('this node', () => {
+  it('signs again after that failed', async () => {
+    let fails = true
+    const failing: Signer = {
+      ...stock,
+      sign: async (bytes) => {
+        if (fails) throw new Error('the key cannot be read now')
+        return stock.sign(bytes)
+      },
+    }
+    const other = dnsSigner('other.example', 6)
+    world.published.set(other.name, await keyDocument([other], soon()))
+    await world.open([], failing)
+    const notarised = (): Promise<readonly JsonObject[]> => world.keys.notarised(new Map([[other.name, 0]]))
+    await expect(world.keys.own()).rejects.toThrow()
+    await expect(notarised()).rejects.toThrow()
+    fails = false
+    expect(await world.keys.own()).toHaveProperty(['signatures', stock.name])
+    expect(await notarised()).toMatchObject([{ signatures: { [stock.name]: {} } }])
+  })
+
   it('publishes its own keys, signed, and anew before they run out', async () => {
     await world.open([], stock)
     const first = await world.keys.own()

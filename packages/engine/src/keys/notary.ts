@@ -48,9 +48,13 @@ export function createNotary(deps: NotaryDeps): Pick<ServerKeys, 'own' | 'notari
   // Anybody can ask for many at once, again and again; a document that is remembered stays the same object.
   const signed = new WeakMap<JsonObject, Promise<JsonObject>>()
   const signOnce = (json: JsonObject): Promise<JsonObject> => {
-    const before = signed.get(json) ?? sign(json)
-    signed.set(json, before)
-    return before
+    const known = signed.get(json)
+    if (known !== undefined) return known
+    const made = sign(json)
+    signed.set(json, made)
+    // What failed is tried again.
+    made.catch(() => signed.delete(json))
+    return made
   }
 
   const own = (): Promise<JsonObject> => {
@@ -63,6 +67,7 @@ export function createNotary(deps: NotaryDeps): Pick<ServerKeys, 'own' | 'notari
         old_verify_keys: {},
         valid_until_ts: validUntil,
       })
+      document.catch(() => (validUntil = 0))
     }
     return document
   }
