@@ -61,10 +61,9 @@ export function directory(): void {
         404,
         'M_NOT_FOUND',
       ])
-      expect(await nobody.fails('GET', 'v3/publicRooms', { query: { server: 'else.where' } })).toEqual([
-        502,
-        'M_UNKNOWN',
-      ])
+      const elsewhere = { query: { server: 'else.where' } }
+      expect(await nobody.fails('GET', 'v3/publicRooms', elsewhere)).toEqual([401, 'M_MISSING_TOKEN'])
+      expect(await alice.fails('GET', 'v3/publicRooms', elsewhere)).toEqual([502, 'M_UNKNOWN'])
       expect(await nobody.fails('GET', 'v3/publicRooms', { query: { since: 'x' } })).toEqual([
         400,
         'M_INVALID_PARAM',
