@@ -20,6 +20,7 @@ import type {
   RoomVersion,
   UserId,
 } from '@plexus/core'
+import { CarrierError, FederationError, type Federation } from '@plexus/engine/ports'
 import { exchangeRequest } from '@plexus/engine/testing'
 import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -398,6 +399,22 @@ describe('an invite link', () => {
     await expect(alice.rooms.createLinkInvite(roomId, alice.user)).rejects.toMatchObject({
       errcode: 'M_LIMIT_EXCEEDED',
     })
+  })
+
+  it('is refused, and stays open, where the server that asks does not sign, refuses or goes away', async () => {
+    const link = await alice.rooms.createLinkInvite(roomId, alice.user)
+    const cheats: Partial<Federation>[] = [
+      { invite: async (_to, _room, _id, { event }) => ({ event: { ...event, signatures: {} } }) },
+      { invite: () => Promise.reject(new FederationError({ status: 500, errcode: 'M_UNKNOWN', error: '' })) },
+      { invite: () => Promise.reject(new CarrierError('timeout', 'no answer')) },
+    ]
+    for (const cheat of cheats) {
+      network.cheats.set(bob.name, cheat)
+      await expect(open(bob, link)).rejects.toMatchObject({ name: 'RoomError', errcode: 'M_FORBIDDEN' })
+    }
+    network.cheats.delete(bob.name)
+    await open(bob, link)
+    expect(await membershipAt(alice, bob.user)).toBe('invite')
   })
 
   it('brings nothing under the name key but what the link says', async () => {

@@ -12,6 +12,7 @@ import {
   withSignature,
 } from '@plexus/core'
 import type { Signer } from '../ports.ts'
+import { CarrierError } from '../ports.ts'
 import { membershipOf } from './copy.ts'
 import type { EventInput } from './room.ts'
 import { RoomError } from './types.ts'
@@ -53,7 +54,7 @@ export async function cosign(
 
 /**
  * Takes the other server's signature of an event of ours, and nothing else, from what it answered.
- * @throws RoomError M_UNKNOWN when there is no valid one.
+ * @throws CarrierError when there is no valid one.
  */
 export async function withSignatureOf(
   deps: VerifyDeps,
@@ -70,6 +71,6 @@ export async function withSignatureOf(
     beyondValidity: !version.enforcesKeyValidity,
     message: signingBytes(version, event.pdu),
   })
-  if (found === undefined) throw new RoomError('M_UNKNOWN', `${server} did not sign the event`)
+  if (found === undefined) throw new CarrierError('refused', `${server} did not sign the event`)
   return { ...event, pdu: withSignature(event.pdu, server, found.keyId, encodeBase64(found.signature)) }
 }

@@ -18,6 +18,7 @@ import {
 import type { Change } from '../kernel/committer.ts'
 import { createKeyedMutex } from '../kernel/mutex.ts'
 import type { Write } from '../ports.ts'
+import { CarrierError, FederationError } from '../ports.ts'
 import { inviteUser, memberRoom, type InviteDeps } from './invites.ts'
 import { buildOwn, decideOwn, recommendedOwn } from './local.ts'
 import { linkInvites } from './records.ts'
@@ -151,7 +152,13 @@ async function exchange(deps: InviteDeps, room: Room, origin: ServerName, event:
   }
   // The link is used up in the commit that holds the invite.
   const empty = await prepareLink(deps, room, emptyLink(roomId, token, sender))
-  await inviteUser(deps, room, { sender, target, content }, async (turn) => [await empty(turn)])
+  const invited = inviteUser(deps, room, { sender, target, content }, async (turn) => [await empty(turn)])
+  await invited.catch((error: unknown) => {
+    // It is the server that asks which would not sign: no fault of this one.
+    if (error instanceof CarrierError || error instanceof FederationError)
+      throw new RoomError('M_FORBIDDEN', 'the server of the invited user does not take the invite')
+    throw error
+  })
 }
 
 /** True when the user holds an invite that this very link was exchanged for. */
