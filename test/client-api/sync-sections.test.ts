@@ -61,6 +61,11 @@ describe('sections', () => {
       expect.arrayContaining(['m.room.create', 'm.room.power_levels', 'm.room.member']),
     )
     expect(pick(joined, 'device_lists', 'changed')).toContain(alice.userId)
+    const own = list(room, 'timeline', 'events').find((event) => event['state_key'] === bob.userId)
+    expect(pick(own, 'unsigned')).toMatchObject({
+      prev_content: { membership: 'invite' },
+      prev_sender: alice.userId,
+    })
 
     await bob.ok('POST', at`v3/rooms/${roomId}/leave`, { body: {} })
     await network.settle()

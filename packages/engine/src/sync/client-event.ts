@@ -48,9 +48,12 @@ export function createClientEvents(deps: {
         seen.flatMap(({ record }) => [record.redactedBy, record.replaced]),
       )
       const replaced = seen.flatMap(({ record }) => others.get(record.replaced ?? record.id) ?? [])
+      // An invite from another server has no place in the timeline, but whose it is was shown it.
+      const isOwn = ({ pdu }: EventRecord): boolean =>
+        pdu.type === 'm.room.member' && pdu.state_key === viewer.userId
       const visible = new Map(
         (await visibility.judge(viewer, replaced)).map(
-          ({ record, visible }) => [record.id, visible] as const,
+          ({ record, visible }) => [record.id, visible || isOwn(record)] as const,
         ),
       )
       return seen.map(({ record, membership }) =>
