@@ -1,5 +1,5 @@
 /** What a member claims about the state of a room: it counts through resolution, or not at all. */
-import { eventIdOf, roomVersion, stateKey } from '@plexus/core'
+import { eventIdOf, memberKey, roomVersion, stateKey } from '@plexus/core'
 import type { EventId, RoomId, RoomVersion } from '@plexus/core'
 import type { Federation } from '@plexus/engine/ports'
 import { FederationError } from '@plexus/engine/ports'
@@ -110,6 +110,50 @@ describe('what a hostile member claims', { timeout: 30_000 }, () => {
     }
     expect(await bodies(bob, roomId)).toHaveLength(5)
     expect((await bob.rooms.snapshot(roomId))?.holes).toHaveLength(10)
+  })
+
+  it('is asked for where it tells no history, at the event that it tells alone', async () => {
+    const topic = await setTopic(alice, roomId, 'true')
+    await network.settle()
+    const [first, second] = [await make(mallory, mallory, roomId), nowhere(1)]
+    const third = await make(mallory, mallory, roomId, { prev: [first.id], body: 'third' })
+    const last = await make(mallory, mallory, roomId, { prev: [third.id, second], body: 'last' })
+    const told = new Map([third].map(({ id, pdu }) => [id, pdu]))
+    const asked: EventId[] = []
+    const refuse = async (): Promise<never> => {
+      throw new FederationError({ status: 404, errcode: 'M_UNRECOGNIZED', error: 'no such endpoint' })
+    }
+    network.cheats.set(mallory.name, {
+      getMissingEvents: async () => ({ events: [] }),
+      backfill: refuse,
+      event: async (_server, id) => (told.has(id) ? { pdus: [told.get(id) as never] } : refuse()),
+      stateIds: async (_server, _room, id) => {
+        asked.push(id)
+        const { stateIds: pduIds, authChainIds } = await mallory.rooms.stateFor(mallory.name, roomId, topic)
+        return { pduIds: [...pduIds, topic], authChainIds }
+      },
+    })
+    network.offline.add(alice.name)
+    await bob.rooms.receive(mallory.name, [last.pdu])
+    await network.pass(60_000)
+    expect(asked).toEqual([third.id, last.id])
+    expect(await bodies(bob, roomId)).toEqual(['third', 'last'])
+    expect(await topicAt(bob)).toBe(topic)
+  })
+
+  it('is not asked for, nor any history, where auth events alone are missing', async () => {
+    const power = { type: 'm.room.power_levels', stateKey: '', content: { users: {}, events_default: 100 } }
+    const outlier = await make(mallory, mallory, roomId, power)
+    const snapshot = await mallory.rooms.snapshot(roomId)
+    const keys = [stateKey('m.room.power_levels', ''), memberKey(mallory.user)]
+    const auth = keys.flatMap((key) => snapshot?.state.get(key) ?? [])
+    const { id, pdu } = await make(mallory, mallory, roomId, { auth: [...auth, outlier.id] })
+    network.cheats.set(mallory.name, { event: async () => ({ pdus: [outlier.pdu] }) })
+    bob.calls.length = 0
+    await bob.rooms.receive(mallory.name, [pdu])
+    await network.pass(60_000)
+    expect((await bob.rooms.event(id))?.verdict).toBe('rejected')
+    expect(bob.calls.filter((call) => !call.startsWith('send '))).toEqual([`event ${mallory.name}`])
   })
 
   it('that an event follows one of another room holds up nothing', async () => {

@@ -1,7 +1,8 @@
 /** Fetching what lies between the known part of a room and a new event, from members who have it. */
 import type { EventId, JsonValue } from '@plexus/core'
 import { prevEventIds } from '@plexus/core'
-import { claimedState, fetchAuthEvents } from './claims.ts'
+import { claimedState, fetchAuthEvents, fetchEvent } from './claims.ts'
+import { FederationError } from '../ports.ts'
 import { hasPlace, isDecided, isFetchedHistory, isHistory } from './case.ts'
 import { checkTime, MAX_GAP_MS, type Gap, type GapDeps, type OpenGap } from './gap.ts'
 import { inRoomOrder } from './outliers.ts'
@@ -94,13 +95,24 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Gathered | undef
   const { federation } = deps
   const found = new Map<EventId, CheckedEvent>()
   const history = new Map<EventId, CheckedEvent>()
+  // Auth events alone are missing.
+  if ((await unplacedParents(deps, gap, found)).length === 0) return { found, history }
   await collect(deps, gap, found, async () => {
     const earliest = gap.heads.slice(0, MAX_GAP_STARTS)
     const query = { earliest, latest: [gap.event.id], limit: GAP_BATCH, minDepth: 0 }
     return (await federation.getMissingEvents(gap.server, gap.roomId, query)).events
   })
-  const backfill = async (from: readonly EventId[]): Promise<readonly JsonValue[]> =>
-    (await federation.backfill(gap.server, gap.roomId, from.slice(0, MAX_GAP_STARTS), GAP_BATCH)).pdus
+  let refused = false
+  const backfill = async (from: readonly EventId[]): Promise<readonly JsonValue[]> => {
+    try {
+      return (await federation.backfill(gap.server, gap.roomId, from.slice(0, MAX_GAP_STARTS), GAP_BATCH))
+        .pdus
+    } catch (error) {
+      if (!isFinal(error)) throw error
+      refused = true
+      return []
+    }
+  }
   let ends = await openEnds(deps, gap, found, history)
   // Of an event that follows an earlier stay alone, only what this node's return follows tells whether it is history.
   const isOld = await followsHistory(deps, gap)
@@ -117,7 +129,19 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Gathered | undef
     below = await unknownAncestors(deps, gap, history)
     if (found.size + history.size === before) break
   }
+  // Who tells no history may tell the events just before the gap, and their state.
+  for (const id of refused ? ends.slice(0, MAX_GAP_CLAIMS) : []) {
+    const event = await fetchEvent(deps, gap, id)
+    if (event !== undefined) found.set(id, event)
+  }
   return { found, history }
+}
+
+/** The server would answer the same again. */
+function isFinal(error: unknown): boolean {
+  if (!(error instanceof FederationError)) return false
+  const { status } = error.remote
+  return status >= 400 && status < 500 && status !== 429
 }
 
 async function followsHistory(deps: GapDeps, gap: Gap): Promise<boolean> {
