@@ -41,6 +41,11 @@ describe('rooms', () => {
     expect((await alice.rooms.snapshot(roomId))?.lastPosition).toBe(before)
   })
 
+  it('builds no event with a state key beyond its size', async () => {
+    const long = { type: 'x', stateKey: '💥'.repeat(70), sender: alice.user, content: {} }
+    await expect(alice.rooms.send(roomId, long)).rejects.toMatchObject({ errcode: 'M_BAD_JSON' })
+  })
+
   it('sends one event for one client transaction', async () => {
     const event = {
       type: 'm.room.message',

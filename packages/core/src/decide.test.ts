@@ -284,6 +284,16 @@ describe('need', () => {
   )
 })
 
+it.each([
+  ['type', { type: 'é'.repeat(128) }],
+  ['state_key', { stateKey: '💥'.repeat(70) }],
+])('rejects an event whose %s is longer than 255 bytes, and takes what follows it', (field, more) => {
+  const { room, base } = publicRoom()
+  const { made, decision } = room.decide({ type: 'x', sender: ALICE, content: {}, ...more, prev: [base] })
+  expect(decision).toMatchObject({ kind: 'reject', why: { reason: `${field} is longer than 255 bytes` } })
+  expect(outcome(room.decide({ ...message(ALICE, 'x'), prev: [made] }).decision)).toBe('accept')
+})
+
 it('rejects a create event that follows others by rule 1.1, also where the room has one', () => {
   const { room } = publicRoom(requireVersion('10'))
   const second = altered(room, room.build({ type: 'm.room.create', sender: ALICE, stateKey: '' }), {})

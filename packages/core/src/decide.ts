@@ -4,7 +4,7 @@ import { breach, type AuthState } from './auth/context.ts'
 import { mayRedactOthers, redactionTarget } from './auth/redaction.ts'
 import { authStateKeys } from './auth/selection.ts'
 import { createIdOf, createOf, judgedBy, startsRoom } from './create-id.ts'
-import type { FormatFailure } from './format.ts'
+import { oversizedField, type FormatFailure } from './format.ts'
 import { claimedRoomId } from './hash.ts'
 import type { EventId, RoomId } from './ids.ts'
 import { prevEventIds, type AuthFailure, type AuthView, type EventView, type Pdu } from './pdu.ts'
@@ -148,6 +148,8 @@ function checkByAuthEvents({ version, roomId, event, view }: OutlierInput): Auth
   const auth: AuthState = { create: create?.pdu ?? event.pdu, get: (key) => named.get(key) }
   // Rule 1 stands before the others.
   if (event.pdu.type === 'm.room.create') return checkAuth(version, event.pdu, auth)
+  const field = oversizedField(event.pdu)
+  if (field !== undefined) return { rule: 'size limits', reason: `${field} is longer than 255 bytes` }
   return (
     (create === undefined ? undefined : checkRoom(version, create)) ??
     checkAuthEvents(version, event.pdu, roomId, view) ??

@@ -16,6 +16,7 @@ import {
   buildEvent,
   canonicalJson,
   checkFormat,
+  oversizedField,
   checkLevelsContent,
   DEFAULT_ROOM_VERSION,
   encodeBase64,
@@ -69,6 +70,8 @@ export async function signOwn(
   if (format.kind === 'drop') {
     throw new RoomError(format.why.code === 'too large' ? 'M_TOO_LARGE' : 'M_BAD_JSON', format.why.reason)
   }
+  const field = oversizedField(pdu)
+  if (field !== undefined) throw new RoomError('M_BAD_JSON', `${field} is too long`)
   return { id: format.eventId, pdu: format.pdu, contentHashOk: true, own: true, distribute: true }
 }
 
