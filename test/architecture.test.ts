@@ -14,7 +14,12 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'packages/server-api': ['@plexus/core', '@plexus/engine'],
   'packages/store': ['@plexus/core', '@plexus/engine/ports'],
   'packages/p2p': ['@plexus/core', '@plexus/engine/ports'],
-  'packages/relay': ['@plexus/core', '@plexus/engine/ports', '@plexus/p2p/wire'],
+  'packages/relay': [
+    '@plexus/core',
+    '@plexus/engine/ports',
+    '@plexus/p2p/wire',
+    '@plexus/store/sqlite-checkpoints',
+  ],
   'packages/daemon': ['@plexus/core', '@plexus/engine/ports', '@plexus/store'],
   'packages/gateway': ['@plexus/core', '@plexus/engine/ports', '@plexus/p2p/wire'],
 }

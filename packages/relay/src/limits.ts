@@ -43,3 +43,10 @@ export const REGISTRATION_BURST = 5
 export const WEBRTC_CERTIFICATE_MS: number = 366 * 24 * 60 * 60_000
 /** Milliseconds before its end at which a start of the relay makes a new one. */
 export const WEBRTC_CERTIFICATE_RENEW_MS: number = 30 * 24 * 60 * 60_000
+
+/** Writes of mail in one commit: what keeps the process from all else for some milliseconds. */
+export const MAX_COMMIT_WRITES = 128
+/** Mails removed in one commit. */
+export const REMOVALS_PER_COMMIT = 200
+/** Mailboxes whose record and counts are kept in memory, some kilobytes each. */
+export const MAX_CACHED_MAILBOXES = 10_000

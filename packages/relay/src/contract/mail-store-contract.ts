@@ -1,0 +1,248 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { KeptMail, SealedMail } from '@plexus/engine/ports'
+import type { MailStore } from '../mail/mail-store.ts'
+import { createRecipient, deviceAt, sha256, type Recipient } from '../testing/recipients.ts'
+
+/** One place for mail. Each `open` opens that same place, once the store opened before is disposed of. */
+export interface MailStoreFixture {
+  open(): Promise<MailStore>
+  remove(): Promise<void>
+}
+
+const NOW = Date.UTC(2026, 0, 1)
+const DAY_MS = 24 * 3_600_000
+const ROOMY = { mails: 1_000, bytes: 1_000_000 }
+const MANY = 100
+
+const textOf = ({ mail }: KeptMail): string => new TextDecoder().decode(mail.bytes)
+
+type World = {
+  store: MailStore
+  owner: Recipient
+  put(mail: SealedMail, quota?: typeof ROOMY, now?: number): ReturnType<MailStore['deposit']>
+  texts(cursor?: number): Promise<string[]>
+  all(): Promise<readonly KeptMail[]>
+}
+
+/** Registers the cases of the MailStore port for the adapter that `prepare` gives fresh places of. */
+export function mailStoreContract(name: string, prepare: () => Promise<MailStoreFixture>): void {
+  describe(`MailStore contract: ${name}`, () => {
+    let fixture: MailStoreFixture
+    let world: World
+
+    function worldOf(store: MailStore, owner: Recipient): World {
+      const all = (): Promise<readonly KeptMail[]> => store.fetch(owner.name, 0, ROOMY)
+      return {
+        store,
+        owner,
+        put: (mail, quota = ROOMY, now = NOW) =>
+          store.deposit({ mail, hash: sha256(mail.bytes), quota, now }),
+        texts: async (cursor = 0) => (await store.fetch(owner.name, cursor, ROOMY)).map(textOf),
+        all,
+      }
+    }
+    const reopen = async (): Promise<void> => {
+      await world.store[Symbol.asyncDispose]()
+      world = worldOf(await fixture.open(), world.owner)
+    }
+
+    beforeEach(async () => {
+      fixture = await prepare()
+      world = worldOf(await fixture.open(), createRecipient(NOW))
+      await world.store.register(world.owner.mailbox(), MANY)
+    })
+    afterEach(async () => {
+      await world.store[Symbol.asyncDispose]()
+      await fixture.remove()
+    })
+    mailboxCases(() => world, reopen)
+    mailCases(() => world, reopen)
+    removalCases(() => world, reopen)
+  })
+}
+
+function mailboxCases(world: () => World, reopen: () => Promise<void>): void {
+  it('keeps the newest record and the access key', async () => {
+    const { owner, store } = world()
+    const newer = owner.mailbox({ sequence: 5 })
+    expect(await store.register(newer, MANY)).toEqual(newer)
+    expect((await store.register(owner.mailbox({ sequence: 4 }), MANY))?.record).toEqual(newer.record)
+    const other = owner.mailbox({ sequence: 5, devices: [] })
+    expect((await store.register(other, MANY))?.record).toEqual(newer.record)
+    const rotated = { ...newer, accessKeyHash: new Uint8Array(32).fill(9) }
+    await store.register(rotated, MANY)
+    await reopen()
+    expect(await world().store.mailbox(owner.name)).toEqual(rotated)
+  })
+
+  it('takes a tombstone for the last record of a name', async () => {
+    const { owner, store } = world()
+    const dead = owner.mailbox({ sequence: 1, tombstone: 'dead' })
+    expect((await store.register(dead, MANY))?.record).toEqual(dead.record)
+    expect((await store.register(owner.mailbox({ sequence: 9 }), MANY))?.record).toEqual(dead.record)
+  })
+
+  it('makes so many mailboxes and no more, while those that are there go on', async () => {
+    const { owner, store } = world()
+    const second = createRecipient(NOW)
+    expect(await store.register(second.mailbox(), 2)).toBeDefined()
+    expect(await store.register(createRecipient(NOW).mailbox(), 2)).toBeUndefined()
+    expect(await store.register(owner.mailbox({ sequence: 2 }), 2)).toBeDefined()
+    expect(await store.totals()).toEqual({ mailboxes: 2, mails: 0, bytes: 0 })
+  })
+
+  it('goes through all records in the order of their names', async () => {
+    const { owner, store } = world()
+    const names = [owner.name]
+    for (let n = 0; n < 4; n += 1) {
+      const other = createRecipient(NOW)
+      names.push(other.name)
+      await store.register(other.mailbox(), MANY)
+    }
+    const found: string[] = []
+    for (
+      let page = await store.records('', 2);
+      page.length > 0;
+      page = await store.records(found.at(-1) ?? '', 2)
+    )
+      found.push(...page.map(({ record }) => record.name))
+    expect(found).toEqual(names.toSorted())
+  })
+
+  it('knows nothing of a name without a mailbox', async () => {
+    const { put, store } = world()
+    const stranger = createRecipient(NOW)
+    expect(await store.mailbox(stranger.name)).toBeUndefined()
+    expect(await put(stranger.mail('a'))).toBe('unknown')
+    expect(await store.fetch(stranger.name, 0, ROOMY)).toEqual([])
+    await store.acknowledge(stranger.name, deviceAt(0), 1)
+  })
+}
+
+function mailCases(world: () => World, reopen: () => Promise<void>): void {
+  it('gives mail back as it came, in order of arrival, after a cursor', async () => {
+    const { owner, put, all, texts } = world()
+    const mails = [owner.mail('a', { keyId: 'k2' }), owner.mail('b', { lane: 'events' }), owner.mail('c')]
+    for (const mail of mails) expect(await put(mail)).toBe('kept')
+    const kept = await all()
+    expect(kept.map(({ mail }) => mail)).toEqual(mails)
+    const cursors = kept.map(({ cursor }) => cursor)
+    expect(cursors).toEqual(cursors.toSorted((a, b) => a - b))
+    expect(new Set(cursors).size).toBe(3)
+    expect(await texts(cursors[0])).toEqual(['b', 'c'])
+    expect(await texts(cursors[2])).toEqual([])
+    await reopen()
+    expect(await world().all()).toEqual(kept)
+  })
+
+  it('keeps many that come at once, each in one place', async () => {
+    const { owner, put, all } = world()
+    const mails = Array.from({ length: 300 }, (_, n) => owner.mail(`mail ${n}`))
+    expect(new Set(await Promise.all(mails.map((mail) => put(mail))))).toEqual(new Set(['kept']))
+    const kept = await all()
+    expect(kept.map(textOf)).toEqual(mails.map((_, n) => `mail ${n}`))
+    expect(new Set(kept.map(({ cursor }) => cursor)).size).toBe(300)
+  })
+
+  it('keeps the same bytes once, at the same time and after a restart', async () => {
+    const { owner, put } = world()
+    const twice = await Promise.all([put(owner.mail('a')), put(owner.mail('a'))])
+    expect(twice.toSorted()).toEqual(['kept', 'known'])
+    await reopen()
+    expect(await world().put(owner.mail('a', { lane: 'events' }))).toBe('known')
+    expect(await world().texts()).toEqual(['a'])
+    expect(await world().store.totals()).toEqual({ mailboxes: 1, mails: 1, bytes: 1 })
+  })
+
+  it('fetches within bounds, and the first one whatever its size', async () => {
+    const { owner, put, store } = world()
+    for (const text of ['aaaa', 'bb', 'c', 'dd']) await put(owner.mail(text))
+    const fetched = async (mails: number, bytes: number): Promise<string[]> =>
+      (await store.fetch(owner.name, 0, { mails, bytes })).map(textOf)
+    expect(await fetched(2, 100)).toEqual(['aaaa', 'bb'])
+    expect(await fetched(9, 7)).toEqual(['aaaa', 'bb', 'c'])
+    expect(await fetched(9, 1)).toEqual(['aaaa'])
+  })
+
+  it('holds each lane to its quota of mails and bytes, and says known for what is there', async () => {
+    const { owner, put } = world()
+    const quota = { mails: 2, bytes: 6 }
+    expect(await put(owner.mail('aa'), quota)).toBe('kept')
+    expect(await put(owner.mail('12345'), quota)).toBe('quota')
+    expect(await put(owner.mail('bb'), quota)).toBe('kept')
+    expect(await put(owner.mail('c'), quota)).toBe('quota')
+    expect(await put(owner.mail('bb'), quota)).toBe('known')
+    expect(await put(owner.mail('c', { lane: 'events' }), quota)).toBe('kept')
+    await reopen()
+    expect(await world().put(owner.mail('d'), quota)).toBe('quota')
+    expect(await world().put(createRecipient(NOW).mail('d'), quota)).toBe('unknown')
+  })
+}
+
+function removalCases(world: () => World, reopen: () => Promise<void>): void {
+  it('removes what every device of the record has, and gives its room back', async () => {
+    const { owner, put, store, texts, all } = world()
+    const quota = { mails: 2, bytes: 100 }
+    await put(owner.mail('a'), quota)
+    await put(owner.mail('b'), quota)
+    const [first, second] = await all()
+    await store.acknowledge(owner.name, deviceAt(0), second?.cursor ?? 0)
+    expect(await texts()).toEqual(['a', 'b'])
+    await store.acknowledge(owner.name, deviceAt(1), first?.cursor ?? 0)
+    expect(await texts()).toEqual(['b'])
+    expect(await put(owner.mail('c'), quota)).toBe('kept')
+    await reopen()
+    await world().store.acknowledge(owner.name, deviceAt(1), second?.cursor ?? 0)
+    expect(await world().texts()).toEqual(['c'])
+  })
+
+  it('heeds no device beyond the record, and none that goes back', async () => {
+    const { owner, put, store, texts, all } = world()
+    await put(owner.mail('a'))
+    const cursor = (await all())[0]?.cursor ?? 0
+    await store.acknowledge(owner.name, deviceAt(0), cursor)
+    await store.acknowledge(owner.name, deviceAt(0), 1)
+    await store.acknowledge(owner.name, deviceAt(5), cursor)
+    expect(await texts()).toEqual(['a'])
+    await store.acknowledge(owner.name, deviceAt(1), cursor)
+    expect(await texts()).toEqual([])
+  })
+
+  it('waits no more for a device that the newest record leaves out', async () => {
+    const { owner, put, store, texts, all } = world()
+    await put(owner.mail('a'))
+    await store.acknowledge(owner.name, deviceAt(0), (await all())[0]?.cursor ?? 0)
+    await store.register(owner.mailbox({ sequence: 2, devices: [deviceAt(0)] }), MANY)
+    expect(await texts()).toEqual([])
+  })
+
+  it('lets nobody acknowledge what has not come yet', async () => {
+    const { owner, put, store, texts } = world()
+    await put(owner.mail('a'))
+    for (const n of [0, 1]) await store.acknowledge(owner.name, deviceAt(n), Number.MAX_SAFE_INTEGER)
+    expect(await texts()).toEqual([])
+    await put(owner.mail('b'))
+    expect(await texts()).toEqual(['b'])
+  })
+
+  it('gives cursors that rise when all mail is gone and the clock was set back', async () => {
+    const { owner, put, store, all } = world()
+    await put(owner.mail('a'))
+    const before = (await all())[0]?.cursor ?? Number.NaN
+    for (const n of [0, 1]) await store.acknowledge(owner.name, deviceAt(n), before)
+    await reopen()
+    await world().put(owner.mail('b'), ROOMY, NOW - 365 * DAY_MS)
+    expect((await world().all())[0]?.cursor).toBeGreaterThan(before)
+  })
+
+  it('removes what expired, all of it, and empty mailboxes with it', async () => {
+    const { owner, put, store, texts } = world()
+    const short = Array.from({ length: 450 }, (_, n) => owner.mail(`${n}`, { expires: NOW + 10 }))
+    await Promise.all([...short, owner.mail('stays')].map((mail) => put(mail)))
+    await store.expire(NOW + 10)
+    expect(await texts()).toEqual(['stays'])
+    await store.expire(NOW + 60 * DAY_MS)
+    expect(await store.mailbox(owner.name)).toBeUndefined()
+    expect(await store.totals()).toEqual({ mailboxes: 0, mails: 0, bytes: 0 })
+  })
+}

@@ -1,0 +1,81 @@
+import { copyFile, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { mailStoreContract } from '../contract/mail-store-contract.ts'
+import { createRecipient, deviceAt, sha256 } from '../testing/recipients.ts'
+import { openSqliteMailStore } from './sqlite-mail-store.ts'
+
+const NOW = Date.UTC(2026, 0, 1)
+const ROOMY = { mails: 10_000, bytes: 100_000_000 }
+const makeFolder = (): Promise<string> => mkdtemp(join(tmpdir(), 'plexus-mail-'))
+
+mailStoreContract('SQLite', async () => {
+  const folder = await makeFolder()
+  return {
+    open: async () => openSqliteMailStore(join(folder, 'mail.db'), { maxBytes: 100_000_000 }),
+    remove: () => rm(folder, { recursive: true }),
+  }
+})
+
+describe('mail in SQLite', () => {
+  let folder: string
+  beforeEach(async () => {
+    folder = await makeFolder()
+  })
+  afterEach(() => rm(folder, { recursive: true }))
+
+  it('refuses when the space allowed is used up, and takes the rest of the commit', async () => {
+    const owner = createRecipient(NOW)
+    await using store = openSqliteMailStore(join(folder, 'mail.db'), { maxBytes: 400_000 })
+    await store.register(owner.mailbox(), 10)
+    const mails = Array.from({ length: 8 }, (_, n) =>
+      owner.mail('', { bytes: new Uint8Array(100_000).fill(n) }),
+    )
+    const outcomes = await Promise.allSettled([
+      ...mails.map((mail) => store.deposit({ mail, hash: sha256(mail.bytes), quota: ROOMY, now: NOW })),
+      store.register(owner.mailbox({ sequence: 2 }), 10),
+    ])
+    const refused = outcomes.filter((outcome) => outcome.status === 'rejected')
+    expect(refused.length).toBeGreaterThan(3)
+    for (const { reason } of refused) expect(reason).toMatchObject({ name: 'StoreError', code: 'full' })
+    expect(outcomes.at(-1)).toMatchObject({ status: 'fulfilled' })
+    const kept = await store.fetch(owner.name, 0, ROOMY)
+    expect(kept.length).toBe(8 - refused.length)
+    expect(await store.totals()).toMatchObject({ mails: kept.length })
+    for (const n of [0, 1]) await store.acknowledge(owner.name, deviceAt(n), kept.at(-1)?.cursor ?? 0)
+    const mail = owner.mail('', { bytes: new Uint8Array(100_000).fill(99) })
+    expect(await store.deposit({ mail, hash: sha256(mail.bytes), quota: ROOMY, now: NOW })).toBe('kept')
+  })
+
+  it('gives cursors that rise also after an old copy was put in its place', async () => {
+    const owner = createRecipient(NOW)
+    const put = async (text: string, now: number, path: string): Promise<number> => {
+      await using store = openSqliteMailStore(path, { maxBytes: 10_000_000 })
+      await store.register(owner.mailbox(), 10)
+      const mail = owner.mail(text)
+      await store.deposit({ mail, hash: sha256(mail.bytes), quota: ROOMY, now })
+      return (await store.fetch(owner.name, 0, ROOMY)).at(-1)?.cursor ?? Number.NaN
+    }
+    const path = join(folder, 'mail.db')
+    await put('a', NOW, path)
+    await copyFile(path, join(folder, 'old.db'))
+    const lost = await put('b', NOW + 5, path)
+    expect(await put('c', NOW + 6, join(folder, 'old.db'))).toBeGreaterThan(lost)
+  })
+
+  it('is not opened by an older program', () => {
+    const path = join(folder, 'mail.db')
+    const database = new DatabaseSync(path)
+    database.exec('PRAGMA user_version = 2')
+    database.close()
+    expect(() => openSqliteMailStore(path, { maxBytes: 1_000_000 })).toThrow(/newer program/)
+  })
+
+  it('takes nothing after its end', async () => {
+    const store = openSqliteMailStore(join(folder, 'mail.db'), { maxBytes: 1_000_000 })
+    await store[Symbol.asyncDispose]()
+    await expect(store.register(createRecipient(NOW).mailbox(), 1)).rejects.toMatchObject({ code: 'closed' })
+  })
+})

@@ -1,0 +1,254 @@
+/** The MailStore port on `node:sqlite`. */
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import type { ServerName } from '@plexus/core'
+import { StoreError, type KeptMail } from '@plexus/engine/ports'
+import { createCheckpoints } from '@plexus/store/sqlite-checkpoints'
+import { REMOVALS_PER_COMMIT } from '../limits.ts'
+import { createGroupCommit, storeError } from './group-commit.ts'
+import { LANES, type LaneQuota, type MailStore, type MailTotals } from './mail-store.ts'
+import { createBoxes, laneAt, take, type Box, type Boxes, type Removed } from './sqlite-boxes.ts'
+
+export type SqliteMailStoreOptions = {
+  /** Size in bytes of the database at which deposits are refused as `full`. */
+  readonly maxBytes: number
+}
+
+const PAGE_BYTES = 4_096
+/** Pages of the log at which the writing connection copies them itself. */
+const MAX_LOG_PAGES = 16_000
+const SCHEMA_VERSION = 1
+
+/*
+ * `last`: the highest cursor that a removed mail had; with that of the mail that is there it is the mailbox's highest
+ * ever. The index of places holds all that a quota counts.
+ */
+const SCHEMA = `
+  CREATE TABLE box (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL, access BLOB NOT NULL,
+    expires INTEGER NOT NULL, last INTEGER NOT NULL);
+  CREATE TABLE device (box INTEGER NOT NULL, peer TEXT NOT NULL, cursor INTEGER NOT NULL, PRIMARY KEY (box, peer))
+    WITHOUT ROWID;
+  CREATE TABLE mail (
+    id INTEGER PRIMARY KEY, box INTEGER NOT NULL, cursor INTEGER NOT NULL, lane INTEGER NOT NULL, key TEXT NOT NULL,
+    expires INTEGER NOT NULL, hash BLOB NOT NULL, size INTEGER NOT NULL, bytes BLOB NOT NULL);
+  CREATE INDEX mail_place ON mail (box, cursor, lane, size);
+  CREATE UNIQUE INDEX mail_hash ON mail (box, hash);
+  CREATE INDEX mail_expiry ON mail (expires);
+  CREATE INDEX box_expiry ON box (expires);
+  PRAGMA user_version = ${SCHEMA_VERSION}`
+
+/**
+ * Opens the database file, made if need be; the folder must exist, and no other process may have it open.
+ * @throws StoreError, also for a database of a newer program
+ */
+export function openSqliteMailStore(path: string, { maxBytes }: SqliteMailStoreOptions): MailStore {
+  const database = guarded(() => new DatabaseSync(path))
+  try {
+    return guarded(() => {
+      prepareDatabase(database, maxBytes)
+      return createMailStore(database, path)
+    })
+  } catch (cause) {
+    database.close()
+    throw cause
+  }
+}
+
+function prepareDatabase(database: DatabaseSync, maxBytes: number): void {
+  database.exec(`PRAGMA page_size = ${PAGE_BYTES}`)
+  database.exec('PRAGMA journal_mode = WAL')
+  database.exec(`PRAGMA max_page_count = ${Math.floor(maxBytes / PAGE_BYTES)}`)
+  const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number }
+  if (version > SCHEMA_VERSION) throw new StoreError('failed', 'the mail is of a newer program')
+  // This one is synced by SQLite, and with it that the log is there at all.
+  if (version === 0) database.exec(`BEGIN IMMEDIATE; ${SCHEMA}; COMMIT`)
+  database.exec('PRAGMA synchronous = NORMAL')
+  database.exec(`PRAGMA wal_autocheckpoint = ${MAX_LOG_PAGES}`)
+}
+
+function createMailStore(database: DatabaseSync, path: string): MailStore {
+  const boxes = createBoxes(database)
+  const mails = createMails(database)
+  const checkpoints = createCheckpoints(path)
+  const commits = createGroupCommit(database, path, () => boxes.forget())
+  const removal = createRemoval(database, boxes)
+
+  async function write<T>(work: () => T): Promise<T> {
+    const answer = await commits.write(work)
+    checkpoints.written(1)
+    return answer
+  }
+
+  const read = async <T>(work: () => T): Promise<T> => {
+    if (commits.failure !== undefined) throw commits.failure
+    return guarded(work)
+  }
+
+  /** Removes step by step, so that nothing else waits for long. */
+  async function removeAll(step: () => number): Promise<void> {
+    while ((await write(step)) === REMOVALS_PER_COMMIT);
+  }
+
+  return {
+    mailbox: (name) => read(() => boxes.get(name)?.mailbox),
+    async register(mailbox, maxMailboxes) {
+      const kept = await write(() => boxes.put(mailbox, maxMailboxes))
+      if (kept?.mailbox === mailbox) await removeAll(() => removal.acknowledged(kept))
+      return kept?.mailbox
+    },
+    deposit: ({ mail, hash, quota, now }) =>
+      write(() => {
+        const box = boxes.get(mail.recipient)
+        if (box === undefined) return 'unknown'
+        const used = box.used[mail.lane]
+        const { length } = mail.bytes
+        if (used.mails + 1 > quota.mails || used.bytes + length > quota.bytes)
+          return mails.isKnown(box.id, hash) ? 'known' : 'quota'
+        // By the clock, so that they rise also when an old copy of the database was put in its place.
+        const cursor = Math.max(box.last + 1, now)
+        if (!mails.insert(box.id, cursor, mail, hash)) return 'known'
+        box.last = cursor
+        used.mails += 1
+        used.bytes += length
+        return 'kept'
+      }),
+    fetch: (name, cursor, bounds) =>
+      read(() => {
+        const box = boxes.get(name)
+        return box === undefined ? [] : mails.after(box.id, name, cursor, bounds)
+      }),
+    async acknowledge(name, device, cursor) {
+      const box = await write(() => removal.note(name, device, cursor))
+      if (box !== undefined) await removeAll(() => removal.acknowledged(box))
+    },
+    async expire(now) {
+      await removeAll(() => removal.expired(now))
+      await removeAll(() => boxes.expire(now))
+    },
+    records: (after, limit) => read(() => boxes.records(after, limit)),
+    totals: () => read(() => mails.totals()),
+    async [Symbol.asyncDispose]() {
+      await commits[Symbol.asyncDispose]()
+      await checkpoints.close()
+      database.close()
+    },
+  }
+}
+
+interface Mails {
+  isKnown(box: number, hash: Uint8Array): boolean
+  /** False when its bytes are there already. */
+  insert(box: number, cursor: number, mail: KeptMail['mail'], hash: Uint8Array): boolean
+  after(box: number, recipient: ServerName, cursor: number, bounds: LaneQuota): KeptMail[]
+  totals(): MailTotals
+}
+
+type MailRow = { cursor: number; lane: number; key: string; expires: number; bytes: Uint8Array }
+
+function createMails(database: DatabaseSync): Mails {
+  const known = database.prepare('SELECT 1 FROM mail WHERE box = ? AND hash = ?')
+  const insert = database.prepare(
+    `INSERT INTO mail (box, cursor, lane, key, expires, hash, size, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT (box, hash) DO NOTHING`,
+  )
+  const after: StatementSync = database.prepare(
+    'SELECT cursor, lane, key, expires, bytes FROM mail WHERE box = ? AND cursor > ? ORDER BY cursor',
+  )
+  const totals = database.prepare(
+    'SELECT (SELECT COUNT(*) FROM box) AS mailboxes, COUNT(*) AS mails, COALESCE(SUM(size), 0) AS bytes FROM mail',
+  )
+  return {
+    isKnown: (box, hash) => known.get(box, hash) !== undefined,
+    insert(box, cursor, { lane, keyId, expires, bytes }, hash) {
+      const { changes } = insert.run(
+        box,
+        cursor,
+        LANES.indexOf(lane),
+        keyId,
+        expires,
+        hash,
+        bytes.length,
+        bytes,
+      )
+      return changes === 1
+    },
+    after(box, recipient, cursor, bounds) {
+      let left = bounds.bytes
+      const isWithin = ({ bytes }: MailRow, n: number): boolean => {
+        left -= bytes.length
+        return n === 0 || left >= 0
+      }
+      const rows = take(after.iterate(box, cursor) as Iterable<MailRow>, bounds.mails, isWithin)
+      return rows.map((row) => ({
+        cursor: row.cursor,
+        mail: {
+          recipient,
+          lane: laneAt(row.lane),
+          keyId: row.key,
+          expires: row.expires,
+          bytes: row.bytes,
+        },
+      }))
+    },
+    totals: () => ({ ...(totals.get() as MailTotals) }),
+  }
+}
+
+interface Removal {
+  /** Notes a device's cursor; answers its mailbox, `undefined` when there is nothing to note. */
+  note(name: ServerName, device: string, cursor: number): Box | undefined
+  /** Removes some mail that all devices have, or that expired; answers how much. */
+  acknowledged(box: Box): number
+  expired(now: number): number
+}
+
+function createRemoval(database: DatabaseSync, boxes: Boxes): Removal {
+  const note = database.prepare(
+    `INSERT INTO device (box, peer, cursor) VALUES (?, ?, ?)
+      ON CONFLICT (box, peer) DO UPDATE SET cursor = MAX(cursor, excluded.cursor)`,
+  )
+  const cursors = database.prepare('SELECT peer, cursor FROM device WHERE box = ?')
+  const forget = database.prepare('DELETE FROM device WHERE box = ? AND peer = ?')
+  const deleted = (where: string): StatementSync =>
+    database.prepare(
+      `DELETE FROM mail WHERE id IN (SELECT id FROM mail WHERE ${where} LIMIT ${REMOVALS_PER_COMMIT})
+        RETURNING box, cursor, lane, size`,
+    )
+  const upTo = deleted('box = ? AND cursor <= ?')
+  const expired = deleted('expires <= ?')
+
+  const tell = (rows: Removed[]): number => {
+    for (const row of rows) boxes.removed(row)
+    return rows.length
+  }
+
+  return {
+    note(name, device, cursor) {
+      const box = boxes.get(name)
+      if (box === undefined || !box.mailbox.record.record.devices.includes(device)) return undefined
+      // What is not there yet is acknowledged by nobody.
+      note.run(box.id, device, Math.min(cursor, box.last))
+      return box
+    },
+    acknowledged({ id, mailbox }) {
+      const { devices } = mailbox.record.record
+      const acknowledged = new Map<string, number>()
+      for (const { peer, cursor } of cursors.all(id) as { peer: string; cursor: number }[]) {
+        if (devices.includes(peer)) acknowledged.set(peer, cursor)
+        else forget.run(id, peer)
+      }
+      if (devices.length === 0) return 0
+      const lowest = Math.min(...devices.map((device) => acknowledged.get(device) ?? 0))
+      return lowest === 0 ? 0 : tell(upTo.all(id, lowest) as Removed[])
+    },
+    expired: (now) => tell(expired.all(now) as Removed[]),
+  }
+}
+
+function guarded<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (cause) {
+    throw storeError(cause)
+  }
+}
