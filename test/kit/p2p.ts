@@ -15,7 +15,7 @@ import {
   type PeerMemory,
 } from '@plexus/p2p'
 import { createP2pNode, nodePlatform, type NodePlatformInit } from '@plexus/p2p/node'
-import { createRelay, loadRelayIdentity, type Relay } from '@plexus/relay'
+import { createRelay, loadRelayIdentity, type Relay, type RelayInit } from '@plexus/relay'
 
 export const realClock: Clock = {
   now: () => Date.now(),
@@ -178,7 +178,11 @@ export type TestRelay = {
  * A relay in this process, with an identity in `folder`. Without WebRTC-Direct: node-datachannel may crash when a
  * process starts a second listener after it stopped one, which a relay of its own process never does.
  */
-export async function startRelayHere(folder: string, port = 0, circuitBytes?: bigint): Promise<TestRelay> {
+export async function startRelayHere(
+  folder: string,
+  port = 0,
+  more: Pick<RelayInit, 'circuitBytes' | 'mail'> = {},
+): Promise<TestRelay> {
   const server = createServer((_request, response) => response.end('page'))
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -187,7 +191,7 @@ export async function startRelayHere(folder: string, port = 0, circuitBytes?: bi
     {
       identity: await loadRelayIdentity(folder, Date.now()),
       server,
-      ...(circuitBytes === undefined ? {} : { circuitBytes }),
+      ...more,
     },
   )
   let stopped = false

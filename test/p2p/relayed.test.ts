@@ -22,7 +22,7 @@ afterEach(async () => {
 })
 
 async function relayIn(folder: string, port = 0, circuitBytes?: bigint): Promise<TestRelay> {
-  const relay = await startRelayHere(folder, port, circuitBytes)
+  const relay = await startRelayHere(folder, port, circuitBytes === undefined ? {} : { circuitBytes })
   cleanups.push(() => relay.stop())
   return relay
 }

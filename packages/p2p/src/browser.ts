@@ -19,6 +19,7 @@ export function browserPlatform({ iceServers = [] }: BrowserPlatformInit = {}): 
   const rtcConfiguration: RTCConfiguration = { iceServers: [...iceServers] }
   return {
     transports: [webSockets(), webRTC({ rtcConfiguration }), webRTCDirect({ rtcConfiguration })],
+    dialTransports: [webSockets(), webRTCDirect({ rtcConfiguration })],
     listen: ['/webrtc'],
     announce: [],
     webrtc: true,

@@ -1,3 +1,4 @@
+import type { PeerId, Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { ServerName } from '@plexus/core'
@@ -9,14 +10,17 @@ import type {
   EnvelopedRequest,
   InboundHandler,
   Log,
+  Mailboxes,
   Random,
 } from '@plexus/engine/ports'
 import { circuitAddress, peerIdOf } from './addresses.ts'
 import { createCarrier } from './carrier.ts'
 import { createCertificates } from './certificates.ts'
+import { createDepositors } from './depositors.ts'
 import { createDialer, MAX_STREAMS_PER_CONNECTION, type ConnectResult } from './dialer.ts'
 import { createGater } from './gater.ts'
 import { createLinkTable } from './link-table.ts'
+import { createMailboxes } from './mailboxes.ts'
 import { createPeerBook, type PeerMemory } from './peer-book.ts'
 import type { Platform } from './platform.ts'
 import { createRelayKeeper, type RelayNetwork } from './relay-keeper.ts'
@@ -27,6 +31,7 @@ import { createUpgrader } from './upgrader.ts'
 import { FEDERATION_PROTOCOL } from './wire/federation.ts'
 import type { Hello, SignedCertificate } from './wire/hello.ts'
 import { MAX_HELLO_ADDRESSES } from './wire/limits.ts'
+import { MAILBOX_PROTOCOL } from './wire/mailbox.ts'
 import { RELAY_PROTOCOL } from './wire/relay.ts'
 
 /** Relays that a node keeps at most, and addresses of one relay that it tries. */
@@ -56,12 +61,15 @@ export type P2pEvent =
   | { readonly kind: 'status'; readonly status: NetworkStatus }
   /** A peer can be reached that could not: what waits for it may be sent. */
   | { readonly kind: 'appeared'; readonly name: ServerName }
+  /** There may be mail at a relay, by its peer id: it says so, or its mailboxes were just connected. */
+  | { readonly kind: 'mail'; readonly relay: string }
 
 /** A libp2p node with the direct carrier, relays and a supervisor that keeps peers connected. */
 export interface P2pNode extends AsyncDisposable {
   readonly peerId: string
   readonly carrier: Carrier
   readonly directory: Directory
+  readonly mailboxes: Mailboxes
   readonly status: NetworkStatus
   /** Sets what answers requests. Until then they are refused as if the node were busy. */
   onRequest(handler: InboundHandler<EnvelopedRequest>): void
@@ -101,6 +109,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
       renewed() {
         table.renew()
         for (const relay of relays) relay.renew()
+        mailboxes.renew()
       },
     },
     ownPeerId,
@@ -135,6 +144,15 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
     appeared: (name) => emit({ kind: 'appeared', name }),
     changed: () => supervisor.touch(),
   })
+  const mailboxes = createMailboxes({
+    clock,
+    log,
+    random,
+    depositors: createDepositors({ clock, log, platform, gater }),
+    certificate: () => certificates.current(),
+    open: (relay, signal) => openStream(libp2p, relay, MAILBOX_PROTOCOL, signal),
+    mail: (relay) => emit({ kind: 'mail', relay }),
+  })
   const relays = configured.map((addresses) =>
     createRelayKeeper(
       {
@@ -143,6 +161,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
         random,
         network: relayNetwork(libp2p, reservations),
         certificate: () => certificates.current(),
+        connected: (relay) => mailboxes.connected(relay, addresses),
         appeared: (name) => supervisor.news(name),
         changed: () => supervisor.touch(),
       },
@@ -198,6 +217,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
       },
       own: () => Promise.resolve(ownAddresses()),
     },
+    mailboxes,
     get status() {
       return supervisor.status
     },
@@ -216,7 +236,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
       certificates[Symbol.dispose]()
       dialer.close()
       table.closeAll('the node stops')
-      await Promise.all(relays.map((relay) => relay[Symbol.asyncDispose]()))
+      await Promise.all([...relays, mailboxes].map((part) => part[Symbol.asyncDispose]()))
       await libp2p.stop()
       await book[Symbol.asyncDispose]()
       listeners.clear()
@@ -245,6 +265,17 @@ function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
+async function openStream(
+  libp2p: P2pLibp2p,
+  relay: PeerId,
+  protocol: string,
+  signal: AbortSignal,
+): Promise<Stream> {
+  const connection = libp2p.getConnections(relay).find(({ status }) => status === 'open')
+  if (connection === undefined) throw new Error('the connection to the relay is gone')
+  return connection.newStream(protocol, { signal })
+}
+
 function relayNetwork(libp2p: P2pLibp2p, reservations: { reserve: RelayNetwork['reserve'] }): RelayNetwork {
   return {
     async dial(address, signal) {
@@ -254,11 +285,7 @@ function relayNetwork(libp2p: P2pLibp2p, reservations: { reserve: RelayNetwork['
       return peerId
     },
     reserve: reservations.reserve,
-    async open(relay, signal) {
-      const connection = libp2p.getConnections(relay).find(({ status }) => status === 'open')
-      if (connection === undefined) throw new Error('the connection to the relay is gone')
-      return connection.newStream(RELAY_PROTOCOL, { signal })
-    },
+    open: (relay, signal) => openStream(libp2p, relay, RELAY_PROTOCOL, signal),
     hangUp(relay) {
       // Closing politely waits for seconds for a relay that is gone.
       for (const connection of libp2p.getConnections(relay)) connection.abort(new Error('the relay is left'))

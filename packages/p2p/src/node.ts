@@ -26,6 +26,7 @@ export function nodePlatform(init: NodePlatformInit = {}): Platform {
   const always = [tcp(), webSockets(), webRTCDirect({ rtcConfiguration })]
   return {
     transports: webrtc ? [...always, webRTC({ rtcConfiguration })] : always,
+    dialTransports: always,
     listen: webrtc ? [...listen, '/webrtc'] : listen,
     announce,
     webrtc,

@@ -4,6 +4,8 @@ import type { Libp2pOptions } from 'libp2p'
 export interface Platform {
   /** Transports beside the circuit relay's. */
   readonly transports: NonNullable<Libp2pOptions['transports']>
+  /** Those that reach a relay by themselves: for nodes that dial once and are thrown away. */
+  readonly dialTransports: NonNullable<Libp2pOptions['transports']>
   /** Multiaddrs to listen on; empty in a page. */
   readonly listen: readonly string[]
   /** Addresses of this node for links and peers, as its operator gave them. */

@@ -101,6 +101,7 @@ async function start(relay = createFakeRelay(), ...others: string[]) {
       random: { bytes: (length) => new Uint8Array(length).fill(255) },
       network: relay.network,
       certificate: () => Promise.resolve(own.certify(clock.now())),
+      connected: () => () => undefined,
       appeared: (name) => appeared.push(name),
       changed: () => undefined,
     },

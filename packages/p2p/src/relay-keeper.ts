@@ -53,6 +53,8 @@ export type RelayKeeperDeps = {
   readonly random: Random
   readonly network: RelayNetwork
   certificate(): Promise<SignedCertificate>
+  /** The relay is connected, until the answer is called. */
+  connected(relay: PeerId): () => void
   /** A watched name is at the relay. */
   appeared(name: ServerName): void
   changed(): void
@@ -148,6 +150,7 @@ export function createRelayKeeper(
     const relay = await dial()
     const life = new AbortController()
     let opened: RelayClient | undefined
+    let disconnected: () => void = () => undefined
     const onStop = (): void => opened?.close()
     try {
       await reserve(relay, life.signal)
@@ -162,6 +165,7 @@ export function createRelayKeeper(
       client = opened
       backoff.reset()
       set('connected')
+      disconnected = deps.connected(relay)
       opened.watch(watched)
       log.log('info', 'relay connected', { relay: address, reserved })
       const reason = await ended.promise
@@ -169,6 +173,7 @@ export function createRelayKeeper(
       if (reason === REPLACED) yieldMs = REPLACED_WAIT_MS
     } finally {
       life.abort()
+      disconnected()
       client = undefined
       reserved = false
       cancelReserve()

@@ -64,6 +64,7 @@ function start(own = 'b') {
     random: { bytes: (length) => new Uint8Array(length).fill(255) },
     platform: {
       transports: [],
+      dialTransports: [],
       listen: [],
       announce: [],
       webrtc: false,

@@ -7,13 +7,16 @@ import { webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import type { Clock, Log } from '@plexus/engine/ports'
-import { RELAY_PROTOCOL } from '@plexus/p2p/wire'
+import { MAILBOX_PROTOCOL, RELAY_PROTOCOL } from '@plexus/p2p/wire'
 import { createLibp2p, type Libp2p } from 'libp2p'
 import { ATTACHED_LISTEN, attachedWebSockets } from './attached-websockets.ts'
 import { createRelayDirectory, type DirectoryStats } from './directory.ts'
 import { createRelayGater } from './gater.ts'
 import type { RelayIdentity } from './identity.ts'
 import * as limits from './limits.ts'
+import { createMailService, type MailCounts } from './mail/mail-service.ts'
+import type { MailStore, MailTotals } from './mail/mail-store.ts'
+import type { MailPolicy } from './mail/policy.ts'
 import { webrtcMultiaddrs, websocketMultiaddr } from './public-addresses.ts'
 
 export type RelayDeps = { readonly clock: Clock; readonly log: Log }
@@ -24,6 +27,8 @@ export type RelayInit = {
   readonly server?: Server
   /** Further multiaddrs to listen on: `/ip4/0.0.0.0/udp/8008/webrtc-direct`, `/ip4/0.0.0.0/tcp/4001`, `…/tcp/4002/ws`. */
   readonly listen?: readonly string[]
+  /** Without it the relay keeps no mailboxes. The store stays its owner's to close, after the relay. */
+  readonly mail?: { readonly store: MailStore; readonly policy: MailPolicy }
   /** For tests; the named bounds count otherwise. */
   readonly circuitBytes?: bigint
 }
@@ -35,12 +40,14 @@ export type RelayStats = DirectoryStats & {
   readonly circuitsRefused: number
 }
 
-/** A relay: circuits between nodes, and the directory of who is here. It reads nothing of what it relays. */
+/** A relay: circuits between nodes, the directory of who is here, and mailboxes. It can read nothing of what it relays. */
 export interface Relay extends AsyncDisposable {
   readonly peerId: string
   /** Addresses for the configuration of nodes, peer id included, best first: those at the public URL, then the rest. */
   multiaddrs(publicUrl?: string): readonly string[]
   stats(): RelayStats
+  /** `undefined` where it keeps no mailboxes. @throws StoreError */
+  mailStats(): Promise<(MailCounts & MailTotals) | undefined>
 }
 
 type RelayLibp2p = Libp2p<{ identify: Identify; relay: CircuitRelayService }>
@@ -98,6 +105,21 @@ export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Rel
     },
     { maxInboundStreams: 2 },
   )
+  const mail =
+    init.mail === undefined
+      ? undefined
+      : createMailService(
+          { clock, log, store: init.mail.store },
+          { relay: libp2p.peerId.toString(), policy: init.mail.policy },
+        )
+  if (mail !== undefined) {
+    await libp2p.handle(
+      MAILBOX_PROTOCOL,
+      (stream, { remotePeer, remoteAddr }) =>
+        mail.accept(stream, { peerId: remotePeer.toString(), address: remoteAddr.toString() }),
+      { maxInboundStreams: 2 },
+    )
+  }
   libp2p.addEventListener('peer:disconnect', ({ detail }) => {
     gater.forget(detail.toString())
     // The library keeps the places of those who left until they expire.
@@ -121,8 +143,10 @@ export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Rel
       circuitsAsked: gater.counts.asked,
       circuitsRefused: gater.counts.refused,
     }),
+    mailStats: async () => mail && { ...mail.counts(), ...(await mail.totals()) },
     async [Symbol.asyncDispose]() {
       attached?.detach()
+      await mail?.close()
       directory.close()
       await libp2p.stop()
     },

@@ -50,3 +50,24 @@ export const MAX_COMMIT_WRITES = 128
 export const REMOVALS_PER_COMMIT = 200
 /** Mailboxes whose record and counts are kept in memory, some kilobytes each. */
 export const MAX_CACHED_MAILBOXES = 10_000
+
+/** Mailbox streams at once: every connection may have one. */
+export const MAX_MAIL_SESSIONS: number = MAX_CONNECTIONS
+/** Frames that one mailbox stream may send over time, a second, and at once; each has 64 KiB at most. */
+export const MAIL_FRAMES_PER_SECOND = 2_000
+export const MAIL_FRAME_BURST = 4_000
+/** Bytes that one unit of the rate of deposits stands for. */
+export const MAIL_RATE_BYTES = 4_096
+/** Addresses whose rate is remembered; the one not heard of for longest is forgotten first. */
+export const MAX_SOURCES = 20_000
+/** Bytes of mail that have come and are not on disk yet: of all, and of one address. */
+export const MAX_DEPOSIT_BYTES: number = 64 * 1024 * 1024
+export const MAX_SOURCE_DEPOSIT_BYTES: number = 16 * 1024 * 1024
+/** Bytes of mail that is on its way to owners and not taken by them yet. */
+export const MAX_FETCH_BYTES_UNDER_WAY: number = 128 * 1024 * 1024
+/** Milliseconds after which a stream that nobody registered on, and on which nothing comes, is closed. */
+export const MAIL_IDLE_MS = 120_000
+/** Milliseconds between removals of what expired. */
+export const EXPIRY_INTERVAL_MS = 600_000
+/** Days before and after its own that a relay takes a proof of work for: clocks and time zones differ. */
+export const PROOF_DAYS = 1

@@ -43,7 +43,7 @@ export async function startNetwork(node: Bridge<NodeApi>, config: AppConfig): Pr
   p2p.onRequest((request) => node.call('inbound', request))
   const unwatch = p2p.watch((event) => {
     if (event.kind === 'status') status.value = event.status
-    else
+    else if (event.kind === 'appeared')
       node.call('peerAppeared', event.name).catch(() => log.log('debug', 'the node was not told of a peer'))
   })
   const apply = (): void => p2p.want(new Set([...wanted.value, ...extra]))

@@ -19,9 +19,9 @@ const textOf = ({ mail }: KeptMail): string => new TextDecoder().decode(mail.byt
 type World = {
   store: MailStore
   owner: Recipient
-  put(mail: SealedMail, quota?: typeof ROOMY, now?: number): ReturnType<MailStore['deposit']>
-  texts(cursor?: number): Promise<string[]>
-  all(): Promise<readonly KeptMail[]>
+  put: (mail: SealedMail, quota?: typeof ROOMY, now?: number) => ReturnType<MailStore['deposit']>
+  texts: (cursor?: number) => Promise<string[]>
+  all: () => Promise<readonly KeptMail[]>
 }
 
 /** Registers the cases of the MailStore port for the adapter that `prepare` gives fresh places of. */

@@ -1,0 +1,252 @@
+/** The mailbox protocol, relay's side: who may leave and fetch mail, and within which bounds. DESIGN section 8 */
+import { StoreError, type Clock, type Log, type MailRefusal } from '@plexus/engine/ports'
+import {
+  createFrameChannel,
+  createMailReader,
+  createTokenBucket,
+  decodeLookup,
+  encodeMailboxHello,
+  encodeRecord,
+  encodeRefusal,
+  MAX_DEPOSITS_IN_FLIGHT,
+  MailboxFrame,
+  type ByteStream,
+  type Frame,
+  type MailboxRefusal,
+} from '@plexus/p2p/wire'
+import {
+  EXPIRY_INTERVAL_MS,
+  MAIL_FRAME_BURST,
+  MAIL_FRAMES_PER_SECOND,
+  MAIL_IDLE_MS,
+  MAIL_RATE_BYTES,
+  MAX_DEPOSIT_BYTES,
+  MAX_MAIL_SESSIONS,
+  MAX_SOURCE_DEPOSIT_BYTES,
+} from '../limits.ts'
+import { takeDeposit } from './deposit.ts'
+import type { MailStore, MailTotals } from './mail-store.ts'
+import { createOwners, type MailSession } from './owners.ts'
+import type { MailPolicy } from './policy.ts'
+import { createSources, type Source } from './sources.ts'
+
+export type MailDeps = { readonly clock: Clock; readonly log: Log; readonly store: MailStore }
+
+export type MailInit = {
+  /** Peer id of this relay. */
+  readonly relay: string
+  readonly policy: MailPolicy
+}
+
+export type MailCounts = {
+  /** Streams, and those of them that an owner registered on. */
+  readonly sessions: number
+  readonly owners: number
+  /** Mails taken, those that were there already, and announcements, since the start. */
+  readonly kept: number
+  readonly known: number
+  readonly announced: number
+  readonly refused: Readonly<Partial<Record<MailRefusal, number>>>
+}
+
+/** Mailboxes at a relay. It knows recipients, never senders; nothing that it logs names a recipient. */
+export interface MailService {
+  /** Takes over a stream. `address`: the multiaddr that it comes from. */
+  accept(stream: ByteStream, from: { readonly peerId: string; readonly address: string }): void
+  counts(): MailCounts
+  totals(): Promise<MailTotals>
+  /** Takes nothing more, and resolves when all that was taken is answered. */
+  close(): Promise<void>
+}
+
+const K = MailboxFrame
+
+export function createMailService({ clock, log, store }: MailDeps, init: MailInit): MailService {
+  const { policy } = init
+  const counts = { kept: 0, known: 0, refused: {} as Partial<Record<MailRefusal, number>> }
+  const sessions = new Set<MailSession>()
+  const owners = createOwners({ clock, log, store, policy })
+  const sources = createSources(clock, policy)
+  const working = new Set<Promise<void>>()
+  let bytes = 0
+  let closed = false
+
+  function refuse(session: MailSession, id: number, refusal: MailboxRefusal): void {
+    counts.refused[refusal.code] = (counts.refused[refusal.code] ?? 0) + 1
+    session.channel.send(K.refuse, id, encodeRefusal(refusal))
+  }
+
+  /** Does what a frame asks for and answers it, with `done` unless `work` did or refuses. */
+  function answer(
+    session: MailSession,
+    id: number,
+    work: () => Promise<MailboxRefusal | 'answered' | undefined>,
+  ): void {
+    const task = work()
+      .then((outcome) => {
+        if (outcome === undefined) session.channel.send(K.done, id)
+        else if (outcome !== 'answered') refuse(session, id, outcome)
+      })
+      .catch((error: unknown) => {
+        if (error instanceof StoreError && error.code === 'full') {
+          refuse(session, id, { code: 'quota' })
+          return
+        }
+        log.log('error', 'the mail store failed', { error: String(error) })
+        session.channel.close('the mailboxes are out of order')
+      })
+      .finally(() => working.delete(task))
+    working.add(task)
+  }
+
+  async function lookup(
+    session: MailSession,
+    id: number,
+    body: Uint8Array,
+  ): Promise<MailboxRefusal | 'answered'> {
+    const name = decodeLookup(body)
+    if (name === undefined) return { code: 'nonsense' }
+    const mailbox = await store.mailbox(name)
+    if (mailbox === undefined) return { code: 'unknown-recipient' }
+    session.channel.send(K.record, id, encodeRecord(mailbox.record))
+    return 'answered'
+  }
+
+  /** Reads the frames of mail that is left: one mail at a time, each within what its source may. */
+  function depositReader(session: MailSession, source: Source): { read(frame: Frame): void; end(): void } {
+    let reader = createMailReader()
+    let skipped: number | undefined
+    let waiting = 0
+
+    function hold(change: number): void {
+      bytes += change
+      source.bytes += change
+    }
+
+    function mayGoOn(length: number): boolean {
+      if (bytes + length > MAX_DEPOSIT_BYTES || source.bytes + length > MAX_SOURCE_DEPOSIT_BYTES) return false
+      return waiting < MAX_DEPOSITS_IN_FLIGHT && source.rate.take(Math.ceil(length / MAIL_RATE_BYTES))
+    }
+
+    return {
+      read({ kind, id, body }) {
+        const first = kind === K.deposit
+        if (!first && id === skipped) return
+        skipped = undefined
+        if (!mayGoOn(body.length)) {
+          hold(-reader.kept)
+          reader = createMailReader()
+          skipped = id
+          refuse(session, id, { code: 'too-fast' })
+          return
+        }
+        const before = reader.kept
+        const message = reader.add(id, first, body)
+        hold(reader.kept - before)
+        if (message === 'message too long') {
+          skipped = id
+          refuse(session, id, { code: 'too-large' })
+        } else if (typeof message === 'string') session.channel.abort(message)
+        else if (message !== undefined) {
+          const held = message.header.length + message.body.length
+          hold(held)
+          waiting += 1
+          answer(session, id, async () => {
+            try {
+              return await takeDeposit({ clock, store, owners, counts, ...init }, message)
+            } finally {
+              waiting -= 1
+              hold(-held)
+            }
+          })
+        }
+      },
+      end: () => hold(-reader.kept),
+    }
+  }
+
+  function start(session: MailSession, deposits: { read(frame: Frame): void }): (frame: Frame) => void {
+    const frames = createTokenBucket(() => clock.now(), MAIL_FRAMES_PER_SECOND, MAIL_FRAME_BURST)
+    return (frame) => {
+      const { kind, id, body } = frame
+      session.heard = clock.now()
+      if (!frames.take()) session.channel.abort('too many frames')
+      else if (kind === K.deposit || kind === K.part) deposits.read(frame)
+      else if (kind === K.register) answer(session, id, () => owners.register(session, body))
+      else if (kind === K.fetch) answer(session, id, () => owners.fetch(session, id, body))
+      else if (kind === K.acknowledge) answer(session, id, () => owners.acknowledge(session, body))
+      else if (kind === K.lookup) answer(session, id, () => lookup(session, id, body))
+      else session.channel.abort('unknown kind of frame')
+    }
+  }
+
+  /** Closes streams on which nothing happens, and removes what expired. */
+  function tidy(): void {
+    for (const session of sessions) {
+      const isIdle = session.owner === undefined && clock.now() - session.heard > MAIL_IDLE_MS
+      if (isIdle) session.channel.close('idle')
+    }
+    cancelTidy = clock.after(MAIL_IDLE_MS, tidy)
+  }
+
+  function expire(): void {
+    cancelExpiry = clock.after(EXPIRY_INTERVAL_MS, expire)
+    const task = store
+      .expire(clock.now())
+      .catch((error: unknown) => log.log('error', 'expired mail was not removed', { error: String(error) }))
+      .finally(() => working.delete(task))
+    working.add(task)
+  }
+
+  let cancelTidy = clock.after(MAIL_IDLE_MS, tidy)
+  let cancelExpiry: () => void = () => undefined
+  expire()
+
+  return {
+    accept(stream, { peerId, address }) {
+      if (closed || sessions.size >= MAX_MAIL_SESSIONS) {
+        stream.abort(new Error('no more mailbox streams'))
+        return
+      }
+      let onFrame: (frame: Frame) => void = () => undefined
+      const channel = createFrameChannel(stream, {
+        frame: (frame) => onFrame(frame),
+        writable: () => owners.writable(session),
+        closed() {
+          deposits.end()
+          owners.forget(session)
+          sessions.delete(session)
+        },
+      })
+      const session: MailSession = {
+        peerId,
+        channel,
+        heard: clock.now(),
+        owner: undefined,
+        isAnnounced: false,
+        isFetching: false,
+        unsent: 0,
+        room: undefined,
+      }
+      sessions.add(session)
+      const deposits = depositReader(session, sources(address))
+      onFrame = start(session, deposits)
+      channel.send(K.hello, 0, encodeMailboxHello(policy))
+    },
+    counts: () => ({
+      ...counts,
+      refused: { ...counts.refused },
+      sessions: sessions.size,
+      owners: owners.count,
+      announced: owners.announced,
+    }),
+    totals: () => store.totals(),
+    async close() {
+      closed = true
+      cancelTidy()
+      cancelExpiry()
+      await Promise.all(working)
+      for (const { channel } of sessions) channel.close('the relay stops')
+    },
+  }
+}

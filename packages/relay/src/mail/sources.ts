@@ -1,0 +1,39 @@
+import type { Clock } from '@plexus/engine/ports'
+import { createTokenBucket, type TokenBucket } from '@plexus/p2p/wire'
+import { MAX_SOURCES } from '../limits.ts'
+
+/** What one network address may do, all its connections together. */
+export type Source = {
+  readonly rate: TokenBucket
+  /** Bytes of its mail that are not on disk yet. */
+  bytes: number
+}
+
+/** The addresses that mail was left from, the most lately seen `MAX_SOURCES`. */
+export function createSources(
+  clock: Clock,
+  { depositsPerSecond, depositBurst }: { readonly depositsPerSecond: number; readonly depositBurst: number },
+): (address: string) => Source {
+  const known = new Map<string, Source>()
+  return (address) => {
+    const name = sourceOf(address)
+    const rate = (): TokenBucket => createTokenBucket(() => clock.now(), depositsPerSecond, depositBurst)
+    const source = known.get(name) ?? { rate: rate(), bytes: 0 }
+    known.delete(name)
+    known.set(name, source)
+    const [oldest] = known.keys()
+    if (known.size > MAX_SOURCES && oldest !== undefined) known.delete(oldest)
+    return source
+  }
+}
+
+/** The host of a multiaddr, of an IPv6 address the network of one customer: /64. */
+export function sourceOf(address: string): string {
+  const [, kind = '', host = ''] = address.split('/', 3)
+  if (kind !== 'ip6' || !URL.canParse(`http://[${host}]/`)) return host
+  const [head = '', tail = ''] = new URL(`http://[${host}]/`).hostname.slice(1, -1).split('::', 2)
+  const groups = head.split(':').filter((group) => group !== '')
+  const after = tail.split(':').filter((group) => group !== '')
+  const zeros = Array.from({ length: 8 - groups.length - after.length }, () => '0')
+  return [...groups, ...zeros, ...after].slice(0, 4).join(':')
+}

@@ -1,0 +1,231 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { encodeBase64 } from '@plexus/core'
+import {
+  accountRecords,
+  type AccountRecord,
+  type MailboxAddress,
+  type SignedAccountRecord,
+} from '@plexus/core/names'
+import type { KeptMail, MailLane, SealedMail } from '@plexus/engine/ports'
+import { generateTransportKey, peerIdOfKey } from '@plexus/p2p'
+import { DEFAULT_MAIL_POLICY, openSqliteMailStore, type MailPolicy, type MailStore } from '@plexus/relay'
+import { afterEach, describe, expect, it } from 'vitest'
+import {
+  eventually,
+  newAccount,
+  startNode,
+  startRelayHere,
+  temporaryFolder,
+  type Account,
+  type TestNode,
+  type TestRelay,
+} from '../kit/p2p.ts'
+
+const DAY_MS = 24 * 3_600_000
+const ACCESS = { key: encodeBase64(new Uint8Array(32).fill(7)), hash: '' }
+ACCESS.hash = encodeBase64(createHash('sha256').update(new Uint8Array(32).fill(7)).digest())
+/** Few bits: what they cost is not tested here. */
+const POLICY: MailPolicy = { ...DEFAULT_MAIL_POLICY, proofBits: 8 }
+
+const cleanups: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const clean of cleanups.splice(0).toReversed()) await clean()
+})
+
+type MailRelay = TestRelay & { readonly address: MailboxAddress; readonly store: MailStore }
+
+async function newRelay(change: Partial<MailPolicy> = {}): Promise<MailRelay> {
+  const folder = await temporaryFolder()
+  cleanups.push(() => folder.remove())
+  const store = openSqliteMailStore(join(folder.path, 'mail.db'), { maxBytes: 50_000_000 })
+  cleanups.push(async () => store[Symbol.asyncDispose]())
+  const relay = await startRelayHere(folder.path, 0, { mail: { store, policy: { ...POLICY, ...change } } })
+  cleanups.push(() => relay.stop())
+  const multiaddrs = relay.addresses.slice(0, 1)
+  return Object.assign(relay, { store, address: { peerId: relay.relay.peerId, multiaddrs } })
+}
+
+function recordOf(account: Account, devices: readonly string[], change: Partial<AccountRecord> = {}) {
+  const now = Date.now()
+  const record: AccountRecord = {
+    name: account.name,
+    sequence: 1,
+    expires: now + 60 * DAY_MS,
+    mailboxes: [],
+    devices,
+    sealingKeys: [{ id: 'k1', publicKey: ACCESS.key, expires: now + 30 * DAY_MS }],
+    ...change,
+  }
+  const signature = encodeBase64(account.sign(accountRecords.bytes(record)))
+  return { record, signature } satisfies SignedAccountRecord
+}
+
+type Owner = TestNode & { readonly heard: () => number }
+
+/** A node at the relay, its mailbox registered unless `record` is null. */
+async function ownerAt(
+  relay: MailRelay,
+  init: { account?: Account; transportKey?: Uint8Array; record?: SignedAccountRecord | null } = {},
+): Promise<Owner> {
+  const account = init.account ?? newAccount()
+  const transportKey = init.transportKey ?? (await generateTransportKey())
+  const started = await startNode({ relays: relay.address.multiaddrs, account, transportKey })
+  cleanups.push(async () => started.node[Symbol.asyncDispose]())
+  const heard = (): number => started.events.filter(({ kind }) => kind === 'mail').length
+  await eventually(() => heard() > 0, 'mailboxes connected')
+  if (init.record !== null) {
+    const record = init.record ?? recordOf(account, [started.node.peerId])
+    await started.node.mailboxes.register(relay.address.peerId, { record, accessKeyHash: ACCESS.hash })
+  }
+  return { ...started, heard }
+}
+
+const mailFor = ({ account }: { account: Account }, text: string, lane: MailLane = 'keys'): SealedMail => ({
+  recipient: account.name,
+  lane,
+  keyId: 'k1',
+  expires: Date.now() + DAY_MS,
+  bytes: new TextEncoder().encode(text),
+})
+
+const texts = (mails: readonly KeptMail[]): string[] =>
+  mails.map(({ mail }) => new TextDecoder().decode(mail.bytes))
+
+/** A node that leaves mail; it knows no relay of its own. */
+async function sender(): Promise<{ leave(relay: MailRelay, mail: SealedMail, key?: string): Promise<void> }> {
+  const { node } = await startNode()
+  cleanups.push(async () => node[Symbol.asyncDispose]())
+  return {
+    leave: (relay, mail, key = mail.lane === 'strangers' ? undefined : ACCESS.key) =>
+      node.mailboxes.deposit(relay.address, mail, key),
+  }
+}
+
+describe('mailboxes at a relay', { timeout: 60_000 }, () => {
+  it('keep mail while its owner is away, once, until every device has it', async () => {
+    const relay = await newRelay()
+    const account = newAccount()
+    const keys = [await generateTransportKey(), await generateTransportKey()] as const
+    const record = recordOf(account, keys.map(peerIdOfKey))
+    const first = await ownerAt(relay, { account, transportKey: keys[0], record })
+    expect(await first.node.mailboxes.relays()).toEqual([relay.address])
+    await first.node[Symbol.asyncDispose]()
+
+    const { leave } = await sender()
+    const large = { ...mailFor(first, ''), bytes: new Uint8Array(randomBytes(1_000_000)) }
+    for (const mail of [mailFor(first, 'a'), large, mailFor(first, 'a'), mailFor(first, 'b', 'events')])
+      await leave(relay, mail)
+
+    const back = await ownerAt(relay, { account, transportKey: keys[0], record })
+    const at = relay.address.peerId
+    const begin = await back.node.mailboxes.fetch(at, 0)
+    expect(begin.map(({ mail }) => mail.bytes.length)).toEqual([1, 1_000_000, 1])
+    expect(begin[1]?.mail).toEqual({ ...large, recipient: account.name })
+    const cursor = begin.at(-1)?.cursor ?? 0
+    expect(await back.node.mailboxes.fetch(at, cursor)).toEqual([])
+    await back.node.mailboxes.acknowledge(at, cursor)
+
+    const second = await ownerAt(relay, { account, transportKey: keys[1], record })
+    expect(await second.node.mailboxes.fetch(at, 0)).toHaveLength(3)
+    await second.node.mailboxes.acknowledge(at, cursor)
+    expect(await second.node.mailboxes.fetch(at, 0)).toEqual([])
+    expect(await relay.relay.mailStats()).toMatchObject({ mails: 0, bytes: 0, kept: 3, known: 1 })
+  })
+
+  it('are announced to a connected owner, also one that did not fetch at once', async () => {
+    const relay = await newRelay()
+    const owner = await ownerAt(relay)
+    const { leave } = await sender()
+    const before = owner.heard()
+    await leave(relay, mailFor(owner, 'a'))
+    await eventually(() => owner.heard() > before, 'told of mail')
+    await leave(relay, mailFor(owner, 'b'))
+    expect(texts(await owner.node.mailboxes.fetch(relay.address.peerId, 0))).toEqual(['a', 'b'])
+  })
+
+  it('meet a node that leaves mail under another identity for each recipient', async () => {
+    const relay = await newRelay()
+    const [one, two] = [await ownerAt(relay), await ownerAt(relay)]
+    const { leave } = await sender()
+    const known = relay.relay.stats().connections
+    await Promise.all([leave(relay, mailFor(one, 'a')), leave(relay, mailFor(two, 'a'))])
+    await leave(relay, mailFor(one, 'b'))
+    expect(relay.relay.stats().connections - known).toBe(2)
+  })
+
+  it('hold each lane to its quota, and say so', async () => {
+    const quota = { mails: 1, bytes: 1_000 }
+    const relay = await newRelay({ quotas: { keys: quota, events: quota, strangers: quota } })
+    const owner = await ownerAt(relay)
+    const { leave } = await sender()
+    for (const lane of ['keys', 'events', 'strangers'] as const) {
+      await leave(relay, mailFor(owner, `${lane} 1`, lane))
+      await expect(leave(relay, mailFor(owner, `${lane} 2`, lane))).rejects.toMatchObject({ code: 'quota' })
+    }
+    expect(await owner.node.mailboxes.fetch(relay.address.peerId, 0)).toHaveLength(3)
+  })
+
+  it('refuse a wrong access key, an old sealing key, a name unknown, and what expired', async () => {
+    const relay = await newRelay()
+    const owner = await ownerAt(relay)
+    const { leave } = await sender()
+    const mail = mailFor(owner, 'a')
+    const wrong = encodeBase64(new Uint8Array(32))
+    await expect(leave(relay, mail, wrong)).rejects.toMatchObject({ code: 'bad-access' })
+    await expect(leave(relay, { ...mail, keyId: 'k0' })).rejects.toMatchObject({
+      name: 'MailError',
+      code: 'old-key',
+      record: { record: { name: owner.account.name } },
+    })
+    const nobody = { ...mail, recipient: newAccount().name }
+    await expect(leave(relay, nobody)).rejects.toMatchObject({ code: 'unknown-recipient' })
+    await expect(leave(relay, { ...mail, expires: 1 })).rejects.toMatchObject({ code: 'nonsense' })
+    const big = { ...mailFor(owner, '', 'strangers'), bytes: new Uint8Array(70_000) }
+    await expect(leave(relay, big)).rejects.toMatchObject({ code: 'too-large' })
+    expect((await relay.relay.mailStats())?.mails).toBe(0)
+  })
+
+  it('remove what expired', async () => {
+    const relay = await newRelay({ retentionMs: 50 })
+    const owner = await ownerAt(relay)
+    const { leave } = await sender()
+    await leave(relay, mailFor(owner, 'a'))
+    expect(await owner.node.mailboxes.fetch(relay.address.peerId, 0)).toHaveLength(1)
+    await relay.store.expire(Date.now() + 50)
+    expect(await owner.node.mailboxes.fetch(relay.address.peerId, 0)).toEqual([])
+  })
+})
+
+describe('the owner of a mailbox', { timeout: 60_000 }, () => {
+  it('is who has the name: another peer may neither register, nor fetch, nor acknowledge', async () => {
+    const relay = await newRelay()
+    const owner = await ownerAt(relay)
+    const other = await ownerAt(relay, { record: null })
+    const { mailboxes } = other.node
+    const at = relay.address.peerId
+    const record = recordOf(owner.account, [other.node.peerId, owner.node.peerId])
+    const registration = { record, accessKeyHash: ACCESS.hash }
+    await expect(mailboxes.register(at, registration)).rejects.toMatchObject({ code: 'not-allowed' })
+    await expect(mailboxes.fetch(at, 0)).rejects.toMatchObject({ code: 'not-allowed' })
+    await expect(mailboxes.acknowledge(at, 9)).rejects.toMatchObject({ code: 'not-allowed' })
+  })
+
+  it('is no more a device that the newest record leaves out', async () => {
+    const relay = await newRelay()
+    const account = newAccount()
+    const keys = [await generateTransportKey(), await generateTransportKey()] as const
+    const ids = keys.map(peerIdOfKey)
+    const lost = await ownerAt(relay, { account, transportKey: keys[0], record: recordOf(account, ids) })
+    const newest = recordOf(account, ids.slice(1), { sequence: 2 })
+    await ownerAt(relay, { account, transportKey: keys[1], record: newest })
+    const at = relay.address.peerId
+    const again = { record: recordOf(account, ids), accessKeyHash: ACCESS.hash }
+    await eventually(() => lost.heard() > 1, 'its stream was closed and opened anew', 30_000)
+    await expect(lost.node.mailboxes.fetch(at, 0)).rejects.toMatchObject({ code: 'not-allowed' })
+    const refusal = { code: 'old-record', record: { record: { sequence: 2 } } }
+    await expect(lost.node.mailboxes.register(at, again)).rejects.toMatchObject(refusal)
+    const stolen = { record: newest, accessKeyHash: ACCESS.hash }
+    await expect(lost.node.mailboxes.register(at, stolen)).rejects.toMatchObject({ code: 'not-allowed' })
+  })
+})
