@@ -10,7 +10,7 @@ import type { ByteStream } from './wire/channel.ts'
 import type { SignedCertificate } from './wire/hello.ts'
 
 /** Milliseconds to wait before a mailbox stream to a connected relay is opened again: first and longest ceiling. */
-const MAILBOX_BACKOFF = { firstMs: 2_000, maxMs: 300_000 } as const
+const MAILBOX_BACKOFF = { firstMs: 1_000, maxMs: 300_000 } as const
 const OPEN_MS = 10_000
 
 export type MailboxesDeps = {

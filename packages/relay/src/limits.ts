@@ -51,8 +51,6 @@ export const REMOVALS_PER_COMMIT = 200
 /** Mailboxes whose record and counts are kept in memory, some kilobytes each. */
 export const MAX_CACHED_MAILBOXES = 10_000
 
-/** Mailbox streams at once: every connection may have one. */
-export const MAX_MAIL_SESSIONS: number = MAX_CONNECTIONS
 /** Frames that one mailbox stream may send over time, a second, and at once; each has 64 KiB at most. */
 export const MAIL_FRAMES_PER_SECOND = 2_000
 export const MAIL_FRAME_BURST = 4_000

@@ -20,8 +20,8 @@ import {
   MAIL_FRAMES_PER_SECOND,
   MAIL_IDLE_MS,
   MAIL_RATE_BYTES,
+  MAX_CONNECTIONS,
   MAX_DEPOSIT_BYTES,
-  MAX_MAIL_SESSIONS,
   MAX_SOURCE_DEPOSIT_BYTES,
 } from '../limits.ts'
 import { takeDeposit } from './deposit.ts'
@@ -204,7 +204,7 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
 
   return {
     accept(stream, { peerId, address }) {
-      if (closed || sessions.size >= MAX_MAIL_SESSIONS) {
+      if (closed || sessions.size >= MAX_CONNECTIONS) {
         stream.abort(new Error('no more mailbox streams'))
         return
       }
