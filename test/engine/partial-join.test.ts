@@ -224,9 +224,13 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     expect(await isPartial()).toBe(false)
   })
 
-  it('shows no longer what a banned member said whose ban was hidden', async () => {
+  /** Bob enters a room from which Dave, who may redact, is banned, and is told that Dave is in it. */
+  const enterPastBan = async () => {
     const dave = await network.add('dave')
     await dave.rooms.join(dave.user, roomId, { via: [alice.name] })
+    const content = { users: { [dave.user]: 50 } }
+    const levels = { type: 'm.room.power_levels', stateKey: '', sender: alice.user, content }
+    await alice.rooms.send(roomId, levels)
     await network.settle()
     const joined = (await dave.rooms.snapshot(roomId))?.state.get(memberKey(dave.user))
     await membership(alice, dave, 'ban')
@@ -240,10 +244,14 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     const daveJoin = structuredClone((await dave.rooms.event(joined as never))?.pdu) as unknown as JsonObject
     await join()
     await network.settle()
-    const spam = await make(dave, bob, roomId, {
-      body: 'spam',
-      auth: [joined, ...(await levelsOf(bob))] as EventId[],
-    })
+    const byDave = async (more: Parameters<typeof make>[3]) =>
+      make(dave, bob, roomId, { auth: [joined, ...(await levelsOf(bob))] as EventId[], ...more })
+    return { dave, byDave, tell }
+  }
+
+  it('shows no longer what a banned member said whose ban was hidden', async () => {
+    const { dave, byDave, tell } = await enterPastBan()
+    const spam = await byDave({ body: 'spam' })
     await bob.rooms.receive(dave.name, [spam.pdu])
     await network.settle()
     expect(await bodies(bob, roomId)).toEqual(['spam'])
@@ -257,6 +265,39 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     await network.settle()
     expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
     expect(await bodies(bob, roomId)).toEqual(['gone'])
+  })
+
+  it('has what such a member redacted, and not what another did', async () => {
+    const { dave, byDave, tell } = await enterPastBan()
+    const redaction = (redacts: EventId, more: Parameters<typeof make>[3] = {}) => ({
+      type: 'm.room.redaction',
+      content: { redacts },
+      ...more,
+    })
+    const stolen = await say(alice, roomId, 'stolen')
+    const withdrawn = await say(alice, roomId, 'withdrawn')
+    const twice = await say(alice, roomId, 'twice')
+    // Bob has the redaction of it first.
+    const late = await make(alice, alice, roomId, { body: 'late' })
+    await network.settle()
+    for (const target of [stolen, twice, late.id]) {
+      const { pdu } = await byDave(redaction(target))
+      await bob.rooms.receive(dave.name, [pdu])
+    }
+    for (const target of [withdrawn, twice])
+      await alice.rooms.send(roomId, { ...redaction(target), sender: alice.user })
+    await network.settle()
+    for (const node of [alice, bob]) await node.rooms.receive(alice.name, [late.pdu])
+    await network.settle()
+    expect(await isPartial()).toBe(true)
+    expect((await bodies(bob, roomId)).filter((body) => body !== undefined)).toEqual([])
+    tell()
+    await network.pass(60_000)
+    expect(await isPartial()).toBe(false)
+    expect(await sorted(bob)).toEqual(await sorted(alice))
+    expect(await sorted(bob)).toEqual(['late', 'stolen', 'undefined', 'undefined'])
+    // Nothing of what was taken out is left behind.
+    expect(await bob.store.range('unredacted', '', '\u00ff')).toEqual([])
   })
 
   it('shows what a member said who was wrongly said to be banned', async () => {

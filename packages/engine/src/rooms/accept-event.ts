@@ -1,22 +1,26 @@
 /** The next copy of the room after an accepted event, and the change that commits both. */
 import type { EventId, RoomId, ServerName, UserId } from '@plexus/core'
-import { CREATE_KEY, redact, serverOf, stateKeyOf } from '@plexus/core'
+import { CREATE_KEY, serverOf, stateKeyOf } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import type { Write } from '../ports.ts'
-import { forgetWrites } from '../search/postings.ts'
 import { authChildWrites } from './auth-graph.ts'
 import { draftRecord, groupOf, parentGroups } from './case.ts'
 import type { AcceptedDecision, Case } from './case.ts'
 import type { RoomCopy, StateChange } from './copy.ts'
 import { joinedAfter, memberOf, membershipOf, serversIn, stateChanges, toRecord } from './copy.ts'
-import { decidedAgain, provisionalWrites } from './decided-again.ts'
-import { clientTransactions, deltas, events, memberships, rooms, waitingRedactions } from './records.ts'
+import { decidedAgain, finisher, provisionalWrites } from './decided-again.ts'
+import { clientTransactions, deltas, memberships, rooms } from './records.ts'
 import { holesAfter, presentAfter } from './present.ts'
-import { prepareRedaction, type Redaction } from './redaction.ts'
+import {
+  prepareRedaction,
+  redactedRecord,
+  redactionWrites,
+  unredactedWrites,
+  type Redaction,
+} from './redaction.ts'
 import { placeWrites } from './relation.ts'
 import type { RoomDeps } from './room.ts'
 import type { EventRecord } from './types.ts'
-import { reachOf } from './waiting-redactions.ts'
 
 /** Events that are remembered as the lower ends of what is known of a room. */
 export const MAX_BACKWARD = 100
@@ -27,7 +31,9 @@ export async function acceptEvent(
   const { version, roomId, copy, event, view, states } = current
   const bases = [...(copy === undefined ? [] : [copy.current]), ...parentGroups(current)]
   const after = groupOf(current, `after ${event.id}`, decision.stateAfter, bases)
-  const draft = draftRecord(current, after.group.id, decision.stateBefore)
+  const redaction = await prepareRedaction(current, decision)
+  const decided = draftRecord(current, after.group.id, decision.stateBefore)
+  const draft = redactedRecord(version, decided, redaction.by)
   current.hold(draft)
   states.set(event.id, after.group)
 
@@ -56,7 +62,7 @@ export async function acceptEvent(
     stateWrites: [...after.writes, ...resolved.writes],
     changes,
     find,
-    redaction: await prepareRedaction(current, decision),
+    redaction,
   })
   return { change, next }
 }
@@ -71,22 +77,14 @@ type Accepted = {
 function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts: Accepted): Change {
   const { deps, event } = current
   const joinedBefore = current.copy?.joined ?? new Set<UserId>()
-  const finals: EventRecord[] = []
-  const finish = (record: EventRecord): Write => {
-    finals.push(record)
-    deps.events.stage(record)
-    return events.put([record.id], record)
-  }
-  const adopt = (): void => {
-    for (const record of finals) deps.events.adopt(record)
-  }
+  const { finish, adopt } = finisher(deps.events)
   const { again } = event
   if (again !== undefined) {
     const isNew = again.order === undefined
     const change = decidedAgain(deps, again, draft, () => [
       ...facts.stateWrites,
       ...(isNew ? deps.services.accepted(draft, joinedBefore, copy.joined) : []),
-      ...(isNew ? redactionWrites(current, facts.redaction, finish) : []),
+      ...redactionWrites(current, facts.redaction, finish),
     ])
     return {
       ...change,
@@ -101,13 +99,11 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
   return {
     writes: (position) => {
       const { redaction, changes } = facts
-      const pdu = redaction.by === undefined ? draft.pdu : redact(copy.version, draft.pdu)
-      const by = redaction.by === undefined ? {} : { redactedBy: redaction.by }
       const writes: Write[] = [
-        finish({ ...draft, pdu, ...by, position, order: position }),
+        finish({ ...draft, position, order: position }),
         ...authChildWrites(draft),
         ...provisionalWrites(copy, position, event.id),
-        ...placeWrites(copy.roomId, position, event.id, pdu),
+        ...placeWrites(copy.roomId, position, event.id, draft.pdu),
         rooms.put([copy.roomId], toRecord(copy, position)),
         ...facts.stateWrites,
         ...membershipWrites(deps, copy.roomId, position, changes, facts.find),
@@ -123,6 +119,7 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
         const { userId, deviceId, transactionId } = event.sentBy
         writes.push(clientTransactions.put([userId, deviceId, copy.roomId, transactionId], event.id))
       }
+      if (redaction.by !== undefined) writes.push(...unredactedWrites(copy, event.id, event.pdu))
       writes.push(...redactionWrites(current, redaction, finish))
       return writes
     },
@@ -131,24 +128,6 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
       publish(position)
     },
   }
-}
-
-/** Redacts the event's target, or remembers to. `finish` keeps a record. */
-function redactionWrites(
-  { deps, version, event }: Case,
-  { target: wanted, waits }: Redaction,
-  finish: (record: EventRecord) => Write,
-): Write[] {
-  const writes: Write[] = []
-  if (wanted !== undefined) {
-    const target = deps.events.peek(wanted.id) ?? wanted
-    writes.push(
-      finish({ ...target, pdu: redact(version, target.pdu), redactedBy: event.id }),
-      ...forgetWrites(target),
-    )
-  }
-  if (waits !== undefined) writes.push(waitingRedactions.put([waits[0], reachOf(waits[1])], waits[1]))
-  return writes
 }
 
 /** Which servers came and went between two copies; `event`, which made the second, says itself who came by it. */

@@ -1,9 +1,9 @@
 /** From a checked event to a decision. */
 import type { EventId } from '@plexus/core'
 import { checkOutlier, decide, prevEventIds } from '@plexus/core'
-import type { Change } from '../kernel/committer.ts'
+import { combineChanges, type Change } from '../kernel/committer.ts'
 import { acceptEvent } from './accept-event.ts'
-import { decidedAgain, provisionalWrites } from './decided-again.ts'
+import { decidedAgain, finisher, provisionalWrites } from './decided-again.ts'
 import { memberFiller } from './named-members.ts'
 import { newEventWrites } from './auth-graph.ts'
 import {
@@ -19,6 +19,7 @@ import {
 import type { Case, CaseInit, RefusedDecision, Settled } from './case.ts'
 import type { RoomCopy } from './copy.ts'
 import { isRecommended, policyServerOf } from './policy.ts'
+import { undoneRedaction } from './redaction.ts'
 import type { EventInput, Outcome, RoomDeps } from './room.ts'
 import type { EventRecord } from './types.ts'
 
@@ -41,7 +42,7 @@ export async function decideEvent(start: CaseInit): Promise<Decided> {
     return { outcome: { kind: 'accept', change }, next }
   }
   const why = `${decision.why.rule}: ${decision.why.reason}`
-  const change = event.own === true ? undefined : refusedChange(current, decision, why)
+  const change = event.own === true ? undefined : await refusedChange(current, decision, why)
   const outcome = { kind: decision.kind, why, change, doubtful: isDoubtful(current, decision) }
   const { copy } = start
   return copy === undefined || !isHole(start)
@@ -125,14 +126,19 @@ async function decideLoop(current: Case): Promise<Settled | Missing> {
 }
 
 /** Keeps a rejected or soft-failed event: remembered, not shown, no head. */
-function refusedChange(current: Case, decision: RefusedDecision, why: string): Change {
+async function refusedChange(current: Case, decision: RefusedDecision, why: string): Promise<Change> {
   const { deps, event } = current
   const after = decision.kind === 'softFail' ? decision.stateAfter : decision.stateBefore
   const { group, writes } = groupOf(current, `after ${event.id}`, after, parentGroups(current))
   const verdict = decision.kind === 'reject' ? 'rejected' : 'softFailed'
   const record: EventRecord = { ...draftRecord(current, group.id, decision.stateBefore), verdict, why }
   current.hold(record)
-  if (event.again !== undefined) return decidedAgain(deps, event.again, record, () => writes)
+  if (event.again !== undefined) {
+    const { finish, adopt } = finisher(deps.events)
+    const undo = await undoneRedaction(current, finish)
+    const change = decidedAgain(deps, event.again, record, () => [...writes, ...undo()])
+    return combineChanges([change, { positions: 0, writes: () => [], publish: adopt }])
+  }
   let final = record
   return {
     writes: (position) => {

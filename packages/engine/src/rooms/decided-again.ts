@@ -15,6 +15,24 @@ export function provisionalWrites(copy: RoomCopy | undefined, position: number, 
   return copy?.partial === undefined ? [] : [provisional.put([copy.roomId, position], id)]
 }
 
+/** Keeps records of a change; `adopt` is for when it is committed. */
+export function finisher(store: RoomDeps['events']): {
+  readonly finish: (record: EventRecord) => Write
+  readonly adopt: () => void
+} {
+  const finals: EventRecord[] = []
+  return {
+    finish(record) {
+      finals.push(record)
+      store.stage(record)
+      return events.put([record.id], record)
+    },
+    adopt() {
+      for (const record of finals) store.adopt(record)
+    },
+  }
+}
+
 /**
  * Keeps what is decided about an event in place of what was: an accepted one has its place still, or gets one; a refused
  * one loses it. `draft` has the earlier place.
@@ -26,13 +44,14 @@ export function decidedAgain(
   more: () => readonly Write[],
 ): Change {
   const { roomId, id } = before
-  const { order, ...unplaced } = draft
   const isShown = draft.verdict === 'accepted'
   let final = draft
   return {
     writes: (position) => {
+      const { order, ...unplaced } = withContentOf(draft, deps.events.peek(id))
       const isNew = isShown && order === undefined
-      final = isNew ? { ...draft, position, order: position } : isShown ? draft : unplaced
+      const place = isNew ? { position, order: position } : isShown && order !== undefined ? { order } : {}
+      final = { ...unplaced, ...place }
       deps.events.stage(final)
       const writes = [events.put([id], final), ...authChildWrites(final), ...more()]
       if (isNew) writes.push(...placeWrites(roomId, position, id, final.pdu))
@@ -44,4 +63,12 @@ export function decidedAgain(
     },
     publish: () => deps.events.adopt(final),
   }
+}
+
+/** What redacted an event, or gave back what had, since it was decided again stands. */
+function withContentOf(draft: EventRecord, newest: EventRecord | undefined): EventRecord {
+  if (newest === undefined) return draft
+  const { redactedBy: _, ...rest } = draft
+  const { pdu, redactedBy } = newest
+  return { ...rest, pdu, ...(redactedBy === undefined ? {} : { redactedBy }) }
 }

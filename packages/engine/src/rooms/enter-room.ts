@@ -34,8 +34,9 @@ import { provisionalWrites } from './decided-again.ts'
 import { membersNamedBy } from './named-members.ts'
 import { judgeOutliers, outlierWrites } from './outliers.ts'
 import { comparedState } from './second-member.ts'
-import { deltas, memberships, partialRooms, provisional, rooms, timelines } from './records.ts'
+import { deltas, memberships, partialRooms, rooms, timelines } from './records.ts'
 import type { RemoteDeps } from './remote-join.ts'
+import { forgetProvisional } from './replay.ts'
 import type { EventInput, Room } from './room.ts'
 import type { EventRecord } from './types.ts'
 import { RoomError } from './types.ts'
@@ -174,7 +175,7 @@ async function adoptRoom(
     const isChanged = isOther && previous?.current.state.get(key) !== id
     return isChanged ? (byId.get(id) ?? []) : []
   })
-  const forgotten = (await provisional.list(deps.store, [roomId])).map(([key]) => key)
+  const forgotten = await forgetProvisional(deps, roomId)
   const facts = { groupWrites: writes, localMembers, forgotten }
   return { copy, ...joinChange(deps, answer, copy, record, facts) }
 }
@@ -236,7 +237,7 @@ function joinChange(
     /** Memberships of other users of this node, as far as they changed since an earlier stay. */
     readonly localMembers: readonly EventRecord[]
     /** Decisions of an earlier stay that nobody makes again. */
-    readonly forgotten: readonly (readonly [RoomId, number])[]
+    readonly forgotten: readonly Write[]
   },
 ): Omit<Adopted, 'copy'> {
   const { roomId, server } = answer
@@ -257,7 +258,7 @@ function joinChange(
         ...newEventWrites(final),
         timelines.put([roomId, position], join.id),
         rooms.put([roomId], toRecord(copy, position)),
-        ...facts.forgotten.map((key) => provisional.delete(key)),
+        ...facts.forgotten,
         ...provisionalWrites(copy, position, join.id),
         copy.partial === undefined ? partialRooms.delete([roomId]) : partialRooms.put([roomId], copy.partial),
         ...(changes.length === 0 ? [] : [deltas.put([roomId, position], changes)]),

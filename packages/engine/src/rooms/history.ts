@@ -1,6 +1,6 @@
 /** Fetching history from before this node was in the room. */
 import type { EventId, JsonValue, ServerName } from '@plexus/core'
-import { authEventIds, prevEventIds, redact, serverOf } from '@plexus/core'
+import { authEventIds, prevEventIds, serverOf } from '@plexus/core'
 import type { CallOptions, Clock, Write } from '../ports.ts'
 import { MAX_BACKWARD } from './accept-event.ts'
 import { newEventWrites } from './auth-graph.ts'
@@ -8,7 +8,7 @@ import { fetchAuthEvents, fetchWhole, MAX_FETCHED_STATE_EVENTS } from './claims.
 import { MAX_GAP_MS } from './gap.ts'
 import { inRoomOrder, judgeOutliers } from './outliers.ts'
 import { rooms } from './records.ts'
-import { redactionOf } from './redaction.ts'
+import { redactedRecord, redactionOf, unredactedWrites } from './redaction.ts'
 import { placeWrites } from './relation.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { Room } from './room.ts'
@@ -158,7 +158,11 @@ async function keepHistory(
     const change = {
       writes: (position: number) => {
         placed = shown.map((record, index) => ({ ...record, position, order: next.lowestOrder + index }))
-        return [...placed.flatMap(recordWrites), rooms.put([room.roomId], toRecord(next, position))]
+        const kept = placed.flatMap(({ id, redactedBy }) => {
+          const pdu = redactedBy === undefined ? undefined : found.get(id)?.pdu
+          return pdu === undefined ? [] : unredactedWrites(copy, id, pdu)
+        })
+        return [...placed.flatMap(recordWrites), ...kept, rooms.put([room.roomId], toRecord(next, position))]
       },
       publish: (position: number) => {
         for (const record of placed) deps.events.adopt(record)
@@ -190,8 +194,7 @@ async function recordsOf(
     const record = records.get(id)
     if (record === undefined || record.verdict === 'rejected' || isPlaced(record)) continue
     const by = await redactionOf(deps, roomId, id, serverOf(pdu.sender))
-    const isToRedact = by !== undefined && record.redactedBy === undefined
-    shown.push(isToRedact ? { ...record, pdu: redact(version, record.pdu), redactedBy: by } : record)
+    shown.push(redactedRecord(version, record, by))
   }
   return shown
 }

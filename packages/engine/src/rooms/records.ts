@@ -1,5 +1,5 @@
 /** The tables of the rooms. A table's key is written beside it. */
-import type { EventId, JsonObject, RoomId, ServerName, StateKey, UserId } from '@plexus/core'
+import type { EventId, JsonObject, Pdu, RoomId, ServerName, StateKey, UserId } from '@plexus/core'
 import type { Table } from '../kernel/table.ts'
 import { table } from '../kernel/table.ts'
 import type { EventRecord, MembershipRecord, StateDelta } from './types.ts'
@@ -121,6 +121,8 @@ export const waitingRedactions: Table<Key<readonly [EventId, string]>, WaitingRe
   'redaction',
   ['s', 's'],
 )
+/** What redactions took out of events while their room's state lacked members: a redaction that is refused in the end gives it back. */
+export const unredacted: Table<Key<readonly [RoomId, EventId]>, Pdu> = table('unredacted', ['s', 's'])
 /** Own events by position. */
 export const sent: Table<Key<readonly [RoomId, number]>, EventId> = table('sent', ['s', 'n'])
 export const cursors: Table<Key<readonly [ServerName, RoomId]>, CursorRecord> = table('cursor', ['s', 's'])

@@ -1,10 +1,15 @@
 /** What an event redacts, and what redacts it. spec: rooms/v3.md "Handling redactions" */
-import type { EventId, RoomId, ServerName } from '@plexus/core'
-import { serverOf } from '@plexus/core'
+import type { EventId, Pdu, RoomId, RoomVersion, ServerName } from '@plexus/core'
+import { redact, redactionTarget, serverOf } from '@plexus/core'
+import type { Write } from '../ports.ts'
+import { forgetWrites, postingWrites } from '../search/postings.ts'
 import type { AcceptedDecision, Case } from './case.ts'
-import type { WaitingRedaction } from './records.ts'
+import type { RoomCopy } from './copy.ts'
+import { unredacted, waitingRedactions, type WaitingRedaction } from './records.ts'
+import { placeWrites } from './relation.ts'
 import type { RoomDeps } from './room.ts'
 import type { EventRecord } from './types.ts'
+import { reachOf } from './waiting-redactions.ts'
 
 export type Redaction = {
   /** A known event that the accepted event redacts. */
@@ -44,4 +49,66 @@ export async function prepareRedaction(
   }
   const allowed = known.roomId === roomId && (ofOthers || serverOf(known.pdu.sender) === server)
   return allowed ? { ...by, target: known } : by
+}
+
+/** Redacts the event's target, or remembers to. `finish` keeps a record. */
+export function redactionWrites(
+  { deps, version, copy, event }: Case,
+  { target: wanted, waits }: Redaction,
+  finish: (record: EventRecord) => Write,
+): Write[] {
+  const writes: Write[] = []
+  const target = wanted === undefined ? undefined : (deps.events.peek(wanted.id) ?? wanted)
+  if (target !== undefined && target.redactedBy !== event.id) {
+    writes.push(
+      finish({ ...target, pdu: redact(version, target.pdu), redactedBy: event.id }),
+      ...forgetWrites(target),
+      ...(target.redactedBy === undefined ? unredactedWrites(copy, target.id, target.pdu) : []),
+    )
+  }
+  if (waits !== undefined) writes.push(waitingRedactions.put([waits[0], reachOf(waits[1])], waits[1]))
+  return writes
+}
+
+/** Keeps what is redacted while the state that allows it lacks members. */
+export function unredactedWrites(
+  copy: Pick<RoomCopy, 'roomId' | 'partial'> | undefined,
+  id: EventId,
+  pdu: Pdu,
+): Write[] {
+  return copy?.partial === undefined ? [] : [unredacted.put([copy.roomId, id], pdu)]
+}
+
+/** The writes that give back what a redaction took, which is refused when it is decided again. */
+export async function undoneRedaction(
+  { deps, version, roomId, event }: Case,
+  finish: (record: EventRecord) => Write,
+): Promise<() => readonly Write[]> {
+  const id = event.again?.verdict === 'accepted' ? redactionTarget(version, event.pdu) : undefined
+  if (id === undefined) return () => []
+  const waiting = await deps.waitingRedactions.get(id, serverOf(event.pdu.sender))
+  const waits = waiting?.by === event.id ? waiting : undefined
+  if (waits !== undefined) deps.waitingRedactions.remove(id, waits)
+  const pdu = await unredacted.get(deps.store, [roomId, id])
+  const [known] = await deps.events.working([id])
+  return () => {
+    const writes: Write[] = waits === undefined ? [] : [waitingRedactions.delete([id, reachOf(waits)])]
+    const target = deps.events.peek(id) ?? known
+    if (pdu === undefined || target?.redactedBy !== event.id) return writes
+    const { redactedBy: _, ...restored } = { ...target, pdu }
+    const { order } = restored
+    if (order !== undefined) writes.push(...placeWrites(roomId, order, id, pdu), ...postingWrites(restored))
+    return [...writes, finish(restored)]
+  }
+}
+
+/** The record as an earlier redaction leaves it. */
+export function redactedRecord(
+  version: RoomVersion,
+  record: EventRecord,
+  by: EventId | undefined,
+): EventRecord {
+  return by === undefined || record.redactedBy !== undefined
+    ? record
+    : { ...record, pdu: redact(version, record.pdu), redactedBy: by }
 }

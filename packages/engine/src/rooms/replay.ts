@@ -6,7 +6,7 @@
  *    room that begins with the own join. Until all are, the room's own copy goes on as it is.
  * 2. Each batch is one commit; the last one puts the new copy in place. After a crash it begins anew, with equal results.
  */
-import type { EventId, UserId } from '@plexus/core'
+import type { EventId, RoomId, UserId } from '@plexus/core'
 import { prevEventIds, serverOf } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import { combineChanges } from '../kernel/committer.ts'
@@ -14,7 +14,7 @@ import type { Write } from '../ports.ts'
 import { membershipWrites, serverChanges } from './accept-event.ts'
 import { isProvisional } from './case.ts'
 import { memberOf, membershipOf, stateBefore, stateChanges, toRecord, type RoomCopy } from './copy.ts'
-import { deltas, partialRooms, provisional, rooms } from './records.ts'
+import { deltas, partialRooms, provisional, rooms, unredacted } from './records.ts'
 import type { EventInput, Room, RoomDeps, Turn } from './room.ts'
 import type { StateGroup } from './state-groups.ts'
 import type { EventRecord } from './types.ts'
@@ -172,6 +172,19 @@ async function stateBeforeOf(
   return groups.create(`before ${record.id}`, stateBefore(record, after.state), after)
 }
 
+/** The writes that end what is kept to decide again. */
+export async function forgetProvisional(
+  { store }: Pick<ReplayDeps, 'store'>,
+  roomId: RoomId,
+): Promise<readonly Write[]> {
+  const decided = await provisional.list(store, [roomId])
+  const redacted = await unredacted.list(store, [roomId])
+  return [
+    ...decided.map(([key]) => provisional.delete(key)),
+    ...redacted.map(([key]) => unredacted.delete(key)),
+  ]
+}
+
 /** Puts the new copy in the place of the room's, and corrects all that follows who is in the room. */
 async function end({ deps, room, copy }: Replay, turn: Turn, present: RoomCopy): Promise<Change> {
   const { roomId } = room
@@ -180,13 +193,13 @@ async function end({ deps, room, copy }: Replay, turn: Turn, present: RoomCopy):
   const changes = stateChanges(present.current.state, next.current.state)
   const records = await ownMemberships(deps, changes)
   const servers = serverChanges(deps, present, next)
-  const rows = await provisional.list(deps.store, [roomId])
+  const forgotten = await forgetProvisional(deps, roomId)
   const publish = turn.replace(next)
   return {
     writes: (position) => [
       rooms.put([roomId], toRecord(next, position)),
       partialRooms.delete([roomId]),
-      ...rows.map(([key]) => provisional.delete(key)),
+      ...forgotten,
       ...(changes.length === 0 ? [] : [deltas.put([roomId, position], changes)]),
       ...membershipWrites(deps, roomId, position, changes, (id) => records.get(id)),
       ...deps.destinations.changed(roomId, position, servers),

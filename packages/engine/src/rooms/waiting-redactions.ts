@@ -19,6 +19,7 @@ export interface WaitingRedactions {
   /** The redaction that waits for this event of a user of `server`. */
   get(target: EventId, server: ServerName): Promise<WaitingRedaction | undefined>
   add(target: EventId, redaction: WaitingRedaction): void
+  remove(target: EventId, redaction: WaitingRedaction): void
 }
 
 /** Whose events of this id it redacts: those of everybody, or of its own server. One kind does not displace another. */
@@ -44,5 +45,6 @@ export function createWaitingRedactions(deps: { store: Store; committer: Committ
       return known.get(`${target} ${EVERYBODY}`) ?? known.get(`${target} ${server}`)
     },
     add: (target, redaction) => known.set(`${target} ${reachOf(redaction)}`, redaction),
+    remove: (target, redaction) => known.delete(`${target} ${reachOf(redaction)}`),
   }
 }
