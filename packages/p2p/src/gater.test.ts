@@ -1,7 +1,7 @@
 import { multiaddr } from '@multiformats/multiaddr'
 import { describe, expect, it } from 'vitest'
-import { isPublicAddress } from './addresses.ts'
 import { createGater } from './gater.ts'
+import { isPublicAddress } from './wire/public-address.ts'
 
 const RELAY = '12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu'
 const OTHER = '12D3KooWJsPyoEHJYkUDaFRYBBRHcLbmvFo9mtfQYHBNXjgvUPeC'

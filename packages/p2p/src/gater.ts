@@ -1,5 +1,6 @@
 import type { ConnectionGater } from '@libp2p/interface'
-import { isPublicAddress, parseMultiaddr, peerIdOf, relayOf } from './addresses.ts'
+import { parseMultiaddr, peerIdOf, relayOf } from './addresses.ts'
+import { isPublicAddress } from './wire/public-address.ts'
 
 export type GaterInit = {
   /** Configured relay addresses, peer id included: always allowed, wherever they lie. */

@@ -1,25 +1,36 @@
 import type { Server } from 'node:http'
 import { circuitRelayServer, type CircuitRelayService } from '@libp2p/circuit-relay-v2'
 import { identify, type Identify } from '@libp2p/identify'
+import type { KadDHT } from '@libp2p/kad-dht'
 import { noise } from '@libp2p/noise'
+import { ping, type Ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
-import type { Clock, Log } from '@plexus/engine/ports'
+import type { Clock, Log, Store } from '@plexus/engine/ports'
 import { MAILBOX_PROTOCOL, RELAY_PROTOCOL } from '@plexus/p2p/wire'
 import { createLibp2p, type Libp2p } from 'libp2p'
 import { ATTACHED_LISTEN, attachedWebSockets } from './attached-websockets.ts'
 import { createRelayDirectory, type DirectoryStats } from './directory.ts'
+import { dhtServer, putRecord } from './dht.ts'
 import { createRelayGater } from './gater.ts'
 import type { RelayIdentity } from './identity.ts'
 import * as limits from './limits.ts'
 import { createMailService, type MailCounts } from './mail/mail-service.ts'
 import type { MailStore, MailTotals } from './mail/mail-store.ts'
 import type { MailPolicy } from './mail/policy.ts'
+import { keepPeers } from './peers.ts'
 import { webrtcMultiaddrs, websocketMultiaddr } from './public-addresses.ts'
+import { createPublisher } from './publisher.ts'
+import { createRecords } from './records.ts'
 
-export type RelayDeps = { readonly clock: Clock; readonly log: Log }
+export type RelayDeps = {
+  readonly clock: Clock
+  readonly log: Log
+  /** Where published records outlive a restart. */
+  readonly records?: Store
+}
 
 export type RelayInit = {
   readonly identity: RelayIdentity
@@ -29,6 +40,12 @@ export type RelayInit = {
   readonly listen?: readonly string[]
   /** Without it the relay keeps no mailboxes. The store stays its owner's to close, after the relay. */
   readonly mail?: { readonly store: MailStore; readonly policy: MailPolicy }
+  /** Where others reach the server, for other relays to tell their nodes. */
+  readonly publicUrl?: string
+  /** Multiaddrs of other relays, peer id included: the DHT begins with them. */
+  readonly peers?: readonly string[]
+  /** Other relays at private addresses may be dialled. */
+  readonly lan?: boolean
   /** For tests; the named bounds count otherwise. */
   readonly circuitBytes?: bigint
 }
@@ -38,6 +55,7 @@ export type RelayStats = DirectoryStats & {
   readonly reservations: number
   readonly circuitsAsked: number
   readonly circuitsRefused: number
+  readonly records: number
 }
 
 /** A relay: circuits between nodes, the directory of who is here, and mailboxes. It can read nothing of what it relays. */
@@ -50,18 +68,34 @@ export interface Relay extends AsyncDisposable {
   mailStats(): Promise<(MailCounts & MailTotals) | undefined>
 }
 
-type RelayLibp2p = Libp2p<{ identify: Identify; relay: CircuitRelayService }>
+type RelayLibp2p = Libp2p<{ identify: Identify; ping: Ping; relay: CircuitRelayService; dht: KadDHT }>
 
 /** @throws when an address cannot be listened on */
 export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Relay> {
   const { clock, log } = deps
   const { identity, server } = init
-  const gater = createRelayGater(clock)
-  const directory = createRelayDirectory({ clock, log })
+  const { peers = [], lan = false } = init
+  const gater = createRelayGater(clock, { peers, lan })
+  const records = await createRecords({ clock, log, ...(deps.records && { store: deps.records }) })
+  const publisher = createPublisher({
+    clock,
+    log,
+    records,
+    put: (published, signal) => putRecord(libp2p.services.dht, published, signal),
+  })
+  const directory = createRelayDirectory({
+    clock,
+    log,
+    records,
+    published: (published) => publisher.publish(published),
+  })
   const attached = server === undefined ? undefined : attachedWebSockets(server)
   const libp2p: RelayLibp2p = await createLibp2p({
     privateKey: identity.privateKey,
-    addresses: { listen: [...(attached === undefined ? [] : [ATTACHED_LISTEN]), ...(init.listen ?? [])] },
+    addresses: {
+      listen: [...(attached === undefined ? [] : [ATTACHED_LISTEN]), ...(init.listen ?? [])],
+      appendAnnounce: init.publicUrl === undefined ? [] : [websocketMultiaddr(init.publicUrl)],
+    },
     transports: [
       attached?.transport ?? webSockets(),
       webRTCDirect({ certificate: identity.webrtcCertificate, rtcConfiguration: { iceServers: [] } }),
@@ -82,6 +116,9 @@ export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Rel
     nodeInfo: { userAgent: 'plexus-relay' },
     services: {
       identify: identify(),
+      // The DHT names it as a dependency.
+      ping: ping(),
+      dht: dhtServer({ records, clock, allows: (address) => gater.allows(address) }),
       relay: circuitRelayServer({
         maxInboundHopStreams: limits.MAX_CIRCUITS_PER_NODE,
         maxOutboundStopStreams: limits.MAX_CIRCUITS_PER_NODE,
@@ -125,6 +162,7 @@ export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Rel
     // The library keeps the places of those who left until they expire.
     libp2p.services.relay.reservations.delete(detail)
   })
+  const stopKeeping = keepPeers({ clock, log, libp2p }, peers)
   const peerId = libp2p.peerId.toString()
   const withPeer = (address: string): string =>
     address.endsWith(`/p2p/${peerId}`) ? address : `${address}/p2p/${peerId}`
@@ -142,13 +180,17 @@ export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Rel
       reservations: libp2p.services.relay.reservations.size,
       circuitsAsked: gater.counts.asked,
       circuitsRefused: gater.counts.refused,
+      records: records.size,
     }),
     mailStats: async () => mail && { ...mail.counts(), ...(await mail.totals()) },
     async [Symbol.asyncDispose]() {
       attached?.detach()
       await mail?.close()
       directory.close()
+      stopKeeping()
+      await publisher[Symbol.asyncDispose]()
       await libp2p.stop()
+      await records[Symbol.asyncDispose]()
     },
   }
 }

@@ -1,10 +1,11 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { encodeBase64, type ServerName } from '@plexus/core'
-import { certificateBytes, nameOfKey, type Certificate } from '@plexus/core/names'
+import { accountKey, accountRecords, certificateBytes, nameOfKey, type Certificate } from '@plexus/core/names'
 import type { Clock } from '@plexus/engine/ports'
 import {
   createFrameChannel,
   encodeNames,
+  encodeKeyedRecord,
   encodeRegister,
   MAX_DEVICES_PER_NAME,
   MAX_NAMES_PER_FRAME,
@@ -14,11 +15,12 @@ import {
   type ByteStream,
   type Frame,
   type FrameChannel,
+  type Published,
 } from '@plexus/p2p/wire'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createRelayDirectory, type RelayDirectory } from './directory.ts'
-import { FRAME_BURST, NAME_BURST, REGISTER_TIMEOUT_MS, REGISTRATION_BURST } from './limits.ts'
+import { FRAME_BURST, NAME_BURST, RECORD_BURST, REGISTER_TIMEOUT_MS, REGISTRATION_BURST } from './limits.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -79,6 +81,7 @@ function createEnd(): End {
 type Account = {
   readonly name: ServerName
   certify(peerId: string, change?: Partial<Certificate>): Uint8Array
+  record(sequence: number): Published
 }
 
 function createAccount(): Account {
@@ -90,6 +93,12 @@ function createAccount(): Account {
       const certificate = { name, peerId, notBefore: NOW, expires: NOW + 3_600_000, ...change }
       const signature = encodeBase64(new Uint8Array(sign(null, certificateBytes(certificate), privateKey)))
       return encodeRegister({ certificate, signature })
+    },
+    record(sequence) {
+      const head = { name, sequence, expires: NOW + 3_600_000 }
+      const record = { ...head, mailboxes: [], devices: [], sealingKeys: [] }
+      const signature = encodeBase64(new Uint8Array(sign(null, accountRecords.bytes(record), privateKey)))
+      return { key: accountKey(name), signed: { record, signature } }
     },
   }
 }
@@ -135,7 +144,20 @@ function join(directory: RelayDirectory, peerId: string): Node {
 
 function start(maxWatches?: number) {
   const clock = createClock()
-  const directory = createRelayDirectory({ clock, log: { log: () => undefined } }, maxWatches)
+  const kept = new Map<string, Published>()
+  const published: Published[] = []
+  const records = {
+    get: (key: string) => kept.get(key),
+    put(record: Published) {
+      if (kept.has(record.key)) return 'older' as const
+      kept.set(record.key, record)
+      return 'kept' as const
+    },
+  }
+  const directory = createRelayDirectory(
+    { clock, log: { log: () => undefined }, records, published: (record) => published.push(record) },
+    maxWatches,
+  )
   const enter = async (
     account = createAccount(),
     peerId = newPeerId(),
@@ -144,7 +166,7 @@ function start(maxWatches?: number) {
     await node.say(K.register, 1, account.certify(peerId))
     return { ...node, account, peerId }
   }
-  return { clock, directory, enter }
+  return { clock, directory, enter, published }
 }
 
 const kinds = ({ got }: Node): number[] => got.map(({ kind }) => kind)
@@ -332,6 +354,35 @@ describe('bounds of the relay directory', () => {
     expect(a.got.at(-1)).toEqual({ kind: K.refuse, id: 3, body: Uint8Array.of(RelayRefusal.tooFast) })
   })
 
+  it('keeps, serves and passes on what a node publishes of itself', async () => {
+    const { enter, published } = start()
+    const [a, b] = [await enter(), await enter()]
+    const record = a.account.record(1)
+    await b.say(K.publish, 2, encodeKeyedRecord(record))
+    expect(b.got.at(-1)?.body).toEqual(Uint8Array.of(RelayRefusal.nonsense))
+    await a.say(K.publish, 2, encodeKeyedRecord(record))
+    expect(published).toEqual([record])
+    await a.say(K.publish, 3, encodeKeyedRecord(record))
+    expect(a.got.at(-1)?.body).toEqual(Uint8Array.of(RelayRefusal.older))
+    const keys = [record.key, record.key, accountKey(b.account.name)]
+    await b.say(K.find, 4, new TextEncoder().encode(JSON.stringify(keys)))
+    expect(b.got.slice(2)).toEqual([
+      { kind: K.record, id: 4, body: encodeKeyedRecord(record) },
+      { kind: K.done, id: 4, body: new Uint8Array(0) },
+    ])
+  })
+
+  it('takes so many records of one node at once', async () => {
+    const { enter, clock } = start()
+    const a = await enter()
+    for (let turn = 0; turn < RECORD_BURST; turn += 1) await a.say(K.publish, turn)
+    await a.say(K.publish, 99)
+    expect(a.got.at(-1)?.body).toEqual(Uint8Array.of(RelayRefusal.tooFast))
+    clock.advance(4_000)
+    await a.say(K.publish, 100)
+    expect(a.got.at(-1)?.body).toEqual(Uint8Array.of(RelayRefusal.nonsense))
+  })
+
   it('cuts off who sends too many frames', async () => {
     const { enter } = start()
     const a = await enter()
@@ -345,7 +396,7 @@ describe('bounds of the relay directory', () => {
     const names = fc
       .array(fc.constantFrom('a.example', 'b.example', '!', ''))
       .map((list) => new TextEncoder().encode(JSON.stringify(list)))
-    const frame = fc.tuple(fc.integer({ min: 0, max: 11 }), fc.oneof(fc.uint8Array({ maxLength: 30 }), names))
+    const frame = fc.tuple(fc.integer({ min: 0, max: 13 }), fc.oneof(fc.uint8Array({ maxLength: 30 }), names))
     await fc.assert(
       fc.asyncProperty(fc.array(frame, { maxLength: 10 }), async (frames) => {
         const a = await enter()

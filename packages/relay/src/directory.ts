@@ -5,9 +5,12 @@ import {
   createFrameChannel,
   createHeartbeat,
   createTokenBucket,
+  decodeKeys,
   decodeNames,
+  decodeKeyedRecord,
   decodeRegister,
   encodeEntry,
+  encodeKeyedRecord,
   MAX_DEVICES_PER_NAME,
   MAX_WATCHED_NAMES,
   RelayFrame,
@@ -16,6 +19,7 @@ import {
   type Frame,
   type FrameChannel,
   type Heartbeat,
+  type Published,
   type RelayEntry,
   type RelayRefusalCode,
   type SignedCertificate,
@@ -27,10 +31,13 @@ import {
   MAX_WATCHES,
   NAME_BURST,
   NAMES_PER_SECOND,
+  RECORD_BURST,
+  RECORDS_PER_SECOND,
   REGISTER_TIMEOUT_MS,
   REGISTRATION_BURST,
   REGISTRATIONS_PER_SECOND,
 } from './limits.ts'
+import type { Records } from './records.ts'
 
 export type DirectoryStats = { readonly sessions: number; readonly names: number; readonly watched: number }
 
@@ -54,9 +61,17 @@ type Session = {
 
 const K = RelayFrame
 
+export type RelayDirectoryDeps = {
+  readonly clock: Clock
+  readonly log: Log
+  readonly records: Pick<Records, 'get' | 'put'>
+  /** A registered node published a record that is new here. */
+  readonly published: (published: Published) => void
+}
+
 /** @param maxWatches for tests; the named bound counts otherwise */
 export function createRelayDirectory(
-  { clock, log }: { readonly clock: Clock; readonly log: Log },
+  { clock, log, records, published }: RelayDirectoryDeps,
   maxWatches: number = MAX_WATCHES,
 ): RelayDirectory {
   const sessions = new Map<string, Session>()
@@ -131,6 +146,28 @@ export function createRelayDirectory(
     }
   }
 
+  /** A node speaks for its own name only. */
+  function publish(session: Session, body: Uint8Array): RelayRefusalCode | undefined {
+    const record = decodeKeyedRecord(body, clock.now())
+    if (record === undefined || record.signed.record.name !== session.signed?.certificate.name)
+      return RelayRefusal.nonsense
+    const result = records.put(record, true)
+    // Told again, as after each new connection.
+    if (result === 'known') return undefined
+    if (result === 'older') return RelayRefusal.older
+    if (result === 'full') return RelayRefusal.tooMany
+    published(record)
+    return undefined
+  }
+
+  function tellRecords({ channel }: Session, id: number, keys: readonly string[]): void {
+    for (const key of new Set(keys)) {
+      const record = records.get(key)
+      if (record !== undefined) channel.send(K.record, id, encodeKeyedRecord(record))
+    }
+    channel.send(K.done, id)
+  }
+
   function forget(session: Session): void {
     if (sessions.get(session.peerId) === session) sessions.delete(session.peerId)
     unwatch(session, [...session.watched])
@@ -146,6 +183,7 @@ export function createRelayDirectory(
     const frames = createTokenBucket(() => clock.now(), FRAMES_PER_SECOND, FRAME_BURST)
     const names = createTokenBucket(() => clock.now(), NAMES_PER_SECOND, NAME_BURST)
     const registrations = createTokenBucket(() => clock.now(), REGISTRATIONS_PER_SECOND, REGISTRATION_BURST)
+    const publications = createTokenBucket(() => clock.now(), RECORDS_PER_SECOND, RECORD_BURST)
     const { channel } = session
     const refuse = (id: number, code: RelayRefusalCode): void =>
       channel.send(K.refuse, id, Uint8Array.of(code))
@@ -173,6 +211,19 @@ export function createRelayDirectory(
       }
     }
 
+    function onPublish(id: number, body: Uint8Array): void {
+      const code = publications.take() ? publish(session, body) : RelayRefusal.tooFast
+      if (code === undefined) channel.send(K.done, id)
+      else refuse(id, code)
+    }
+
+    function onFind(id: number, body: Uint8Array): void {
+      const keys = decodeKeys(body)
+      if (keys === undefined) refuse(id, RelayRefusal.nonsense)
+      else if (!names.take(keys.length)) refuse(id, RelayRefusal.tooFast)
+      else tellRecords(session, id, keys)
+    }
+
     return ({ kind, id, body }) => {
       heartbeat.heard()
       if (!frames.take()) channel.abort('too many frames')
@@ -181,6 +232,8 @@ export function createRelayDirectory(
       else if (kind === K.pong) heartbeat.pong(id)
       else if (session.signed === undefined) channel.abort('not registered')
       else if (kind === K.lookup || kind === K.watch || kind === K.unwatch) onNames(kind, id, body)
+      else if (kind === K.publish) onPublish(id, body)
+      else if (kind === K.find) onFind(id, body)
       else channel.abort('unknown kind of frame')
     }
   }

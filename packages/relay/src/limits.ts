@@ -69,3 +69,29 @@ export const MAIL_IDLE_MS = 120_000
 export const EXPIRY_INTERVAL_MS = 600_000
 /** Days before and after its own that a relay takes a proof of work for: clocks and time zones differ. */
 export const PROOF_DAYS = 1
+
+/** Published records of nodes that are registered here, and of others that the DHT brought: the oldest gives way. */
+export const MAX_OWN_RECORDS = 50_000
+export const MAX_FOREIGN_RECORDS = 50_000
+/** Records of one name among them: its account, devices, aliases and listing. */
+export const MAX_RECORDS_PER_NAME = 64
+/** Bytes of records in memory, of each of the two. */
+export const MAX_RECORD_STORE_BYTES: number = 64 * 1024 * 1024
+/** Milliseconds that changed records are collected before they are saved. */
+export const RECORD_SAVE_MS = 1_000
+/** Milliseconds after which the relay puts its nodes' records into the DHT again, and between looks at what is due. */
+export const REPUBLISH_MS: number = 12 * 60 * 60_000
+export const REPUBLISH_CHECK_MS = 60_000
+/** Records that are put into the DHT at once, and milliseconds that one may take. */
+export const MAX_PARALLEL_PUTS = 4
+export const DHT_PUT_MS = 30_000
+/** Records waiting to be put; further ones are put at the next look. */
+export const MAX_WAITING_PUTS = 1_000
+/** Records that one node may publish over time, a second, and at once: each costs a signature check. */
+export const RECORDS_PER_SECOND = 0.5
+export const RECORD_BURST = 70
+/** Streams of the DHT that one connection may have open at once. */
+export const MAX_DHT_STREAMS = 32
+/** Milliseconds between looks whether the other relays that the operator named are connected, and for dialling one. */
+export const PEER_CHECK_MS = 30_000
+export const PEER_DIAL_MS = 10_000

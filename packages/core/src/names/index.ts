@@ -16,5 +16,6 @@ export {
   type RecordKind,
   type SignedRecord,
 } from './record.ts'
+export * from './published.ts'
 export * from './request.ts'
 export * from './reserved-ipv4.ts'

@@ -43,11 +43,25 @@ export {
   type MailReader,
 } from './mailbox.ts'
 export { dayOf, isProof, searchProof, type MailProof, type ProofSubject } from './proof.ts'
+export { isPublicAddress } from './public-address.ts'
 export {
+  createDhtRules,
+  decodeDhtKey,
+  decodePublished,
+  DHT_PROTOCOL,
+  encodeDhtKey,
+  encodePublished,
+  isNewer,
+  type Published,
+} from './published.ts'
+export {
+  decodeKeys,
   decodeNames,
+  decodeKeyedRecord,
   decodeRegister,
   encodeEntry,
   encodeNames,
+  encodeKeyedRecord,
   encodeRegister,
   RELAY_PROTOCOL,
   RelayFrame,

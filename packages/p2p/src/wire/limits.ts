@@ -84,3 +84,6 @@ export const MAX_DEPOSITS_IN_FLIGHT = 64
 
 /** Zero bits of a proof of work that a node makes for a relay: some minute of a phone. */
 export const MAX_PROOF_BITS = 24
+
+/** Keys of records in one question to a relay. */
+export const MAX_KEYS_PER_FRAME = 16

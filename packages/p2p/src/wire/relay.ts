@@ -1,7 +1,9 @@
+import { kindOfKey, MAX_RECORD_KEY_CHARS, readPublished } from '@plexus/core/names'
 import { isJsonObject, parseServerName, type JsonValue, type ServerName } from '@plexus/core'
 import { decodeSignedCertificate, type SignedCertificate } from './hello.ts'
-import { MAX_DEVICES_PER_NAME, MAX_NAME_LENGTH, MAX_NAMES_PER_FRAME } from './limits.ts'
+import { MAX_DEVICES_PER_NAME, MAX_KEYS_PER_FRAME, MAX_NAME_LENGTH, MAX_NAMES_PER_FRAME } from './limits.ts'
 import { decodeJson, encodeJson } from './message.ts'
+import type { Published } from './published.ts'
 
 /** libp2p protocol id of the one long-lived stream between a node and a relay: who is here. */
 export const RELAY_PROTOCOL = '/plexus/relay/1.0.0'
@@ -23,6 +25,12 @@ export const RelayFrame = {
   refuse: 7,
   ping: 8,
   pong: 9,
+  /** Node: a record of its own, which the relay keeps, serves and puts into the DHT. Answered with `done` or `refuse`. */
+  publish: 10,
+  /** Node: keys of records. Answered with one `record` for each that the relay has, then `done`. */
+  find: 11,
+  /** Relay: a record. */
+  record: 12,
 } as const
 
 export const RelayRefusal = {
@@ -33,6 +41,8 @@ export const RelayRefusal = {
   nonsense: 5,
   /** The same node came by another stream: it was started twice. */
   replaced: 6,
+  /** The relay has a newer record of the same key. */
+  older: 7,
 } as const
 export type RelayRefusalCode = (typeof RelayRefusal)[keyof typeof RelayRefusal]
 
@@ -87,4 +97,33 @@ export function decodeEntry(body: Uint8Array): RelayEntry | undefined {
     devices.push(signed)
   }
   return { name, devices }
+}
+
+/** The body of `publish` and `record`. */
+export function encodeKeyedRecord({ key, signed }: Published): Uint8Array {
+  const kind = kindOfKey(key)
+  if (kind === undefined) throw new TypeError('not the key of a record')
+  return encodeJson({ key, ...kind.json(signed) })
+}
+
+/** `undefined` for anything but a record that stands under the key given with it and counts at `now`. */
+export function decodeKeyedRecord(body: Uint8Array, now: number): Published | undefined {
+  const value = decodeJson(body)
+  if (!isJsonObject(value) || typeof value['key'] !== 'string') return undefined
+  const signed = readPublished(value['key'], value, now)
+  return signed === undefined ? undefined : { key: value['key'], signed }
+}
+
+export function encodeKeys(keys: readonly string[]): Uint8Array {
+  if (keys.length > MAX_KEYS_PER_FRAME) throw new RangeError('too many keys for one frame')
+  return encodeJson(keys)
+}
+
+export function decodeKeys(body: Uint8Array): readonly string[] | undefined {
+  const value = decodeJson(body)
+  if (!Array.isArray(value) || value.length > MAX_KEYS_PER_FRAME) return undefined
+  const keys = (value as readonly JsonValue[]).filter((item) => typeof item === 'string')
+  return keys.length === value.length && keys.every((key) => key.length <= MAX_RECORD_KEY_CHARS)
+    ? keys
+    : undefined
 }

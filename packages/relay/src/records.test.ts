@@ -1,0 +1,170 @@
+import { generateKeyPairSync, sign } from 'node:crypto'
+import { encodeBase64 } from '@plexus/core'
+import {
+  accountKey,
+  accountRecords,
+  deviceKey,
+  deviceRecords,
+  nameOfKey,
+  type AccountRecord,
+} from '@plexus/core/names'
+import type { Clock } from '@plexus/engine/ports'
+import type { Published } from '@plexus/p2p/wire'
+import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
+import { describe, expect, it } from 'vitest'
+import { MAX_RECORDS_PER_NAME, REPUBLISH_CHECK_MS, REPUBLISH_MS } from './limits.ts'
+import { createPublisher } from './publisher.ts'
+import { createRecords, type Records } from './records.ts'
+
+const HOUR_MS = 3_600_000
+
+function createClock(): Clock & { advance(ms: number): void } {
+  let now = Date.UTC(2026, 0, 1)
+  const timers = new Set<{ at: number; run: () => void }>()
+  return {
+    now: () => now,
+    after(ms, run) {
+      const timer = { at: now + ms, run }
+      timers.add(timer)
+      return () => timers.delete(timer)
+    },
+    advance(ms) {
+      now += ms
+      for (const timer of [...timers]) if (timer.at <= now && timers.delete(timer)) timer.run()
+    },
+  }
+}
+
+const log = { log: () => undefined }
+const PEER = '12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu'
+
+function createAccount(now: number) {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519')
+  const name = nameOfKey(new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }).subarray(-32)))
+  const signed = (bytes: Uint8Array): string => encodeBase64(new Uint8Array(sign(null, bytes, privateKey)))
+  return {
+    key: accountKey(name),
+    record(sequence: number, change: Partial<AccountRecord> = {}): Published {
+      const lists = { mailboxes: [], devices: [], sealingKeys: [] }
+      const record = { name, sequence, expires: now + HOUR_MS, ...lists, ...change }
+      return { key: accountKey(name), signed: { record, signature: signed(accountRecords.bytes(record)) } }
+    },
+    device(number: number): Published {
+      const peerId = `${PEER.slice(0, -2)}${String(number + 11).replaceAll('0', 'z')}`
+      const record = { name, sequence: 1, expires: now + HOUR_MS, peerId, multiaddrs: [] }
+      return {
+        key: deviceKey(name, peerId),
+        signed: { record, signature: signed(deviceRecords.bytes(record)) },
+      }
+    },
+  }
+}
+
+async function start(bounds?: { own: number; foreign: number }) {
+  const clock = createClock()
+  const records = await createRecords({ clock, log }, bounds)
+  return { clock, records, account: () => createAccount(clock.now()) }
+}
+
+const sequenceOf = (records: Records, key: string): number | undefined =>
+  records.get(key)?.signed.record.sequence
+
+describe('the records of a relay', () => {
+  it('are the newest of each key, whoever brings an older one', async () => {
+    const { records, account } = await start()
+    const a = account()
+    expect(records.put(a.record(2), false)).toBe('kept')
+    expect(records.put(a.record(2), false)).toBe('known')
+    expect(records.put(a.record(1), true)).toBe('older')
+    expect(records.put(a.record(2, { devices: [PEER] }), true)).toBe('older')
+    expect(sequenceOf(records, a.key)).toBe(2)
+    expect(records.put(a.record(1, { tombstone: 'dead' }), false)).toBe('kept')
+    expect(records.put(a.record(9), true)).toBe('older')
+  })
+
+  it('are gone when they expire, but for tombstones', async () => {
+    const { records, account, clock } = await start()
+    const [a, b] = [account(), account()]
+    records.put(a.record(1), true)
+    records.put(b.record(1, { tombstone: 'dead' }), true)
+    clock.advance(HOUR_MS)
+    expect([sequenceOf(records, a.key), sequenceOf(records, b.key), records.size]).toEqual([undefined, 1, 1])
+  })
+
+  it('of others give way to newer ones of others, never those of own nodes', async () => {
+    const { records, account } = await start({ own: 2, foreign: 3 })
+    const own = account()
+    records.put(own.record(1), false)
+    records.put(own.record(1), true)
+    const others = Array.from({ length: 5 }, account)
+    for (const other of others) records.put(other.record(1), false)
+    // Told again, it is the newest of them.
+    expect(others.map(({ key }) => sequenceOf(records, key))).toEqual([undefined, undefined, 1, 1, 1])
+    expect(sequenceOf(records, own.key)).toBe(1)
+    // One that once was a node here stays so, though the DHT brings its next record.
+    records.put(own.record(2), false)
+    expect([...records.own()].map(({ key }) => key)).toEqual([own.key])
+  })
+
+  it('are so many of one name', async () => {
+    const { records, account } = await start()
+    const a = account()
+    for (let number = 0; number < MAX_RECORDS_PER_NAME; number += 1)
+      expect(records.put(a.device(number), true)).toBe('kept')
+    expect(records.put(a.record(1), true)).toBe('full')
+    expect(records.put(account().record(1), true)).toBe('kept')
+  })
+
+  it('outlive a restart', async () => {
+    const disk = createMemoryDisk()
+    const clock = createClock()
+    const [a, b] = [createAccount(clock.now()), createAccount(clock.now())]
+    const first = await createRecords({ clock, log, store: await openMemoryStore(disk) })
+    first.put(a.record(1), true)
+    first.put(b.record(1), false)
+    clock.advance(1_000)
+    first.put(a.record(2), false)
+    await first[Symbol.asyncDispose]()
+    const second = await createRecords({ clock, log, store: await openMemoryStore(disk) })
+    expect([sequenceOf(second, a.key), sequenceOf(second, b.key)]).toEqual([2, 1])
+    expect([...second.own()].map(({ key }) => key)).toEqual([a.key])
+    await second[Symbol.asyncDispose]()
+    clock.advance(HOUR_MS)
+    expect((await createRecords({ clock, log, store: await openMemoryStore(disk) })).size).toBe(0)
+  })
+})
+
+describe('the publisher', () => {
+  it('puts what is new at once, and again every 12 hours, for as long as somebody takes it', async () => {
+    const { records, account, clock } = await start()
+    const a = account()
+    const record = a.record(1, { expires: clock.now() + 10 * REPUBLISH_MS })
+    records.put(record, true)
+    records.put(account().record(1), false)
+    const put: string[] = []
+    let takers = 0
+    await using publisher = createPublisher({
+      clock,
+      log,
+      records,
+      async put({ key }) {
+        put.push(key)
+        return takers
+      },
+    })
+    const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+    publisher.publish(record)
+    await settle()
+    expect(put).toEqual([a.key])
+    takers = 1
+    // Nobody took it: the next look tries again.
+    clock.advance(REPUBLISH_CHECK_MS)
+    await settle()
+    clock.advance(REPUBLISH_CHECK_MS)
+    await settle()
+    expect(put).toHaveLength(2)
+    clock.advance(REPUBLISH_MS)
+    await settle()
+    expect(put).toEqual([a.key, a.key, a.key])
+  })
+})
