@@ -48,11 +48,15 @@ describe('the relay process', () => {
     expect(await relay.stop('SIGINT')).toBe(0)
   })
 
-  it('comes back at the same address after SIGKILL', async () => {
+  it('comes back at the same address after SIGKILL, as the same relay to its nodes', async () => {
+    const networkAt = async (address: string): Promise<unknown> =>
+      (await fetch(`${address}plexus.json`)).json()
     await using first = await startRelay({ data })
+    const network = await networkAt(first.address)
     expect(await first.stop('SIGKILL')).toBe('SIGKILL')
     await using second = await startRelay({ data, port: null })
     expect(second.address).toBe(first.address)
+    expect(await networkAt(second.address)).toEqual(network)
   })
 
   it('keeps its files for its owner only', async () => {

@@ -6,6 +6,7 @@ import {
   createFrameChannel,
   encodeNames,
   encodeKeyedRecord,
+  encodeKeys,
   encodeRegister,
   MAX_DEVICES_PER_NAME,
   MAX_NAMES_PER_FRAME,
@@ -365,7 +366,7 @@ describe('bounds of the relay directory', () => {
     await a.say(K.publish, 3, encodeKeyedRecord(record))
     expect(a.got.at(-1)?.body).toEqual(Uint8Array.of(RelayRefusal.older))
     const keys = [record.key, record.key, accountKey(b.account.name)]
-    await b.say(K.find, 4, new TextEncoder().encode(JSON.stringify(keys)))
+    await b.say(K.find, 4, encodeKeys(keys))
     expect(b.got.slice(2)).toEqual([
       { kind: K.record, id: 4, body: encodeKeyedRecord(record) },
       { kind: K.done, id: 4, body: new Uint8Array(0) },

@@ -60,6 +60,7 @@ export {
   decodeKeyedRecord,
   decodeRegister,
   encodeEntry,
+  encodeKeys,
   encodeNames,
   encodeKeyedRecord,
   encodeRegister,
