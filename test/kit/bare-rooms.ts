@@ -166,6 +166,7 @@ export function createBareNetwork(): BareNetwork {
         staging: parts.staging,
         heads: outbox.heads,
         handlers: init.handlers ?? new Map<string, EduHandler>(),
+        received: outbox.outbox.received,
       })
       const node = {
         name,
@@ -242,6 +243,7 @@ function honestFederation(own: ServerName, { nodes, offline, calls }: Wires): Fe
         ...(heads === undefined ? {} : { heads }),
         ...(sequence === undefined ? {} : { ordered: { incarnation: own, sequence, acknowledged } }),
       }),
+    encloseTransaction: unused,
     makeMembership: async (kind, to, roomId, userId, versions) =>
       copy(await peer(`make_${kind}`, to).rooms.makeMembership(kind, own, roomId, userId, versions)),
     sendJoin: async (to, roomId, id, event) =>

@@ -15,6 +15,7 @@ import type {
   Directory,
   Log,
   PushGateway,
+  Sealer,
   Session,
   Signer,
   Store,
@@ -22,10 +23,11 @@ import type {
   WebPages,
 } from '@plexus/engine/ports'
 import { CarrierError } from '@plexus/engine/ports'
-import { createFederation, createServerApi } from '@plexus/server-api'
+import { createFederation, createMailHandler, createServerApi } from '@plexus/server-api'
 import { createMemoryBlobs } from '@plexus/store/blobs-memory'
 import { createMemoryDisk, openMemoryStore, type MemoryDisk } from '@plexus/store/memory'
 import { createLoopback, type Loopback } from './loopback.ts'
+import type { FakeRelays } from './mail-relay.ts'
 import { createSeededRandom } from './seeded-random.ts'
 import { asStockReceiver, asStockSender } from './stock-node.ts'
 import { settled, type VirtualClock } from './virtual-clock.ts'
@@ -49,6 +51,8 @@ export type NodeInit = {
   readonly appServices?: AppServicesInit
   /** It keeps to the specification alone, as an ordinary homeserver does. */
   readonly stock?: boolean
+  /** Relays that keep mail for it, and what it seals with. */
+  readonly mail?: { readonly relays: FakeRelays; readonly sealer: Sealer }
   /** Restarts before this one: chance must not repeat. */
   readonly restarts?: number
 }
@@ -94,6 +98,21 @@ function mortal(carrier: Carrier, clock: Clock): Life {
   }
 }
 
+/** The peer id of a node with this name. */
+const peerIdOf = (name: ServerName): string =>
+  `12D3KooW${name.slice(10, 54).replaceAll('0', 'z').replaceAll('l', 'y')}`
+
+/** A process that has ended reaches no relay. */
+function mailPorts(
+  { mail }: NodeInit,
+  name: ServerName,
+  arrived: (relay: string) => void,
+  hasEnded: () => boolean,
+): Pick<EngineDeps, 'mail'> {
+  if (mail === undefined) return {}
+  return { mail: { sealer: mail.sealer, mailboxes: mail.relays.mailboxes(name, arrived, hasEnded) } }
+}
+
 /** Everybody on the loopback is reachable by name alone. */
 const directory: Directory = { learn: async () => undefined, own: async () => [] }
 
@@ -127,6 +146,7 @@ export async function createNode(init: NodeInit): Promise<TestNode> {
     clock,
     random,
     log,
+    ...mailPorts(init, name, (relay) => engine.mail?.arrived(relay), life.hasEnded),
   }
   // An honest password hash takes a second of a slow machine.
   const engine = await createEngine(ports, {
@@ -154,6 +174,10 @@ export async function createNode(init: NodeInit): Promise<TestNode> {
     return response
   })
   await engine.resume()
+  if (engine.mail !== undefined) {
+    await engine.control.certify(peerIdOf(name))
+    engine.mail.start(createMailHandler({ ...engine, verifier }))
+  }
   const end = (): void => {
     if (life.hasEnded()) return
     life.end()

@@ -45,6 +45,8 @@ export type ControlDeps = {
   readonly completion: Pick<Completion, 'kick'>
   readonly federation: Federation
   readonly directory: Directory
+  /** A transport key speaks for this node. */
+  readonly certified: (peerId: string) => void
 }
 
 export function createNodeControl(deps: ControlDeps): NodeControl {
@@ -85,6 +87,7 @@ export function createNodeControl(deps: ControlDeps): NodeControl {
         expires: now + CERTIFICATE_LIFETIME_MS,
       }
       const signature = await deps.signer.sign(certificateBytes(certificate))
+      deps.certified(peerId)
       return { certificate, signature: encodeBase64(signature) }
     },
     peerAppeared(name) {

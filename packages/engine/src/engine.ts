@@ -8,9 +8,11 @@ import type {
   Directory,
   Federation,
   Log,
+  Mailboxes,
   Pictures,
   PushGateway,
   Random,
+  Sealer,
   Signer,
   Store,
   Verifier,
@@ -25,6 +27,8 @@ import type { Committer } from './kernel/committer.ts'
 import { createCommitter } from './kernel/committer.ts'
 import { createServerKeys } from './keys/server-keys.ts'
 import type { ServerKeys } from './keys/types.ts'
+import { createMail } from './mail/index.ts'
+import type { Mail } from './mail/index.ts'
 import { createSerial } from './kernel/serial.ts'
 import type { Table } from './kernel/table.ts'
 import { table } from './kernel/table.ts'
@@ -69,6 +73,8 @@ export type EngineDeps = {
   readonly log: Log
   /** Absent where no push gateways can be called: clients can set no pushers then. */
   readonly pushGateway?: PushGateway | undefined
+  /** Absent where no relays can be asked to keep mail. */
+  readonly mail?: { readonly mailboxes: Mailboxes; readonly sealer: Sealer } | undefined
   /** Resolves when what is ready to run has run. For a store that commits at once, so that changes can share a commit. */
   readonly turn?: () => Promise<void>
 }
@@ -106,6 +112,8 @@ export interface Engine {
   readonly outbox: Outbox
   readonly inbound: Inbound
   readonly control: NodeControl
+  /** Absent where no relays can be asked to keep mail. */
+  readonly mail: Mail | undefined
   /** Takes up what an earlier process left in staging and outbox. */
   resume(): Promise<void>
   /** Resolves when nothing is being processed, sent or committed; what waits for a peer may remain. */
@@ -133,11 +141,24 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   /** For other servers, who wait for nothing else of ours. */
   const seekUser = (userId: UserId): Promise<void> =>
     appServices.queries.askForUser(userId, undefined).catch(unanswered)
+  const mail =
+    deps.mail === undefined
+      ? undefined
+      : await createMail({
+          ...base,
+          ...deps.mail,
+          find: () => Promise.resolve(undefined),
+          publish: () => Promise.resolve(),
+          sharesRoom: (name) => outboxOwner.sharesRoom(name),
+          outbox: () => outbox,
+          tell: (names) => outboxOwner.tell(names),
+        })
   const outboxOwner = await createOutbox({
     ...base,
     ownName: serverName,
     rooms: () => rooms,
     staging: () => staging,
+    mail: mail === undefined || deps.mail === undefined ? undefined : { ...deps.mail, ...mail, incarnation },
   })
   const { outbox } = outboxOwner
 
@@ -217,8 +238,17 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     ['m.receipt', receipts.edu],
     ['m.typing', typing.edu],
     ['m.presence', presence.edu],
+    ...(mail === undefined ? [] : [['plexus.contact', mail.contacts.edu] as const]),
   ])
-  const inbound = createInbound({ store, committer, staging, log, handlers, heads: outboxOwner.heads })
+  const inbound = createInbound({
+    store,
+    committer,
+    staging,
+    log,
+    handlers,
+    heads: outboxOwner.heads,
+    received: (origin, received) => outbox.received(origin, received),
+  })
   const control = createNodeControl({
     ...base,
     rooms,
@@ -228,6 +258,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     staging,
     completion,
     directory: deps.directory,
+    certified: (peerId) => mail?.device(peerId),
   })
 
   // A service acts as its sender from its first request on.
@@ -269,6 +300,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     outbox,
     inbound,
     control,
+    mail,
     async resume() {
       await staging.resume()
       await completion.resume()
@@ -281,6 +313,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       await keys.idle()
       await staging.idle()
       await completion.idle()
+      await mail?.idle()
       await outboxOwner.idle()
       await services.push.idle()
       await push.idle()
@@ -292,6 +325,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       await push.idle()
       staging.close()
       completion.close()
+      mail?.close()
       outboxOwner.close()
       services.push.close()
       await committer.idle()

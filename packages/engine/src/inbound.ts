@@ -7,7 +7,7 @@ import type { Table } from './kernel/table.ts'
 import { table } from './kernel/table.ts'
 import type { HeadExchange } from './outbox/heads.ts'
 import type { EduHandler, Inbound } from './outbox-types.ts'
-import type { Durability, Log, Store } from './ports.ts'
+import type { Durability, Log, Received, Store } from './ports.ts'
 import { StoreError } from './ports.ts'
 import type { Staging } from './rooms/staging.ts'
 import { RoomError } from './rooms/types.ts'
@@ -27,6 +27,7 @@ export const DURABLE_EDU_TYPES: ReadonlySet<string> = new Set([
   'm.direct_to_device',
   'm.device_list_update',
   'm.signing_key_update',
+  'plexus.contact',
 ])
 
 export type InboundDeps = {
@@ -35,8 +36,16 @@ export type InboundDeps = {
   readonly staging: Staging
   readonly log: Log
   readonly heads: Pick<HeadExchange, 'heard' | 'answer'>
+  /** What a server has got of our mail. */
+  readonly received: (origin: ServerName, received: Received) => void
   /** By EDU type; others are ignored. */
   readonly handlers: ReadonlyMap<string, EduHandler>
+}
+
+/** What is committed of the durable EDUs of one incarnation of a server. */
+export async function committedOf(store: Store, origin: ServerName, incarnation: string): Promise<number> {
+  const records = (await origins.get(store, [origin])) ?? []
+  return records.find((record) => record.incarnation === incarnation)?.committed ?? 0
 }
 
 export function createInbound(deps: InboundDeps): Inbound {
@@ -74,7 +83,7 @@ export function createInbound(deps: InboundDeps): Inbound {
     deps.log.log('error', 'an EDU could not be applied', { origin, type, error: String(error) })
   }
 
-  const take: Inbound['transaction'] = async ({ origin, pdus, edus, heads, ordered }) => {
+  const take: Inbound['transaction'] = async ({ origin, pdus, edus, heads, received, ordered }) => {
     const verdicts = await deps.staging.receive(origin, pdus)
     const isDurable = ({ edu_type: type }: JsonObject): boolean =>
       typeof type === 'string' && DURABLE_EDU_TYPES.has(type)
@@ -87,6 +96,7 @@ export function createInbound(deps: InboundDeps): Inbound {
     const own = heads === undefined ? undefined : await deps.heads.answer(origin, heads)
     // What comes of them is not waited for.
     if (heads !== undefined) deps.heads.heard(origin, heads)
+    if (received !== undefined) deps.received(origin, received)
     return {
       pdus: verdicts,
       ...(committed === undefined ? {} : { committed }),

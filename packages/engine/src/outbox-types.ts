@@ -1,6 +1,6 @@
 /** What the rest of the engine and the APIs see of the outbox and of inbound EDUs. */
 import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
-import type { Delivery, Heads, Write } from './ports.ts'
+import type { Delivery, Heads, Received, Write } from './ports.ts'
 
 export type Edu = { readonly edu_type: string; readonly content: JsonObject }
 
@@ -19,6 +19,8 @@ export interface Outbox {
   kick(destinations: readonly ServerName[], appeared?: boolean): void
   /** The server has made a request, so it is up: what waits for it is tried now, once. */
   heard(server: ServerName): void
+  /** The server tells what it has got of the mail of this store. */
+  received(server: ServerName, received: Received): void
   delivery(roomId: RoomId, eventId: EventId): Promise<Delivery | undefined>
   watch(listener: (delivery: Delivery) => void): () => void
   /** Own events that no other member's node has yet. */
@@ -42,6 +44,8 @@ export type InboundTransaction = {
   readonly edus: readonly JsonObject[]
   /** The forward extremities that the origin tells. */
   readonly heads?: Heads
+  /** What it has got of our mail. */
+  readonly received?: Received
   /**
    * The sequence of the last durable EDU in `edus`, of the sender's `incarnation` (both from the envelope), and what
    * the sender has seen acknowledged (`plexus.acknowledged` of the content, 0 when absent).

@@ -243,6 +243,24 @@ export interface Sealer {
   open(pair: SealingPair, info: Uint8Array, sealed: Uint8Array): Promise<Uint8Array | undefined>
 }
 
+/** What became of a mail. */
+export type MailVerdict =
+  /** It is committed. `isNews`: it held more than word of what came to its origin by mail. */
+  | {
+      readonly kind: 'taken'
+      readonly origin: ServerName
+      readonly incarnation: string
+      readonly txnId: string
+      readonly isNews: boolean
+    }
+  /** It never will be. */
+  | { readonly kind: 'refused'; readonly why: string }
+  /** The store does not take it at present. */
+  | { readonly kind: 'later' }
+
+/** Takes in opened mails, unproven, and answers about each after the commit; server-api implements it. Never rejects. */
+export type MailHandler = (mails: readonly EnvelopedRequest[]) => Promise<readonly MailVerdict[]>
+
 /** Mailboxes at relays: those of this node, and those of others to leave mail in. Relays are believed in nothing. */
 export interface Mailboxes {
   /** Relays that are connected now and offer mailboxes. */
@@ -309,6 +327,32 @@ export class FederationError extends Error {
  */
 export type Heads = Readonly<Record<RoomId, readonly EventId[]>>
 
+/** What came by mail, told to who mailed it as `plexus.received` of a transaction's content. */
+export type Received = {
+  /** Of the store that mailed it. */
+  readonly incarnation: string
+  /** What is committed of its durable EDUs. */
+  readonly committed: number
+  /** Transaction ids, by the peer ids of the relays that brought them. */
+  readonly transactions: Readonly<Record<string, readonly string[]>>
+}
+
+/** One transaction of PUT /send/{txnId}. */
+export type OutgoingTransaction = {
+  readonly txnId: string
+  readonly pdus: readonly JsonObject[]
+  readonly edus: readonly JsonObject[]
+  /** Set when `edus` holds durable ones. Travels in the envelope. */
+  readonly sequence?: number
+  /**
+   * The last sequence that the destination has ever acknowledged, 0 for none. Travels in the content as
+   * `plexus.acknowledged`: a destination that lost its store goes on from there.
+   */
+  readonly acknowledged?: number
+  readonly heads?: Heads
+  readonly received?: Received
+}
+
 export type CallOptions = { readonly signal?: AbortSignal; readonly timeoutMs?: number }
 
 /**
@@ -320,21 +364,15 @@ export interface Federation {
   /** PUT /send/{txnId}; `committed` of the answer is what the destination has of our durable EDUs. */
   sendTransaction(
     destination: ServerName,
-    transaction: {
-      txnId: string
-      pdus: readonly JsonObject[]
-      edus: readonly JsonObject[]
-      /** Set when `edus` holds durable ones. Travels in the envelope. */
-      sequence?: number
-      /**
-       * The last sequence that the destination has ever acknowledged, 0 for none. Travels in the content as
-       * `plexus.acknowledged`: a destination that lost its store goes on from there.
-       */
-      acknowledged?: number
-      heads?: Heads
-    },
+    transaction: OutgoingTransaction,
     options?: CallOptions,
   ): Promise<{ pdus: Readonly<Record<string, { error?: string }>>; committed?: number; heads?: Heads }>
+  /** The same request signed for the mail: its envelope is good until `expires`, in milliseconds since 1970. */
+  encloseTransaction(
+    destination: ServerName,
+    transaction: OutgoingTransaction,
+    expires: number,
+  ): Promise<EnvelopedRequest>
   makeMembership(
     kind: 'join' | 'leave' | 'knock',
     destination: ServerName,
@@ -535,11 +573,15 @@ export interface Log {
 
 // --- What a user interface needs beyond the Client-Server API ---------------------------------------------------
 
-/** How far an event of ours has got: `delivered` of `members`, the nodes of the other joined members. */
+/**
+ * How far an event of ours has got: `delivered` of `members`, the nodes of the other joined members. For `atRelay` of
+ * the others it waits in a mailbox.
+ */
 export type Delivery = {
   readonly eventId: EventId
   readonly roomId: RoomId
   readonly delivered: number
+  readonly atRelay: number
   readonly members: number
 }
 

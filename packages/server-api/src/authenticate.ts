@@ -26,6 +26,8 @@ export type Authenticator = {
   readonly verifier: Verifier
   readonly keys: Pick<ServerKeys, 'lookup'>
   readonly clock: Clock
+  /** Milliseconds that an envelope may be good for, `ENVELOPE_LIFETIME_MS` if absent. */
+  readonly lifetimeMs?: number
 }
 
 export type Proven = {
@@ -38,7 +40,7 @@ export type Proven = {
 
 /** @throws ApiError M_BAD_JSON, M_TOO_LARGE, M_UNAUTHORIZED. */
 export async function authenticate(deps: Authenticator, inbound: InboundRequest): Promise<Proven> {
-  const { serverName, clock } = deps
+  const { serverName, clock, lifetimeMs = ENVELOPE_LIFETIME_MS } = deps
   if (inbound.request.signatures === undefined) throw unauthorized('the request is not signed')
   // A carrier is not trusted to have parsed what it brings.
   const request = parseSignedRequest(inbound.request)
@@ -48,7 +50,7 @@ export async function authenticate(deps: Authenticator, inbound: InboundRequest)
   const { body } = inbound
   const message = body === undefined ? canonicalBytes(request) : requestBytesAround(body, request)
   if (message.length > MAX_REQUEST_BYTES) throw new ApiError(413, 'M_TOO_LARGE', 'the request is too large')
-  const envelope = envelopeOf(inbound, message, clock.now())
+  const envelope = envelopeOf(inbound, message, clock.now() + lifetimeMs, clock.now())
   if (envelope === undefined && meetsDirectly(serverName, request.origin))
     throw unauthorized('between names that are keys a request comes in an envelope')
   const signatures = await signaturesOf(deps.keys, request, clock.now())
@@ -73,20 +75,24 @@ function canonicalBytes(request: SignedRequest): Uint8Array {
 }
 
 /** The envelope, if there is one, unless it is not of this request and of this time. */
-function envelopeOf(inbound: InboundRequest, message: Uint8Array, now: number): Envelope | undefined {
+function envelopeOf(
+  inbound: InboundRequest,
+  message: Uint8Array,
+  latest: number,
+  now: number,
+): Envelope | undefined {
   if (inbound.envelope === undefined && inbound.signature === undefined) return undefined
   const envelope = inbound.envelope === undefined ? undefined : parseEnvelope(inbound.envelope)
   if (envelope === undefined) throw badJson()
-  checkTime(envelope, now)
+  checkTime(envelope, latest, now)
   if (envelope.requestHash !== hashOfRequestBytes(message))
     throw unauthorized('the envelope is of another request')
   return envelope
 }
 
-function checkTime({ expires }: Envelope, now: number): void {
+function checkTime({ expires }: Envelope, latest: number, now: number): void {
   if (expires <= now - MAX_CLOCK_SKEW_MS) throw unauthorized('the request has expired')
-  if (expires > now + ENVELOPE_LIFETIME_MS + MAX_CLOCK_SKEW_MS)
-    throw unauthorized('the request expires too late')
+  if (expires > latest + MAX_CLOCK_SKEW_MS) throw unauthorized('the request expires too late')
 }
 
 type Signed = Omit<SignatureCheck, 'message'>

@@ -2,6 +2,8 @@
 
 /** How long a request of ours may be on its way. */
 export const ENVELOPE_LIFETIME_MS = 120_000
+/** The same for one that waits in a mailbox. DESIGN section 8 "retention 30 days" */
+export const MAIL_LIFETIME_MS: number = 30 * 24 * 3_600_000
 
 /** Requests of one origin's incarnation that are remembered, so that none counts twice. */
 export const MAX_REPLAY_ENTRIES = 512
@@ -27,9 +29,20 @@ export const MAX_TRANSACTION_PDUS = 50
 /** spec: server-server-api.md "Transactions" */
 export const MAX_TRANSACTION_EDUS = 100
 
+/** Events and EDUs of mails that are taken in as one transaction. */
+export const MAX_MERGED_PDUS = 250
+export const MAX_MERGED_EDUS = 500
+
 /** Rooms of which one transaction or its answer tells the heads, and heads of one room. */
 export const MAX_TOLD_ROOMS = 20
 export const MAX_TOLD_HEADS = 20
+
+/** Relays and, of each, transactions that one transaction tells as received by mail. */
+export const MAX_RECEIVED_RELAYS = 8
+export const MAX_RECEIVED_TRANSACTIONS = 500
+/** Characters of an incarnation and of a libp2p peer id. */
+export const MAX_INCARNATION_LENGTH = 64
+export const MAX_PEER_ID_LENGTH = 128
 
 /** Rooms that the typing notices and receipts of one transaction are about; those of further rooms are ignored. */
 export const MAX_EDU_ROOMS = 200

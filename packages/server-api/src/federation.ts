@@ -118,6 +118,14 @@ export function createFederation(deps: FederationDeps, { incarnation }: Federati
         ...(acknowledgement?.incarnation === incarnation ? { committed: acknowledgement.committed } : {}),
       }
     },
+    encloseTransaction(destination, transaction, expires) {
+      const { method, uri, content, sequence } = sendCall(signer.name, clock.now(), transaction)
+      const numbered = sequence === undefined ? {} : { sequence }
+      return enclose(
+        { destination, method, uri, ...(content === undefined ? {} : { content }), ...numbered },
+        expires,
+      )
+    },
     makeMembership: (kind, destination, roomId, userId, versions, options) =>
       valueOf(destination, makeMembershipCall(kind, roomId, userId, versions), options),
     sendJoin: (destination, roomId, eventId, event, options) =>
@@ -177,12 +185,12 @@ export function createFederation(deps: FederationDeps, { incarnation }: Federati
   }
 }
 
-/** Signs requests. Each gets an expiry of its own, by which the receiver tells a repeated one. */
+/** Signs requests. Each without a given expiry gets one of its own, by which the receiver tells a repeated one. */
 function createEncloser(
   signer: Signer,
   clock: Clock,
   incarnation: string,
-): (outgoing: Outgoing) => Promise<EnvelopedRequest> {
+): (outgoing: Outgoing, expires?: number) => Promise<EnvelopedRequest> {
   let last = 0
   const nextExpiry = (): number => {
     const wanted = clock.now() + ENVELOPE_LIFETIME_MS
@@ -190,10 +198,10 @@ function createEncloser(
     last = last - wanted > MAX_CLOCK_SKEW_MS ? wanted : Math.max(wanted, last + 1)
     return last
   }
-  return async ({ sequence, ...target }) => {
+  return async ({ sequence, ...target }, expires = nextExpiry()) => {
     const unsigned = { ...target, origin: signer.name }
     const bytes = requestBytes(unsigned)
-    const fields = { requestHash: hashOfRequestBytes(bytes), incarnation, expires: nextExpiry() }
+    const fields = { requestHash: hashOfRequestBytes(bytes), incarnation, expires }
     const envelope = sequence === undefined ? fields : { ...fields, sequence }
     const [own, around] = await Promise.all([signer.sign(bytes), signer.sign(envelopeBytes(envelope))])
     const signatures = { [signer.name]: { [signer.keyId]: encodeBase64(own) } }

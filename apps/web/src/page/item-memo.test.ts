@@ -55,7 +55,7 @@ function delivery(delivered: number): Delivery {
   const eventId = parseEventId(EVENT_ID)
   const roomId = parseRoomId(ROOM_ID)
   if (eventId === undefined || roomId === undefined) throw new Error('the fixture is no identifier')
-  return { eventId, roomId, delivered, members: 2 }
+  return { eventId, roomId, delivered, atRelay: 0, members: 2 }
 }
 
 type Facts = ReturnType<typeof room>['facts']

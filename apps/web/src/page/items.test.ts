@@ -43,7 +43,7 @@ const delivery = (delivered: number, members: number): Delivery => {
   const eventId = parseEventId(EVENT_ID)
   const roomId = parseRoomId(ROOM_ID)
   if (eventId === undefined || roomId === undefined) throw new Error('the fixture is no identifier')
-  return { eventId, roomId, delivered, members }
+  return { eventId, roomId, delivered, atRelay: 0, members }
 }
 
 describe('messages in the timeline', () => {

@@ -85,7 +85,7 @@ describe('deliveries', () => {
   const eventId = parseEventId(`$${'e'.repeat(43)}`)
   const roomId = parseRoomId(`!${'r'.repeat(43)}`)
   if (eventId === undefined || roomId === undefined) throw new Error('the fixture is no identifier')
-  const state = (delivered: number): Delivery => ({ eventId, roomId, delivered, members: 2 })
+  const state = (delivered: number): Delivery => ({ eventId, roomId, delivered, atRelay: 0, members: 2 })
 
   /** A node that answers each question once `answer` is called. */
   function node(): {

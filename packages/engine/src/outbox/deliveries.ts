@@ -5,7 +5,7 @@ import type { Outbox } from '../outbox-types.ts'
 import type { Delivery, Store } from '../ports.ts'
 import type { CursorRecord } from '../rooms/records.ts'
 import { events, sent } from '../rooms/records.ts'
-import type { OutboxMemory } from './memory.ts'
+import type { MailState, OutboxMemory } from './memory.ts'
 
 /** Own events counted or announced at once. */
 const MAX_COUNTED = 1_000
@@ -15,7 +15,7 @@ export type Moved = { readonly roomId: RoomId; readonly from: number; readonly t
 export interface Deliveries extends Pick<Outbox, 'delivery' | 'watch' | 'waiting'> {
   /** An own event was committed, or a destination has it. */
   announce(roomId: RoomId, eventId: EventId, position: number): void
-  /** A destination has the own events between two positions. */
+  /** A destination has the own events between two positions, or they are at its relays. */
   moved(steps: readonly Moved[]): Promise<void>
 }
 
@@ -28,12 +28,14 @@ export function createDeliveries(deps: {
   const watchers = new Set<(delivery: Delivery) => void>()
 
   const deliveryOf = (roomId: RoomId, eventId: EventId, position: number): Delivery => {
-    const receivers = memory
-      .destinationsOf(roomId)
-      .flatMap(({ rooms }) => rooms.get(roomId) ?? [])
-      .filter((record) => isReceiver(record, position))
-    const delivered = receivers.filter(({ cursor }) => cursor >= position).length
-    return { eventId, roomId, delivered, members: receivers.length }
+    const receivers = memory.destinationsOf(roomId).flatMap(({ rooms, mail }) => {
+      const record = rooms.get(roomId)
+      return record !== undefined && isReceiver(record, position) ? [{ cursor: record.cursor, mail }] : []
+    })
+    const lacking = receivers.filter(({ cursor }) => cursor < position)
+    const delivered = receivers.length - lacking.length
+    const atRelay = lacking.filter(({ mail }) => isMailed(mail, roomId, position)).length
+    return { eventId, roomId, delivered, atRelay, members: receivers.length }
   }
 
   const announce = (roomId: RoomId, eventId: EventId, position: number): void => {
@@ -76,6 +78,14 @@ export function createDeliveries(deps: {
       return count
     },
   }
+}
+
+/** True when a mail with the own event at `position` waits at a relay. */
+function isMailed({ rows }: MailState, roomId: RoomId, position: number): boolean {
+  for (const { rooms } of rows.values())
+    if (rooms.some((room) => room.roomId === roomId && room.from < position && position <= room.to))
+      return true
+  return false
 }
 
 /** True when an own event at `position` is for this destination. */

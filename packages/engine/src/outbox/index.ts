@@ -8,15 +8,16 @@
  * 3. The wire sequence of the k-th durable EDU that waits is `acknowledged + k`: rows are added at the end only and
  *    deleted with the counter's rise, so a sequence never names two EDUs.
  */
-import type { RoomId, ServerName } from '@plexus/core'
+import type { EventId, RoomId, ServerName } from '@plexus/core'
 import { checkCanonical, encodeBase64Url } from '@plexus/core'
 import { isKeyName } from '@plexus/core/names'
 import type { Committer } from '../kernel/committer.ts'
+import { createMailer, type MailerDeps } from '../mail/mailer.ts'
 import type { Outbox } from '../outbox-types.ts'
 import type { Clock, Federation, Log, Random, Store } from '../ports.ts'
 import type { DestinationTracker } from '../rooms/room.ts'
 import type { Staging } from '../rooms/staging.ts'
-import type { Rooms } from '../rooms/types.ts'
+import type { EventRecord, Rooms } from '../rooms/types.ts'
 import { createAfterCommit } from './after-commit.ts'
 import { createCursors } from './cursors.ts'
 import { createDeliveries } from './deliveries.ts'
@@ -41,7 +42,11 @@ export type OutboxDeps = {
   /** Asked at each use: rooms need the outbox as much as it needs them. */
   readonly rooms: () => Pick<Rooms, 'events' | 'snapshot'>
   readonly staging: () => Pick<Staging, 'receive' | 'holds'>
+  /** Absent where no mail is left. */
+  readonly mail?: OutboxMail | undefined
 }
+
+export type OutboxMail = Pick<MailerDeps, 'mailboxes' | 'sealer' | 'incarnation' | 'contacts' | 'received'>
 
 export interface OutboxOwner {
   readonly outbox: Outbox
@@ -49,6 +54,9 @@ export interface OutboxOwner {
   readonly heads: HeadExchange
   /** Sends what an earlier process left. */
   resume(): void
+  /** Says what has come by mail to those who mailed it. */
+  tell(names: readonly ServerName[]): void
+  sharesRoom(name: ServerName): boolean
   /** Resolves when nothing is being sent (what waits for a peer may remain). */
   idle(): Promise<void>
   close(): void
@@ -63,6 +71,8 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
   const prefix = encodeBase64Url(deps.random.bytes(TRANSACTION_ID_BYTES))
   let transactions = 0
   const transactionId = (): string => `${prefix}-${(transactions += 1)}`
+  const loadEvents = (ids: readonly EventId[]): Promise<readonly (EventRecord | undefined)[]> =>
+    deps.rooms().events(ids)
   const heads = createHeadExchange({
     ...deps,
     memory,
@@ -70,14 +80,11 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
     receive: (server, pdus) => deps.staging().receive(server, pdus),
     holds: (roomId, id) => deps.staging().holds(roomId, id),
   })
+  const parts = { ...deps, memory, heads, cursors, deliveries, transactionId, loadEvents }
   const sender = createSender({
-    ...deps,
-    memory,
-    heads,
-    cursors,
-    deliveries,
-    transactionId,
-    loadEvents: (ids) => deps.rooms().events(ids),
+    ...parts,
+    received: deps.mail?.received,
+    mailer: deps.mail === undefined ? undefined : createMailer({ ...parts, ...deps.mail }),
   })
 
   const outbox: Outbox = {
@@ -113,6 +120,7 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
       sender.kick(names, appeared)
     },
     heard: (server) => sender.heard(server),
+    received: (server, received) => sender.received(server, received),
     delivery: (roomId, eventId) => deliveries.delivery(roomId, eventId),
     watch: (listener) => deliveries.watch(listener),
     waiting: () => deliveries.waiting(),
@@ -149,6 +157,14 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
           !isKeyName(target.name) && [...target.rooms.values()].some(({ until }) => until === undefined)
       heads.appeared(names)
       sender.kick(names)
+    },
+    tell(names) {
+      for (const name of names) memory.destination(name)
+      sender.kick(names)
+    },
+    sharesRoom: (name) => {
+      const rooms = memory.destinations.get(name)?.rooms.values() ?? []
+      return [...rooms].some(({ until }) => until === undefined)
     },
     async idle() {
       await heads.idle()

@@ -3,7 +3,8 @@ import type { EventId, RoomId, ServerName } from '@plexus/core'
 import type { Table } from '../kernel/table.ts'
 import { table } from '../kernel/table.ts'
 import type { Edu } from '../outbox-types.ts'
-import type { Store } from '../ports.ts'
+import type { Received, Store } from '../ports.ts'
+import { mails, type MailRow } from '../mail/tables.ts'
 import { cursors, sent } from '../rooms/records.ts'
 import type { CursorRecord } from '../rooms/records.ts'
 
@@ -39,7 +40,23 @@ export type Destination = {
   refusals: number
   /** It is to hear of this process, also if nothing waits for it. */
   greet: boolean
+  readonly mail: MailState
 }
+
+/** What waits for a destination at relays. */
+export type MailState = {
+  /** By transaction id, in the order in which they were left first. */
+  readonly rows: Map<string, MailRow>
+  /** What the destination tells of our mail, until it is worked off. */
+  news: Received[]
+  /** No relay took the last mail: the next failed attempt to reach the destination tries again. */
+  isStuck: boolean
+  /** When the newest mail was left that has arrived. */
+  arrivedAt: number
+}
+
+/** What a destination tells of our mail that waits to be worked off: it tells the rest again. */
+export const MAX_MAIL_NEWS = 64
 
 export type SentRow = readonly [position: number, id: EventId]
 
@@ -110,6 +127,8 @@ export async function loadOutboxMemory(store: Store): Promise<OutboxMemory> {
   for (const [[name], sequence] of await acknowledged.list(store, [])) {
     destination(name).acknowledged = sequence
   }
+  const left = (await mails.list(store, [])).toSorted(([, a], [, b]) => a.at - b.at)
+  for (const [[name, txnId], row] of left) destination(name).mail.rows.set(txnId, row)
   for (const [[name, key]] of await edus.list(store, [])) {
     destination(name).lastEdu = key
     nextEdu = Math.max(nextEdu, key + 1)
@@ -140,5 +159,6 @@ function newDestination(name: ServerName): Destination {
     batch: MAX_TRANSACTION_PDUS,
     refusals: 0,
     greet: false,
+    mail: { rows: new Map(), news: [], isStuck: false, arrivedAt: 0 },
   }
 }

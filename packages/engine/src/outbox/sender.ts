@@ -1,7 +1,11 @@
 /** Keeps one transaction at a time under way to each destination that something waits for. */
 import type { ServerName } from '@plexus/core'
-import type { Clock, Random } from '../ports.ts'
+import { isKeyName } from '@plexus/core/names'
+import type { Mailer } from '../mail/mailer.ts'
+import type { Clock, Random, Received } from '../ports.ts'
+import { CarrierError } from '../ports.ts'
 import type { Destination } from './memory.ts'
+import { MAX_MAIL_NEWS } from './memory.ts'
 import type { TransactionDeps } from './transaction.ts'
 import { sendTransaction } from './transaction.ts'
 
@@ -13,33 +17,48 @@ export interface Sender {
   kick(names: readonly ServerName[], appeared?: boolean): void
   /** The server has made a request: its pause ends, though its failures count on, as it may be out of our reach. */
   heard(name: ServerName): void
+  /** The destination tells what it has got of our mail. */
+  received(name: ServerName, received: Received): void
   idle(): Promise<void>
   close(): void
 }
 
 export function createSender(
-  deps: TransactionDeps & { readonly clock: Clock; readonly random: Random },
+  deps: TransactionDeps & {
+    readonly clock: Clock
+    readonly random: Random
+    /** Absent where no mail is left. */
+    readonly mailer?: Mailer | undefined
+  },
 ): Sender {
   const running = new Set<Promise<void>>()
   let closed = false
 
-  const start = (target: Destination): void => {
+  /** One after the other for each destination: directly, unless it is out of reach and its pause is not over. */
+  const start = (target: Destination, work: (target: Destination) => Promise<void> = sendAll): void => {
     if (target.sending) {
       target.again = true
       return
     }
     target.sending = true
-    const run = sendAll(target).finally(() => {
+    target.again = false
+    const run = work(target).finally(() => {
       target.sending = false
       running.delete(run)
-      if (target.again && target.failures === 0 && !closed) start(target)
+      if (target.again && !closed) start(target, target.failures === 0 ? sendAll : mailAll)
     })
     running.add(run)
   }
 
+  const mailAll = async (target: Destination): Promise<void> => {
+    if (deps.mailer === undefined || !isKeyName(target.name)) return
+    await deps.mailer.workOff(target)
+    await deps.mailer.leave(target, () => target.failures > 0 && !closed)
+  }
+
   const sendAll = async (target: Destination): Promise<void> => {
-    target.again = false
     try {
+      await deps.mailer?.workOff(target)
       let more = true
       while (more && !closed) {
         more = await sendTransaction(deps, target)
@@ -47,6 +66,9 @@ export function createSender(
       }
     } catch (error) {
       backOff(target, error)
+      if (!isAway(error)) return
+      target.mail.isStuck = false
+      await mailAll(target)
     }
   }
 
@@ -76,7 +98,10 @@ export function createSender(
         const target = deps.memory.destinations.get(name)
         if (target === undefined) continue
         if (appeared) target.failures = 0
-        if (target.failures > 0) continue
+        if (target.failures > 0) {
+          start(target, mailAll)
+          continue
+        }
         target.cancelRetry?.()
         target.cancelRetry = undefined
         start(target)
@@ -89,6 +114,12 @@ export function createSender(
       target.cancelRetry = undefined
       start(target)
     },
+    received(name, received) {
+      const target = deps.memory.destinations.get(name)
+      if (closed || target === undefined || target.mail.news.length >= MAX_MAIL_NEWS) return
+      target.mail.news.push(received)
+      start(target, target.failures === 0 ? sendAll : mailAll)
+    },
     async idle() {
       while (running.size > 0) await Promise.all(running)
     },
@@ -97,4 +128,8 @@ export function createSender(
       for (const target of deps.memory.destinations.values()) target.cancelRetry?.()
     },
   }
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof CarrierError && (error.code === 'unreachable' || error.code === 'timeout')
 }

@@ -5,6 +5,9 @@ import type { Committer } from '../kernel/committer.ts'
 import type { Edu } from '../outbox-types.ts'
 import type { Federation, Log, Store, Write } from '../ports.ts'
 import { FederationError } from '../ports.ts'
+import { mails, type MailRow } from '../mail/tables.ts'
+import type { ReceivedQueue } from '../mail/received.ts'
+import type { CursorRecord } from '../rooms/records.ts'
 import type { EventRecord } from '../rooms/types.ts'
 import type { Cursors } from './cursors.ts'
 import type { Deliveries, Moved } from './deliveries.ts'
@@ -30,9 +33,11 @@ export type TransactionDeps = {
   readonly heads: HeadExchange
   readonly deliveries: Deliveries
   readonly transactionId: () => string
+  /** Absent where no mail is fetched. */
+  readonly received?: ReceivedQueue | undefined
 }
 
-type DurableRow = readonly [key: readonly [ServerName, number], edu: Edu]
+export type DurableRow = readonly [key: readonly [ServerName, number], edu: Edu]
 
 type Gathered = {
   readonly pdus: readonly JsonObject[]
@@ -49,14 +54,17 @@ export async function sendTransaction(deps: TransactionDeps, target: Destination
   const isSearching = target.batch < MAX_TRANSACTION_PDUS && pdus.length + durable.length > 0
   const loose = takeLoose(target, isSearching ? 0 : MAX_TRANSACTION_EDUS - durable.length)
   const isEmpty = pdus.length === 0 && durable.length === 0 && loose.edus.length === 0
-  if (isEmpty && !target.greet && !deps.heads.isDue(target.name)) return false
+  const telling = await deps.received?.gather(target.name)
+  const isQuiet = isEmpty && !target.greet && telling === undefined
+  if (isQuiet && !deps.heads.isDue(target.name)) return false
   const heads = await deps.heads.tell(target.name)
-  if (isEmpty && !target.greet && heads === undefined) return false
+  if (isQuiet && heads === undefined) return false
   const transaction = {
     txnId: deps.transactionId(),
     pdus,
     edus: [...durable.map(([, edu]) => edu), ...loose.edus],
     ...(heads === undefined ? {} : { heads }),
+    ...(telling === undefined ? {} : { received: telling.received }),
     // Stock servers keep no sequence.
     ...(durable.length === 0 || !isKeyName(target.name)
       ? {}
@@ -68,6 +76,7 @@ export async function sendTransaction(deps: TransactionDeps, target: Destination
     })
     noteRefusedEvents(deps, target, answer.pdus)
     if (heads !== undefined) deps.heads.told(target.name, heads)
+    await telling?.done()
     await noteAnswer(deps, target, gathered, answer.committed)
     if (answer.heads !== undefined) deps.heads.heard(target.name, answer.heads)
     target.greet = false
@@ -95,7 +104,7 @@ function noteRefusedEvents(
 }
 
 async function gather(deps: TransactionDeps, target: Destination): Promise<Gathered> {
-  const events = await collectPdus(deps, target)
+  const events = await collectPdus(deps, target, { limit: target.batch, after: ({ cursor }) => cursor })
   // Of the smallest batch the event alone, since either can be what the destination cannot take.
   const limit = target.batch === 1 && events.pdus.length > 0 ? 0 : target.batch
   const durable =
@@ -133,30 +142,51 @@ async function giveLess(
   await noteAnswer(deps, target, gathered, undefined)
 }
 
+export type Portion = {
+  readonly limit: number
+  /** Characters of the events as JSON, of all but the first. */
+  readonly maxLength?: number
+  /** How far the destination has got in a room. */
+  readonly after: (record: CursorRecord, roomId: RoomId) => number
+}
+
 /** The oldest own events that the destination lacks, and how far it has got with them. */
-async function collectPdus(
-  { memory, loadEvents }: TransactionDeps,
+export async function collectPdus(
+  { memory, loadEvents }: Pick<TransactionDeps, 'memory' | 'loadEvents'>,
   target: Destination,
+  { limit, maxLength = Number.POSITIVE_INFINITY, after }: Portion,
 ): Promise<Pick<Gathered, 'pdus' | 'reached'>> {
   const found: { roomId: RoomId; top: number; rows: readonly SentRow[] }[] = []
   for (const [roomId, record] of target.rooms) {
+    const from = after(record, roomId)
     const top = Math.min(memory.newest.get(roomId) ?? 0, record.until ?? Number.MAX_SAFE_INTEGER)
-    if (top <= record.cursor) continue
-    found.push({ roomId, top, rows: await memory.sentBetween(roomId, record.cursor, top, target.batch) })
+    if (top <= from) continue
+    found.push({ roomId, top, rows: await memory.sentBetween(roomId, from, top, limit) })
   }
   const waiting = found.flatMap(({ rows }) => rows).sort(([a], [b]) => a - b)
-  const chosen = waiting.slice(0, target.batch)
-  const last = chosen.at(-1)?.[0] ?? 0
+  const records = await loadEvents(waiting.slice(0, limit).map(([, id]) => id))
+  const fitting = maxLength === Number.POSITIVE_INFINITY ? records.length : countFitting(records, maxLength)
+  const last = waiting[fitting - 1]?.[0] ?? 0
   const reached = new Map<RoomId, number>()
   for (const { roomId, top, rows } of found) {
-    const whole = rows.length < target.batch && rows.every(([position]) => position <= last)
+    const whole = rows.length < limit && rows.every(([position]) => position <= last)
     const position = whole ? top : rows.findLast(([at]) => at <= last)?.[0]
     if (position !== undefined) reached.set(roomId, position)
   }
-  const pdus = (await loadEvents(chosen.map(([, id]) => id))).flatMap((record): JsonObject[] =>
-    record === undefined ? [] : [record.pdu],
-  )
+  const pdus = records
+    .slice(0, fitting)
+    .flatMap((record): JsonObject[] => (record === undefined ? [] : [record.pdu]))
   return { pdus, reached }
+}
+
+/** How many values, from the first, are no longer than that as JSON; the first in any case. */
+export function countFitting(values: readonly unknown[], maxLength: number): number {
+  let length = 0
+  const tooLong = values.findIndex((value, index) => {
+    length += JSON.stringify(value ?? null).length
+    return index > 0 && length > maxLength
+  })
+  return tooLong === -1 ? values.length : tooLong
 }
 
 /** Receipts and typing notices; `restore` puts the receipts back unless newer ones came. */
@@ -186,25 +216,44 @@ async function noteAnswer(
   // A server that keeps no sequence (not a Plexus node) has what it answered 200 to.
   const taken = committed === undefined ? durable.length : Math.max(committed - target.acknowledged, 0)
   const rows = durable.slice(0, taken)
+  await noteTaken(deps, target, { reached, rows })
+  if (rows.length < durable.length) throw new Error('the destination did not take all durable EDUs')
+}
+
+/** Commits that a destination has own events up to these positions, and the first of its durable EDUs. */
+export async function noteTaken(
+  deps: Pick<TransactionDeps, 'committer' | 'cursors' | 'deliveries'>,
+  target: Destination,
+  { reached, rows }: { reached: ReadonlyMap<RoomId, number>; rows: readonly DurableRow[] },
+): Promise<void> {
   const sequence = target.acknowledged + rows.length
   const moved: Moved[] = []
+  const position = (roomId: RoomId): number =>
+    Math.max(reached.get(roomId) ?? 0, target.rooms.get(roomId)?.cursor ?? 0)
+  const over = [...target.mail.rows].filter(([, row]) => isOver(row, sequence, position))
   await deps.committer.submit({
     // A room may have been joined or left meanwhile: the rows are made of what is true at the commit.
     writes: (at) => [
       ...rows.map(([key]) => edus.delete(key)),
       ...(rows.length === 0 ? [] : [acknowledged.put([target.name], sequence)]),
-      ...[...reached].flatMap(([roomId, position]) => advance(deps, target, at, { roomId, position, moved })),
+      ...[...reached].flatMap(([roomId, to]) => advance(deps, target, at, { roomId, position: to, moved })),
+      ...over.map(([txnId]) => mails.delete([target.name, txnId])),
     ],
   })
   target.acknowledged = sequence
   const last = rows.at(-1)?.[0][1] ?? 0
   if (last >= target.lastEdu) target.lastEdu = 0
+  for (const [txnId] of over) target.mail.rows.delete(txnId)
   await deps.deliveries.moved(moved)
-  if (rows.length < durable.length) throw new Error('the destination did not take all durable EDUs')
+}
+
+/** True for a mail of which the destination has everything. */
+function isOver({ rooms, edus }: MailRow, sequence: number, position: (roomId: RoomId) => number): boolean {
+  return (edus?.sequence ?? 0) <= sequence && rooms.every(({ roomId, to }) => to <= position(roomId))
 }
 
 function advance(
-  { cursors }: TransactionDeps,
+  { cursors }: Pick<TransactionDeps, 'cursors'>,
   { name }: Destination,
   at: number,
   { roomId, position, moved }: { roomId: RoomId; position: number; moved: Moved[] },

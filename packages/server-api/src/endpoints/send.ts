@@ -2,8 +2,12 @@
 import type { JsonObject, ServerName } from '@plexus/core'
 import { checkCanonical } from '@plexus/core'
 import * as v from 'valibot'
-import type { Heads } from '@plexus/engine/ports'
+import type { Heads, OutgoingTransaction, Received } from '@plexus/engine/ports'
 import {
+  MAX_INCARNATION_LENGTH,
+  MAX_PEER_ID_LENGTH,
+  MAX_RECEIVED_RELAYS,
+  MAX_RECEIVED_TRANSACTIONS,
   MAX_TOLD_HEADS,
   MAX_TOLD_ROOMS,
   MAX_TRANSACTION_EDUS,
@@ -19,19 +23,46 @@ import type { Services } from '../services.ts'
 const PATH = '/_matrix/federation/v1/send/{txnId}'
 const ACKNOWLEDGED = 'plexus.acknowledged'
 const HEADS = 'plexus.heads'
+const RECEIVED = 'plexus.received'
 
-const txnId: Schema<string> = v.pipe(v.string(), v.minLength(1), v.maxLength(MAX_TRANSACTION_ID_LENGTH))
+export const txnId: Schema<string> = v.pipe(
+  v.string(),
+  v.minLength(1),
+  v.maxLength(MAX_TRANSACTION_ID_LENGTH),
+)
 
 const heads: Schema<Heads> = mapOf(roomId, listOf(eventId, MAX_TOLD_HEADS), MAX_TOLD_ROOMS)
 
-const body = v.object({
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+
+const received: Schema<Received> = v.object({
+  incarnation: v.pipe(v.string(), v.maxLength(MAX_INCARNATION_LENGTH)),
+  committed: count,
+  transactions: mapOf(
+    v.pipe(v.string(), v.maxLength(MAX_PEER_ID_LENGTH)),
+    listOf(txnId, MAX_RECEIVED_TRANSACTIONS),
+    MAX_RECEIVED_RELAYS,
+  ),
+})
+
+export type TransactionBody = {
+  readonly pdus: readonly JsonObject[]
+  readonly edus: readonly JsonObject[]
+  readonly [ACKNOWLEDGED]: number
+  readonly [HEADS]?: Heads
+  readonly [RECEIVED]?: Received
+}
+
+export const transactionBody: Schema<TransactionBody> = v.object({
   origin: v.optional(v.string()),
   pdus: listOf(jsonObject, MAX_TRANSACTION_PDUS),
   edus: v.optional(listOf(jsonObject, MAX_TRANSACTION_EDUS), []),
   // What the sender has seen acknowledged of its sequence, between Plexus nodes.
-  [ACKNOWLEDGED]: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 0),
+  [ACKNOWLEDGED]: v.optional(count, 0),
   // The sender's forward extremities, between Plexus nodes.
   [HEADS]: v.exactOptional(heads),
+  // What the sender has got of our mail, between Plexus nodes.
+  [RECEIVED]: v.exactOptional(received),
 })
 
 /** The same transaction may come again: events are known by their ids and durable EDUs by their sequence. */
@@ -42,7 +73,8 @@ export const send: Endpoint<Services> = {
   isTransaction: true,
   async handle(services, request) {
     pathOf(request, 'txnId', txnId)
-    const { pdus, edus, [ACKNOWLEDGED]: acknowledged, [HEADS]: told } = bodyOf(request, body)
+    const transaction = bodyOf(request, transactionBody)
+    const { pdus, edus, [ACKNOWLEDGED]: acknowledged, [HEADS]: told, [RECEIVED]: received } = transaction
     const { origin, incarnation, sequence } = request
     const ordered =
       sequence === undefined || incarnation === undefined
@@ -55,6 +87,7 @@ export const send: Endpoint<Services> = {
       edus: permitted,
       ...ordered,
       ...(told === undefined ? {} : { heads: told }),
+      ...(received === undefined ? {} : { received }),
     })
     const json = { pdus: result.pdus, ...(result.heads === undefined ? {} : { [HEADS]: result.heads }) }
     return result.committed === undefined || incarnation === undefined
@@ -74,25 +107,24 @@ const answer = v.object({
   [HEADS]: v.exactOptional(heads),
 })
 
-export type Transaction = {
-  readonly txnId: string
-  readonly pdus: readonly JsonObject[]
-  readonly edus: readonly JsonObject[]
-  readonly sequence?: number
-  readonly acknowledged?: number
-  readonly heads?: Heads
-}
-
 export function sendCall(
   origin: ServerName,
   now: number,
-  transaction: Transaction,
+  transaction: OutgoingTransaction,
 ): Call<{ pdus: Readonly<Record<string, { error?: string }>>; [HEADS]?: Heads }> {
-  const { txnId, pdus, edus, sequence, acknowledged, heads: told } = transaction
+  const { txnId, pdus, edus, sequence, acknowledged, heads, received } = transaction
   const call = {
     method: 'PUT' as const,
     uri: uriOf(PATH, { txnId }),
-    content: { origin, origin_server_ts: now, pdus, edus, [ACKNOWLEDGED]: acknowledged, [HEADS]: told },
+    content: {
+      origin,
+      origin_server_ts: now,
+      pdus,
+      edus,
+      [ACKNOWLEDGED]: acknowledged,
+      [HEADS]: heads,
+      [RECEIVED]: received,
+    },
     answer,
   }
   return sequence === undefined ? call : { ...call, sequence }

@@ -1,0 +1,111 @@
+/**
+ * What this node knows of others to leave mail for them, and what it tells them of itself: the durable EDU `plexus.contact`,
+ * `{record, signature, accessKey}`.
+ */
+import type { JsonObject, ServerName } from '@plexus/core'
+import { decodeBase64 } from '@plexus/core'
+import type { SignedAccountRecord } from '@plexus/core/names'
+import { accountRecords } from '@plexus/core/names'
+import type { Committer } from '../kernel/committer.ts'
+import { createLru } from '../kernel/lru.ts'
+import type { EduHandler } from '../outbox-types.ts'
+import type { Clock, Store, Write } from '../ports.ts'
+import { contacts, type Contact } from './tables.ts'
+
+/** Nodes that are remembered. Beyond, one that shares no room makes place, the one that came first. */
+export const MAX_CONTACTS = 10_000
+/** How often a node that nobody knows is looked up. */
+export const SEEK_INTERVAL_MS = 1_800_000
+const ACCESS_KEY_BYTES = 32
+
+export type ContactsDeps = {
+  readonly store: Store
+  readonly committer: Committer
+  readonly clock: Clock
+  readonly sharesRoom: (name: ServerName) => boolean
+  /** Asks the network; `undefined` when nobody knows. */
+  readonly find: (name: ServerName) => Promise<SignedAccountRecord | undefined>
+}
+
+export interface Contacts {
+  /** Whose record counts at present. */
+  get(name: ServerName): Promise<Contact | undefined>
+  /** A record from anywhere: true when it counts and is newer than what is known, and so is kept. */
+  learn(signed: SignedAccountRecord): Promise<boolean>
+  /** Looks a node up that is not known, once in a while. */
+  seek(name: ServerName): Promise<Contact | undefined>
+  readonly edu: EduHandler
+}
+
+export async function loadContacts(deps: ContactsDeps): Promise<Contacts> {
+  const { store, clock } = deps
+  const sought = createLru<ServerName, number>(MAX_CONTACTS)
+  /** In the order in which they came. */
+  const names = new Set<ServerName>()
+  for (const [[name]] of await contacts.list(store, [])) names.add(name)
+
+  /** The writes that keep a contact; none when there is no place for it. */
+  const keep = (name: ServerName, contact: Contact): readonly Write[] => {
+    const isNew = !names.has(name)
+    const isFull = isNew && names.size >= MAX_CONTACTS
+    const leaves = isFull ? [...names].find((known) => !deps.sharesRoom(known)) : undefined
+    if (isFull && leaves === undefined) return []
+    if (leaves !== undefined) names.delete(leaves)
+    names.add(name)
+    return [contacts.put([name], contact), ...(leaves === undefined ? [] : [contacts.delete([leaves])])]
+  }
+
+  /** What is to be kept of a record; `undefined` if it does not count or tells nothing new. */
+  const next = async (signed: SignedAccountRecord, accessKey?: string): Promise<Contact | undefined> => {
+    const { name } = signed.record
+    const known = await contacts.get(store, [name])
+    if (accountRecords.check(signed, clock.now()) !== undefined) return undefined
+    const isNewer = known === undefined || accountRecords.isNewer(signed.record, known.signed.record)
+    const key = accessKey ?? known?.accessKey
+    if (!isNewer && key === known.accessKey) return undefined
+    const kept = isNewer ? signed : known.signed
+    return key === undefined ? { signed: kept } : { signed: kept, accessKey: key }
+  }
+
+  const get = async (name: ServerName): Promise<Contact | undefined> => {
+    const known = await contacts.get(store, [name])
+    // Its signature was checked when it came.
+    return known !== undefined && clock.now() < known.signed.record.expires ? known : undefined
+  }
+
+  const learn = async (signed: SignedAccountRecord): Promise<boolean> => {
+    const contact = await next(signed)
+    if (contact === undefined) return false
+    await deps.committer.submit({ writes: () => keep(signed.record.name, contact) })
+    return true
+  }
+
+  return {
+    get,
+    learn,
+    async seek(name) {
+      const now = clock.now()
+      if (now - (sought.get(name) ?? Number.NEGATIVE_INFINITY) < SEEK_INTERVAL_MS) return undefined
+      sought.set(name, now)
+      const found = await deps.find(name)
+      if (found?.record.name === name) await learn(found)
+      return get(name)
+    },
+    async edu(origin, content) {
+      const signed = accountRecords.parse(content)
+      const { accessKey } = content
+      if (signed?.record.name !== origin || !isAccessKey(accessKey)) return undefined
+      const contact = await next(signed, accessKey)
+      return contact === undefined ? undefined : { writes: () => keep(origin, contact) }
+    },
+  }
+}
+
+/** The content of the EDU. */
+export function contactContent(signed: SignedAccountRecord, accessKey: string): JsonObject {
+  return { ...accountRecords.json(signed), accessKey }
+}
+
+function isAccessKey(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= 44 && decodeBase64(value)?.length === ACCESS_KEY_BYTES
+}

@@ -1,0 +1,191 @@
+/**
+ * Leaves at relays what waits for a destination that cannot be reached. It runs in the destination's turn of the outbox, so
+ * that nothing else moves its cursors meanwhile.
+ *
+ * Invariants:
+ * 1. What was left is not delivered: cursors and queue stay until the destination tells what it has got, or takes it directly.
+ * 2. The relay has a mail before the store says so: a crash in between leaves it again, and the receiver knows what it has.
+ * 3. The mails of a room, of those not over, follow on each other without a gap from where its cursor was.
+ */
+import type { RoomId } from '@plexus/core'
+import type { MailboxAddress } from '@plexus/core/names'
+import type { Committer } from '../kernel/committer.ts'
+import type { Cursors } from '../outbox/cursors.ts'
+import type { Deliveries } from '../outbox/deliveries.ts'
+import type { Destination } from '../outbox/memory.ts'
+import { edus } from '../outbox/memory.ts'
+import { noteTaken } from '../outbox/transaction.ts'
+import type { Federation, Log, Mailboxes, Received, Sealer } from '../ports.ts'
+import { MailError } from '../ports.ts'
+import type { Contacts } from './contacts.ts'
+import { createDrafts, type Draft, type DraftDeps } from './drafts.ts'
+import { sealMail } from './sealing.ts'
+import { MAIL_RETENTION_MS, mails, type Contact, type MailRow } from './tables.ts'
+import { createTrust } from './trust.ts'
+
+/** Relays that a mail is left at. */
+export const MAIL_COPIES = 2
+/** Times that one mail is sealed to a newer key, since a relay knows one. */
+const MAX_RESEALS = 3
+
+export type MailerDeps = DraftDeps & {
+  readonly committer: Committer
+  readonly log: Log
+  readonly federation: Pick<Federation, 'encloseTransaction'>
+  readonly mailboxes: Pick<Mailboxes, 'deposit'>
+  readonly sealer: Sealer
+  readonly incarnation: string
+  readonly cursors: Cursors
+  readonly deliveries: Deliveries
+  readonly contacts: Pick<Contacts, 'get' | 'learn' | 'seek'>
+}
+
+export interface Mailer {
+  /** Leaves all that waits while `isWanted`. What cannot be left is logged. */
+  leave(target: Destination, isWanted: () => boolean): Promise<void>
+  /** Works off what the destination told of our mail. */
+  workOff(target: Destination): Promise<void>
+}
+
+type Left = { readonly relays: readonly string[]; readonly expires: number }
+
+export function createMailer(deps: MailerDeps): Mailer {
+  const { store, committer, clock, log } = deps
+  const trust = createTrust()
+  const nextDraft = createDrafts(deps)
+
+  /** `undefined` when no relay took it, `old-key` when a newer record of the recipient was learned. */
+  const deposit = async (
+    target: Destination,
+    { txnId, transaction, row }: Draft,
+    { signed: { record }, accessKey }: Contact,
+  ): Promise<Left | 'old-key' | undefined> => {
+    const now = clock.now()
+    const expires = now + MAIL_RETENTION_MS
+    const key = record.sealingKeys.find((key) => key.expires > now)
+    if (key === undefined) return undefined
+    const enveloped = await deps.federation.encloseTransaction(
+      target.name,
+      { txnId, ...transaction },
+      expires,
+    )
+    const lane = row?.rooms.length === 0 || row === undefined ? 'keys' : 'events'
+    const mail = await sealMail(deps.sealer, enveloped, { lane, key, expires })
+    let isOld = false
+
+    const leaveAt = async (mailbox: MailboxAddress, access: string | undefined): Promise<boolean> => {
+      try {
+        await deps.mailboxes.deposit(
+          mailbox,
+          access === undefined ? { ...mail, lane: 'strangers' } : mail,
+          access,
+        )
+        return true
+      } catch (error) {
+        log.log('debug', 'a relay takes no mail', { relay: mailbox.peerId, error: String(error) })
+        const newer = error instanceof MailError ? error.record : undefined
+        if (newer?.record.name === target.name && (await deps.contacts.learn(newer))) isOld = true
+        // Its owner gives others another key now.
+        const isLocked = error instanceof MailError && error.code === 'bad-access' && access !== undefined
+        return isLocked && leaveAt(mailbox, undefined)
+      }
+    }
+
+    const candidates = inTurn(record.mailboxes, trust.isAvoided)
+    const relays: string[] = []
+    while (relays.length < MAIL_COPIES && candidates.length > 0) {
+      const tried = candidates.splice(0, MAIL_COPIES - relays.length)
+      const taken = await Promise.all(tried.map((mailbox) => leaveAt(mailbox, accessKey)))
+      relays.push(...tried.filter((_, index) => taken[index]).map(({ peerId }) => peerId))
+    }
+    if (relays.length > 0) return { relays, expires }
+    return isOld ? 'old-key' : undefined
+  }
+
+  const noteLeft = async (target: Destination, { txnId, row, telling }: Draft, left: Left): Promise<void> => {
+    if (row !== undefined) {
+      const { rooms, edus } = row
+      const next: MailRow = { rooms, ...(edus === undefined ? {} : { edus }), ...left, at: clock.now() }
+      await committer.submit({ writes: () => [mails.put([target.name, txnId], next)] })
+      target.mail.rows.set(txnId, next)
+      await deps.deliveries.moved(next.rooms)
+    }
+    await telling?.done()
+  }
+
+  /** False when there is nothing to leave, or nobody takes it. */
+  const leaveNext = async (target: Destination): Promise<boolean> => {
+    for (let seals = 0; seals <= MAX_RESEALS; seals += 1) {
+      const contact = (await deps.contacts.get(target.name)) ?? (await deps.contacts.seek(target.name))
+      const draft = contact === undefined ? undefined : await nextDraft(target, contact)
+      if (contact === undefined || draft === undefined) return false
+      const left = await deposit(target, draft, contact)
+      if (left === 'old-key') continue
+      target.mail.isStuck = left === undefined
+      if (left !== undefined) await noteLeft(target, draft, left)
+      return left !== undefined
+    }
+    target.mail.isStuck = true
+    return false
+  }
+
+  return {
+    async leave(target, isWanted) {
+      try {
+        let more = true
+        while (more && isWanted() && !target.mail.isStuck) {
+          await this.workOff(target)
+          more = await leaveNext(target)
+        }
+      } catch (error) {
+        target.mail.isStuck = true
+        log.log('warn', 'mail could not be left', { destination: target.name, error: String(error) })
+      }
+    },
+    async workOff(target) {
+      for (const news of target.mail.news.splice(0)) await noteArrived(news, target)
+    },
+  }
+
+  async function noteArrived(news: Received, target: Destination): Promise<void> {
+    if (news.incarnation !== deps.incarnation) return
+    const { mail } = target
+    const byRelay = new Map(Object.entries(news.transactions).map(([relay, ids]) => [relay, new Set(ids)]))
+    const told = new Set(Object.values(news.transactions).flat())
+    for (const [txnId, row] of mail.rows) {
+      if (!told.has(txnId)) continue
+      trust.arrived(row.relays, (relay) => byRelay.get(relay)?.has(txnId) === true)
+      mail.arrivedAt = Math.max(mail.arrivedAt, row.at)
+      mail.rows.set(txnId, { ...row, arrived: true })
+    }
+    const left = Math.max(0, ...[...mail.rows.values()].map(({ edus }) => edus?.sequence ?? 0))
+    const taken = Math.max(0, Math.min(news.committed, left) - target.acknowledged)
+    const rows = taken === 0 ? [] : await edus.list(store, [target.name], { limit: taken })
+    await noteTaken(deps, target, { reached: reachedBy(mail.rows.values()), rows })
+    const arrived = [...mail.rows].filter(([txnId]) => told.has(txnId))
+    await committer.submit({
+      writes: () => arrived.map(([txnId, row]) => mails.put([target.name, txnId], row)),
+    })
+  }
+}
+
+/** How far a destination has got in each room by mail: to the first that has not arrived. */
+function reachedBy(rows: Iterable<MailRow>): ReadonlyMap<RoomId, number> {
+  const tops = new Map<RoomId, number>()
+  const missing = new Map<RoomId, number>()
+  for (const { rooms, arrived } of rows) {
+    for (const { roomId, from, to } of rooms) {
+      tops.set(roomId, Math.max(to, tops.get(roomId) ?? 0))
+      if (arrived !== true) missing.set(roomId, Math.min(from, missing.get(roomId) ?? from))
+    }
+  }
+  return new Map([...tops].map(([roomId, top]) => [roomId, missing.get(roomId) ?? top]))
+}
+
+/** Relays that keep mail for themselves come last. */
+function inTurn(
+  mailboxes: readonly MailboxAddress[],
+  isAvoided: (relay: string) => boolean,
+): MailboxAddress[] {
+  return mailboxes.toSorted((a, b) => Number(isAvoided(a.peerId)) - Number(isAvoided(b.peerId)))
+}

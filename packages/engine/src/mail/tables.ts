@@ -1,0 +1,67 @@
+/** What the mail keeps in the store. */
+import type { RoomId, ServerName } from '@plexus/core'
+import type { SignedAccountRecord } from '@plexus/core/names'
+import type { Table } from '../kernel/table.ts'
+import { table } from '../kernel/table.ts'
+
+/** How long a mail waits at a relay. DESIGN section 8 */
+export const MAIL_RETENTION_MS: number = 30 * 24 * 3_600_000
+
+/** A key that others seal mail to. Base64, without padding. */
+export type SealingKeyRow = {
+  readonly publicKey: string
+  readonly privateKey: string
+  /** When it was made. */
+  readonly at: number
+}
+
+/** A relay that keeps mail for this node. */
+export type MailboxRow = {
+  readonly multiaddrs: readonly string[]
+  /** Everything up to here is on disk. */
+  readonly cursor: number
+  /** When it was last connected. */
+  readonly seen: number
+  /** The record that it has, and since when; 0 for none. */
+  readonly sequence: number
+  readonly registered: number
+  /** It held no mail from before it had the record that it got at this time; 0 for never. */
+  readonly clean: number
+}
+
+/** What is known of another node. */
+export type Contact = {
+  readonly signed: SignedAccountRecord
+  /** Lets mail into the lanes for contacts; unknown of a node that was looked up. */
+  readonly accessKey?: string
+}
+
+/** A transaction of ours that waits at relays. It holds EDUs or events, never both. */
+export type MailRow = {
+  /** When it was left there. */
+  readonly at: number
+  readonly expires: number
+  readonly relays: readonly string[]
+  /** Own events of a room after `from` up to `to`. */
+  readonly rooms: readonly { readonly roomId: RoomId; readonly from: number; readonly to: number }[]
+  /** Durable EDUs by their keys, and the sequence of the last. */
+  readonly edus?: { readonly from: number; readonly to: number; readonly sequence: number }
+  /** The destination has got it. */
+  readonly arrived?: true
+}
+
+export const sealingKeys: Table<readonly [string], SealingKeyRow> = table('sealing-key', ['s'])
+export const ownRecords: Table<readonly [string], SignedAccountRecord> = table('own-record', ['s'])
+export const accessKeys: Table<readonly [string], string> = table('access-key', ['s'])
+/** By peer id. */
+export const mailboxes: Table<readonly [string], MailboxRow> = table('mailbox', ['s'])
+export const contacts: Table<readonly [ServerName], Contact> = table('contact', ['s'])
+/** What a destination was last told of this node. */
+export const told: Table<readonly [ServerName], string> = table('contact-told', ['s'])
+/** By destination and transaction id. */
+export const mails: Table<readonly [ServerName, string], MailRow> = table('mail', ['s', 's'])
+/** Mail that its origin is to hear of, by origin, incarnation and transaction id: the relays that brought it. */
+export const received: Table<readonly [ServerName, string, string], readonly string[]> = table(
+  'mail-received',
+  ['s', 's', 's'],
+)

@@ -1,0 +1,156 @@
+/** Takes in requests that came by mail. Only transactions come so: nobody waits for the answer to anything else. */
+import type { JsonObject, ServerName } from '@plexus/core'
+import { isKeyName } from '@plexus/core/names'
+import { DURABLE_EDU_TYPES, RoomError, type InboundTransaction } from '@plexus/engine'
+import {
+  StoreError,
+  type EnvelopedRequest,
+  type Log,
+  type MailHandler,
+  type MailVerdict,
+  type Received,
+} from '@plexus/engine/ports'
+import { ApiError } from './answer.ts'
+import { authenticate } from './authenticate.ts'
+import { MAIL_LIFETIME_MS, MAX_MERGED_EDUS, MAX_MERGED_PDUS } from './bounds.ts'
+import { send, transactionBody, txnId } from './endpoints/send.ts'
+import { bodyOf, pathOf } from './request.ts'
+import { createRouter } from './router.ts'
+import type { Services } from './services.ts'
+
+export type MailDeps = Pick<Services, 'serverName' | 'verifier' | 'keys' | 'clock' | 'inbound'> & {
+  readonly log: Log
+}
+
+const router = createRouter([send])
+
+/** A proven transaction, and its place among the mails. */
+type Mail = {
+  readonly index: number
+  readonly txnId: string
+  readonly transaction: InboundTransaction & Required<Pick<InboundTransaction, 'ordered'>>
+}
+
+/** Any mail may come any number of times: events are known by their ids, durable EDUs by their sequence. */
+export function createMailHandler(deps: MailDeps): MailHandler {
+  return async (requests) => {
+    const verdicts: MailVerdict[] = requests.map(() => ({ kind: 'later' }))
+    const byOrigin = new Map<ServerName, Mail[]>()
+    const proven = await Promise.all(requests.map((request, index) => prove(deps, request, index)))
+    for (const [index, mail] of proven.entries()) {
+      if ('kind' in mail) verdicts[index] = mail
+      else {
+        const { origin } = mail.transaction
+        byOrigin.set(origin, [...(byOrigin.get(origin) ?? []), mail])
+      }
+    }
+    const takeAll = async (mails: readonly Mail[]): Promise<void> => {
+      for (const group of grouped(mails)) {
+        const verdict = await take(deps, group)
+        for (const { index, txnId, transaction } of group)
+          verdicts[index] = verdict ?? taken(txnId, transaction)
+      }
+    }
+    await Promise.all([...byOrigin.values()].map(takeAll))
+    return verdicts
+  }
+}
+
+function taken(txnId: string, { origin, ordered, pdus, edus }: Mail['transaction']): MailVerdict {
+  const isNews = pdus.length + edus.length > 0
+  return { kind: 'taken', origin, incarnation: ordered.incarnation, txnId, isNews }
+}
+
+async function prove(deps: MailDeps, inbound: EnvelopedRequest, index: number): Promise<Mail | MailVerdict> {
+  try {
+    // The key of another name would have to be asked for, whoever names it.
+    if (!isKeyName(inbound.request.origin)) return { kind: 'refused', why: 'the origin is no key' }
+    const { request, envelope } = await authenticate({ ...deps, lifetimeMs: MAIL_LIFETIME_MS }, inbound)
+    if (envelope === undefined) return { kind: 'refused', why: 'there is no envelope' }
+    const { path, query } = router.route(request.method, request.uri)
+    const open = { path, query, content: request.content }
+    const body = bodyOf(open, transactionBody)
+    const { incarnation, sequence = 0 } = envelope
+    const transaction = {
+      origin: request.origin,
+      pdus: body.pdus,
+      edus: sequence === 0 ? [] : body.edus.filter(isDurable),
+      ordered: { incarnation, sequence, acknowledged: body['plexus.acknowledged'] },
+      ...receivedOf(body['plexus.received']),
+    }
+    return { index, txnId: pathOf(open, 'txnId', txnId), transaction }
+  } catch (error) {
+    if (error instanceof ApiError) return { kind: 'refused', why: error.message }
+    return failed(deps, error)
+  }
+}
+
+const receivedOf = (received: Received | undefined): { received?: Received } =>
+  received === undefined ? {} : { received }
+
+function isDurable({ edu_type: type }: JsonObject): boolean {
+  return typeof type === 'string' && DURABLE_EDU_TYPES.has(type)
+}
+
+/** Neighbours that say the same as one transaction, so that they share their commits. */
+function grouped(mails: readonly Mail[]): readonly (readonly Mail[])[] {
+  const groups: Mail[][] = []
+  let pdus = 0
+  let edus = 0
+  for (const mail of mails) {
+    const group = groups.at(-1)
+    const last = group?.at(-1)
+    const own = mail.transaction
+    pdus += own.pdus.length
+    edus += own.edus.length
+    if (
+      group !== undefined &&
+      last !== undefined &&
+      pdus <= MAX_MERGED_PDUS &&
+      edus <= MAX_MERGED_EDUS &&
+      follows(own, last.transaction)
+    ) {
+      group.push(mail)
+      continue
+    }
+    groups.push([mail])
+    pdus = own.pdus.length
+    edus = own.edus.length
+  }
+  return groups
+}
+
+/** True when the durable EDUs of `next` come right after those of `last`. */
+function follows(next: Mail['transaction'], last: Mail['transaction']): boolean {
+  if (next.received !== undefined || last.received !== undefined) return false
+  if (next.edus.length === 0 && last.edus.length === 0) return true
+  return (
+    next.edus.length > 0 &&
+    last.edus.length > 0 &&
+    next.ordered.incarnation === last.ordered.incarnation &&
+    next.ordered.sequence - next.edus.length === last.ordered.sequence
+  )
+}
+
+/** `undefined` when it is taken. */
+async function take(deps: MailDeps, group: readonly Mail[]): Promise<MailVerdict | undefined> {
+  const last = group.at(-1)?.transaction
+  if (last === undefined) return undefined
+  const pdus = group.flatMap(({ transaction }) => transaction.pdus)
+  const edus = group.flatMap(({ transaction }) => transaction.edus)
+  const { ordered, ...rest } = last
+  try {
+    await deps.inbound.transaction({ ...rest, pdus, edus, ...(edus.length === 0 ? {} : { ordered }) })
+    return undefined
+  } catch (error) {
+    return failed(deps, error)
+  }
+}
+
+function failed({ log }: MailDeps, error: unknown): MailVerdict {
+  if (error instanceof StoreError) return { kind: 'later' }
+  // Its own transactions wait: who keeps them waiting delays no mail but its own, which it sends again.
+  if (error instanceof RoomError) return { kind: 'refused', why: error.message }
+  log.log('error', 'a mail could not be taken in', { error: String(error) })
+  return { kind: 'refused', why: 'a fault' }
+}

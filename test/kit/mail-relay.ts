@@ -1,0 +1,159 @@
+/** A relay in memory that keeps mail, honestly or not, and a Sealer that answers at once. */
+import { createHash } from 'node:crypto'
+import type { ServerName } from '@plexus/core'
+import { decodeBase64, encodeBase64 } from '@plexus/core'
+import { accountRecords, type MailboxAddress, type SignedAccountRecord } from '@plexus/core/names'
+import type { KeptMail, MailRefusal, Mailboxes, SealedMail, Sealer } from '@plexus/engine/ports'
+import { CarrierError, MailError } from '@plexus/engine/ports'
+import { createSeededRandom } from './seeded-random.ts'
+
+/** What a relay does to mail on its way out: it may drop, repeat, reorder or alter. The cursors that it tells are its own. */
+export type Lie = (mails: readonly KeptMail[]) => readonly KeptMail[]
+
+type Box = { record: SignedAccountRecord; accessKeyHash: string; mails: KeptMail[]; next: number }
+
+export interface FakeRelay {
+  readonly peerId: string
+  isUp: boolean
+  /** The answer to each deposit, where it is refused. */
+  refuse: ((mail: SealedMail) => MailRefusal | undefined) | undefined
+  lie: Lie | undefined
+  /** Mail that waits for a name. */
+  waiting(name: ServerName): readonly SealedMail[]
+  readonly deposits: readonly SealedMail[]
+}
+
+export interface FakeRelays {
+  /** A new relay, which every node sees. */
+  add(): FakeRelay
+  /** The port of one process; `arrived` is called when mail comes for it, or a relay comes up. It takes the place of an earlier one. */
+  mailboxes(name: ServerName, arrived: (relay: string) => void, hasEnded: () => boolean): Mailboxes
+  /** The relay comes up or goes down; nodes that are there hear of it. */
+  setUp(relay: FakeRelay, isUp: boolean): void
+  /** The node is gone: it hears of nothing, and reaches no relay. */
+  setOffline(name: ServerName, isOffline: boolean): void
+}
+
+type Kept = FakeRelay & { readonly boxes: Map<ServerName, Box>; readonly deposits: SealedMail[] }
+
+const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('base64url')
+/** Base58 has neither zero nor l. */
+const peerIdOf = (index: number): string => `12D3KooW${'Re1ay'.repeat(8)}${'123456789'[index] ?? 'x'}`
+
+export function createFakeRelays(): FakeRelays {
+  const relays: Kept[] = []
+  const listeners = new Map<ServerName, (relay: string) => void>()
+  const offline = new Set<ServerName>()
+
+  const boxOf = (relay: Kept, name: ServerName): Box => {
+    const box = relay.boxes.get(name)
+    if (box === undefined) throw new MailError('unknown-recipient')
+    return box
+  }
+  const tell = (name: ServerName, peerId: string): void => {
+    if (!offline.has(name)) listeners.get(name)?.(peerId)
+  }
+  const addressOf = ({ peerId }: Kept): MailboxAddress => ({ peerId, multiaddrs: [`/memory/${peerId}`] })
+
+  const checkDeposit = (relay: Kept, mail: SealedMail, accessKey: string | undefined): Box => {
+    const refusal = relay.refuse?.(mail)
+    if (refusal !== undefined) throw new MailError(refusal)
+    const box = boxOf(relay, mail.recipient)
+    if (!box.record.record.sealingKeys.some(({ id }) => id === mail.keyId))
+      throw new MailError('old-key', box.record)
+    const hash = createHash('sha256')
+      .update(decodeBase64(accessKey ?? '') ?? new Uint8Array())
+      .digest()
+    const isContact = encodeBase64(new Uint8Array(hash)) === box.accessKeyHash
+    if (mail.lane !== 'strangers' && !isContact) throw new MailError('bad-access')
+    return box
+  }
+
+  return {
+    add() {
+      const relay: Kept = {
+        peerId: peerIdOf(relays.length),
+        isUp: true,
+        refuse: undefined,
+        lie: undefined,
+        boxes: new Map(),
+        deposits: [],
+        waiting: (name) => (relay.boxes.get(name)?.mails ?? []).map(({ mail }) => mail),
+      }
+      relays.push(relay)
+      return relay
+    },
+    mailboxes(name, arrived, hasEnded) {
+      listeners.set(name, (relay) => (hasEnded() ? undefined : arrived(relay)))
+      const reach = (peerId: string): Kept => {
+        const relay = relays.find((each) => each.peerId === peerId)
+        if (relay?.isUp !== true || offline.has(name) || hasEnded())
+          throw new CarrierError('unreachable', 'the relay is away')
+        return relay
+      }
+      return {
+        relays: async () => (offline.has(name) ? [] : relays.filter(({ isUp }) => isUp).map(addressOf)),
+        async register(peerId, { record, accessKeyHash }) {
+          const { boxes } = reach(peerId)
+          const box = boxes.get(name)
+          if (box !== undefined && accountRecords.isNewer(box.record.record, record.record))
+            throw new MailError('old-record', box.record)
+          if (box === undefined) boxes.set(name, { record, accessKeyHash, mails: [], next: 1 })
+          else Object.assign(box, { record, accessKeyHash })
+        },
+        async fetch(peerId, cursor) {
+          const relay = reach(peerId)
+          const { mails } = boxOf(relay, name)
+          const found = mails.filter((mail) => mail.cursor > cursor).slice(0, 100)
+          return relay.lie === undefined ? found : relay.lie(found)
+        },
+        async acknowledge(peerId, cursor) {
+          const box = boxOf(reach(peerId), name)
+          box.mails = box.mails.filter((mail) => mail.cursor > cursor)
+        },
+        async deposit({ peerId }, mail, accessKey) {
+          const relay = reach(peerId)
+          const box = checkDeposit(relay, mail, accessKey)
+          if (box.mails.some((kept) => hashOf(kept.mail.bytes) === hashOf(mail.bytes))) return
+          box.mails.push({ cursor: box.next, mail })
+          box.next += 1
+          relay.deposits.push(mail)
+          tell(mail.recipient, peerId)
+        },
+      }
+    },
+    setUp(relay, isUp) {
+      relay.isUp = isUp
+      if (isUp) for (const name of listeners.keys()) tell(name, relay.peerId)
+    },
+    setOffline(name, isOffline) {
+      if (isOffline) offline.add(name)
+      else offline.delete(name)
+      if (!isOffline) for (const relay of relays) if (relay.isUp) tell(name, relay.peerId)
+    },
+  }
+}
+
+/**
+ * Seals nothing, but opens to the right key and label only, as HPKE does: for tests whose time stands still, where nothing may
+ * wait for the platform.
+ */
+export function createQuickSealer(seed: number): Sealer {
+  const random = createSeededRandom(seed)
+  const tagOf = (publicKey: Uint8Array, info: Uint8Array, text: Uint8Array): Uint8Array =>
+    new Uint8Array(createHash('sha256').update(publicKey).update(info).update(text).digest())
+  return {
+    makeKey: async () => {
+      const privateKey = random.bytes(32)
+      return { privateKey, publicKey: new Uint8Array(createHash('sha256').update(privateKey).digest()) }
+    },
+    // Chance makes two mails of one text differ, as HPKE's do.
+    seal: async (publicKey, info, text) =>
+      new Uint8Array([...random.bytes(16), ...tagOf(publicKey, info, text), ...text]),
+    open: async ({ publicKey }, info, sealed) => {
+      const text = sealed.subarray(48)
+      const tag = tagOf(publicKey, info, text)
+      return sealed.length >= 48 && tag.every((byte, index) => byte === sealed[16 + index]) ? text : undefined
+    },
+  }
+}
