@@ -166,7 +166,7 @@ export function createBareNetwork(): BareNetwork {
         staging: parts.staging,
         heads: outbox.heads,
         handlers: init.handlers ?? new Map<string, EduHandler>(),
-        received: outbox.outbox.received,
+        received: (origin, received) => outbox.outbox.received(origin, received),
       })
       const node = {
         name,

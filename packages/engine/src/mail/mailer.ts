@@ -21,7 +21,7 @@ import type { Contacts } from './contacts.ts'
 import { createDrafts, type Draft, type DraftDeps } from './drafts.ts'
 import { sealMail } from './sealing.ts'
 import { MAIL_RETENTION_MS, mails, type Contact, type MailRow } from './tables.ts'
-import { createTrust } from './trust.ts'
+import { createTrust, type Trust } from './trust.ts'
 
 /** Relays that a mail is left at. */
 export const MAIL_COPIES = 2
@@ -91,7 +91,7 @@ export function createMailer(deps: MailerDeps): Mailer {
       }
     }
 
-    const candidates = inTurn(record.mailboxes, trust.isAvoided)
+    const candidates = inTurn(record.mailboxes, trust)
     const relays: string[] = []
     while (relays.length < MAIL_COPIES && candidates.length > 0) {
       const tried = candidates.splice(0, MAIL_COPIES - relays.length)
@@ -183,9 +183,6 @@ function reachedBy(rows: Iterable<MailRow>): ReadonlyMap<RoomId, number> {
 }
 
 /** Relays that keep mail for themselves come last. */
-function inTurn(
-  mailboxes: readonly MailboxAddress[],
-  isAvoided: (relay: string) => boolean,
-): MailboxAddress[] {
+function inTurn(mailboxes: readonly MailboxAddress[], { isAvoided }: Trust): MailboxAddress[] {
   return mailboxes.toSorted((a, b) => Number(isAvoided(a.peerId)) - Number(isAvoided(b.peerId)))
 }

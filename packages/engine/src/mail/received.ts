@@ -83,6 +83,7 @@ export async function loadReceivedQueue({
       for (const [[, , txnId], relays] of rows) {
         for (const relay of relays) {
           const ids = transactions.get(relay) ?? []
+          if (ids.length === 0 && transactions.size === MAX_TOLD_RELAYS) continue
           transactions.set(relay, ids)
           ids.push(txnId)
         }

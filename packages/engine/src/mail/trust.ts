@@ -9,7 +9,7 @@ export const MAX_MISSED = 3
 export interface Trust {
   /** A mail arrived that was left at `relays`; `brought` says which of them brought it. */
   arrived(relays: readonly string[], brought: (relay: string) => boolean): void
-  isAvoided(relay: string): boolean
+  readonly isAvoided: (relay: string) => boolean
 }
 
 export function createTrust(): Trust {
