@@ -92,7 +92,10 @@ export function oversizedField(pdu: Pick<Pdu, 'type' | 'state_key'>): 'type' | '
 
 /** In code points. */
 function isShort(text: string): boolean {
-  return text.length <= MAX_ID_BYTES || (text.length <= 2 * MAX_ID_BYTES && [...text].length <= MAX_ID_BYTES)
+  return (
+    text.length <= MAX_ID_BYTES ||
+    (text.length <= 2 * MAX_ID_BYTES && Array.from(text).length <= MAX_ID_BYTES)
+  )
 }
 
 function hashMatches(pdu: Pdu): boolean {
