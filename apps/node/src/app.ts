@@ -4,7 +4,14 @@ import { setImmediate } from 'node:timers/promises'
 import type { ServerName } from '@plexus/core'
 import { isKeyName } from '@plexus/core/names'
 import { createClientApi, UNLIMITED } from '@plexus/client-api'
-import { acquireDataFolder, clock, createOutbound, openDataFolder, portOf } from '@plexus/daemon'
+import {
+  acquireDataFolder,
+  clock,
+  createOutbound,
+  listenToOperator,
+  openDataFolder,
+  portOf,
+} from '@plexus/daemon'
 import { createEngine, createVerifier, MIGRATIONS, watchPeers, type Engine } from '@plexus/engine'
 import type { Carrier, Directory, InboundHandler, Log, Random } from '@plexus/engine/ports'
 import { CarrierError } from '@plexus/engine/ports'
@@ -22,7 +29,7 @@ import { loadIdentity, loadRegistrationToken, registrationTokenFile, type Identi
 import { createMetrics } from './metrics.ts'
 import { createPeerMemory } from './peer-memory.ts'
 import { createPictures } from './pictures.ts'
-import { listenToClients, listenToOperator } from './servers.ts'
+import { listenToClients } from './servers.ts'
 import { createPushGateway } from './push-gateway.ts'
 import { serviceHttp } from './service-http.ts'
 import { scrypt } from './scrypt.ts'
@@ -102,9 +109,10 @@ export async function startNodeApp(logger: Logger, config: Config): Promise<Node
   const operator = started.use(
     await listenToOperator({
       address: config.admin,
-      metrics,
-      reports: engine.users.reports,
+      flag: '--admin',
+      figures: metrics.figures,
       problem: () => problem,
+      pages: { '/reports': () => engine.users.reports.list() },
     }),
   )
   await engine.resume()

@@ -128,7 +128,7 @@ describe('the configuration', () => {
   it.each([
     [['--client-api', '8010'], '--client-api must be HOST:PORT'],
     [['--client-api', 'a:b:1'], '--client-api must be HOST:PORT'],
-    [['--admin', '127.0.0.1:70000'], '--admin must name a port'],
+    [['--admin', '127.0.0.1:70000'], '--admin must be HOST:PORT'],
     [['--server-name', '@'], '--server-name is no server name'],
     [['--server-name', `${KEY_NAME}.example.org`], '--server-name is a key'],
     [['--name-suffix', 'localhost:1'], '--name-suffix must be a domain'],

@@ -3,13 +3,12 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { isValidNewLocalpart, parseServerName, type ServerName } from '@plexus/core'
 import { isKeyName } from '@plexus/core/names'
-import { StartError } from '@plexus/daemon'
+import { parseAddress, StartError, type Address } from '@plexus/daemon'
 import type { LogLevel } from '@plexus/engine/ports'
 import * as v from 'valibot'
 
 /** A configuration file is small; one beyond this is not ours. In UTF-16 code units. */
 const MAX_FILE_LENGTH = 65_536
-const MAX_PORT = 65_535
 /** Of one kind: to listen on, to announce, of relays. */
 const MAX_ADDRESSES = 64
 const MAX_ADMINS = 64
@@ -18,20 +17,18 @@ const MAX_APP_SERVICES = 64
 const MAX_AUTHORITIES = 16
 const MAX_NOTARIES = 4
 
-export type Address = { readonly host: string; readonly port: number }
-
 /** A key's schema from text, or a list of it. */
 type Schema<T> = v.GenericSchema<unknown, T>
 
 /** `host:port`, with an IPv6 host in brackets. */
 const hostAndPort: Schema<Address> = v.pipe(
   v.string(),
-  v.regex(/^(\[[0-9a-f:.]+\]|[^:[\]\s]+):\d{1,5}$/i, 'must be HOST:PORT, such as 127.0.0.1:8010'),
-  v.transform((text): Address => {
-    const colon = text.lastIndexOf(':')
-    return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) }
+  v.rawTransform(({ dataset, addIssue, NEVER }): Address => {
+    const parsed = parseAddress(dataset.value)
+    if (parsed !== undefined) return parsed
+    addIssue({ message: 'must be HOST:PORT, such as 127.0.0.1:8010' })
+    return NEVER
   }),
-  v.check(({ port }) => port <= MAX_PORT, 'must name a port from 0 to 65535'),
 )
 
 const address = (fallback: string): Schema<Address> => v.optional(hostAndPort, fallback)

@@ -1,6 +1,15 @@
 /** What a node with a DNS name has beside libp2p: requests over HTTPS to other servers, and from them. */
 import { readFileSync } from 'node:fs'
-import { clock, createOutbound, createReach, createServer, listen, readTls, StartError } from '@plexus/daemon'
+import {
+  clock,
+  createOutbound,
+  createReach,
+  createServer,
+  listen,
+  readTls,
+  StartError,
+  type Listening,
+} from '@plexus/daemon'
 import { isKeyName } from '@plexus/core/names'
 import type { InboundHandler, Log, Signer } from '@plexus/engine/ports'
 import {
@@ -14,7 +23,7 @@ import {
   type HttpsCarrier,
 } from '@plexus/gateway'
 import type { Config } from './config.ts'
-import { clientAddress, type Listening } from './servers.ts'
+import { clientAddress } from './servers.ts'
 import { watchTls, type TlsFiles } from './tls-files.ts'
 
 /** Time in which a request must have arrived whole: the largest transaction over a slow line. */

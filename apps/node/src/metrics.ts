@@ -2,14 +2,14 @@
 import type { Engine } from '@plexus/engine'
 import type { P2pNode } from '@plexus/p2p'
 import type { CarrierName } from './carriers.ts'
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { createFigures, type Figures } from '@plexus/daemon'
+import { Counter, Histogram } from 'prom-client'
 
 /** Seconds; a `/sync` may wait for half a minute. */
 const BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60]
 
 export interface Metrics {
-  readonly contentType: string
-  text(): Promise<string>
+  readonly figures: Figures
   /** A client's request was answered. */
   answered(request: Request, status: number, seconds: number): void
   /** Another server's request was answered. */
@@ -25,9 +25,9 @@ export type MetricsInit = {
 
 /** What is counted begins before engine and network are there. */
 export function createMetrics({ engine, p2p }: MetricsInit): Metrics {
-  const register = new Registry()
-  const registers = [register]
-  collectDefaultMetrics({ register })
+  const figures = createFigures()
+  const { gauge } = figures
+  const registers = [figures.registry]
   const answers = new Histogram({
     name: 'plexus_client_request_seconds',
     help: 'Time to answer requests of clients',
@@ -47,17 +47,6 @@ export function createMetrics({ engine, p2p }: MetricsInit): Metrics {
     labelNames: ['carrier', 'status'] as const,
     registers,
   })
-  const gauge = (name: string, help: string, read: () => number | Promise<number>): void =>
-    register.registerMetric(
-      new Gauge({
-        name,
-        help,
-        registers: [],
-        async collect() {
-          this.set(await read())
-        },
-      }),
-    )
   gauge('plexus_stream_position', 'Last committed position', () => engine()?.committer.committed ?? 0)
   gauge('plexus_commit_failures', 'Commits that failed', () => engine()?.committer.failures ?? 0)
   gauge(
@@ -67,8 +56,7 @@ export function createMetrics({ engine, p2p }: MetricsInit): Metrics {
   )
   gauge('plexus_connected_peers', 'Connected servers', () => p2p()?.status.peers.length ?? 0)
   return {
-    contentType: register.contentType,
-    text: () => register.metrics(),
+    figures,
     answered: ({ method }, status, seconds) =>
       answers.observe({ method: METHODS.has(method) ? method : 'other', status }, seconds),
     served: (carrier, status) => served.inc({ carrier, status }),

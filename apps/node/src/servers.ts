@@ -1,18 +1,11 @@
-/** The HTTP servers of a node: clients at one address, its operator at another. */
+/** The HTTP server of a node that clients talk to. */
 import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import type { ClientApi } from '@plexus/client-api'
-import type { Reports } from '@plexus/engine'
-import { createServer, listen } from '@plexus/daemon'
-import type { Address } from './config.ts'
+import { createServer, listen, type Address, type Listening } from '@plexus/daemon'
 import type { Metrics } from './metrics.ts'
-
-export type Listening = AsyncDisposable & { readonly port: number }
 
 /** Time in which a request must have arrived whole: the largest upload over a slow line. */
 const REQUEST_TIMEOUT_MS = 600_000
-
-const textResponse = (status: number, text: string, type = 'text/plain; charset=utf-8'): Response =>
-  new Response(text, { status, headers: { 'Content-Type': type } })
 
 export type ClientServerInit = {
   readonly address: Address
@@ -40,7 +33,7 @@ export async function listenToClients(init: ClientServerInit): Promise<Listening
       return response
     },
     // Only what cannot be made a request comes here, such as a bad Host: the API itself never throws.
-    { errorHandler: () => textResponse(400, 'bad request\n') },
+    { errorHandler: () => new Response('bad request\n', { status: 400 }) },
   )
   return start(listener, init.address, '--client-api')
 }
@@ -60,39 +53,6 @@ export function clientAddress(
 ): string {
   const last = [forwarded ?? []].flat().at(-1)?.split(',').at(-1)?.trim()
   return last || (connected ?? '')
-}
-
-export type AdminServerInit = {
-  readonly address: Address
-  readonly metrics: Metrics
-  readonly reports: Pick<Reports, 'list'>
-  /** Why the node cannot serve, `undefined` when it can. */
-  readonly problem: () => string | undefined
-}
-
-export async function listenToOperator({
-  address,
-  metrics,
-  reports,
-  problem,
-}: AdminServerInit): Promise<Listening> {
-  const listener = getRequestListener(
-    async (request) => {
-      const { pathname } = new URL(request.url)
-      if (request.method !== 'GET') return textResponse(405, 'only GET\n')
-      if (pathname === '/health') return textResponse(200, 'ok\n')
-      if (pathname === '/ready') {
-        const why = problem()
-        return why === undefined ? textResponse(200, 'ok\n') : textResponse(503, `${why}\n`)
-      }
-      if (pathname === '/metrics') return textResponse(200, await metrics.text(), metrics.contentType)
-      if (pathname === '/reports')
-        return textResponse(200, JSON.stringify(await reports.list(), undefined, 2), 'application/json')
-      return textResponse(404, '/health, /ready, /metrics or /reports\n')
-    },
-    { errorHandler: () => textResponse(500, 'failed\n') },
-  )
-  return start(listener, address, '--admin')
 }
 
 async function start(

@@ -1,5 +1,5 @@
 import 'reflect-metadata'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -27,6 +27,7 @@ async function start(...args: string[]): Promise<RelayApp & { readonly log: () =
   const app = await startRelayApp({ log, build: async () => join(scratch, 'dist') }, flags)
   return {
     address: app.address,
+    adminPort: app.adminPort,
     log: () => lines.join(''),
     [Symbol.asyncDispose]: () => app[Symbol.asyncDispose](),
   }
@@ -62,6 +63,30 @@ describe('the relay app', () => {
     expect(await (await fetch(app.address)).text()).toBe('<!doctype html>')
     await app[Symbol.asyncDispose]()
     await expect(fetch(app.address)).rejects.toThrow('fetch failed')
+  })
+
+  it('tells its operator how it is, and keeps mail', async () => {
+    const page = async (port: number | undefined, path: string): Promise<string> =>
+      (await fetch(`http://127.0.0.1:${port}${path}`)).text()
+    await using app = await start('--port', '0', '--admin', '127.0.0.1:0')
+    expect(await page(app.adminPort, '/ready')).toBe('ok\n')
+    expect(await page(app.adminPort, '/metrics')).toMatch(/^plexus_mail_boxes 0$/m)
+    expect(existsSync(join(scratch, 'data', 'mail.sqlite'))).toBe(true)
+  })
+
+  it('keeps no mail where it is told so', async () => {
+    await using app = await start('--port', '0', '--mail', 'off')
+    expect(app.adminPort).toBeUndefined()
+    expect(existsSync(join(scratch, 'data', 'mail.sqlite'))).toBe(false)
+  })
+
+  it('does not start with a token that anybody guesses, or mail that is none', async () => {
+    const token = join(scratch, 'token')
+    writeFileSync(token, 'short\n')
+    const flags = ['--mail-registration', 'token', '--mail-registration-file', token]
+    await expect(start('--port', '0', ...flags)).rejects.toThrow(/a token has 16 to 256 characters/)
+    writeFileSync(join(scratch, 'data', 'mail.sqlite'), 'x'.repeat(5_000))
+    await expect(start('--port', '0')).rejects.toThrow(/mail\.sqlite cannot be opened: restore it/)
   })
 
   it('tells nodes where each reaches it', async () => {

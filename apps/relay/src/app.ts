@@ -1,10 +1,19 @@
 import type { IncomingMessage } from 'node:http'
-import type { Relay } from '@plexus/relay'
-import { acquireDataFolder, createServer, listen, readTls } from '@plexus/daemon'
+import type { MailStore, Relay } from '@plexus/relay'
+import {
+  acquireDataFolder,
+  type Address,
+  createServer,
+  listen,
+  listenToOperator,
+  readTls,
+} from '@plexus/daemon'
 import type { Logger } from 'pino'
 import { addressToOpen, isLoopback, isWildcard } from './addresses.ts'
 import { type DataFolder, openDataFolder } from './data-folder.ts'
 import { DEFAULT_PORT, type Flags } from './flags.ts'
+import { openMail } from './mail.ts'
+import { createRelayFigures } from './metrics.ts'
 import { startRelayNode } from './relay-node.ts'
 import { createSite, type NetworkConfig } from './site.ts'
 import { readSnapshot } from './snapshot.ts'
@@ -13,6 +22,8 @@ import { readSnapshot } from './snapshot.ts'
 export interface RelayApp extends AsyncDisposable {
   /** Where to open the web app. */
   readonly address: string
+  /** Port of `/health`, `/ready` and `/metrics`; absent where they are not served. */
+  readonly adminPort: number | undefined
 }
 
 type Deps = {
@@ -30,6 +41,19 @@ function lock(data: DataFolder, port: number): Promise<AsyncDisposable> {
 
 /** WebSockets live at `/`. */
 const mayUpgrade = ({ url = '' }: IncomingMessage): boolean => url === '/' || url.startsWith('/?')
+
+function operatorInit(
+  address: Address,
+  relay: Relay,
+  mail: MailStore | undefined,
+): Parameters<typeof listenToOperator>[0] {
+  return {
+    address,
+    flag: '--admin',
+    figures: createRelayFigures(relay),
+    problem: () => mail?.failure?.message,
+  }
+}
 
 function warn(log: Logger, flags: Flags, before: number | undefined, port: number): void {
   if (before !== undefined && before !== port) {
@@ -60,7 +84,11 @@ export async function startRelayApp(deps: Deps, flags: Flags): Promise<RelayApp>
     flags: { host: '--host', port: '--port' },
   })
   started.use(web)
-  relay = started.use(await startRelayNode(deps.log, web.server, data.path))
+  const mail = flags.mail && openMail(flags.mail, data.path)
+  if (mail !== undefined) started.use(mail.store)
+  relay = started.use(await startRelayNode(deps.log, web.server, data.path, mail))
+  const admin = flags.admin && (await listenToOperator(operatorInit(flags.admin, relay, mail?.store)))
+  if (admin !== undefined) started.use(admin)
   data.rememberPort(port)
   warn(deps.log, flags, data.port, port)
   const address = addressToOpen({ ...flags, port, secure: tls !== undefined })
@@ -68,6 +96,7 @@ export async function startRelayApp(deps: Deps, flags: Flags): Promise<RelayApp>
   const running = started.move()
   return {
     address,
+    adminPort: admin?.port,
     async [Symbol.asyncDispose]() {
       await running.disposeAsync()
       deps.log.info('stopped')

@@ -1,3 +1,4 @@
+import { DEFAULT_MAIL_POLICY } from '@plexus/relay'
 import { describe, expect, it } from 'vitest'
 import { readFlags } from './flags.ts'
 
@@ -11,7 +12,42 @@ describe('readFlags', () => {
       data: '/default',
       publicUrl: undefined,
       tls: undefined,
+      mail: {
+        ...DEFAULT_MAIL_POLICY,
+        registration: { mode: 'open', file: undefined },
+        maxBytes: 10_000_000_000,
+      },
+      admin: undefined,
     })
+  })
+
+  it('reads every flag of mail', () => {
+    const quotas = ['--mail-quota', 'keys=5,6', '--mail-quota', 'strangers=0,0']
+    const numbers = [
+      '--mail-boxes=7',
+      '--mail-days=2',
+      '--mail-disk-mb=3',
+      '--mail-rate=10',
+      '--mail-proof-bits=20',
+    ]
+    const who = ['--mail-registration', 'list', '--mail-registration-file', 'names']
+    const flags = read('--admin', '[::1]:0', ...quotas, ...numbers, ...who)
+    expect(flags?.admin).toEqual({ host: '::1', port: 0 })
+    expect(flags?.mail).toEqual({
+      maxMailboxes: 7,
+      retentionMs: 2 * 24 * 3_600_000,
+      maxBytes: 3_000_000,
+      quotas: {
+        keys: { mails: 5, bytes: 6_000_000 },
+        events: DEFAULT_MAIL_POLICY.quotas.events,
+        strangers: { mails: 0, bytes: 0 },
+      },
+      depositsPerSecond: 10,
+      depositBurst: 200,
+      proofBits: 20,
+      registration: { mode: 'list', file: 'names' },
+    })
+    expect(read('--mail', 'off')?.mail).toBeUndefined()
   })
 
   it('reads every flag', () => {
@@ -52,6 +88,17 @@ describe('readFlags', () => {
     [['--public-url', 'ftp://relay.example.org'], '--public-url'],
     [['--tls-cert', 'c.pem'], '--tls-key'],
     [['--tls-key', 'k.pem'], '--tls-cert'],
+    [['--mail', 'maybe'], '--mail maybe'],
+    [['--mail-days', '366'], '--mail-days 366'],
+    [['--mail-proof-bits', '25'], '--mail-proof-bits 25'],
+    [['--mail-rate', '-1'], '--mail-rate'],
+    [['--mail-quota', 'keys=5'], '--mail-quota keys=5'],
+    [['--mail-quota', 'others=5,5'], '--mail-quota others=5,5'],
+    [['--mail-registration', 'closed'], '--mail-registration closed'],
+    [['--mail-registration', 'token'], '--mail-registration-file'],
+    [['--mail-registration-file', 'x'], '--mail-registration'],
+    [['--admin', '8012'], '--admin 8012'],
+    [['--admin', '127.0.0.1:99999'], '--admin 127.0.0.1:99999'],
   ])('names the wrong flag of %j in one line', (args, name) => {
     const message = (): string => {
       try {

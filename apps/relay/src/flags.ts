@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
-import { StartError } from '@plexus/daemon'
+import { type Address, StartError } from '@plexus/daemon'
+import { MAIL_HELP, MAIL_OPTIONS, type MailFlags, readAdmin, readMailFlags } from './mail-flags.ts'
 
 export type Flags = {
   /** `undefined`: the port remembered in the data folder, else `DEFAULT_PORT`. 0: any free one. */
@@ -10,21 +11,26 @@ export type Flags = {
   readonly publicUrl: URL | undefined
   /** Paths of the PEM files. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined
+  /** `undefined`: no mail is kept. */
+  readonly mail: MailFlags | undefined
+  /** Where the operator looks. */
+  readonly admin: Address | undefined
 }
 
 export const DEFAULT_PORT = 8008
 const DEFAULT_HOST = '127.0.0.1'
 
-export const HELP: string = `Plexus relay: lets nodes find each other, and serves the web app.
+export const HELP: string = `Plexus relay: lets nodes find each other, keeps mail for those that are away, and serves the web app.
 
   npm start -- [flags]
 
   --port <n>          port to listen on (${DEFAULT_PORT}, or the one used before; 0: any free one)
   --host <address>    address to listen on (${DEFAULT_HOST})
-  --data <folder>     where identity, certificate and port are kept (data, in this project)
+  --data <folder>     where identity, certificate, port and mail are kept (data, in this project)
   --public-url <url>  where others reach this relay, when a proxy stands in front of it
   --tls-cert <file>   certificate chain (PEM); HTTPS together with --tls-key
   --tls-key <file>    its private key (PEM)
+${MAIL_HELP}
   --help              this text`
 
 const OPTIONS = {
@@ -34,6 +40,7 @@ const OPTIONS = {
   'public-url': { type: 'string' },
   'tls-cert': { type: 'string' },
   'tls-key': { type: 'string' },
+  ...MAIL_OPTIONS,
   help: { type: 'boolean' },
 } as const
 
@@ -87,5 +94,7 @@ export function readFlags(args: readonly string[], defaultData: string): Flags |
     data: values.data ?? defaultData,
     publicUrl: readPublicUrl(values['public-url']),
     tls: readTls(values['tls-cert'], values['tls-key']),
+    mail: readMailFlags(values),
+    admin: readAdmin(values),
   }
 }

@@ -15,6 +15,7 @@ await runMain<Flags>({
   async start(flags, log, stop) {
     const app = await startRelayApp({ log, build: () => buildWeb(ROOT, stop) }, flags)
     console.log(`Plexus is at ${app.address}`)
+    if (app.adminPort !== undefined) console.log(`health and metrics at port ${app.adminPort}`)
     return app
   },
 })

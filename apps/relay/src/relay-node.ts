@@ -1,7 +1,7 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { clock, portOf, StartError } from '@plexus/daemon'
-import { createRelay, loadRelayIdentity, type Relay, type RelayIdentity } from '@plexus/relay'
+import { createRelay, loadRelayIdentity, type Relay, type RelayIdentity, type RelayInit } from '@plexus/relay'
 import type { Logger } from 'pino'
 
 async function identityIn(folder: string): Promise<RelayIdentity> {
@@ -19,12 +19,18 @@ async function identityIn(folder: string): Promise<RelayIdentity> {
  * Starts the libp2p relay on a server that listens: WebSockets on its port, WebRTC-Direct on the UDP port of the same
  * number. @throws StartError
  */
-export async function startRelayNode(log: Logger, server: Server, folder: string): Promise<Relay> {
+export async function startRelayNode(
+  log: Logger,
+  server: Server,
+  folder: string,
+  mail: RelayInit['mail'],
+): Promise<Relay> {
   const identity = await identityIn(folder)
   const { address, family, port } = server.address() as AddressInfo
   const direct = `/${family === 'IPv6' ? 'ip6' : 'ip4'}/${address}/udp/${port}/webrtc-direct`
   try {
-    return await createRelay({ clock, log: portOf(log) }, { identity, server, listen: [direct] })
+    const init = { identity, server, listen: [direct], ...(mail === undefined ? {} : { mail }) }
+    return await createRelay({ clock, log: portOf(log) }, init)
   } catch (error) {
     log.error({ err: error }, 'the relay did not start')
     throw new StartError(`cannot listen on UDP port ${port}: choose another with --port`, { cause: error })

@@ -1,4 +1,4 @@
-/** What the processes of an operator share: start and stop, the data folder, the log, a listening server. */
+/** What the processes of an operator share: start and stop, the data folder, the log, listening servers, figures. */
 export { acquireDataFolder, openDataFolder, writeDurably } from './data-folder.ts'
 export { createServer, listen, readTls, type Tls, type WebServer } from './listen.ts'
 export { createLog, portOf } from './log.ts'
@@ -11,5 +11,13 @@ export {
   type OutboundRequest,
   type OutboundResponse,
 } from './outbound.ts'
+export {
+  createFigures,
+  listenToOperator,
+  parseAddress,
+  type Address,
+  type Figures,
+  type Listening,
+} from './operator.ts'
 export { runMain, stopSignal } from './run-main.ts'
 export { StartError } from './start-error.ts'

@@ -1,7 +1,7 @@
 /** The port through which a relay keeps mail, and what it keeps of a recipient. DESIGN section 8 */
 import type { ServerName } from '@plexus/core'
 import type { SignedAccountRecord } from '@plexus/core/names'
-import type { KeptMail, MailLane, SealedMail } from '@plexus/engine/ports'
+import type { KeptMail, MailLane, SealedMail, StoreError } from '@plexus/engine/ports'
 
 /** What a relay knows of a recipient. */
 export type Mailbox = {
@@ -24,6 +24,8 @@ export type MailTotals = { readonly mailboxes: number; readonly mails: number; r
  * @throws StoreError `full` when the disk or the space allowed is (nothing has changed), `failed` and `closed`.
  */
 export interface MailStore extends AsyncDisposable {
+  /** Why it takes nothing any more, until it is opened again. */
+  readonly failure: StoreError | undefined
   /** `undefined` for a name without a mailbox. */
   mailbox(name: ServerName): Promise<Mailbox | undefined>
   /**

@@ -4,7 +4,7 @@ import type { JsonValue, ServerName } from '@plexus/core'
 import { accountRecords, type SignedAccountRecord } from '@plexus/core/names'
 import { StoreError, type MailLane } from '@plexus/engine/ports'
 import { MAX_CACHED_MAILBOXES, REMOVALS_PER_COMMIT } from '../limits.ts'
-import { LANES, type Mailbox } from './mail-store.ts'
+import { LANES, type Mailbox, type MailTotals } from './mail-store.ts'
 
 /** What is remembered of a mailbox: its row, and what its lanes hold. */
 export type Box = {
@@ -23,8 +23,10 @@ export interface Boxes {
   /** Removes some empty mailboxes whose record expired; answers how many. */
   expire(now: number): number
   records(after: string, limit: number): SignedAccountRecord[]
-  /** Mail of a mailbox was removed. */
+  /** Mail was put into a mailbox, or removed. */
+  added(box: Box, mail: { cursor: number; lane: MailLane; size: number }): void
   removed(mail: Removed): void
+  totals(): MailTotals
   /** What is remembered counts no more. */
   forget(): void
 }
@@ -38,6 +40,7 @@ export function createBoxes(database: DatabaseSync): Boxes {
   const usage = database.prepare(
     'SELECT lane, COUNT(*) AS mails, SUM(size) AS bytes FROM mail WHERE box = ? GROUP BY lane',
   )
+  const all = database.prepare('SELECT COUNT(*) AS mails, COALESCE(SUM(size), 0) AS bytes FROM mail')
   const count = database.prepare('SELECT COUNT(*) AS count FROM box')
   const insert = database.prepare(
     'INSERT INTO box (name, record, access, expires, last) VALUES (?, ?, ?, ?, 0)',
@@ -51,6 +54,9 @@ export function createBoxes(database: DatabaseSync): Boxes {
   )
   const remove = database.prepare('DELETE FROM box WHERE id = ?')
   const removeDevices = database.prepare('DELETE FROM device WHERE box = ?')
+
+  /** Of all mail, counted once and kept up since. */
+  let total: { mails: number; bytes: number } | undefined
 
   function load(name: ServerName): Box | undefined {
     const row = select.get(name) as
@@ -115,14 +121,26 @@ export function createBoxes(database: DatabaseSync): Boxes {
     },
     records: (after, limit) =>
       take(page.iterate(after) as Iterable<{ record: string }>, limit).map(({ record }) => recordIn(record)),
+    added(box, { cursor, lane, size }) {
+      box.last = cursor
+      box.used[lane].mails += 1
+      box.used[lane].bytes += size
+      if (total !== undefined) total = { mails: total.mails + 1, bytes: total.bytes + size }
+    },
     removed({ box: id, cursor, lane, size }) {
       raise.run(cursor, id)
+      if (total !== undefined) total = { mails: total.mails - 1, bytes: total.bytes - size }
       const used = byId.get(id)?.used[laneAt(lane)]
       if (used === undefined) return
       used.mails -= 1
       used.bytes -= size
     },
+    totals() {
+      total ??= all.get() as { mails: number; bytes: number }
+      return { mailboxes: (count.get() as { count: number }).count, mails: total.mails, bytes: total.bytes }
+    },
     forget() {
+      total = undefined
       remembered.clear()
       byId.clear()
     },

@@ -5,7 +5,7 @@ import { StoreError, type KeptMail } from '@plexus/engine/ports'
 import { createCheckpoints } from '@plexus/store/sqlite-checkpoints'
 import { REMOVALS_PER_COMMIT } from '../limits.ts'
 import { createGroupCommit, storeError } from './group-commit.ts'
-import { LANES, type LaneQuota, type MailStore, type MailTotals } from './mail-store.ts'
+import { LANES, type LaneQuota, type MailStore } from './mail-store.ts'
 import { createBoxes, laneAt, take, type Box, type Boxes, type Removed } from './sqlite-boxes.ts'
 
 export type SqliteMailStoreOptions = {
@@ -90,6 +90,9 @@ function createMailStore(database: DatabaseSync, path: string): MailStore {
   }
 
   return {
+    get failure() {
+      return commits.failure
+    },
     mailbox: (name) => read(() => boxes.get(name)?.mailbox),
     async register(mailbox, maxMailboxes) {
       const kept = await write(() => boxes.put(mailbox, maxMailboxes))
@@ -107,9 +110,7 @@ function createMailStore(database: DatabaseSync, path: string): MailStore {
         // By the clock, so that they rise also when an old copy of the database was put in its place.
         const cursor = Math.max(box.last + 1, now)
         if (!mails.insert(box.id, cursor, mail, hash)) return 'known'
-        box.last = cursor
-        used.mails += 1
-        used.bytes += length
+        boxes.added(box, { cursor, lane: mail.lane, size: length })
         return 'kept'
       }),
     fetch: (name, cursor, bounds) =>
@@ -126,7 +127,7 @@ function createMailStore(database: DatabaseSync, path: string): MailStore {
       await removeAll(() => boxes.expire(now))
     },
     records: (after, limit) => read(() => boxes.records(after, limit)),
-    totals: () => read(() => mails.totals()),
+    totals: () => read(() => boxes.totals()),
     async [Symbol.asyncDispose]() {
       await commits[Symbol.asyncDispose]()
       await checkpoints.close()
@@ -140,7 +141,6 @@ interface Mails {
   /** False when its bytes are there already. */
   insert(box: number, cursor: number, mail: KeptMail['mail'], hash: Uint8Array): boolean
   after(box: number, recipient: ServerName, cursor: number, bounds: LaneQuota): KeptMail[]
-  totals(): MailTotals
 }
 
 type MailRow = { cursor: number; lane: number; key: string; expires: number; bytes: Uint8Array }
@@ -153,9 +153,6 @@ function createMails(database: DatabaseSync): Mails {
   )
   const after: StatementSync = database.prepare(
     'SELECT cursor, lane, key, expires, bytes FROM mail WHERE box = ? AND cursor > ? ORDER BY cursor',
-  )
-  const totals = database.prepare(
-    'SELECT (SELECT COUNT(*) FROM box) AS mailboxes, COUNT(*) AS mails, COALESCE(SUM(size), 0) AS bytes FROM mail',
   )
   return {
     isKnown: (box, hash) => known.get(box, hash) !== undefined,
@@ -190,7 +187,6 @@ function createMails(database: DatabaseSync): Mails {
         },
       }))
     },
-    totals: () => ({ ...(totals.get() as MailTotals) }),
   }
 }
 
