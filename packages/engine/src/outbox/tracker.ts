@@ -27,6 +27,14 @@ export function createTracker(deps: {
       : [cursors.set(name, roomId, position, { ...record, until })]
   }
 
+  /** The event at `position` is for this destination, unless something of an earlier stay still is. */
+  const visit = (name: ServerName, roomId: RoomId, position: number): readonly Write[] => {
+    const known = cursors.get(name, roomId)
+    if (known !== undefined && (known.until === undefined || known.cursor < known.until)) return []
+    const before = position - 1
+    return [cursors.set(name, roomId, position, { start: before, cursor: before, until: position })]
+  }
+
   const noteSent = (roomId: RoomId, position: number, id: EventId): Write => {
     afterCommit.run(position, () => {
       memory.noteSent(roomId, position, id)
@@ -37,7 +45,7 @@ export function createTracker(deps: {
   }
 
   return {
-    changed(roomId, position, { joined, left, distributed, found }) {
+    changed(roomId, position, { joined, left, distributed, outsider, found }) {
       const startOf = (name: ServerName): CursorRecord => {
         const start = found?.servers.has(name) === true ? found.since : position
         return { start, cursor: start }
@@ -51,6 +59,7 @@ export function createTracker(deps: {
       return [
         ...started,
         ...left.flatMap((name) => end(name, roomId, position, position)),
+        ...(outsider === undefined ? [] : visit(outsider, roomId, position)),
         ...(distributed === undefined ? [] : [noteSent(roomId, position, distributed)]),
       ]
     },

@@ -96,6 +96,7 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
   }
   const publish = current.publisherOf(copy)
   const servers = serverChanges(deps, current.copy, copy, draft)
+  const outsider = outsiderOf(deps, copy, draft, facts)
   return {
     writes: (position) => {
       const { redaction, changes } = facts
@@ -109,7 +110,7 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
         ...membershipWrites(deps, copy.roomId, position, changes, facts.find),
         ...deps.destinations.changed(copy.roomId, position, {
           ...servers,
-          ...(event.distribute === true ? { distributed: event.id } : {}),
+          ...(event.distribute === true ? { distributed: event.id, ...outsider } : {}),
         }),
         ...deps.services.accepted(draft, joinedBefore, copy.joined),
         ...(event.writes ?? []),
@@ -128,6 +129,28 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
       publish(position)
     },
   }
+}
+
+/**
+ * The server of a user whose invite or knock the event ends, where nobody of it is in the room: what goes to members does
+ * not reach it.
+ */
+function outsiderOf(
+  { ownName }: Pick<RoomDeps, 'ownName'>,
+  copy: RoomCopy,
+  { pdu }: EventRecord,
+  { changes, find }: Accepted,
+): { readonly outsider?: ServerName } {
+  const key = stateKeyOf(pdu)
+  const userId = key === undefined ? undefined : memberOf(key)
+  const before = changes.find((change) => change.key === key)?.before
+  if (userId === undefined || before === undefined) return {}
+  const was = membershipOf(find(before)?.pdu)
+  const is = membershipOf(pdu)
+  const server = serverOf(userId)
+  const isOver = (was === 'invite' || was === 'knock') && (is === 'leave' || is === 'ban')
+  const isTold = server === ownName || server === serverOf(pdu.sender) || serversIn(copy).has(server)
+  return isOver && !isTold ? { outsider: server } : {}
 }
 
 /** Which servers came and went between two copies; `event`, which made the second, says itself who came by it. */

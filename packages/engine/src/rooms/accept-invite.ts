@@ -7,7 +7,6 @@ import { memberships } from './records.ts'
 import { checkPair } from './networks.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import { stripAll } from './stripped-state.ts'
-import type { EventRecord } from './types.ts'
 import { RoomError } from './types.ts'
 import { checkEvents } from './verify.ts'
 
@@ -51,7 +50,10 @@ export function createAcceptInvite(
     if (!isMember) await checkSpace(origin)
     await deps.seekUser(target)
     // A room that this node is in learns of the invite by the ordinary way of events.
-    if (!isMember) await keepInvite(deps, roomId, eventId, target, pdu, [...invite.inviteRoomState, signed])
+    if (!isMember) {
+      const shown = [...invite.inviteRoomState, signed]
+      await keepInvite(deps, { roomId, eventId, target, pdu, shown, version })
+    }
     return { event: signed }
   }
 }
@@ -96,29 +98,26 @@ async function checkInvite(
   return pdu
 }
 
+type Kept = {
+  readonly roomId: RoomId
+  readonly eventId: EventId
+  readonly target: UserId
+  readonly pdu: Pdu
+  readonly shown: readonly JsonObject[]
+  readonly version: RoomVersion
+}
+
 async function keepInvite(
-  deps: RemoteDeps,
-  roomId: RoomId,
-  eventId: EventId,
-  target: UserId,
-  { sender, origin_server_ts: at }: EventRecord['pdu'],
-  shown: readonly JsonObject[],
+  { outsiders, services }: RemoteDeps,
+  { roomId, eventId, target, pdu, shown, version }: Kept,
 ): Promise<void> {
-  const strippedState = stripAll(shown)
-  const before = await memberships.get(deps.store, [target, roomId])
-  await deps.committer.submit({
-    durability: 'strict',
-    writes: (position) => [
-      memberships.put([target, roomId], {
-        roomId,
-        membership: 'invite',
-        eventId,
-        sender,
-        position,
-        strippedState,
-        ...(before === undefined ? {} : { previous: before.membership }),
-      }),
-      ...deps.services.invited(eventId, roomId, target, at),
-    ],
-  })
+  const { sender, origin_server_ts: at } = pdu
+  const row = {
+    membership: 'invite' as const,
+    eventId,
+    sender,
+    roomVersion: version.id,
+    strippedState: stripAll(shown),
+  }
+  await outsiders.change(target, roomId, () => row, services.invited(eventId, roomId, target, at))
 }

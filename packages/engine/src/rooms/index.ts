@@ -17,6 +17,7 @@ import { createLinkInvites } from './link-invites.ts'
 import type { LocalEvents } from './local.ts'
 import { createLocalEvents } from './local.ts'
 import { checkCanMeet } from './networks.ts'
+import { createOutsiders } from './outsiders.ts'
 import { createReader, LOWEST_ORDER } from './read.ts'
 import { memberships } from './records.ts'
 import { createRoomRegistry } from './registry.ts'
@@ -69,13 +70,13 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
   const base = { ...deps, ownName, events, groups, waitingRedactions: createWaitingRedactions(deps) }
   const registry = createRoomRegistry(base)
   const completion = createCompletion({ ...base, registry, leave: (...who) => leave(...who) })
-  const inner: InviteDeps = { ...base, registry }
+  const inner: InviteDeps = { ...base, registry, outsiders: createOutsiders(deps) }
   const joins = createKeyedMutex()
   const reader = createReader(inner)
   const local = createLocalEvents(inner)
   const links = createLinkInvites(inner)
   const serving = createServing({ ...inner, timeline: reader.timeline })
-  const staging = createStaging({ ...inner, joining: (roomId) => joins.run(roomId, () => Promise.resolve()) })
+  const staging = createStaging({ ...inner, whileNobodyJoins: (roomId, work) => joins.run(roomId, work) })
 
   /** What is forbidden because these users are not known yet to be members, or invited, is tried again once all are. */
   const withMembers = async <T>(
@@ -261,21 +262,13 @@ async function leaveFromOutside(
   roomId: RoomId,
   content: JsonObject | undefined,
 ): Promise<void> {
-  const record = await memberships.get(deps.store, [userId, roomId])
-  if (record === undefined || (record.membership !== 'invite' && record.membership !== 'knock')) {
-    throw new RoomError('M_FORBIDDEN', 'the user is not in the room')
-  }
-  const { strippedState: _, resident = serverOf(record.sender), ...rest } = record
-  await deps.committer.submit({
-    writes: (position) => [
-      memberships.put([userId, roomId], {
-        ...rest,
-        membership: 'leave',
-        previous: record.membership,
-        position,
-      }),
-    ],
+  const before = await deps.outsiders.change(userId, roomId, (row) => {
+    if (row === undefined || (row.membership !== 'invite' && row.membership !== 'knock'))
+      throw new RoomError('M_FORBIDDEN', 'the user is not in the room')
+    return { membership: 'leave', eventId: row.eventId, sender: row.sender }
   })
+  if (before === undefined) return
+  const { resident = serverOf(before.sender) } = before
   // Asked after the commit: what comes meanwhile, such as another invite, stands.
   await leaveRemotely(deps, resident, userId, roomId, content).catch((error: unknown) =>
     deps.log.log('info', 'nobody in the room was told that an invite is refused, or a knock taken back', {

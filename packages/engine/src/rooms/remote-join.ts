@@ -28,6 +28,7 @@ import { enterRoom } from './enter-room.ts'
 import { fetchGap } from './gap-fill.ts'
 import { MIXED_ROOM } from './networks.ts'
 import type { LocalDeps } from './local.ts'
+import type { Outsiders } from './outsiders.ts'
 import { MAX_TIMESTAMP_LEAD_MS, newEventId, signOwn } from './local.ts'
 import { withSignatureOf } from './co-sign.ts'
 import { AUTHORISER } from './restricted.ts'
@@ -42,6 +43,7 @@ export type RemoteDeps = LocalDeps & {
   readonly keys: ServerKeys
   readonly destinations: DestinationTracker
   readonly blocksInvites: InvitePolicy
+  readonly outsiders: Outsiders
 }
 
 /** Servers tried for one join. */

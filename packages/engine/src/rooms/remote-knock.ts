@@ -1,14 +1,12 @@
 /** Knocking on rooms in which this node has no member. spec: server-server-api.md "Knocking upon a room" */
-import type { JsonObject, ServerName } from '@plexus/core'
+import type { ServerName } from '@plexus/core'
 import { ROOM_VERSIONS, roomVersion } from '@plexus/core'
 import { CarrierError, FederationError } from '../ports.ts'
 import { memberships } from './records.ts'
 import { checkPair } from './networks.ts'
 import type { JoinRequest, RemoteDeps } from './remote-join.ts'
 import { asRoomError, fromTemplate, MAX_VIA } from './remote-join.ts'
-import type { EventInput } from './room.ts'
 import { stripAll } from './stripped-state.ts'
-import type { MembershipRecord } from './types.ts'
 import { RoomError } from './types.ts'
 
 /** Knocks of one user that may wait for an answer. */
@@ -60,41 +58,14 @@ async function knockThrough(
   })
   const before = await memberships.get(deps.store, [userId, roomId])
   const { roomState } = await federation.sendKnock(server, roomId, knock.id, knock.pdu, options)
-  const now = await memberships.get(deps.store, [userId, roomId])
+  const row = {
+    membership: 'knock' as const,
+    eventId: knock.id,
+    sender: userId,
+    resident: server,
+    roomVersion: version.id,
+    strippedState: stripAll([...roomState, knock.pdu]),
+  }
   // An invite that answers the knock may be here before the answer of the server that took it.
-  if (now?.eventId !== before?.eventId) return
-  await keepKnock(deps, server, { roomId, knock, roomState, before })
-}
-
-async function keepKnock(
-  deps: RemoteDeps,
-  resident: ServerName,
-  {
-    roomId,
-    knock: { id: eventId, pdu },
-    roomState,
-    before,
-  }: {
-    readonly roomId: JoinRequest['roomId']
-    readonly knock: EventInput
-    readonly roomState: readonly JsonObject[]
-    readonly before: MembershipRecord | undefined
-  },
-): Promise<void> {
-  const { sender } = pdu
-  await deps.committer.submit({
-    durability: 'strict',
-    writes: (position) => [
-      memberships.put([sender, roomId], {
-        roomId,
-        membership: 'knock',
-        eventId,
-        sender,
-        position,
-        resident,
-        strippedState: stripAll([...roomState, pdu]),
-        ...(before === undefined ? {} : { previous: before.membership }),
-      }),
-    ],
-  })
+  await deps.outsiders.change(userId, roomId, (now) => (now?.eventId === before?.eventId ? row : undefined))
 }

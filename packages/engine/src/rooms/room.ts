@@ -51,6 +51,8 @@ export interface DestinationTracker {
       readonly left: readonly ServerName[]
       /** The accepted event, where it goes to the other members' servers. */
       readonly distributed?: EventId
+      /** A server that gets the accepted event too, and nothing else. */
+      readonly outsider?: ServerName
       /** Those of `joined` that were there before, unknown to this node, and the position after which they lack own events. */
       readonly found?: { readonly servers: ReadonlySet<ServerName>; readonly since: number }
     },

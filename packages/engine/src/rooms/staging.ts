@@ -12,9 +12,11 @@ import type { StagedEntry } from './decide-staged.ts'
 import { FIRST_RETRY_MS, LAST_RETRY_MS } from './gap-turns.ts'
 import { membershipOf } from './copy.ts'
 import { mayJoin } from './may-join.ts'
+import { takeFromOutside, type Outsiders } from './outsiders.ts'
 import { createParked } from './parked.ts'
 import { recommendAll } from './policy.ts'
 import { staged, type ParkedRecord } from './records.ts'
+import { isHere } from './remote-join.ts'
 import type { Room } from './room.ts'
 import { createStagedRoom, type StagedRoom, type StagedRoomDeps } from './staged-room.ts'
 import { lengthOf, takeIn, toEntry, type TakeInDeps } from './take-in.ts'
@@ -28,8 +30,9 @@ const MAX_DOUBTS = 1_000
 export type StagingDeps = Omit<StagedRoomDeps, 'doubts'> & {
   readonly store: Store
   readonly random: Random
-  /** Resolves once a join of the room that is under way has ended. */
-  readonly joining: (roomId: RoomId) => Promise<void>
+  /** Runs once a join of the room that is under way has ended; the next one waits. */
+  readonly whileNobodyJoins: <T>(roomId: RoomId, work: () => Promise<T>) => Promise<T>
+  readonly outsiders: Outsiders
 }
 
 export type Verdicts = Readonly<Record<string, { error?: string }>>
@@ -159,10 +162,18 @@ async function receiveAll(
 ): Promise<Received> {
   const verdicts: Record<string, { error?: string }> = {}
   const unproven: ParkedRecord[] = []
-  for (const [roomId, raw] of byRoom(pdus)) {
-    await deps.joining(roomId)
-    const room = await deps.registry.get(roomId)
+  for (const [roomId, given] of byRoom(pdus)) {
+    const { room, taken } = await deps.whileNobodyJoins(roomId, async () => {
+      const found = await deps.registry.get(roomId)
+      const isOutside = found === undefined || !isHere(found, deps.ownName)
+      return {
+        room: found,
+        taken: isOutside ? await takeFromOutside(deps, origin, roomId, given) : undefined,
+      }
+    })
+    for (const id of taken?.values() ?? []) verdicts[id] = {}
     if (room?.snapshot === undefined) continue
+    const raw = given.filter((pdu) => taken?.has(pdu) !== true)
     const isMember = isIn(origin, room.snapshot)
     const lookup = { ...options, broughtBy: origin, forStranger: !isMember }
     const { proven, unknown } = await check(deps, origin, room, raw, lookup)

@@ -59,7 +59,9 @@ export type MembershipRecord = {
   readonly resident?: ServerName
   /** The membership before, for deciding whether a leave follows a join or a rejected invite. */
   readonly previous?: Membership
-  /** Stripped state of an invite or knock to a room in which this node has no member. */
+  /** The version of the room of an invite or knock to a room in which this node has no member. */
+  readonly roomVersion?: string
+  /** Stripped state of such an invite or knock. */
   readonly strippedState?: readonly JsonObject[]
   readonly forgotten?: boolean
 }
