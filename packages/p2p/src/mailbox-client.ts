@@ -14,11 +14,9 @@ import {
   createMailReader,
   decodeKeptMail,
   decodeMailboxHello,
-  decodeRecord,
   decodeRefusal,
   encodeCursor,
   encodeDeposit,
-  encodeLookup,
   encodeRegistration,
   MailboxFrame,
   sendMessage,
@@ -47,12 +45,8 @@ export interface MailboxClient {
   fetch(owner: ServerName, cursor: number): Promise<readonly KeptMail[]>
   acknowledge(cursor: number): Promise<void>
   deposit(deposit: Deposit): Promise<void>
-  /** The newest record that the relay has of a name, soundly signed; `undefined` when it has none. */
-  lookup(name: ServerName): Promise<SignedAccountRecord | undefined>
   close(): void
 }
-
-type Answer = { readonly mails: readonly KeptMail[]; readonly record?: SignedAccountRecord }
 
 /** What was asked: `after` with a fetch, `about` is whose record an answer may hold. */
 type Question = {
@@ -60,7 +54,7 @@ type Question = {
   readonly after: number | undefined
   readonly mails: KeptMail[]
   bytes: number
-  settle(outcome: Answer | Error): void
+  settle(outcome: readonly KeptMail[] | Error): void
 }
 
 const K = MailboxFrame
@@ -97,13 +91,13 @@ export function createMailboxClient(deps: MailboxClientDeps, stream: ByteStream)
   function ask(
     { about, after }: { about?: ServerName; after?: number },
     send: (id: number) => void,
-  ): Promise<Answer> {
+  ): Promise<readonly KeptMail[]> {
     if (!channel.open || questions.size >= MAX_DEPOSITS_IN_FLIGHT)
       return Promise.reject(new CarrierError('unreachable', 'the relay takes no question'))
     lastId += 1
     const id = lastId
     return new Promise((resolve, reject) => {
-      const settle = (outcome: Answer | Error): void => {
+      const settle = (outcome: readonly KeptMail[] | Error): void => {
         questions.delete(id)
         cancel()
         if (outcome instanceof Error) reject(outcome)
@@ -166,13 +160,8 @@ export function createMailboxClient(deps: MailboxClientDeps, stream: ByteStream)
       case K.mail:
       case K.part:
         return onMail(frame)
-      case K.record: {
-        const record = question && sound(decodeRecord(body), question)
-        question?.settle({ mails: [], ...(record === undefined ? {} : { record }) })
-        return undefined
-      }
       case K.done:
-        question?.settle({ mails: question.mails })
+        question?.settle(question.mails)
         return undefined
       case K.refuse:
         return onRefusal(id, body)
@@ -194,8 +183,7 @@ export function createMailboxClient(deps: MailboxClientDeps, stream: ByteStream)
     async fetch(owner, cursor) {
       isAnnounced = false
       const asked = { about: owner, after: cursor }
-      const { mails } = await ask(asked, (id) => channel.send(K.fetch, id, encodeCursor(cursor)))
-      return mails
+      return ask(asked, (id) => channel.send(K.fetch, id, encodeCursor(cursor)))
     },
     async acknowledge(cursor) {
       await ask({}, (id) => channel.send(K.acknowledge, id, encodeCursor(cursor)))
@@ -207,14 +195,6 @@ export function createMailboxClient(deps: MailboxClientDeps, stream: ByteStream)
       }
       const about = deposit.mail.recipient
       await ask({ about }, (id) => sendMessage(channel, K.deposit, id, encodeDeposit(deposit)))
-    },
-    async lookup(name) {
-      try {
-        return (await ask({ about: name }, (id) => channel.send(K.lookup, id, encodeLookup(name)))).record
-      } catch (error) {
-        if (error instanceof MailError && error.code === 'unknown-recipient') return undefined
-        throw error
-      }
     },
     close: () => channel.close('closed'),
   }

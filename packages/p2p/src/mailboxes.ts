@@ -1,5 +1,4 @@
 import type { PeerId } from '@libp2p/interface'
-import type { ServerName } from '@plexus/core'
 import { MAX_MAILBOX_ADDRESSES, type MailboxAddress, type SignedAccountRecord } from '@plexus/core/names'
 import { CarrierError, type Clock, type Log, type Mailboxes, type Random } from '@plexus/engine/ports'
 import { createBackoff } from './backoff.ts'
@@ -31,8 +30,6 @@ export interface OwnMailboxes extends Mailboxes, AsyncDisposable {
   connected(relay: PeerId, addresses: readonly string[]): () => void
   /** Tells the renewed certificate. */
   renew(): void
-  /** The newest record that a connected relay has of a name, soundly signed. @throws MailError, CarrierError */
-  lookup(relay: string, name: ServerName): Promise<SignedAccountRecord | undefined>
 }
 
 type Registration = { readonly record: SignedAccountRecord; readonly accessKeyHash: string }
@@ -118,9 +115,6 @@ export function createMailboxes(deps: MailboxesDeps): OwnMailboxes {
     },
     async deposit(mailbox, mail, accessKey) {
       await depositors.deposit(mailbox, mail, accessKey)
-    },
-    async lookup(relay, name) {
-      return sessionAt(relay).client.lookup(name)
     },
     connected(relay, addresses) {
       const stop = new AbortController()

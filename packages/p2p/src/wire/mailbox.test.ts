@@ -10,17 +10,13 @@ import {
   decodeCursor,
   decodeDeposit,
   decodeKeptMail,
-  decodeLookup,
   decodeMailboxHello,
-  decodeRecord,
   decodeRefusal,
   decodeRegistration,
   encodeCursor,
   encodeDeposit,
   encodeKeptMail,
-  encodeLookup,
   encodeMailboxHello,
-  encodeRecord,
   encodeRefusal,
   encodeRegistration,
   type Deposit,
@@ -80,8 +76,6 @@ describe('what travels on a mailbox stream', () => {
     const kept: KeptMail = { cursor: 9, mail: mail({ lane: 'events' }) }
     expect(decodeKeptMail(encodeKeptMail(kept), account.name)).toEqual(kept)
     expect(decodeCursor(encodeCursor(2 ** 52))).toBe(2 ** 52)
-    expect(decodeLookup(encodeLookup(account.name))).toBe(account.name)
-    expect(decodeRecord(encodeRecord(record))).toEqual(record)
     expect(decodeRefusal(encodeRefusal({ code: 'quota' }))).toEqual({ code: 'quota' })
     expect(decodeRefusal(encodeRefusal({ code: 'old-key', record }))).toEqual({ code: 'old-key', record })
     expect(decodeMailboxHello(encodeMailboxHello({ proofBits: 18 }))).toEqual({ proofBits: 18 })
@@ -120,8 +114,6 @@ describe('what travels on a mailbox stream', () => {
       decodeRegistration,
       decodeMailboxHello,
       decodeCursor,
-      decodeLookup,
-      decodeRecord,
       decodeRefusal,
       (bytes: Uint8Array) => decodeDeposit({ header: bytes, body: bytes }),
       (bytes: Uint8Array) => decodeKeptMail({ header: bytes, body: bytes }, account.name),

@@ -46,17 +46,14 @@ export const MailboxFrame = {
   acknowledge: 4,
   /** Anybody: a mail. `done` says that it is on disk. */
   deposit: 5,
-  /** Anybody: a name. Answered with `record`, or refused as unknown. */
-  lookup: 6,
   /** What follows of a deposit or mail that is larger than a frame; nothing else of that kind comes in between. */
-  part: 7,
-  mail: 8,
-  record: 9,
-  done: 10,
+  part: 6,
+  mail: 7,
+  done: 8,
   /** Relay: code, and with it the newest record of the name in question. */
-  refuse: 11,
+  refuse: 9,
   /** Relay, with id 0: mail came. Not repeated before the next fetch. */
-  announce: 12,
+  announce: 10,
 } as const
 
 /** What a relay says first. `proofBits`: zero bits of the proof of work for the lane `strangers`. */
@@ -131,21 +128,6 @@ export const encodeCursor = (cursor: number): Uint8Array => encodeJson({ cursor 
 export function decodeCursor(body: Uint8Array): number | undefined {
   const value = decodeJson(body)
   return isJsonObject(value) && isCount(value['cursor']) ? value['cursor'] : undefined
-}
-
-export const encodeLookup = (name: ServerName): Uint8Array => encodeJson({ name })
-
-export function decodeLookup(body: Uint8Array): ServerName | undefined {
-  const value = decodeJson(body)
-  return isJsonObject(value) ? readName(value['name']) : undefined
-}
-
-export const encodeRecord = (record: SignedAccountRecord): Uint8Array =>
-  encodeJson(accountRecords.json(record))
-
-/** Shape only. */
-export function decodeRecord(body: Uint8Array): SignedAccountRecord | undefined {
-  return accountRecords.parse(decodeJson(body) ?? null)
 }
 
 export function encodeRefusal({ code, record }: MailboxRefusal): Uint8Array {

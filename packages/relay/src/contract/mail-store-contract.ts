@@ -91,24 +91,6 @@ function mailboxCases(world: () => World, reopen: () => Promise<void>): void {
     expect(await store.totals()).toEqual({ mailboxes: 2, mails: 0, bytes: 0 })
   })
 
-  it('goes through all records in the order of their names', async () => {
-    const { owner, store } = world()
-    const names = [owner.name]
-    for (let n = 0; n < 4; n += 1) {
-      const other = createRecipient(NOW)
-      names.push(other.name)
-      await store.register(other.mailbox(), MANY)
-    }
-    const found: string[] = []
-    for (
-      let page = await store.records('', 2);
-      page.length > 0;
-      page = await store.records(found.at(-1) ?? '', 2)
-    )
-      found.push(...page.map(({ record }) => record.name))
-    expect(found).toEqual(names.toSorted())
-  })
-
   it('knows nothing of a name without a mailbox', async () => {
     const { put, store } = world()
     const stranger = createRecipient(NOW)

@@ -4,9 +4,7 @@ import {
   createFrameChannel,
   createMailReader,
   createTokenBucket,
-  decodeLookup,
   encodeMailboxHello,
-  encodeRecord,
   encodeRefusal,
   MAX_DEPOSITS_IN_FLIGHT,
   MailboxFrame,
@@ -76,16 +74,12 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
     session.channel.send(K.refuse, id, encodeRefusal(refusal))
   }
 
-  /** Does what a frame asks for and answers it, with `done` unless `work` did or refuses. */
-  function answer(
-    session: MailSession,
-    id: number,
-    work: () => Promise<MailboxRefusal | 'answered' | undefined>,
-  ): void {
+  /** Does what a frame asks for and answers it, with `done` unless `work` refuses. */
+  function answer(session: MailSession, id: number, work: () => Promise<MailboxRefusal | undefined>): void {
     const task = work()
       .then((outcome) => {
         if (outcome === undefined) session.channel.send(K.done, id)
-        else if (outcome !== 'answered') refuse(session, id, outcome)
+        else refuse(session, id, outcome)
       })
       .catch((error: unknown) => {
         if (error instanceof StoreError && error.code === 'full') {
@@ -97,19 +91,6 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
       })
       .finally(() => working.delete(task))
     working.add(task)
-  }
-
-  async function lookup(
-    session: MailSession,
-    id: number,
-    body: Uint8Array,
-  ): Promise<MailboxRefusal | 'answered'> {
-    const name = decodeLookup(body)
-    if (name === undefined) return { code: 'nonsense' }
-    const mailbox = await store.mailbox(name)
-    if (mailbox === undefined) return { code: 'unknown-recipient' }
-    session.channel.send(K.record, id, encodeRecord(mailbox.record))
-    return 'answered'
   }
 
   /** Reads the frames of mail that is left: one mail at a time, each within what its source may. */
@@ -175,7 +156,6 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
       else if (kind === K.register) answer(session, id, () => owners.register(session, body))
       else if (kind === K.fetch) answer(session, id, () => owners.fetch(session, id, body))
       else if (kind === K.acknowledge) answer(session, id, () => owners.acknowledge(session, body))
-      else if (kind === K.lookup) answer(session, id, () => lookup(session, id, body))
       else session.channel.abort('unknown kind of frame')
     }
   }

@@ -48,8 +48,6 @@ export interface MailStore extends AsyncDisposable {
   acknowledge(name: ServerName, device: string, cursor: number): Promise<void>
   /** Removes mail that expired, and mailboxes whose record did and that are empty. */
   expire(now: number): Promise<void>
-  /** Records of names after `after` in their order, at most `limit`: to go through all mailboxes. */
-  records(after: string, limit: number): Promise<readonly SignedAccountRecord[]>
   totals(): Promise<MailTotals>
 }
 

@@ -22,7 +22,6 @@ export interface Boxes {
   put(mailbox: Mailbox, maxMailboxes: number): Box | undefined
   /** Removes some empty mailboxes whose record expired; answers how many. */
   expire(now: number): number
-  records(after: string, limit: number): SignedAccountRecord[]
   /** Mail was put into a mailbox, or removed. */
   added(box: Box, mail: { cursor: number; lane: MailLane; size: number }): void
   removed(mail: Removed): void
@@ -47,7 +46,6 @@ export function createBoxes(database: DatabaseSync): Boxes {
   )
   const update = database.prepare('UPDATE box SET record = ?, access = ?, expires = ? WHERE id = ?')
   const raise = database.prepare('UPDATE box SET last = MAX(last, ?) WHERE id = ?')
-  const page = database.prepare('SELECT record FROM box WHERE name > ? ORDER BY name')
   const idle = database.prepare(
     `SELECT id, name FROM box WHERE expires <= ? AND NOT EXISTS (SELECT 1 FROM mail WHERE box = box.id)
       LIMIT ${REMOVALS_PER_COMMIT}`,
@@ -119,8 +117,6 @@ export function createBoxes(database: DatabaseSync): Boxes {
       }
       return rows.length
     },
-    records: (after, limit) =>
-      take(page.iterate(after) as Iterable<{ record: string }>, limit).map(({ record }) => recordIn(record)),
     added(box, { cursor, lane, size }) {
       box.last = cursor
       box.used[lane].mails += 1
@@ -159,18 +155,4 @@ function recordIn(text: string): SignedAccountRecord {
   const record = accountRecords.parse(JSON.parse(text) as JsonValue)
   if (record === undefined) throw new StoreError('failed', 'a record of a mailbox is damaged')
   return record
-}
-
-/** The first rows, while they are wanted; SQLite plans a statement anew when a value is bound to its LIMIT. */
-export function take<Row>(
-  rows: Iterable<Row>,
-  limit: number,
-  wanted: (row: Row, n: number) => boolean = () => true,
-): Row[] {
-  const taken: Row[] = []
-  for (const row of rows) {
-    if (taken.length === limit || !wanted(row, taken.length)) break
-    taken.push(row)
-  }
-  return taken
 }

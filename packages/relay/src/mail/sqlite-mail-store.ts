@@ -6,7 +6,7 @@ import { createCheckpoints } from '@plexus/store/sqlite-checkpoints'
 import { REMOVALS_PER_COMMIT } from '../limits.ts'
 import { createGroupCommit, storeError } from './group-commit.ts'
 import { LANES, type LaneQuota, type MailStore } from './mail-store.ts'
-import { createBoxes, laneAt, take, type Box, type Boxes, type Removed } from './sqlite-boxes.ts'
+import { createBoxes, laneAt, type Box, type Boxes, type Removed } from './sqlite-boxes.ts'
 
 export type SqliteMailStoreOptions = {
   /** Size in bytes of the database at which deposits are refused as `full`. */
@@ -126,7 +126,6 @@ function createMailStore(database: DatabaseSync, path: string): MailStore {
       await removeAll(() => removal.expired(now))
       await removeAll(() => boxes.expire(now))
     },
-    records: (after, limit) => read(() => boxes.records(after, limit)),
     totals: () => read(() => boxes.totals()),
     async [Symbol.asyncDispose]() {
       await commits[Symbol.asyncDispose]()
@@ -239,6 +238,16 @@ function createRemoval(database: DatabaseSync, boxes: Boxes): Removal {
     },
     expired: (now) => tell(expired.all(now) as Removed[]),
   }
+}
+
+/** The first rows, while they are wanted; SQLite plans a statement anew when a value is bound to its LIMIT. */
+function take<Row>(rows: Iterable<Row>, limit: number, wanted: (row: Row, n: number) => boolean): Row[] {
+  const taken: Row[] = []
+  for (const row of rows) {
+    if (taken.length === limit || !wanted(row, taken.length)) break
+    taken.push(row)
+  }
+  return taken
 }
 
 function guarded<T>(work: () => T): T {
