@@ -1,7 +1,6 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { encodeBase64, type ServerName } from '@plexus/core'
 import { accountKey, accountRecords, certificateBytes, nameOfKey, type Certificate } from '@plexus/core/names'
-import type { Clock } from '@plexus/engine/ports'
 import {
   createFrameChannel,
   encodeNames,
@@ -13,71 +12,18 @@ import {
   MAX_WATCHED_NAMES,
   RelayFrame as K,
   RelayRefusal,
-  type ByteStream,
   type Frame,
   type FrameChannel,
   type Published,
 } from '@plexus/p2p/wire'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { createClock, createEnd } from './testing/streams.ts'
 import { createRelayDirectory, type RelayDirectory } from './directory.ts'
 import { FRAME_BURST, NAME_BURST, RECORD_BURST, REGISTER_TIMEOUT_MS, REGISTRATION_BURST } from './limits.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
-
-/** Time that passes when the test says so. */
-function createClock(): Clock & { advance(ms: number): void } {
-  let now = NOW
-  let timers: { at: number; run: () => void }[] = []
-  return {
-    now: () => now,
-    after(ms, run) {
-      const timer = { at: now + ms, run }
-      timers.push(timer)
-      return () => {
-        timers = timers.filter((other) => other !== timer)
-      }
-    },
-    advance(ms) {
-      now += ms
-      const due = timers.filter(({ at }) => at <= now)
-      timers = timers.filter(({ at }) => at > now)
-      for (const { run } of due) run()
-    },
-  }
-}
-
-type End = ByteStream & { other?: End; emit(type: string, event: unknown): void }
-
-function createEnd(): End {
-  const listeners: { type: string; listener: (event: never) => void }[] = []
-  let open = true
-  const end: End = {
-    writeBufferLength: 0,
-    send(data) {
-      queueMicrotask(() => end.other?.emit('message', { data }))
-      return true
-    },
-    close() {
-      finish()
-      return Promise.resolve()
-    },
-    abort: finish,
-    addEventListener: (type: string, listener: (event: never) => void) =>
-      void listeners.push({ type, listener }),
-    emit(type, event) {
-      for (const entry of listeners) if (entry.type === type) entry.listener(event as never)
-    },
-  }
-  function finish(): void {
-    if (!open) return
-    open = false
-    end.emit('close', {})
-    queueMicrotask(() => end.other?.emit('close', {}))
-  }
-  return end
-}
 
 type Account = {
   readonly name: ServerName
@@ -144,7 +90,7 @@ function join(directory: RelayDirectory, peerId: string): Node {
 }
 
 function start(maxWatches?: number) {
-  const clock = createClock()
+  const clock = createClock(NOW)
   const kept = new Map<string, Published>()
   const published: Published[] = []
   const records = {
