@@ -75,8 +75,8 @@ type Visitor = {
   readonly got: Frame[]
   readonly reasons: string[]
   /** Asks, and resolves with the answer: `done`, or why not. */
-  ask(kind: number, body?: Uint8Array): Promise<MailRefusal | 'done'>
-  leave(mail: SealedMail, access?: MailAccess): Promise<MailRefusal | 'done'>
+  readonly ask: (kind: number, body?: Uint8Array) => Promise<MailRefusal | 'done'>
+  readonly leave: (mail: SealedMail, access?: MailAccess) => Promise<MailRefusal | 'done'>
 }
 
 function visit(peerId = deviceAt(9), address = HERE): Visitor {
@@ -260,7 +260,13 @@ describe('the owner of a mailbox', () => {
     ['no place on the list', { mode: 'list', names: new Set<string>() }, undefined, 'not-allowed'],
   ] as const)('registers with %s', async (_what, mode, token, answer) => {
     const fresh = openSqliteMailStore(join(folder, 'fresh.db'), { maxBytes: 10_000_000 })
-    start({ registration: mode }, { mailbox: fresh.mailbox, register: fresh.register })
+    start(
+      { registration: mode },
+      {
+        mailbox: (name) => fresh.mailbox(name),
+        register: (mailbox, most) => fresh.register(mailbox, most),
+      },
+    )
     expect(await visit(deviceAt(0)).ask(K.register, registration(deviceAt(0), token))).toBe(answer)
     await fresh[Symbol.asyncDispose]()
   })
