@@ -5,6 +5,8 @@ import type { Federation, Heads } from '@plexus/engine/ports'
 import { FederationError } from '@plexus/engine/ports'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
+import { dnsSigner } from '../kit/key-documents.ts'
+import { testSigner } from '../kit/keys.ts'
 import { bodies, bringIn, createRoom, say, setTopic, stateText } from './rooms-kit.ts'
 
 const MINUTE_MS = 60_000
@@ -122,6 +124,42 @@ describe('heads', { timeout: 30_000 }, () => {
     expect((await bob.rooms.snapshot(roomId))?.holes).toEqual([])
     expect((await bob.rooms.snapshot(roomId))?.heads).toEqual([early])
     expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+  })
+
+  it('that stock servers alone could give are asked for again after a restart', async () => {
+    const world = createBareNetwork()
+    const [host, sender] = [dnsSigner('host.example', 1), dnsSigner('sender.example', 2)]
+    const here = { ...testSigner(3), name: `${testSigner(3).name}.example.org` as ServerName }
+    const alan = await world.add('alan', { signer: host })
+    const ben = await world.add('ben', { signer: here })
+    const cleo = await world.add('cleo', { signer: sender })
+    const room = await createRoom(alan)
+    await bringIn(world, alan, ben, room)
+    await bringIn(world, alan, cleo, room)
+    const users = { users: { [cleo.user]: 50 } }
+    const levels = { type: 'm.room.power_levels', stateKey: '', sender: alan.user, content: users }
+    await alan.rooms.send(room, levels)
+    await world.settle()
+    world.offline.add(ben.name)
+    const late = await setTopic(cleo, room, 'late')
+    await world.settle()
+    world.offline.delete(ben.name)
+    world.offline.add(cleo.name)
+    world.cheats.set(alan.name, {
+      event: () => Promise.reject(new FederationError({ status: 502, errcode: 'M_UNKNOWN', error: 'busy' })),
+      getMissingEvents: async () => ({ events: [] }),
+      backfill: async () => ({ pdus: [] }),
+    })
+    await say(alan, room, 'early')
+    await world.pass(1_000)
+    expect((await ben.rooms.snapshot(room))?.holes).toEqual([late])
+    ben.outbox.close()
+    ben.staging.close()
+    world.cheats.clear()
+    const again = await world.add('ben', { store: ben.store, signer: here })
+    again.outbox.resume()
+    await world.pass(SPREAD_MS)
+    expect((await again.rooms.snapshot(room))?.holes).toEqual([])
   })
 
   it('bring events that are redacted from who knows by what', async () => {

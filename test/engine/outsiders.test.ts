@@ -57,7 +57,7 @@ describe('from outside of a room', () => {
     const calls = alice.calls.length
     await say(alice, roomId, 'among us')
     await network.settle()
-    expect(alice.calls.slice(calls)).not.toContain(`sendTransaction ${bob.name}`)
+    expect(alice.calls.slice(calls)).not.toContain(`send ${bob.name}`)
   })
 
   it.each(['leave', 'ban'])(

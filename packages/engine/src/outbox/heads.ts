@@ -191,7 +191,8 @@ export function createHeadExchange(deps: HeadExchangeDeps): HeadExchange {
       schedule(roomId)
     },
     appeared(names) {
-      for (const name of names.filter(isKeyName)) {
+      // Stock servers tell no heads, and have what is missing in a room all the same.
+      for (const name of names) {
         for (const [roomId, { until }] of memory.destinations.get(name)?.rooms ?? []) {
           if (until === undefined) schedule(roomId)
         }
