@@ -4,6 +4,7 @@ import {
   encodeBase64,
   requiredSigners,
   signingBytes,
+  type EventId,
   type JsonObject,
   type Pdu,
   type RoomId,
@@ -130,7 +131,7 @@ describe('a room with a policy server', { timeout: 60_000 }, () => {
 
   describe('and a member that does not ask it', () => {
     let fake: FakePeer
-    const unsigned = async (body: string) => {
+    const unsigned = async (body: string, after?: { id: EventId }) => {
       const snapshot = await nodes[0].engine.rooms.snapshot(room as RoomId)
       const keys = [...(snapshot?.state ?? [])]
         .filter(([key]) => String(key).includes('power_levels') || String(key).includes(bob.userId))
@@ -138,7 +139,10 @@ describe('a room with a policy server', { timeout: 60_000 }, () => {
       return fake.build(version, {
         template: { type: 'm.room.message', sender: bob.userId, content: { body } },
         roomId: room as RoomId,
-        prevEvents: (snapshot?.heads ?? []).map((reference) => ({ reference, depth: 20 })),
+        prevEvents: (after === undefined ? (snapshot?.heads ?? []) : [after.id]).map((reference) => ({
+          reference,
+          depth: 20,
+        })),
         authEvents: keys,
         now: network.clock.now(),
       })
@@ -159,6 +163,20 @@ describe('a room with a policy server', { timeout: 60_000 }, () => {
       await deliver(event)
       expect(await verdictOf(event.id)).toBe('accepted')
       expect(asked).toHaveLength(1)
+    })
+
+    it('has signed too what is fetched since nobody sent it', async () => {
+      const missed = await unsigned('missed')
+      const event = await unsigned('late', missed)
+      network.loopback.connect(fake.name, async ({ request }) =>
+        request.uri.startsWith('/_matrix/federation/v1/get_missing_events/')
+          ? json(200, { events: [missed.pdu] })
+          : json(404, { errcode: 'M_NOT_FOUND', error: '' }),
+      )
+      await deliver(event)
+      expect(await verdictOf(missed.id)).toBe('accepted')
+      expect(await verdictOf(event.id)).toBe('accepted')
+      expect(asked).toHaveLength(2)
     })
 
     it('has no more events of one transaction signed than there may be', async () => {

@@ -9,6 +9,7 @@ import { toRecord } from './copy.ts'
 import { fillGap } from './gap-fill.ts'
 import type { GapDeps } from './gap.ts'
 import { judgeOutliers, outlierWrites } from './outliers.ts'
+import { recommendAll } from './policy.ts'
 import { rooms, staged } from './records.ts'
 import type { Claim, EventInput, Outcome, Room, Turn } from './room.ts'
 import type { CheckedEvent } from './verify.ts'
@@ -250,7 +251,7 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
         const state = filled.claims.get(id)
         return state === undefined ? undefined : { state, by: server, history: filled.history }
       }
-      for (const fetched of filled.events) {
+      for (const fetched of await recommendAll(deps, room, filled.events)) {
         // It waits as if it had been sent, and the entry with it.
         if (isDatedAhead(deps, fetched)) throw new Error('an event of the gap is dated ahead')
         if (await decideFetched(deps, room, since, fetched, claimOf(fetched.id))) progress = true
