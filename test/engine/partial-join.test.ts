@@ -2,13 +2,23 @@
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { encodeBase64, eventIdOf, memberKey, roomVersion, signingBytes, stateKey } from '@plexus/core'
 import type { EventId, JsonObject, Pdu, RoomId, RoomVersion, UserId } from '@plexus/core'
-import { FederationError, type Federation } from '@plexus/engine/ports'
-import { MAX_UNPROVEN_SERVERS } from '@plexus/engine/testing'
+import { CarrierError, FederationError, type Federation } from '@plexus/engine/ports'
+import { MAX_STATE_EVENTS, MAX_UNPROVEN_SERVERS } from '@plexus/engine/testing'
 import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { testSigner } from '../kit/keys.ts'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
-import { bodies, createRoom, initialState, make, populate, say, setTopic, stateText } from './rooms-kit.ts'
+import {
+  bodies,
+  createRoom,
+  initialState,
+  make,
+  nowhere,
+  populate,
+  say,
+  setTopic,
+  stateText,
+} from './rooms-kit.ts'
 
 const version = roomVersion('12') as RoomVersion
 
@@ -196,6 +206,50 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     await network.settle()
     network.offline.add(alice.name)
     tell()
+    await network.pass(60_000)
+    expect(await isPartial()).toBe(false)
+    expect(await stateText(bob, roomId)).toBe(await stateText(carol, roomId))
+  })
+
+  it('is fetched event by event where no answer holds it, as slowly as its server wants', async () => {
+    withhold()
+    await join()
+    await network.settle()
+    let asked = 0
+    network.cheats.set(alice.name, {
+      state: async () => {
+        throw new CarrierError('refused', 'the answer is too large')
+      },
+      event: async (_to, id) => {
+        asked += 1
+        if (asked % 10 === 0)
+          throw new FederationError({ status: 429, errcode: 'M_LIMIT_EXCEEDED', error: 'slowly' })
+        return { pdus: [structuredClone(await alice.rooms.eventFor(bob.name, id))] }
+      },
+    })
+    const end = network.clock.now() + 120_000
+    while (await isPartial()) {
+      network.clock.fire(end)
+      await new Promise(setImmediate)
+    }
+    expect(asked).toBeGreaterThan(60)
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+  })
+
+  it('is not taken of a server that tells more than any room has', async () => {
+    const tell = withhold()
+    await join()
+    await network.settle()
+    tell()
+    const [own] = (await bob.rooms.snapshot(roomId))?.heads ?? []
+    const { stateIds } = await alice.rooms.stateFor(bob.name, roomId, own as EventId)
+    const pduIds = [...Array.from({ length: MAX_STATE_EVENTS - 10 }, () => nowhere(1)), ...stateIds]
+    network.cheats.set(alice.name, { stateIds: async () => ({ pduIds, authChainIds: [] }) })
+    network.offline.add(carol.name)
+    await network.pass(60_000)
+    expect(await isPartial()).toBe(true)
+    network.offline.clear()
+    bob.completion.kick()
     await network.pass(60_000)
     expect(await isPartial()).toBe(false)
     expect(await stateText(bob, roomId)).toBe(await stateText(carol, roomId))

@@ -3,7 +3,7 @@ import type { EventId, JsonValue, StateKey, StateMap } from '@plexus/core'
 import { authEventIds, stateKeyOf } from '@plexus/core'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
-import { FederationError } from '../ports.ts'
+import { CarrierError, FederationError } from '../ports.ts'
 import { checkTime, type GapDeps, type Inquiry } from './gap.ts'
 import { inAuthOrder, judgeOutliers, outlierWrites } from './outliers.ts'
 import type { StateGroup } from './state-groups.ts'
@@ -14,12 +14,14 @@ import { checkEvents } from './verify.ts'
 export const MAX_FETCHED_AUTH_EVENTS = 200
 /** Events of a state and its auth chain that are fetched one by one; with more, the state is fetched whole. */
 export const MAX_FETCHED_STATE_EVENTS = 20
-/** With more, one by one again: no answer would hold them. */
+/** With more, one by one again, as with fewer that no answer holds. */
 export const MAX_WHOLE_STATE_EVENTS = 50_000
 /** Events fetched one by one that are under way. */
 const FETCHED_TOGETHER = 8
 /** Events checked together, and kept in one commit: the node does other things in between. */
 const KEPT_TOGETHER = 500
+/** How long a server is left alone that is asked too much. */
+export const LIMITED_PAUSE_MS = 1_000
 /** Rounds in which a huge state is fetched. */
 const MAX_HUGE_ROUNDS = 3
 /** Events of a state or auth chain that another member may tell. */
@@ -55,7 +57,7 @@ async function unknownOf(deps: GapDeps, ids: readonly EventId[]): Promise<readon
   return unique.filter((_, index) => records[index] === undefined)
 }
 
-/** `undefined` where the server does not have it, or gives another. */
+/** `undefined` where the server does not have it, or gives another. @throws FederationError when it is asked too much. */
 export async function fetchEvent(
   deps: GapDeps,
   gap: Inquiry,
@@ -69,9 +71,13 @@ export async function fetchEvent(
     })
     return result?.kind === 'ok' && result.event.id === id ? result.event : undefined
   } catch (error) {
-    if (error instanceof FederationError) return undefined
+    if (error instanceof FederationError && !isLimited(error)) return undefined
     throw error
   }
+}
+
+function isLimited(error: unknown): boolean {
+  return error instanceof FederationError && error.remote.status === 429
 }
 
 async function keepOutliers(deps: GapDeps, gap: Inquiry, checked: readonly CheckedEvent[]): Promise<void> {
@@ -124,15 +130,17 @@ export async function toldState(
 ): Promise<{ readonly state: StateMap; readonly lacking: number }> {
   checkTime(deps, gap)
   const told = await deps.federation.stateIds(gap.server, gap.roomId, id)
-  const ids = [...told.authChainIds, ...told.pduIds].slice(0, MAX_STATE_EVENTS)
+  if (told.pduIds.length > MAX_STATE_EVENTS || told.authChainIds.length > MAX_STATE_EVENTS)
+    throw new Error(`${gap.server} tells a state of more than ${MAX_STATE_EVENTS} events`)
+  const ids = [...told.authChainIds, ...told.pduIds]
   const unknown = await unknownOf(deps, ids)
-  const isHuge = unknown.length > MAX_WHOLE_STATE_EVENTS
-  if (!isHuge && !(await fetchSingly(deps, gap, unknown))) await fetchWhole(deps, gap, id)
-  // What an event is judged by may have come after it.
-  for (let round = 0; isHuge && round < MAX_HUGE_ROUNDS; round += 1)
-    await fetchMany(deps, gap, await unknownOf(deps, ids))
+  if (!(await fetchSingly(deps, gap, unknown)) && !(await fetchAtOnce(deps, gap, id, unknown.length))) {
+    // What an event is judged by may have come after it.
+    for (let round = 0; round < MAX_HUGE_ROUNDS; round += 1)
+      await fetchMany(deps, gap, await unknownOf(deps, ids))
+  }
   const state = new Map<StateKey, EventId>()
-  const records = await deps.events.working(told.pduIds.slice(0, MAX_STATE_EVENTS))
+  const records = await deps.events.working(told.pduIds)
   for (const record of records) {
     if (record === undefined || record.verdict === 'rejected' || record.roomId !== gap.roomId) continue
     const key = stateKeyOf(record.pdu)
@@ -160,18 +168,41 @@ async function fetchSingly(deps: GapDeps, gap: Inquiry, ids: readonly EventId[])
   return true
 }
 
+/** False where no answer holds that many, or the server did not give one. */
+async function fetchAtOnce(deps: GapDeps, gap: Inquiry, id: EventId, count: number): Promise<boolean> {
+  if (count > MAX_WHOLE_STATE_EVENTS) return false
+  try {
+    await fetchWhole(deps, gap, id)
+    return true
+  } catch (error) {
+    if (error instanceof CarrierError && error.code !== 'unreachable') return false
+    throw error
+  }
+}
+
 async function fetchMany(deps: GapDeps, gap: Inquiry, ids: readonly EventId[]): Promise<void> {
   for (let start = 0; start < ids.length; start += KEPT_TOGETHER) {
     const found: CheckedEvent[] = []
     const queue = ids.slice(start, start + KEPT_TOGETHER)
     const fetchNext = async (): Promise<void> => {
       for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
-        const event = await fetchEvent(deps, gap, id)
+        const event = await fetchPatiently(deps, gap, id)
         if (event !== undefined) found.push(event)
       }
     }
     await Promise.all(Array.from({ length: FETCHED_TOGETHER }, fetchNext))
     await keepOutliers(deps, gap, found)
+  }
+}
+
+async function fetchPatiently(deps: GapDeps, gap: Inquiry, id: EventId): Promise<CheckedEvent | undefined> {
+  for (;;) {
+    try {
+      return await fetchEvent(deps, gap, id)
+    } catch (error) {
+      if (!isLimited(error)) throw error
+      await new Promise<void>((resolve) => void deps.clock.after(LIMITED_PAUSE_MS, resolve))
+    }
   }
 }
 
