@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { watchTls } from '../../apps/node/src/tls-files.ts'
 import { askHttps, startDnsNode, type DnsNode } from '../kit/dns-node.ts'
 import { testSigner } from '../kit/keys.ts'
@@ -20,13 +20,17 @@ const START_LIMIT_MS = 60_000
 const KEY_NAME = testSigner(1).name
 
 let folder = ''
+let config = ''
 let ca: TestCa
 let node: DnsNode
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'plexus-federation-'))
   ca = await createTestCa()
-  node = await startDnsNode(join(folder, 'a'), ca, { args: ['--well-known-server', 'fed.example.org:443'] })
+  config = join(folder, 'config.json')
+  writeFileSync(config, JSON.stringify({ logLevel: 'info' }))
+  const args = ['--well-known-server', 'fed.example.org:443', '--config', config]
+  node = await startDnsNode(join(folder, 'a'), ca, { args })
 }, START_LIMIT_MS)
 afterAll(async () => {
   await node.stop()
@@ -115,6 +119,19 @@ describe('the federation server of a node', () => {
     expect(await wellKnown.json()).toEqual({ 'm.server': 'fed.example.org:443' })
     const metrics = await (await fetch(new URL('metrics', node.admin))).text()
     expect(metrics).toMatch(/^plexus_federation_requests_total\{carrier="https",status="404"\} \d+$/m)
+  })
+
+  it('reads its certificate and what to log anew at SIGHUP, and goes on', async () => {
+    writeFileSync(config, '{')
+    process.kill(node.pid, 'SIGHUP')
+    await vi.waitFor(() => expect(node.output()).toContain('the configuration could not be read anew'))
+    writeFileSync(config, JSON.stringify({ logLevel: 'debug' }))
+    process.kill(node.pid, 'SIGHUP')
+    await vi.waitFor(() =>
+      expect(node.output()).toMatch(/"logLevel":"debug".*the configuration was read anew/),
+    )
+    expect(node.output()).toContain('the certificate was read anew')
+    expect((await askHttps(ca, node.port, { path: VERSION })).status).toBe(200)
   })
 
   it.each<[string, readonly string[], RegExp]>([

@@ -11,6 +11,7 @@ import {
   listenToOperator,
   openDataFolder,
   portOf,
+  type App,
 } from '@plexus/daemon'
 import { createEngine, createVerifier, MIGRATIONS, watchPeers, type Engine } from '@plexus/engine'
 import type { Carrier, Directory, InboundHandler, Log, Random } from '@plexus/engine/ports'
@@ -43,7 +44,7 @@ const MAX_ACCOUNTS = 100_000
 const random: Random = { bytes: (length) => globalThis.crypto.getRandomValues(new Uint8Array(length)) }
 
 /** A running node. */
-export interface NodeApp extends AsyncDisposable {
+export interface NodeApp extends App {
   readonly serverName: string
   /** Where clients connect. */
   readonly clientApi: string
@@ -125,6 +126,7 @@ export async function startNodeApp(logger: Logger, config: Config): Promise<Node
     admin: urlOf(config.admin.host, operator.port),
     federationPort: servers?.port,
     tokenFile: config.registration === 'token' ? registrationTokenFile(folder) : undefined,
+    reload: () => servers?.reload(),
     async [Symbol.asyncDispose]() {
       await running.disposeAsync()
       logger.info('stopped')

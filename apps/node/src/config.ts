@@ -192,7 +192,7 @@ export const HELP: string = `Plexus node: a Matrix homeserver without a window.
   --appservice <file>         the registration of an application service (bridge, bot), YAML; may be repeated
   --url-previews <on|off>     the node reads web pages for previews of links (off)
   --private-addresses         what users name on the web may be on this machine and in private networks, for tests
-  --log-level <level>         debug, info, warn or error (info)
+  --log-level <level>         debug, info, warn or error (info); read anew, with the certificate, at SIGHUP
   --config <file>             a JSON file with the same keys (clientApi, rateLimits, …)
   --help                      this text
 

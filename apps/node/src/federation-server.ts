@@ -68,8 +68,13 @@ export type FederationServerInit = {
   readonly log: Log
 }
 
+export interface FederationServer extends Listening {
+  /** Reads the certificate anew. */
+  reload(): void
+}
+
 /** `undefined` where none is asked for. @throws StartError */
-export async function listenToServers(init: FederationServerInit): Promise<Listening | undefined> {
+export async function listenToServers(init: FederationServerInit): Promise<FederationServer | undefined> {
   const { config, signer, handle, log } = init
   const files = tlsFilesOf(config)
   if (config.federation === undefined) return undefined
@@ -98,9 +103,10 @@ export async function listenToServers(init: FederationServerInit): Promise<Liste
   web.server.on('clientError', answerClientError)
   const flags = { host: '--federation', port: '--federation' }
   const port = await listen(web.server, { ...config.federation, flags })
-  if (files !== undefined) started.use(watchTls(files, { log, changed: (tls) => web.useTls(tls) }))
+  const watch =
+    files === undefined ? undefined : started.use(watchTls(files, { log, changed: (tls) => web.useTls(tls) }))
   const running = started.move()
-  return { port, [Symbol.asyncDispose]: () => running.disposeAsync() }
+  return { port, reload: () => watch?.look(), [Symbol.asyncDispose]: () => running.disposeAsync() }
 }
 
 /** Whether stock servers can ask for its key: a bare key is in no DNS, and `localhost:8448` only on one machine. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { createLog, runMain } from '@plexus/daemon'
+import { runMain } from '@plexus/daemon'
 import { startNodeApp } from './app.ts'
 import { HELP, readConfig, type Config } from './config.ts'
 
@@ -10,7 +10,7 @@ await runMain<Config>({
   name: 'plexus node',
   help: HELP,
   read: () => readConfig(process.argv.slice(2), process.env, join(ROOT, 'data', 'node')),
-  log: ({ logLevel }) => createLog(logLevel),
+  logLevel: ({ logLevel }) => logLevel,
   async start(config, log) {
     const app = await startNodeApp(log, config)
     console.log(`Plexus node ${app.serverName}`)

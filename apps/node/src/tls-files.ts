@@ -8,11 +8,16 @@ export type TlsFiles = { readonly cert: string; readonly key: string }
 /** How often the files are looked at. Looking follows links, in whose place renewals put others. */
 const LOOK_MS = 10_000
 
+export interface TlsWatch extends Disposable {
+  /** Reads the files now. */
+  look(): void
+}
+
 /** Calls `changed` with what is in the files whenever they change. Two that do not fit yet are said, and wait for the next change. */
 export function watchTls(
   files: TlsFiles,
   { log, changed, everyMs = LOOK_MS }: { log: Log; changed: (tls: Tls) => void; everyMs?: number },
-): Disposable {
+): TlsWatch {
   const look = (): void => {
     try {
       changed(readTls(files))
@@ -25,6 +30,7 @@ export function watchTls(
   const watched = [files.cert, files.key]
   for (const file of watched) watchFile(file, { interval: everyMs, persistent: false }, look)
   return {
+    look,
     [Symbol.dispose]() {
       for (const file of watched) unwatchFile(file, look)
     },

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { createLog, runMain } from '@plexus/daemon'
+import { runMain } from '@plexus/daemon'
 import { startRelayApp } from './app.ts'
 import { type Flags, HELP, readFlags } from './flags.ts'
 import { buildWeb } from './web-build.ts'
@@ -11,7 +11,7 @@ await runMain<Flags>({
   name: 'plexus',
   help: HELP,
   read: () => readFlags(process.argv.slice(2), join(ROOT, 'data')),
-  log: () => createLog(),
+  logLevel: () => 'info',
   async start(flags, log, stop) {
     const app = await startRelayApp({ log, build: () => buildWeb(ROOT, stop) }, flags)
     console.log(`Plexus is at ${app.address}`)

@@ -1,7 +1,7 @@
 /** What the processes of an operator share: start and stop, the data folder, the log, listening servers, figures. */
 export { acquireDataFolder, openDataFolder, writeDurably } from './data-folder.ts'
 export { createServer, listen, readTls, type Tls, type WebServer } from './listen.ts'
-export { createLog, portOf } from './log.ts'
+export { portOf } from './log.ts'
 export { clock } from './clock.ts'
 export {
   createOutbound,
@@ -19,5 +19,5 @@ export {
   type Figures,
   type Listening,
 } from './operator.ts'
-export { runMain, stopSignal } from './run-main.ts'
+export { runMain, type App } from './run-main.ts'
 export { StartError } from './start-error.ts'

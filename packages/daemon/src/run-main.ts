@@ -1,16 +1,26 @@
+import type { LogLevel } from '@plexus/engine/ports'
 import type { Logger } from 'pino'
+import { createLog } from './log.ts'
 import { StartError } from './start-error.ts'
 
 /** A stop that takes longer is cut short. */
 const STOP_LIMIT_MS = 5_000
 
-/** Aborts at the first signal, and when the process that started this one is gone. Later ones change nothing. */
-export function stopSignal(): AbortSignal {
-  const stop = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP', 'disconnect'] as const) {
-    process.on(name, () => stop.abort(new StartError('stopped')))
-  }
-  return stop.signal
+/**
+ * Aborts at the first signal, and when the process that started this one is gone. Later ones change nothing. SIGHUP calls
+ * `reload`, unless the process has a terminal, which says so when it is closed.
+ */
+function stopSignal(reload: () => void): AbortSignal {
+  const controller = new AbortController()
+  const stop = (): void => controller.abort(new StartError('stopped'))
+  for (const name of ['SIGINT', 'SIGTERM', 'disconnect'] as const) process.on(name, stop)
+  process.on('SIGHUP', process.stdin.isTTY || process.stderr.isTTY ? stop : reload)
+  return controller.signal
+}
+
+export interface App extends AsyncDisposable {
+  /** Reads anew what may change while it runs. */
+  reload?(): void
 }
 
 /**
@@ -21,9 +31,10 @@ export async function runMain<Config>(init: {
   readonly name: string
   readonly help: string
   readonly read: () => Config | undefined
-  readonly log: (config: Config) => Logger
+  /** What is logged; read anew at SIGHUP. */
+  readonly logLevel: (config: Config) => LogLevel
   /** Starts, and tells the person who started it. */
-  readonly start: (config: Config, log: Logger, stop: AbortSignal) => Promise<AsyncDisposable>
+  readonly start: (config: Config, log: Logger, stop: AbortSignal) => Promise<App>
 }): Promise<never> {
   // What the process keeps is for its owner only, whichever library writes it.
   process.umask(0o077)
@@ -32,7 +43,7 @@ export async function runMain<Config>(init: {
     console.log(init.help)
     process.exit(0)
   }
-  const log = init.log(config)
+  const log = createLog(init.logLevel(config))
   process.on('uncaughtException', (error) => {
     // libp2p throws this out of a timer when a stream closes while it drains (js-libp2p issue 3415); it harms nothing.
     if (error.name === 'StreamStateError') {
@@ -42,9 +53,19 @@ export async function runMain<Config>(init: {
     log.fatal({ err: error }, 'uncaught')
     process.exit(1)
   })
-  const stop = stopSignal()
+  let app: App | undefined
+  const stop = stopSignal(() => {
+    try {
+      log.level = init.logLevel(init.read() ?? config)
+    } catch (error) {
+      if (!(error instanceof StartError)) throw error
+      log.warn({ error: error.message }, 'the configuration could not be read anew')
+    }
+    app?.reload?.()
+    log.info({ logLevel: log.level }, 'the configuration was read anew')
+  })
   try {
-    const app = await init.start(config, log, stop)
+    app = await init.start(config, log, stop)
     if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }))
     setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref()
     await app[Symbol.asyncDispose]()
