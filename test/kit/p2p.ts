@@ -181,7 +181,7 @@ export type TestRelay = {
 export async function startRelayHere(
   folder: string,
   port = 0,
-  more: Pick<RelayInit, 'circuitBytes' | 'mail'> = {},
+  more: Pick<RelayInit, 'circuitBytes' | 'mail' | 'peers'> = {},
 ): Promise<TestRelay> {
   const server = createServer((_request, response) => response.end('page'))
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
@@ -191,6 +191,8 @@ export async function startRelayHere(
     {
       identity: await loadRelayIdentity(folder, Date.now()),
       server,
+      publicUrl: url,
+      lan: true,
       ...more,
     },
   )

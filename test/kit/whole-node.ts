@@ -114,7 +114,13 @@ function mailPorts(
 }
 
 /** Everybody on the loopback is reachable by name alone. */
-const directory: Directory = { learn: async () => undefined, own: async () => [] }
+const directory: Directory = {
+  learn: async () => undefined,
+  own: async () => [],
+  find: async () => undefined,
+  findAlias: async () => undefined,
+  publish: async () => undefined,
+}
 
 export async function createNode(init: NodeInit): Promise<TestNode> {
   const { loopback, clock: outerClock, seed, disk = createMemoryDisk(), restarts = 0 } = init

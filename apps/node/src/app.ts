@@ -164,6 +164,9 @@ async function openEngine(
   const directory: Directory = {
     learn: async (addresses) => network()?.directory.learn(addresses),
     own: async () => (await network()?.directory.own()) ?? [],
+    find: async (name) => network()?.directory.find(name),
+    findAlias: async (alias) => network()?.directory.findAlias(alias),
+    publish: async (record) => network()?.directory.publish(record),
   }
   const federation = (incarnation: string): ReturnType<typeof createFederation> =>
     createFederation({ carrier, signer, clock }, { incarnation })

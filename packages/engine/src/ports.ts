@@ -2,12 +2,15 @@
  * The ports: what the engine needs from the outside, and what a user interface needs beyond the Client-Server API.
  * Every value that crosses a port is structured-clonable, so that the two sides can live in different threads.
  */
-import type { EventId, JsonObject, RoomId, ServerName, UserId } from '@plexus/core'
+import type { EventId, JsonObject, RoomAlias, RoomId, ServerName, UserId } from '@plexus/core'
 import type {
+  AliasRecord,
   Certificate,
   Envelope,
   MailboxAddress,
+  PublishedRecord,
   SignedAccountRecord,
+  SignedRecord,
   SignedRequest,
 } from '@plexus/core/names'
 import type { PublicRoomsPage, PublicRoomsQuery, SpaceHierarchy } from './directory/types.ts'
@@ -172,12 +175,24 @@ export type InboundHandler<Request extends InboundRequest = InboundRequest> = (
 /** Where a server may be reached. Multiaddrs are hints, never proof; the certificate is. */
 export type ServerAddresses = { readonly name: ServerName; readonly multiaddrs: readonly string[] }
 
-/** Names to addresses: from links, memory and relays. */
+/** Names to addresses and records: from links, memory, relays and the DHT. Who answers is believed in nothing. */
 export interface Directory {
   /** Remembers hints for reaching a server. */
   learn(addresses: ServerAddresses): Promise<void>
   /** Own addresses as they belong into an invite link; empty when no relay is reachable. */
   own(): Promise<readonly string[]>
+  /**
+   * The newest record of a name that relays and DHT have, never an older one than was seen before; `undefined` when there
+   * is none. Takes seconds. What it says of the way to the name is used from then on.
+   */
+  find(name: ServerName): Promise<SignedAccountRecord | undefined>
+  /** The same for an alias of a key name. */
+  findAlias(alias: RoomAlias): Promise<SignedRecord<AliasRecord> | undefined>
+  /**
+   * Makes a record of this node known, and tells it again to relays that come later.
+   * @throws CarrierError when nobody took it: it is told to relays that come later all the same
+   */
+  publish(record: SignedRecord<PublishedRecord>): Promise<void>
 }
 
 // --- Mail: sealed requests that relays keep for who is away. DESIGN section 8 --------------------------------------

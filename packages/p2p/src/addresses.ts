@@ -39,3 +39,8 @@ export function isDirectAddress(text: string): boolean {
       .every(({ code }) => code !== CODE_P2P_CIRCUIT) ?? false
   )
 }
+
+/** The address with the peer at its end, as configured addresses are. */
+export function withPeer(address: string, peerId: string): string {
+  return peerIdOf(address) === undefined ? `${address}/p2p/${peerId}` : address
+}

@@ -2,6 +2,14 @@ import type { PeerId, Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { ServerName } from '@plexus/core'
+import {
+  accountKey,
+  aliasKey,
+  kindOfRecord,
+  type AliasRecord,
+  type SignedAccountRecord,
+  type SignedRecord,
+} from '@plexus/core/names'
 import { CarrierError } from '@plexus/engine/ports'
 import type {
   Carrier,
@@ -13,17 +21,19 @@ import type {
   Mailboxes,
   Random,
 } from '@plexus/engine/ports'
-import { circuitAddress, peerIdOf } from './addresses.ts'
+import { circuitAddress, peerIdOf, withPeer } from './addresses.ts'
 import { createCarrier } from './carrier.ts'
 import { createCertificates } from './certificates.ts'
 import { createDepositors } from './depositors.ts'
 import { createDialer, MAX_STREAMS_PER_CONNECTION, type ConnectResult } from './dialer.ts'
-import { createGater } from './gater.ts'
+import { createDiscovery } from './discovery.ts'
+import { createGater, type Gater } from './gater.ts'
+import type { Kad } from './kad.ts'
 import { createLinkTable } from './link-table.ts'
 import { createMailboxes } from './mailboxes.ts'
 import { createPeerBook, type PeerMemory } from './peer-book.ts'
 import type { Platform } from './platform.ts'
-import { createRelayKeeper, type RelayNetwork } from './relay-keeper.ts'
+import { createRelayKeeper, type RelayKeeper, type RelayNetwork } from './relay-keeper.ts'
 import { createReservations } from './reservations.ts'
 import { startLibp2p, type P2pLibp2p } from './start-libp2p.ts'
 import { createSupervisor, type NetworkStatus } from './supervisor.ts'
@@ -153,21 +163,33 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
     open: (relay, signal) => openStream(libp2p, relay, MAILBOX_PROTOCOL, signal),
     mail: (relay) => emit({ kind: 'mail', relay }),
   })
-  const relays = configured.map((addresses) =>
-    createRelayKeeper(
+  let kad: Promise<Kad> | undefined
+  const discovery = createDiscovery({
+    clock,
+    log,
+    book,
+    relays: () => relays,
+    kad: () => (kad ??= startDht(libp2p, clock, gater)),
+  })
+  const relays: readonly RelayKeeper[] = configured.map((addresses) => {
+    const keeper = createRelayKeeper(
       {
         clock,
         log,
         random,
         network: relayNetwork(libp2p, reservations),
         certificate: () => certificates.current(),
-        connected: (relay) => mailboxes.connected(relay, addresses),
+        connected(relay) {
+          discovery.connected(keeper)
+          return mailboxes.connected(relay, addresses)
+        },
         appeared: (name) => supervisor.news(name),
         changed: () => supervisor.touch(),
       },
       addresses,
-    ),
-  )
+    )
+    return keeper
+  })
   const dialer = createDialer({
     clock,
     log,
@@ -178,6 +200,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
     ownPeerId,
     webrtc: platform.webrtc,
     find: async (name) => (await Promise.all(relays.map((relay) => relay.find(name)))).flat(),
+    discover: (name) => discovery.addresses(name),
   })
   const connect = (name: ServerName): Promise<ConnectResult> => dialer.connect(name)
   const upgrader = createUpgrader({
@@ -216,6 +239,16 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
         return Promise.resolve()
       },
       own: () => Promise.resolve(ownAddresses()),
+      async find(name) {
+        const found = await discovery.find(accountKey(name))
+        supervisor.news(name)
+        return found?.signed as SignedAccountRecord | undefined
+      },
+      async findAlias(alias) {
+        const found = await discovery.find(aliasKey(alias))
+        return found?.signed as SignedRecord<AliasRecord> | undefined
+      },
+      publish: (signed) => discovery.publish({ key: kindOfRecord(signed.record).key(signed.record), signed }),
     },
     mailboxes,
     get status() {
@@ -237,6 +270,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
       dialer.close()
       table.closeAll('the node stops')
       await Promise.all([...relays, mailboxes].map((part) => part[Symbol.asyncDispose]()))
+      await (await kad)?.[Symbol.asyncDispose]()
       await libp2p.stop()
       await book[Symbol.asyncDispose]()
       listeners.clear()
@@ -255,6 +289,16 @@ function byRelay(relays: readonly string[]): (readonly [string, ...string[]])[] 
     else if (others.length < MAX_ADDRESSES_PER_RELAY) others.push(address)
   }
   return [...byPeer.values()].slice(0, MAX_RELAYS)
+}
+
+/** The library is loaded when something is first looked for in the DHT. */
+async function startDht(libp2p: P2pLibp2p, clock: Clock, gater: Gater): Promise<Kad> {
+  const { startKad } = await import('./kad.ts')
+  return startKad(libp2p.services.parts.components, {
+    now: () => clock.now(),
+    allows: (address, peer) => gater.allows(withPeer(address.toString(), peer.toString())),
+    servers: () => libp2p.getPeers().filter((peer) => gater.isRelay(peer.toString())),
+  })
 }
 
 function isListening(address: string): boolean {

@@ -22,7 +22,11 @@ function nameOf(text: string): ServerName {
 const name = nameOf('peer.example')
 
 /** A dialer for which nobody is reachable; what it dials is recorded. */
-function start(known: Partial<KnownPeer> = {}, found: readonly string[] = []) {
+function start(
+  known: Partial<KnownPeer> = {},
+  found: readonly string[] = [],
+  discovered: readonly string[] = [],
+) {
   const dialled: string[][] = []
   const failures: (() => void)[] = []
   const libp2p = {
@@ -45,6 +49,7 @@ function start(known: Partial<KnownPeer> = {}, found: readonly string[] = []) {
     ownPeerId: OWN,
     webrtc: true,
     find: () => Promise.resolve(found),
+    discover: () => Promise.resolve(discovered),
   })
   const fail = async (): Promise<void> => {
     for (const run of failures.splice(0)) run()

@@ -33,6 +33,8 @@ export type DialerDeps = {
   readonly webrtc: boolean
   /** Relayed addresses of a name's devices at the relays. */
   find(name: ServerName): Promise<readonly string[]>
+  /** Addresses by the records that the name publishes: it takes seconds, and is asked last. */
+  discover(name: ServerName): Promise<readonly string[]>
 }
 
 /** Finds addresses, dials them and opens federation streams. */
@@ -137,21 +139,36 @@ export function createDialer(deps: DialerDeps): Dialer {
       const relay = relayOf(address)
       return relay === undefined || !gater.isRelay(peerIdOf(relay) ?? '')
     })
+    const tried = [...found, ...elsewhere]
+    if (await reachAny(name, found, tried)) return 'ready'
+    const fresh = (await deps.discover(name)).filter(
+      (address) => gater.allows(address) && !tried.includes(address),
+    )
+    if (await reachAny(name, fresh, fresh)) return 'ready'
+    const isKnown = [...tried, ...fresh].some((address) => peerIdOf(address) !== deps.ownPeerId)
+    return isKnown ? 'failed' : 'unknown'
+  }
+
+  /** True when a peer at one of the addresses speaks for `name`. Of each peer's, those that are `best` come first. */
+  async function reachAny(
+    name: ServerName,
+    best: readonly string[],
+    addresses: readonly string[],
+  ): Promise<boolean> {
     const byPeer = new Map<string, string[]>()
-    for (const address of [...found, ...elsewhere]) {
+    for (const address of addresses) {
       const peerId = peerIdOf(address)
       if (peerId === undefined || peerId === deps.ownPeerId) continue
       byPeer.set(peerId, [...(byPeer.get(peerId) ?? []), address])
     }
-    if (byPeer.size === 0) return 'unknown'
-    for (const [peerId, addresses] of byPeer) {
+    for (const [peerId, all] of byPeer) {
       if (table.best(name) !== undefined || stop.signal.aborted) break
-      const here = addresses.filter((address) => found.includes(address))
-      if (here.length > 0 && (await reach(name, peerId, here))) return 'ready'
-      const rest = addresses.filter((address) => !here.includes(address))
-      if (rest.length > 0 && (await reach(name, peerId, rest))) return 'ready'
+      const here = all.filter((address) => best.includes(address))
+      if (here.length > 0 && (await reach(name, peerId, here))) return true
+      const rest = all.filter((address) => !here.includes(address))
+      if (rest.length > 0 && (await reach(name, peerId, rest))) return true
     }
-    return table.best(name) === undefined ? 'failed' : 'ready'
+    return table.best(name) !== undefined
   }
 
   /** Addresses that lead to a direct connection with the peer of a relayed one. */

@@ -1,5 +1,5 @@
 import type { ConnectionGater } from '@libp2p/interface'
-import { parseMultiaddr, peerIdOf, relayOf } from './addresses.ts'
+import { parseMultiaddr, peerIdOf, relayOf, withPeer } from './addresses.ts'
 import { isPublicAddress } from './wire/public-address.ts'
 
 export type GaterInit = {
@@ -45,8 +45,7 @@ export function createGater({ relays, lan }: GaterInit): Gater {
       denyDialMultiaddr: denies,
       // Despite its name it says what is kept.
       filterMultiaddrForPeer: (peer, address) => {
-        const text = address.toString()
-        return allows(peerIdOf(text) === undefined ? `${text}/p2p/${peer.toString()}` : text)
+        return allows(withPeer(address.toString(), peer.toString()))
       },
       denyInboundRelayedConnection: (relay) => !peerIds.has(relay.toString()),
     },

@@ -1,4 +1,5 @@
-import { parseServerName, type ServerName } from '@plexus/core'
+import { isJsonObject, parseServerName, type JsonObject, type JsonValue, type ServerName } from '@plexus/core'
+import { accountRecords, type SignedAccountRecord } from '@plexus/core/names'
 import type { Clock, Log, ServerAddresses } from '@plexus/engine/ports'
 import { peerIdOf } from './addresses.ts'
 import { MAX_ADDRESS_LENGTH, MAX_DEVICES_PER_NAME, MAX_HELLO_ADDRESSES } from './wire/limits.ts'
@@ -19,12 +20,14 @@ export type KnownPeer = {
   readonly hints: readonly string[]
   /** Milliseconds since the epoch; 0 when never met. */
   readonly lastSeen: number
+  /** The newest account record that was ever seen: an older one is not believed again. */
+  readonly record?: SignedAccountRecord
 }
 
 /** Where known peers are kept between starts. */
 export interface PeerMemory {
-  /** What was saved last; empty at first. */
-  load(): Promise<readonly KnownPeer[]>
+  /** What was saved last, unchecked; empty at first. */
+  load(): Promise<readonly unknown[]>
   /** Replaces what is kept. */
   save(peers: readonly KnownPeer[]): Promise<void>
 }
@@ -36,6 +39,8 @@ export interface PeerBook extends AsyncDisposable {
   learn(addresses: ServerAddresses): void
   /** A certificate bound the peer id to the name. */
   met(name: ServerName, peerId: string, multiaddrs: readonly string[]): void
+  /** A sound account record was found; one that is not newer than the known one changes nothing. */
+  found(signed: SignedAccountRecord): void
   /** The peer id turned out to speak for another name. */
   mistaken(name: ServerName, peerId: string): void
 }
@@ -99,6 +104,11 @@ export async function createPeerBook(deps: PeerBookDeps): Promise<PeerBook> {
       const kept = [...told, ...others].slice(0, MAX_DEVICES_PER_NAME * MAX_HELLO_ADDRESSES)
       change({ ...peer, peerIds, multiaddrs: kept, lastSeen: clock.now() })
     },
+    found(signed) {
+      const peer = find(signed.record.name)
+      const isNews = peer.record === undefined || accountRecords.isNewer(signed.record, peer.record.record)
+      if (isNews) change({ ...peer, record: signed })
+    },
     mistaken(name, peerId) {
       const peer = known.get(name)
       if (peer === undefined) return
@@ -124,12 +134,15 @@ function soundAddresses(addresses: readonly string[]): string[] {
 }
 
 /** A stored record is checked like any other input. */
-function soundPeer(peer: KnownPeer): KnownPeer | undefined {
-  const name = parseServerName(peer.name)
-  if (name === undefined || !Number.isFinite(peer.lastSeen)) return undefined
-  const { peerIds, multiaddrs, hints, lastSeen } = peer
+function soundPeer(stored: unknown): KnownPeer | undefined {
+  if (!isJsonObject(stored as JsonValue)) return undefined
+  const peer = stored as JsonObject
+  const { lastSeen } = peer
+  const name = typeof peer['name'] === 'string' ? parseServerName(peer['name']) : undefined
+  if (name === undefined || typeof lastSeen !== 'number' || !Number.isFinite(lastSeen)) return undefined
+  const { peerIds, multiaddrs, hints } = peer
   if (![peerIds, multiaddrs, hints].every((list) => Array.isArray(list))) return undefined
-  const texts = (list: readonly string[]): string[] => list.filter((text) => typeof text === 'string')
+  const record = accountRecords.parse(peer['record'] ?? null)
   return {
     name,
     peerIds: texts(peerIds).slice(0, MAX_DEVICES_PER_NAME),
@@ -138,5 +151,10 @@ function soundPeer(peer: KnownPeer): KnownPeer | undefined {
       .slice(0, MAX_DEVICES_PER_NAME * MAX_HELLO_ADDRESSES),
     hints: soundAddresses(texts(hints)),
     lastSeen,
+    ...(record?.record.name === name ? { record } : {}),
   }
+}
+
+function texts(list: JsonValue | undefined): string[] {
+  return Array.isArray(list) ? (list as readonly JsonValue[]).filter((text) => typeof text === 'string') : []
 }

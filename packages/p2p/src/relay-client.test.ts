@@ -88,7 +88,7 @@ describe('a relay client', () => {
     const id = asked(K.lookup)[0]?.id ?? 0
     for (let n = 0; n < 2; n += 1) await say(K.entry, id, entry())
     await answer
-    expect(reasons).toEqual(['more entries than names'])
+    expect(reasons).toEqual(['more answers than were asked for'])
   })
 
   it.each([

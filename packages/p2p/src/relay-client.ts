@@ -5,8 +5,12 @@ import type { Frame } from './wire/frame.ts'
 import { createHeartbeat } from './wire/heartbeat.ts'
 import type { SignedCertificate } from './wire/hello.ts'
 import { MAX_NAMES_PER_FRAME, MAX_WATCHED_NAMES } from './wire/limits.ts'
+import type { Published } from './wire/published.ts'
 import {
   decodeEntry,
+  decodeKeyedRecord,
+  encodeKeyedRecord,
+  encodeKeys,
   encodeNames,
   encodeRegister,
   RelayFrame,
@@ -37,15 +41,20 @@ export interface RelayClient {
   lookup(names: readonly ServerName[]): Promise<readonly RelayEntry[]>
   /** Sets the names to be told of; those that are there already are told at once. */
   watch(names: ReadonlySet<ServerName>): void
+  /** Those of the records that the relay has, soundly signed. At most `MAX_KEYS_PER_FRAME`. */
+  find(keys: readonly string[]): Promise<readonly Published[]>
+  /** @throws CarrierError `refused` when the relay does not keep the record */
+  publish(published: Published): Promise<void>
   /** There is reason to doubt the connection: finds out soon whether the relay is there. */
   probe(): void
   close(): void
 }
 
 type Question = {
-  readonly entries: RelayEntry[]
-  readonly limit: number
-  settle(outcome: readonly RelayEntry[] | CarrierError): void
+  /** Takes one answer; says what is wrong with it. */
+  take(body: Uint8Array): string | undefined
+  done(): void
+  fail(error: CarrierError): void
 }
 
 const K = RelayFrame
@@ -59,7 +68,7 @@ export function createRelayClient(deps: RelayClientDeps, stream: ByteStream): Re
     writable: () => undefined,
     closed(reason) {
       heartbeat.stop()
-      for (const question of questions.values()) question.settle(new CarrierError('unreachable', reason))
+      for (const question of questions.values()) question.fail(new CarrierError('unreachable', reason))
       deps.closed(reason)
     },
   })
@@ -70,36 +79,53 @@ export function createRelayClient(deps: RelayClientDeps, stream: ByteStream): Re
     roundTrip: () => undefined,
   })
 
-  function ask(kind: number, body: Uint8Array, limit: number): Promise<readonly RelayEntry[]> {
+  /** Answers with what the relay says, each part read by `decode`. */
+  function ask<Answer>(
+    kind: number,
+    body: Uint8Array,
+    limit: number,
+    decode: (body: Uint8Array) => Answer | undefined,
+  ): Promise<readonly Answer[]> {
     if (!channel.open || questions.size >= MAX_RELAY_QUESTIONS)
       return Promise.reject(new CarrierError('unreachable', 'the relay takes no question'))
     lastId += 1
     const id = lastId
     return new Promise((resolve, reject) => {
-      const settle = (outcome: readonly RelayEntry[] | CarrierError): void => {
+      const answers: Answer[] = []
+      const end = (): void => {
         questions.delete(id)
         cancel()
-        if (outcome instanceof CarrierError) reject(outcome)
-        else resolve(outcome)
       }
-      const late = (): void => settle(new CarrierError('timeout', 'the relay does not answer'))
-      const cancel = deps.clock.after(RELAY_ANSWER_MS, late)
-      questions.set(id, { entries: [], limit, settle })
+      const fail = (error: CarrierError): void => {
+        end()
+        reject(error)
+      }
+      const cancel = deps.clock.after(RELAY_ANSWER_MS, () =>
+        fail(new CarrierError('timeout', 'the relay does not answer')),
+      )
+      questions.set(id, {
+        take(part) {
+          const answer = decode(part)
+          if (answer === undefined) return 'not an answer'
+          if (answers.length >= limit) return 'more answers than were asked for'
+          answers.push(answer)
+          return undefined
+        },
+        done() {
+          end()
+          resolve(answers)
+        },
+        fail,
+      })
       channel.send(kind, id, body)
     })
   }
 
-  function onEntry(id: number, body: Uint8Array): string | undefined {
+  /** A watched name appeared. */
+  function onAppeared(body: Uint8Array): string | undefined {
     const entry = decodeEntry(body)
     if (entry === undefined) return 'not an entry'
-    if (id === 0) {
-      if (watched.has(entry.name)) deps.appeared(entry)
-      return undefined
-    }
-    const question = questions.get(id)
-    if (question === undefined) return undefined
-    if (question.entries.length >= question.limit) return 'more entries than names'
-    question.entries.push(entry)
+    if (watched.has(entry.name)) deps.appeared(entry)
     return undefined
   }
 
@@ -107,10 +133,11 @@ export function createRelayClient(deps: RelayClientDeps, stream: ByteStream): Re
     heartbeat.heard()
     let fault: string | undefined
     const question = questions.get(id)
-    if (kind === K.entry) fault = onEntry(id, body)
-    else if (kind === K.done) question?.settle(question.entries)
+    if (kind === K.entry && id === 0) fault = onAppeared(body)
+    else if (kind === K.entry || kind === K.record) fault = question?.take(body)
+    else if (kind === K.done) question?.done()
     else if (kind === K.refuse && id === 0 && body[0] === RelayRefusal.replaced) channel.close(REPLACED)
-    else if (kind === K.refuse) question?.settle(new CarrierError('refused', `relay refusal ${body[0] ?? 0}`))
+    else if (kind === K.refuse) question?.fail(new CarrierError('refused', `relay refusal ${body[0] ?? 0}`))
     else if (kind === K.pong) heartbeat.pong(id)
     else if (kind === K.ping) channel.send(K.pong, id)
     else fault = 'unknown kind of frame'
@@ -125,9 +152,14 @@ export function createRelayClient(deps: RelayClientDeps, stream: ByteStream): Re
 
   return {
     async register(certificate) {
-      await ask(K.register, encodeRegister(certificate), 0)
+      await ask(K.register, encodeRegister(certificate), 0, decodeEntry)
     },
-    lookup: (names) => ask(K.lookup, encodeNames(names), names.length),
+    lookup: (names) => ask(K.lookup, encodeNames(names), names.length, decodeEntry),
+    find: (keys) =>
+      ask(K.find, encodeKeys(keys), keys.length, (body) => decodeKeyedRecord(body, deps.clock.now())),
+    async publish(published) {
+      await ask(K.publish, encodeKeyedRecord(published), 0, decodeEntry)
+    },
     watch(names) {
       const gone = [...watched].filter((name) => !names.has(name))
       const fresh = [...names]
@@ -137,7 +169,7 @@ export function createRelayClient(deps: RelayClientDeps, stream: ByteStream): Re
       for (const name of fresh) watched.add(name)
       for (const batch of batches(gone)) channel.send(K.unwatch, 0, encodeNames(batch))
       for (const batch of batches(fresh)) {
-        ask(K.watch, encodeNames(batch), batch.length).then(tell, (error: unknown) => {
+        ask(K.watch, encodeNames(batch), batch.length, decodeEntry).then(tell, (error: unknown) => {
           for (const name of batch) watched.delete(name)
           deps.log.log('warn', 'the relay does not watch names', { error: String(error) })
         })

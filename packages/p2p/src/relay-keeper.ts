@@ -1,6 +1,6 @@
 import type { PeerId } from '@libp2p/interface'
 import type { ServerName } from '@plexus/core'
-import { type Clock, type Log, type Random } from '@plexus/engine/ports'
+import { CarrierError, type Clock, type Log, type Random } from '@plexus/engine/ports'
 import { circuitAddress } from './addresses.ts'
 import { createBackoff, pause } from './backoff.ts'
 import { errorText } from './error-text.ts'
@@ -8,6 +8,7 @@ import { createRelayClient, REPLACED, type RelayClient } from './relay-client.ts
 import type { ByteStream } from './wire/channel.ts'
 import { certificateFault, type SignedCertificate } from './wire/hello.ts'
 import { MAX_DEVICES_PER_NAME } from './wire/limits.ts'
+import type { Published } from './wire/published.ts'
 import type { RelayEntry } from './wire/relay.ts'
 import { createTokenBucket } from './wire/token-bucket.ts'
 
@@ -66,6 +67,10 @@ export interface RelayKeeper extends AsyncDisposable {
   /** Relayed addresses of the devices of `name` that are at this relay. Empty when it is away or does not answer. */
   find(name: ServerName): Promise<readonly string[]>
   watch(names: ReadonlySet<ServerName>): void
+  /** Those of the records that the relay has. @throws CarrierError when it is away or does not answer */
+  records(keys: readonly string[]): Promise<readonly Published[]>
+  /** The relay keeps the record. @throws CarrierError when it is away or does not */
+  publish(published: Published): Promise<void>
   /** Tells the renewed certificate. */
   renew(): void
   /** Tries at once, or finds out whether the relay is still there. */
@@ -199,10 +204,19 @@ export function createRelayKeeper(
     }
   }
 
-  const soon = (): Promise<void> =>
-    new Promise((resolve) => {
+  function connectedClient(): RelayClient {
+    if (client === undefined) throw new CarrierError('unreachable', 'the relay is away')
+    return client
+  }
+
+  /** Who asks right after the start is told once it is known whether the relay is there. */
+  async function firstAttempt(): Promise<void> {
+    if (state !== 'connecting') return
+    const late = new Promise<void>((resolve) => {
       clock.after(FIRST_ATTEMPT_MS, resolve)
     })
+    await Promise.race([tried.promise, late])
+  }
 
   const running = run()
 
@@ -211,8 +225,7 @@ export function createRelayKeeper(
       return { address, state, reserved }
     },
     async find(name) {
-      // Who asks right after the start is told once it is known whether the relay is there.
-      if (state === 'connecting') await Promise.race([tried.promise, soon()])
+      await firstAttempt()
       const said = present.get(name)
       if (client === undefined || (watched.has(name) && said === undefined)) return []
       if (said !== undefined && clock.now() - said.at < FRESH_MS) return sound(said.entry)
@@ -233,6 +246,11 @@ export function createRelayKeeper(
       for (const name of present.keys()) if (!watched.has(name)) present.delete(name)
       client?.watch(watched)
     },
+    async records(keys) {
+      await firstAttempt()
+      return connectedClient().find(keys)
+    },
+    publish: async (published) => connectedClient().publish(published),
     renew() {
       const told = client
       if (told === undefined) return

@@ -3,12 +3,15 @@ import { privateKeyFromProtobuf } from '@libp2p/crypto/keys'
 import { noise } from '@libp2p/noise'
 import { yamux } from '@libp2p/yamux'
 import { FaultTolerance } from '@libp2p/interface'
-import { createLibp2p, type Libp2p } from 'libp2p'
+import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
 import type { Gater } from './gater.ts'
 import type { Platform } from './platform.ts'
 import type { Reservations } from './reservations.ts'
 
-export type P2pLibp2p = Libp2p<{ identify: Identify }>
+type Components = Parameters<NonNullable<Libp2pOptions['transports']>[number]>[0]
+
+/** `parts`: what the DHT's client, which starts later, is made of. */
+export type P2pLibp2p = Libp2p<{ identify: Identify; parts: { readonly components: Components } }>
 
 /** Milliseconds that a dial may take. */
 export const DIAL_TIMEOUT_MS = 10_000
@@ -48,6 +51,9 @@ export function startLibp2p(
     connectionMonitor: { enabled: false },
     transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
     nodeInfo: { userAgent: 'plexus' },
-    services: { identify: identify({ runOnConnectionOpen: true }) },
+    services: {
+      identify: identify({ runOnConnectionOpen: true }),
+      parts: (components: Components) => ({ components }),
+    },
   })
 }

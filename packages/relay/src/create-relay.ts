@@ -13,7 +13,7 @@ import { MAILBOX_PROTOCOL, RELAY_PROTOCOL } from '@plexus/p2p/wire'
 import { createLibp2p, type Libp2p } from 'libp2p'
 import { ATTACHED_LISTEN, attachedWebSockets } from './attached-websockets.ts'
 import { createRelayDirectory, type DirectoryStats } from './directory.ts'
-import { dhtServer, putRecord } from './dht.ts'
+import { countServers, dhtServer, putRecord } from './dht.ts'
 import { createRelayGater } from './gater.ts'
 import type { RelayIdentity } from './identity.ts'
 import * as limits from './limits.ts'
@@ -56,6 +56,8 @@ export type RelayStats = DirectoryStats & {
   readonly circuitsAsked: number
   readonly circuitsRefused: number
   readonly records: number
+  /** Other relays that the DHT knows. */
+  readonly dhtServers: number
 }
 
 /** A relay: circuits between nodes, the directory of who is here, and mailboxes. It can read nothing of what it relays. */
@@ -81,6 +83,7 @@ export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Rel
     clock,
     log,
     records,
+    ready: () => countServers(libp2p.services.dht) > 0,
     put: (published, signal) => putRecord(libp2p.services.dht, published, signal),
   })
   const directory = createRelayDirectory({
@@ -181,6 +184,7 @@ export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Rel
       circuitsAsked: gater.counts.asked,
       circuitsRefused: gater.counts.refused,
       records: records.size,
+      dhtServers: countServers(libp2p.services.dht),
     }),
     mailStats: async () => mail && { ...mail.counts(), ...(await mail.totals()) },
     async [Symbol.asyncDispose]() {

@@ -112,6 +112,16 @@ export function dhtServer({ records, clock, allows }: DhtInit): (components: Com
     create(Object.create(components, { datastore: { value: datastore } }) as KadDHTComponents)
 }
 
+/** Other servers that this one knows. @throws TypeError when the library is not as it was: to be found by the first test that runs */
+export function countServers(dht: KadDHT): number {
+  if ('routingTable' in dht) {
+    const table = dht.routingTable
+    if (typeof table === 'object' && table !== null && 'size' in table && typeof table.size === 'number')
+      return table.size
+  }
+  throw new TypeError('The DHT has no routing table')
+}
+
 /** How many other servers took the record. */
 export async function putRecord(dht: KadDHT, published: Published, signal: AbortSignal): Promise<number> {
   let taken = 0

@@ -38,9 +38,12 @@ export function createRelayGater(clock: Clock, { peers, lan }: RelayGaterInit): 
     return false
   }
 
+  // Told with the peer id at the end, or without.
+  const isNamed = (address: string): boolean =>
+    peers.some((peer) => peer === address || peer.startsWith(`${address}/p2p/`))
   // Never through another relay, and to no node behind one.
   const allows = (address: Multiaddr): boolean =>
-    peers.includes(address.toString()) ||
+    isNamed(address.toString()) ||
     (!address.toString().includes('/p2p-circuit') && (lan || isPublicAddress(address)))
 
   return {

@@ -13,6 +13,8 @@ export type PublisherDeps = {
   readonly clock: Clock
   readonly log: Log
   readonly records: Pick<Records, 'own' | 'get'>
+  /** There is anybody to put records to. */
+  ready(): boolean
   /** Puts a record into the DHT; answers how many servers took it. */
   put(published: Published, signal: AbortSignal): Promise<number>
 }
@@ -57,6 +59,7 @@ export function createPublisher(deps: PublisherDeps): Publisher {
 
   function look(): void {
     cancel = clock.after(REPUBLISH_CHECK_MS, look)
+    if (!deps.ready()) return
     const due = clock.now() - REPUBLISH_MS
     const present = new Set<string>()
     for (const { key } of records.own()) {

@@ -147,6 +147,7 @@ describe('the publisher', () => {
       clock,
       log,
       records,
+      ready: () => true,
       async put({ key }) {
         put.push(key)
         return takers

@@ -1,5 +1,6 @@
 /** What the worker offers the page and the page the worker. Every value is structured-clonable. */
-import type { EventId, RoomId, ServerName, UserId } from '@plexus/core'
+import type { EventId, RoomAlias, RoomId, ServerName, UserId } from '@plexus/core'
+import type { AliasRecord, PublishedRecord, SignedAccountRecord, SignedRecord } from '@plexus/core/names'
 import type {
   CarrierResponse,
   Delivery,
@@ -81,6 +82,9 @@ export type PageApi = {
   ) => Promise<CarrierResponse>
   readonly learn: (addresses: ServerAddresses) => Promise<void>
   readonly ownAddresses: (argument: null) => Promise<readonly string[]>
+  readonly find: (name: ServerName) => Promise<SignedAccountRecord | undefined>
+  readonly findAlias: (alias: RoomAlias) => Promise<SignedRecord<AliasRecord> | undefined>
+  readonly publish: (record: SignedRecord<PublishedRecord>) => Promise<void>
   readonly delivered: (delivery: Delivery) => Promise<void>
   /** The servers to keep connected: those that share a room with this one. */
   readonly wanted: (names: readonly ServerName[]) => Promise<void>

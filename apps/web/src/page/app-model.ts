@@ -234,6 +234,9 @@ function pageApi(
       network().p2p.carrier.send(request, { signal, timeoutMs }),
     learn: async (addresses) => network().p2p.directory.learn(addresses),
     ownAddresses: async () => network().p2p.directory.own(),
+    find: async (name) => network().p2p.directory.find(name),
+    findAlias: async (alias) => network().p2p.directory.findAlias(alias),
+    publish: async (record) => network().p2p.directory.publish(record),
     delivered: async (delivery) => running()?.session?.delivered(delivery),
     wanted: async (names) => running()?.network?.setWanted(names),
     stopped: async ({ code, message }) => {

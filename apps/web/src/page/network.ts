@@ -1,6 +1,6 @@
 /** The page's libp2p node, and what of it the worker and the user interface need. */
-import { parseServerName, type ServerName } from '@plexus/core'
-import type { KnownPeer, P2pNode, NetworkStatus } from '@plexus/p2p'
+import type { ServerName } from '@plexus/core'
+import type { P2pNode, NetworkStatus } from '@plexus/p2p'
 import { generateTransportKey } from '@plexus/p2p'
 import { browserPlatform, createP2pNode } from '@plexus/p2p/browser'
 import { signal, type ReadonlySignal } from '@preact/signals'
@@ -67,26 +67,13 @@ export async function startNetwork(node: Bridge<NodeApi>, config: AppConfig): Pr
 }
 
 /** What this page kept itself; anything damaged is dropped. */
-function parsePeers(text: string | undefined): readonly KnownPeer[] {
+function parsePeers(text: string | undefined): readonly unknown[] {
   if (text === undefined) return []
   try {
     const value: unknown = JSON.parse(text)
-    return Array.isArray(value) ? value.flatMap((entry: unknown) => knownPeer(entry) ?? []) : []
+    return Array.isArray(value) ? value : []
   } catch (error) {
     if (error instanceof SyntaxError) return []
     throw error
   }
-}
-
-function knownPeer(entry: unknown): KnownPeer | undefined {
-  if (typeof entry !== 'object' || entry === null) return undefined
-  const { name, peerIds, multiaddrs, hints, lastSeen } = entry as Readonly<Record<string, unknown>>
-  const server = typeof name === 'string' ? parseServerName(name) : undefined
-  if (server === undefined || typeof lastSeen !== 'number') return undefined
-  if (!isTexts(peerIds) || !isTexts(multiaddrs) || !isTexts(hints)) return undefined
-  return { name: server, peerIds, multiaddrs, hints, lastSeen }
-}
-
-function isTexts(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((entry) => typeof entry === 'string')
 }

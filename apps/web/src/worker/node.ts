@@ -48,6 +48,9 @@ async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Nod
   const directory: Directory = {
     learn: (addresses) => page.call('learn', addresses),
     own: () => page.call('ownAddresses', null),
+    find: (name) => page.call('find', name),
+    findAlias: (alias) => page.call('findAlias', alias),
+    publish: (record) => page.call('publish', record),
   }
   const federation = (incarnation: string): ReturnType<typeof createFederation> =>
     createFederation({ carrier, signer, clock }, { incarnation })

@@ -1,0 +1,142 @@
+import { CarrierError } from '@plexus/engine/ports'
+import { describe, expect, it } from 'vitest'
+import { createDiscovery, MAX_OWN_RECORDS, MAX_SEARCHES, type Discovery } from './discovery.ts'
+import { createPeerBook } from './peer-book.ts'
+import { silentLog } from './testing/accounts.ts'
+import { createTestPublisher, type TestPublisher } from './testing/records.ts'
+import { createVirtualClock } from './testing/virtual-clock.ts'
+import type { Published } from './wire/published.ts'
+
+const NOW = Date.UTC(2026, 0, 1)
+const RELAY = '12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu'
+const DEVICE = '12D3KooWAd1otKgz5qQcqu7youoBhMsZUzFLw6Z26pvaYmM2LFcM'
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** A discovery whose relay and DHT answer what the test says. */
+async function start() {
+  const clock = createVirtualClock(NOW)
+  const memory = { load: () => Promise.resolve([]), save: () => Promise.resolve() }
+  const book = await createPeerBook({ clock, log: silentLog, memory, wanted: () => false })
+  const state = { atRelay: [] as Published[], inDht: [] as Published[], takes: true, searches: 0, ends: true }
+  const told: Published[] = []
+  const relay = {
+    records: (keys: readonly string[]) => {
+      state.searches += 1
+      return Promise.resolve(state.atRelay.filter(({ key }) => keys.includes(key)))
+    },
+    publish(published: Published) {
+      told.push(published)
+      return state.takes ? Promise.resolve() : Promise.reject(new CarrierError('refused', 'no'))
+    },
+  }
+  const discovery = createDiscovery({
+    clock,
+    log: silentLog,
+    book,
+    relays: () => [relay],
+    kad: () =>
+      Promise.resolve({
+        async *get(key: string, signal: AbortSignal) {
+          yield* state.inDht.filter((published) => published.key === key)
+          if (state.ends) return
+          await new Promise((_resolve, reject) => {
+            signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true })
+          })
+        },
+      }),
+  })
+  return { clock, discovery, state, relay, told }
+}
+
+const of = (owner: TestPublisher, sequence: number): Published => ({
+  key: owner.key,
+  signed: owner.record(sequence),
+})
+const sequenceFor = async (discovery: Discovery, owner: TestPublisher): Promise<number | undefined> =>
+  (await discovery.find(owner.key))?.signed.record.sequence
+
+describe('discovery', () => {
+  it('answers with the newest of what relay and DHT say, and never with an older one again', async () => {
+    const { discovery, state } = await start()
+    const owner = createTestPublisher(NOW)
+    state.atRelay = [of(owner, 1)]
+    state.inDht = [of(owner, 3), of(owner, 2)]
+    expect(await sequenceFor(discovery, owner)).toBe(3)
+    state.inDht = []
+    expect(await sequenceFor(discovery, owner)).toBe(3)
+    expect(await sequenceFor(discovery, createTestPublisher(NOW))).toBeUndefined()
+  })
+
+  it('waits a moment for more answers after the first, and gives up on none', async () => {
+    const { discovery, state, clock } = await start()
+    const owner = createTestPublisher(NOW)
+    state.ends = false
+    let found: number | undefined | 'none' = 'none'
+    void sequenceFor(discovery, owner).then((sequence) => (found = sequence))
+    await settle()
+    clock.advance(7_999)
+    await settle()
+    expect(found).toBe('none')
+    clock.advance(1)
+    await settle()
+    expect(found).toBeUndefined()
+    state.inDht = [of(owner, 1)]
+    void sequenceFor(discovery, owner).then((sequence) => (found = sequence))
+    await settle()
+    clock.advance(1_500)
+    await settle()
+    expect(found).toBe(1)
+  })
+
+  it('does not answer with a record that is over, and remembers it against older ones', async () => {
+    const { discovery, state, clock } = await start()
+    const owner = createTestPublisher(NOW)
+    state.atRelay = [of(owner, 5)]
+    expect(await sequenceFor(discovery, owner)).toBe(5)
+    clock.advance(3_600_000)
+    state.atRelay = [{ key: owner.key, signed: owner.record(4, { expires: NOW + 9_000_000 }) }]
+    expect(await sequenceFor(discovery, owner)).toBeUndefined()
+  })
+
+  it('tells the dialer the ways through mailbox relays, and searches once for many dials', async () => {
+    const { discovery, state, clock } = await start()
+    const owner = createTestPublisher(NOW)
+    const address = `/dns4/relay.example.org/tcp/443/wss/p2p/${RELAY}`
+    const mailboxes = [{ peerId: RELAY, multiaddrs: [address, '/dns4/other.example.org/tcp/1'] }]
+    const record = owner.record(1, { mailboxes, devices: [DEVICE] })
+    state.atRelay = [{ key: owner.key, signed: record }]
+    const way = [`${address}/p2p-circuit/p2p/${DEVICE}`]
+    expect(await discovery.addresses(owner.name)).toEqual(way)
+    expect(await discovery.addresses(owner.name)).toEqual(way)
+    expect(state.searches).toBe(1)
+    clock.advance(600_000)
+    state.atRelay = [{ key: owner.key, signed: owner.record(1, { tombstone: 'dead' }) }]
+    expect(await discovery.addresses(owner.name)).toEqual([])
+  })
+
+  it('has so many searches under way at once', async () => {
+    const { discovery, state, clock } = await start()
+    state.ends = false
+    const owners = Array.from({ length: MAX_SEARCHES + 5 }, () => createTestPublisher(NOW))
+    const finds = owners.map(({ key }) => discovery.find(key))
+    await settle()
+    expect(state.searches).toBe(MAX_SEARCHES)
+    clock.advance(8_000)
+    expect(await Promise.all(finds)).toEqual(owners.map(() => undefined))
+  })
+
+  it('tells every relay what was published, also one that comes later', async () => {
+    const { discovery, state, relay, told } = await start()
+    const owner = createTestPublisher(NOW)
+    await discovery.publish(of(owner, 1))
+    state.takes = false
+    await expect(discovery.publish(of(owner, 2))).rejects.toMatchObject({ code: 'unreachable' })
+    discovery.connected(relay)
+    expect(told.map(({ signed }) => signed.record.sequence)).toEqual([1, 2, 2])
+    state.takes = true
+    for (let n = 1; n < MAX_OWN_RECORDS; n += 1) await discovery.publish(of(createTestPublisher(NOW), 1))
+    await expect(discovery.publish(of(createTestPublisher(NOW), 1))).rejects.toMatchObject({
+      code: 'refused',
+    })
+  })
+})

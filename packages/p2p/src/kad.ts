@@ -1,0 +1,130 @@
+/** The DHT's client. Its library is large and most starts do without: this file is imported when something is to be found. */
+import { start, stop, type PeerId, type PeerInfo, type Topology } from '@libp2p/interface'
+import { kadDHT, type KadDHT, type KadDHTComponents } from '@libp2p/kad-dht'
+import { ping } from '@libp2p/ping'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import {
+  createDhtRules,
+  decodePublished,
+  DHT_PROTOCOL,
+  encodeDhtKey,
+  encodePublished,
+  type Published,
+} from './wire/published.ts'
+
+/** Milliseconds that one message to a server may take, from dialling it on: the library adapts between these. */
+const MESSAGE_TIMEOUT = { minTimeout: 1_500, maxTimeout: 4_000, initialTimeout: 3_000 } as const
+/** Servers asked at once on each path, and paths that share no server: what one path meets cannot lead the others astray. */
+const SERVERS_AT_ONCE = 4
+const DISJOINT_PATHS = 3
+/** Milliseconds to wait for the first server. */
+const FIRST_SERVER_MS = 3_000
+
+/** Of a libp2p node. */
+type KadComponents = Omit<KadDHTComponents, 'ping'>
+
+export type KadInit = {
+  readonly now: () => number
+  /** Addresses that may be dialled. */
+  readonly allows: (address: Multiaddr, peer: PeerId) => boolean
+  /** Peers that are connected and may be servers. */
+  readonly servers: () => readonly PeerId[]
+}
+
+/** Look-ups in the DHT. What it answers is sound; that it is the newest is for the caller to doubt. */
+export interface Kad extends AsyncDisposable {
+  /** One answer for each server that has a record, as they come; ends when there are no more, or with the signal. */
+  get(key: string, signal: AbortSignal): AsyncIterable<Published>
+  /** How many servers took the record. */
+  put(published: Published, signal: AbortSignal): Promise<number>
+}
+
+export async function startKad(components: KadComponents, init: KadInit): Promise<Kad> {
+  const { validators, selectors } = createDhtRules(init.now)
+  const topologies: Topology[] = []
+  const dht = kadDHT({
+    protocol: DHT_PROTOCOL,
+    clientMode: true,
+    validators: { ...validators },
+    selectors: { ...selectors },
+    alpha: SERVERS_AT_ONCE,
+    disjointPaths: DISJOINT_PATHS,
+    allowQueryWithZeroPeers: true,
+    networkDialTimeout: MESSAGE_TIMEOUT,
+    peerInfoMapper: (peer: PeerInfo) => ({
+      ...peer,
+      multiaddrs: peer.multiaddrs.filter((address) => init.allows(address, peer.id)),
+    }),
+  })(watched(components, topologies))
+  await start(dht)
+
+  /** The library hears of peers that connect from here on: those that are here are told. */
+  async function ready(signal: AbortSignal): Promise<void> {
+    const table = tableOf(dht)
+    if (table.size > 0 || init.servers().length === 0) return
+    const added = Promise.withResolvers<void>()
+    const done = (): void => added.resolve()
+    table.addEventListener('peer:add', done)
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(FIRST_SERVER_MS)])
+    limit.addEventListener('abort', done, { once: true })
+    for (const peer of init.servers()) for (const topology of topologies) tell(topology, peer)
+    await added.promise
+    table.removeEventListener('peer:add', done)
+    signal.throwIfAborted()
+  }
+
+  return {
+    async *get(key, signal) {
+      await ready(signal)
+      for await (const event of dht.get(encodeDhtKey(key), { signal })) {
+        if (event.name !== 'PEER_RESPONSE' || event.record === undefined) continue
+        const published = decodePublished(key, event.record.value, init.now())
+        if (published !== undefined) yield published
+      }
+    },
+    async put(published, signal) {
+      await ready(signal)
+      let taken = 0
+      for await (const event of dht.put(encodeDhtKey(published.key), encodePublished(published), {
+        signal,
+      })) {
+        if (event.name === 'PEER_RESPONSE' && event.messageName === 'PUT_VALUE') taken += 1
+      }
+      return taken
+    },
+    async [Symbol.asyncDispose]() {
+      await stop(dht)
+    },
+  }
+}
+
+/** The components with an ear at what the DHT registers for. */
+function watched(components: KadComponents, topologies: Topology[]): KadDHTComponents {
+  const { registrar } = components
+  const listening = Object.create(registrar, {
+    register: {
+      value(protocol: string, topology: Topology) {
+        topologies.push(topology)
+        return registrar.register(protocol, topology)
+      },
+    },
+  }) as typeof registrar
+  // It asks with it whether a server is there, and answers no pings of others.
+  const pings = ping()(components)
+  const own = { registrar: { value: listening }, ping: { value: pings } }
+  return Object.create(components, own) as KadDHTComponents
+}
+
+function tell(topology: Topology, peer: PeerId): void {
+  // The DHT looks at the peer's id alone.
+  void topology.onConnect?.(peer, undefined as never)
+}
+
+/** @throws TypeError when the library is not as it was: to be found by the first test that runs */
+function tableOf(dht: KadDHT): EventTarget & { readonly size: number } {
+  if ('routingTable' in dht) {
+    const table = dht.routingTable
+    if (table instanceof EventTarget && 'size' in table) return table as EventTarget & { size: number }
+  }
+  throw new TypeError('The DHT has no routing table')
+}

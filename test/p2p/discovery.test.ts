@@ -1,0 +1,129 @@
+import { encodeBase64 } from '@plexus/core'
+import { accountRecords, type AccountRecord, type SignedAccountRecord } from '@plexus/core/names'
+import { generateTransportKey, peerIdOfKey } from '@plexus/p2p'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import {
+  eventually,
+  jsonOf,
+  newAccount,
+  signedRequest,
+  startNode,
+  startRelayHere,
+  temporaryFolder,
+  type Account,
+  type TestNode,
+  type TestNodeInit,
+  type TestRelay,
+} from '../kit/p2p.ts'
+
+const cleanups: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const clean of cleanups.splice(0).toReversed()) await clean()
+})
+
+/** Relays that know the first of them. */
+const relays: TestRelay[] = []
+const folders: { remove(): Promise<void> }[] = []
+beforeAll(async () => {
+  for (let n = 0; n < 4; n += 1) await addRelay()
+  await eventually(() => relays.every(({ relay }) => relay.stats().dhtServers >= 3), 'they know each other')
+})
+afterAll(async () => {
+  for (const relay of relays) await relay.stop()
+  for (const folder of folders) await folder.remove()
+})
+
+async function addRelay(peers = relays.slice(0, 1)): Promise<TestRelay> {
+  const folder = await temporaryFolder()
+  folders.push(folder)
+  const relay = await startRelayHere(folder.path, 0, {
+    peers: peers.map(({ addresses: [first = ''] }) => first),
+  })
+  relays.push(relay)
+  return relay
+}
+
+const addressOf = (relay: TestRelay | undefined): string => relay?.addresses[0] ?? ''
+
+async function nodeAt(relay: TestRelay | undefined, init: TestNodeInit = {}): Promise<TestNode> {
+  const started = await startNode({ relays: [addressOf(relay)], ...init })
+  cleanups.push(async () => started.node[Symbol.asyncDispose]())
+  await eventually(() => started.node.status.relays[0]?.state === 'connected', 'at the relay')
+  return started
+}
+
+function recordOf(
+  account: Account,
+  sequence: number,
+  change: Partial<AccountRecord> = {},
+): SignedAccountRecord {
+  const head = { name: account.name, sequence, expires: Date.now() + 3_600_000 }
+  const record = { ...head, mailboxes: [], devices: [], sealingKeys: [], ...change }
+  return { record, signature: encodeBase64(account.sign(accountRecords.bytes(record))) }
+}
+
+/** How many relays have so many records. */
+const holders = (count: number): number => relays.filter(({ relay }) => relay.stats().records >= count).length
+
+describe('an account record', { timeout: 30_000 }, () => {
+  it('is found from another relay, and with it the way to a node of which only the name is known', async () => {
+    const [a, b] = [await nodeAt(relays[1]), await nodeAt(relays[2])]
+    const mailbox = { peerId: relays[1]?.relay.peerId ?? '', multiaddrs: [addressOf(relays[1])] }
+    const signed = recordOf(a.account, 1, { mailboxes: [mailbox], devices: [a.node.peerId] })
+    await a.node.directory.publish(signed)
+    await eventually(() => holders(1) >= 3, 'the DHT has it')
+    expect(await b.node.directory.find(a.account.name)).toEqual(signed)
+    const answer = await b.node.carrier.send(signedRequest(b.account, a.account.name, { n: 1 }), {
+      timeoutMs: 10_000,
+    })
+    expect(jsonOf(answer)).toEqual({ by: a.account.name, got: { n: 1 } })
+    expect(await b.node.directory.find(newAccount().name)).toBeUndefined()
+  })
+
+  it('is the newest, though a relay tells an old one, and never an older one again', async () => {
+    const account = newAccount()
+    const [old, newest] = [recordOf(account, 1), recordOf(account, 2)]
+    // A relay that was away when the newest came.
+    const behind = await addRelay([])
+    const first = await nodeAt(behind, { account })
+    await first.node.directory.publish(old)
+    await first.node[Symbol.asyncDispose]()
+    const before = holders(2)
+    const owner = await nodeAt(relays[1], { account })
+    await owner.node.directory.publish(newest)
+    await eventually(() => holders(2) >= before + 2, 'the DHT has it')
+    const reader = await startNode({ relays: [addressOf(behind), addressOf(relays[2])] })
+    cleanups.push(async () => reader.node[Symbol.asyncDispose]())
+    await eventually(() => reader.node.status.relays.every(({ state }) => state === 'connected'), 'at both')
+    expect(await reader.node.directory.find(account.name)).toEqual(newest)
+    // Who once saw the newest believes nobody that tells the old one, after a restart neither.
+    await reader.node[Symbol.asyncDispose]()
+    const kept = [...reader.saved]
+    const memory = { load: () => Promise.resolve(kept), save: () => Promise.resolve() }
+    const again = await nodeAt(behind, { memory })
+    expect(await again.node.directory.find(account.name)).toEqual(newest)
+    // A relay keeps what is newer, whoever brings the old one.
+    await expect(owner.node.directory.publish(old)).rejects.toMatchObject({ code: 'unreachable' })
+  })
+
+  it('of another name, or with another signature, is kept by no relay', async () => {
+    const a = await nodeAt(relays[0])
+    const other = recordOf(newAccount(), 1)
+    const forged = { ...recordOf(a.account, 1), signature: other.signature }
+    for (const record of [other, forged])
+      await expect(a.node.directory.publish(record)).rejects.toMatchObject({ code: 'unreachable' })
+    expect(await a.node.directory.find(a.account.name)).toBeUndefined()
+  })
+})
+
+describe('a start', { timeout: 30_000 }, () => {
+  it('works when all bootstrap relays but one are dead', async () => {
+    const keys = await Promise.all(Array.from({ length: 5 }, () => generateTransportKey()))
+    const addresses = keys.map((key, n) => `/ip4/127.0.0.1/tcp/${n + 1}/ws/p2p/${peerIdOfKey(key)}`)
+    const b = await nodeAt(relays[2])
+    const a = await startNode({ relays: [...addresses, addressOf(relays[2])] })
+    cleanups.push(async () => a.node[Symbol.asyncDispose]())
+    const answer = await a.node.carrier.send(signedRequest(a.account, b.account.name), { timeoutMs: 10_000 })
+    expect(answer.status).toBe(200)
+  })
+})
