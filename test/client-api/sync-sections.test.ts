@@ -232,6 +232,32 @@ describe('receipts and unread counts', () => {
       }),
     ).toEqual([400, 'M_INVALID_PARAM'])
   })
+
+  it('of a thread end at a receipt for what its relations lead to the root from', async () => {
+    const roomId = await bothIn()
+    const relate = (type: string, id: string, kind: string, content: JsonObject = {}): Promise<string> =>
+      alice
+        .ok('POST', at`v3/rooms/${roomId}/send/${type}`, {
+          body: { ...content, 'm.relates_to': { rel_type: kind, event_id: id } },
+        })
+        .then((answer) => text(answer, 'event_id'))
+    const root = await say(alice, roomId, 'root')
+    await relate('m.room.message', root, 'm.thread', { msgtype: 'm.text', body: 'reply' })
+    const beside = await relate('m.room.message', root, 'm.reference', { msgtype: 'm.text', body: 'see' })
+    const reaction = await relate('m.reaction', beside, 'm.annotation')
+    const other = await say(alice, roomId, 'other')
+    await network.settle()
+    const path = (id: string): string => at`v3/rooms/${roomId}/receipt/m.read/${id}`
+    await bob.ok('POST', path(reaction), { body: { thread_id: root } })
+    expect(await bob.fails('POST', path(other), { body: { thread_id: root } })).toEqual([
+      400,
+      'M_INVALID_PARAM',
+    ])
+    const filter = JSON.stringify({ room: { timeline: { unread_thread_notifications: true } } })
+    const answer = await sync(bob, { filter })
+    expect(counts(answer, roomId)).toEqual({ notification_count: 3, highlight_count: 0 })
+    expect(pick(answer, 'rooms', 'join', roomId, 'unread_thread_notifications')).toBeUndefined()
+  })
 })
 
 describe('to-device messages', () => {

@@ -68,8 +68,12 @@ export function reading(): void {
       const id = await ownRoom()
       const before = await alice.ok('GET', 'v3/sync')
       await alice.ok('POST', at`v3/rooms/${id}/invite`, { body: { user_id: carol.userId } })
-      const query = { at: text(before, 'next_batch') }
-      expect(list(await alice.ok('GET', at`v3/rooms/${id}/members`, { query }), 'chunk')).toHaveLength(1)
+      // The timeline has the whole room, so that nothing was before it: a room begins with its creator.
+      const start = text(before, 'rooms', 'join', id, 'timeline', 'prev_batch')
+      for (const token of [text(before, 'next_batch'), start]) {
+        const query = { at: token }
+        expect(list(await alice.ok('GET', at`v3/rooms/${id}/members`, { query }), 'chunk')).toHaveLength(1)
+      }
       expect(list(await alice.ok('GET', at`v3/rooms/${id}/members`), 'chunk')).toHaveLength(2)
       expect(await alice.fails('GET', at`v3/rooms/${id}/members`, { query: { at: 'x' } })).toEqual([
         400,
@@ -95,6 +99,19 @@ export function reading(): void {
       const forwards = await collect('f')
       expect(forwards).toHaveLength(13)
       expect(await collect('b')).toEqual(forwards.toReversed())
+    })
+
+    it('GET messages goes on from where a page began, which is where the room was at then', async () => {
+      const id = await ownRoom()
+      const page = (query: Record<string, string>): Promise<JsonObject> =>
+        alice.ok('GET', at`v3/rooms/${id}/messages`, { query })
+      const from = text(await page({ dir: 'b', limit: '2' }), 'start')
+      const later = await say(alice, id, 'later')
+      const ids = (answer: JsonObject): unknown[] => list(answer, 'chunk').map((event) => event['event_id'])
+      expect(ids(await page({ dir: 'f', from }))).toEqual([later])
+      expect(ids(await page({ dir: 'b', from }))).not.toContain(later)
+      const start = text(await page({ dir: 'f', limit: '1' }), 'start')
+      expect(ids(await page({ dir: 'f', from: start })).at(-1)).toBe(later)
     })
 
     it('GET messages filters, and brings the members of its senders', async () => {

@@ -18,10 +18,19 @@ import { ignoredUsers, isIgnored } from '../users/unwanted.ts'
 import { readNotifications } from './notifications.ts'
 import type { Notifications, NotificationsRequest } from './notifications.ts'
 import type { Access, ReaderParts } from './room-access.ts'
-import { accessTo, noSuchEvent, notAllowed, orderOf, stateAt, stateFor, visibleEvent } from './room-access.ts'
+import {
+  accessTo,
+  newestOrder,
+  noSuchEvent,
+  notAllowed,
+  orderOf,
+  stateAt,
+  stateFor,
+  visibleEvent,
+} from './room-access.ts'
 import { readThreads } from './thread-list.ts'
 import type { ThreadsRequest } from './thread-list.ts'
-import { threadOf } from './threads.ts'
+import { MAIN_THREAD, leadsTo, threadOf } from './threads.ts'
 import { searchEvents } from './search.ts'
 import type { SearchRequest, SearchResults } from './search.ts'
 import { MAX_ORDER, MIN_ORDER, formatTimelineToken } from './tokens.ts'
@@ -96,7 +105,7 @@ export interface RoomReader {
   state(recipient: Recipient, roomId: RoomId, keys?: readonly StateKey[]): Promise<readonly JsonObject[]>
   /** Member events, of the state at a token of `/sync` or a page if there is one. */
   members(recipient: Recipient, roomId: RoomId, at?: string): Promise<readonly JsonObject[]>
-  /** Whether a receipt for the event may name the thread: the one it is in, or the one it is the root of. */
+  /** Whether a receipt for the event may name the thread: it is its root, or relations lead there. */
   isInThread(eventId: EventId, thread: string): Promise<boolean>
   /** Whether the event is known here and has a parent: no thread can begin at it. */
   relatesToAnother(eventId: EventId): Promise<boolean>
@@ -158,7 +167,8 @@ export function createRoomReader(deps: ReaderDeps): RoomReader {
     async isInThread(eventId, thread) {
       const record = await rooms.event(eventId)
       if (record === undefined || thread === eventId) return thread === eventId
-      return (await threadOf(rooms, record.pdu)) === thread
+      if (thread === MAIN_THREAD) return (await threadOf(rooms, record.pdu)) === MAIN_THREAD
+      return leadsTo(rooms, record.pdu, thread)
     },
     async relatesToAnother(eventId) {
       const record = await rooms.event(eventId)
@@ -204,7 +214,7 @@ async function readPage(inner: ReaderParts, recipient: Recipient, request: PageR
   const start =
     request.from === undefined
       ? backwards
-        ? MAX_ORDER
+        ? await newestOrder(rooms, roomId)
         : MIN_ORDER
       : await orderOf(rooms, roomId, request.from)
   const stop =

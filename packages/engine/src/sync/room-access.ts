@@ -86,11 +86,21 @@ export async function orderOf(rooms: Rooms, roomId: RoomId, token: string): Prom
   return orderAtPosition(rooms, roomId, sync.position)
 }
 
+/** Of the newest event that is here. */
+export async function newestOrder(rooms: Rooms, roomId: RoomId): Promise<number> {
+  const { events } = await rooms.timeline(roomId, {
+    from: MIN_ORDER,
+    to: MAX_ORDER,
+    direction: 'b',
+    limit: 1,
+  })
+  return events[0]?.order ?? MIN_ORDER
+}
+
 /** Orders of live events rise with their positions, so that halving finds the last one at or before a position. */
 export async function orderAtPosition(rooms: Rooms, roomId: RoomId, position: number): Promise<number> {
-  const newest = await rooms.timeline(roomId, { from: -1, to: MAX_ORDER, direction: 'b', limit: 1 })
   let low = -1
-  let high = newest.events[0]?.order ?? -1
+  let high = Math.max(low, await newestOrder(rooms, roomId))
   while (low < high) {
     const middle = Math.ceil((low + high) / 2)
     const { events } = await rooms.timeline(roomId, { from: low, to: middle, direction: 'b', limit: 1 })
@@ -116,6 +126,22 @@ export async function stateAt(
     direction: 'b',
     limit: 1,
   })
-  const state = events[0] === undefined ? undefined : await inner.rooms.stateAfter(events[0].id)
+  const state =
+    events[0] === undefined
+      ? await firstState(inner.rooms, roomId)
+      : await inner.rooms.stateAfter(events[0].id)
   return state ?? seen
+}
+
+/** Before all events that are here. Where that is the whole room, it begins with its creator in it. */
+async function firstState(rooms: Rooms, roomId: RoomId): Promise<StateMap | undefined> {
+  const { events } = await rooms.timeline(roomId, {
+    from: MIN_ORDER,
+    to: MAX_ORDER,
+    direction: 'f',
+    limit: 2,
+  })
+  const [first, second = first] = events
+  if (first === undefined || second === undefined) return undefined
+  return first.pdu.type === 'm.room.create' ? rooms.stateAfter(second.id) : rooms.stateBefore(first.id)
 }

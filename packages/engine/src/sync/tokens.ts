@@ -18,7 +18,7 @@ export const MAX_ORDER: number = 2 ** 50
 export const MIN_ORDER: number = -MAX_ORDER
 
 const SYNC = /^s([0-9]{1,15})(?:_([0-9]{1,15})(?:_([0-9]{1,15}))?(?:\.[0-9]{1,15})?)?$/
-const TIMELINE = /^t(-?[0-9]{1,15})$/
+const TIMELINE = /^t(-?[0-9]{1,16})$/
 
 export function formatSyncToken({ position, serial, toDevice }: SyncToken): string {
   const token = `s${position}_${serial}`
