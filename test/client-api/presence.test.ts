@@ -75,6 +75,21 @@ describe('presence', () => {
     expect(seen(await sync(carol, since(after)))).toEqual([])
   })
 
+  it('of who joins comes to those who are in the room, and to no other room', async () => {
+    const roomId = await sharedRoom(network, alice, bob)
+    await sharedRoom(network, alice, carol)
+    await say(carol, { presence: 'online' })
+    await alice.ok('POST', at`v3/rooms/${roomId}/invite`, { body: { user_id: carol.userId } })
+    const before = since(await sync(alice))
+    await carol.ok('POST', at`v3/rooms/${roomId}/join`, { body: {} })
+    const after = await sync(alice, before)
+    expect(seen(after).map(({ sender }) => sender)).toEqual([carol.userId])
+    await carol.ok('PUT', at`v3/rooms/${roomId}/state/m.room.member/${carol.userId}`, {
+      body: { membership: 'join', displayname: 'Carol' },
+    })
+    expect(seen(await sync(alice, since(after)))).toEqual([])
+  })
+
   it('comes as a filter lets it', async () => {
     await sharedRoom(network, alice, bob)
     await say(alice, { presence: 'online' })

@@ -62,6 +62,7 @@ export async function assemble(
     ignored: once(() => ignoredUsers(users.accountData, recipient.userId)),
     showsInvite: once(() => inviteFilter(users.accountData, recipient.userId)),
     evaluator: once(() => users.pushRules.evaluator(recipient.userId)),
+    arrived: new Set(),
   }
   const news = { receipts, accountData, typing: new Set(deps.typing.changedSince(from.serial)) }
   const sections = await roomSections(deps, round, rows, news)
@@ -70,7 +71,13 @@ export async function assemble(
     accountData.filter(({ roomId }) => roomId === undefined),
     filter.accountData,
   )
-  const present = await presenceEvents(deps, request, span.from, from.serial, rows)
+  const present = await presenceEvents(
+    deps,
+    request,
+    { from: span.from, serial: from.serial },
+    rows,
+    round.arrived,
+  )
   const empty =
     Object.values(sections).every((section) => Object.keys(section).length === 0) &&
     toDevice.events.length === 0 &&

@@ -12,21 +12,21 @@ export const MAX_PRESENCE_EVENTS = 1_000
 
 /**
  * Of those who share a room with the recipient: whose presence changed after `serial`, and who is here of the rooms that
- * the recipient joined after the position `from`.
+ * the recipient joined after the position `from`, and of those who `arrived` in another one.
  */
 export async function presenceEvents(
   { rooms, presence, clock }: SectionDeps,
   { filter }: SyncRequest,
-  from: number,
-  serial: number,
+  { from, serial }: { readonly from: number; readonly serial: number },
   rows: readonly MembershipRecord[],
+  arrived: ReadonlySet<UserId>,
 ): Promise<readonly JsonObject[]> {
   const changed = new Set(presence.changedSince(serial))
   const fresh = rows.filter(({ position }) => position > from)
-  if (changed.size === 0 && fresh.length === 0) return []
+  if (changed.size === 0 && fresh.length === 0 && arrived.size === 0) return []
   const members = (all: readonly { readonly joinedMembers: readonly UserId[] }[]): Set<UserId> =>
     new Set(all.flatMap(({ joinedMembers }) => joinedMembers))
-  const met = [...members(await snapshotsOf(rooms, fresh))].filter(
+  const met = [...members(await snapshotsOf(rooms, fresh)), ...arrived].filter(
     (userId) => (presence.get(userId)?.presence ?? 'offline') !== 'offline',
   )
   const known = changed.size === 0 ? new Set<UserId>() : members(await snapshotsOf(rooms, rows))

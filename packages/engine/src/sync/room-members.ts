@@ -3,7 +3,7 @@ import { memberKey, parseUserId, splitStateKey } from '@plexus/core'
 import type { EventId, JsonObject, RoomId, StateKey, UserId } from '@plexus/core'
 import type { StreamPosition } from '../kernel/committer.ts'
 import { createLru } from '../kernel/lru.ts'
-import type { EventRecord, RoomSnapshot, Rooms } from '../rooms/types.ts'
+import type { EventRecord, RoomSnapshot, Rooms, StateDelta } from '../rooms/types.ts'
 import { membershipIn } from './visibility.ts'
 
 export const MAX_HEROES = 5
@@ -50,6 +50,27 @@ export function createRoomMembers(rooms: Rooms): RoomMembers {
       return { heroes, joined, invited: members.size - joined }
     },
   }
+}
+
+/** Who is joined and was not before the changes. */
+export async function arrivals(
+  rooms: Rooms,
+  { joinedMembers }: RoomSnapshot,
+  deltas: readonly StateDelta[],
+): Promise<readonly UserId[]> {
+  const before = new Map<UserId, EventId | undefined>()
+  for (const change of deltas.flatMap(({ changes }) => changes)) {
+    const [type, member] = splitStateKey(change.key)
+    const userId = type === 'm.room.member' ? parseUserId(member) : undefined
+    if (userId !== undefined && !before.has(userId)) before.set(userId, change.before)
+  }
+  const old = await rooms.events([...before.values()].filter((id) => id !== undefined))
+  const were = new Set(old.map((record) => (record === undefined ? undefined : joinedBy(record))))
+  return [...before.keys()].filter((userId) => joinedMembers.includes(userId) && !were.has(userId))
+}
+
+function joinedBy({ pdu }: EventRecord): string | undefined {
+  return membershipIn(pdu.content) === 'join' ? pdu.state_key : undefined
 }
 
 async function build(rooms: Rooms, snapshot: RoomSnapshot): Promise<Index> {

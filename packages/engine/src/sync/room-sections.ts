@@ -10,7 +10,7 @@ import type { EventFilter } from './filter.ts'
 import { DEFAULT_TIMELINE_LIMIT, allows } from './filter.ts'
 import type { LazyAnswer } from './lazy-members.ts'
 import type { RoomMembers } from './room-members.ts'
-import { summaryJson } from './room-members.ts'
+import { arrivals, summaryJson } from './room-members.ts'
 import type { JoinedPart, RoomPart, Span } from './room-parts.ts'
 import { loadState } from './room-state.ts'
 import type { RoomTimeline } from './room-timeline.ts'
@@ -36,6 +36,8 @@ export type Round = {
   readonly ignored: () => Promise<ReadonlySet<string>>
   readonly showsInvite: () => Promise<(sender: UserId) => boolean>
   readonly evaluator: () => Promise<PushEvaluator>
+  /** Filled while the rooms are assembled: who joined one of them within the span. */
+  readonly arrived: Set<UserId>
 }
 
 /** What is new about one room beside its events. */
@@ -72,6 +74,8 @@ export async function joinedSection(
     ignored: await round.ignored(),
   })
   const deltas = whole ? undefined : await deps.rooms.stateDeltas(roomId, span.from, span.to)
+  if (deltas !== undefined && changesMembers(deltas))
+    for (const one of await arrivals(deps.rooms, snapshot, deltas)) round.arrived.add(one)
   const summary = whole || changesMembers(deltas) ? await deps.members.summary(snapshot, userId) : undefined
   const state = await loadState(deps.rooms, {
     roomId,
