@@ -60,6 +60,31 @@ describe('search', () => {
     expect(bodies(await search(alice, 'tea', RECENT))[1]).toBe('tea')
   })
 
+  it('keeps what ranks alike in the order in which it was said', async () => {
+    const roomId = await createRoom(alice)
+    for (const body of ['tea one', 'tea two']) {
+      await say(alice, roomId, body)
+      await network.clock.advance(1_000)
+    }
+    const first = await search(alice, 'tea', { filter: { limit: 1 } })
+    expect(bodies(first)).toEqual(['tea one'])
+    const second = await search(
+      alice,
+      'tea',
+      { filter: { limit: 1 } },
+      { next_batch: text(first, 'next_batch') },
+    )
+    expect(bodies(second)).toEqual(['tea two'])
+    const last = await search(
+      alice,
+      'tea',
+      { filter: { limit: 1 } },
+      { next_batch: text(second, 'next_batch') },
+    )
+    expect(last).toMatchObject({ count: 2, results: [] })
+    expect(last['next_batch']).toBeUndefined()
+  })
+
   it('finds words of scripts without spaces', async () => {
     const roomId = await createRoom(alice)
     await say(alice, roomId, '我们明天去北京')

@@ -44,6 +44,7 @@ export type SearchResults = {
   readonly highlights: readonly string[]
   readonly results: readonly SearchResult[]
   readonly groups: ReadonlyMap<SearchGroup, ReadonlyMap<string, GroupResults>>
+  /** Absent when the page was not filled; the next page may be empty. */
   readonly next?: string
 }
 
@@ -81,7 +82,7 @@ export async function searchEvents(
     .sort(before)
   const rest = after === undefined ? wanted : wanted.filter((hit) => before(hit, after) > 0)
   const page = rest.slice(0, limit)
-  const last = rest.length > page.length ? page.at(-1) : undefined
+  const last = page.length === limit ? page.at(-1) : undefined
   return {
     count: hits.length,
     highlights: terms,
@@ -201,7 +202,8 @@ const groupOf = ({ roomId, seen }: Hit, key: SearchGroup): string =>
 type Place = Omit<Token, 'group'>
 const byTime = (a: Place, b: Place): number =>
   b.ts - a.ts || b.position - a.position || (a.id < b.id ? -1 : Number(a.id > b.id))
-const byRank = (a: Place, b: Place): number => b.rank - a.rank || byTime(a, b)
+/** What has the same rank comes as it was said. */
+const byRank = (a: Place, b: Place): number => b.rank - a.rank || byTime(b, a)
 
 const formatToken = ({ rank, ts, position, id }: Hit, group: Token['group']): string =>
   JSON.stringify([rank, ts, position, id, ...(group === undefined ? [] : [group.key, group.value])])
