@@ -1,6 +1,6 @@
 import type { JsonObject } from '@plexus/core'
 import { describe, expect, it } from 'vitest'
-import { at, pick, type ApiClient } from '../../kit/api-client.ts'
+import { at, pick, text, type ApiClient } from '../../kit/api-client.ts'
 import { say, transaction } from '../../kit/rooms.ts'
 import { alice, bob, carol, network, roomId, messageId, UNKNOWN_EVENT } from './world.ts'
 
@@ -35,6 +35,20 @@ export function sending(): void {
       const asMessage = at`v3/rooms/${roomId}/send/m.room.redaction/${transaction()}`
       expect(await alice.fails('PUT', asMessage, { body: {} })).toEqual([400, 'M_BAD_JSON'])
       await alice.ok('PUT', asMessage, { body: { redacts: eventId } })
+    })
+
+    it('POST send and redact make an event at each request', async () => {
+      const post = async (path: string, body: JsonObject): Promise<string> =>
+        text(await alice.ok('POST', path, { body }), 'event_id')
+      const path = at`v3/rooms/${roomId}/send/m.room.message`
+      const body = { msgtype: 'm.text', body: 'again' }
+      const eventId = await post(path, body)
+      expect(await post(path, body)).not.toBe(eventId)
+      expect(await alice.fails('POST', path, { body: { a: 1.5 } })).toEqual([400, 'M_BAD_JSON'])
+      const redaction = await post(at`v3/rooms/${roomId}/redact/${eventId}`, {})
+      const event = await alice.ok('GET', at`v3/rooms/${roomId}/event/${eventId}`)
+      expect(event).toMatchObject({ content: {}, unsigned: { redacted_by: redaction } })
+      expect(pick(event, 'unsigned', 'transaction_id')).toBeUndefined()
     })
 
     it('PUT state changes the state, with and without a key', async () => {

@@ -10,8 +10,8 @@ import { putState } from './rooms/put-state.ts'
 import { members } from './rooms/members.ts'
 import { joinedMembers } from './rooms/joined-members.ts'
 import { joinedRooms } from './rooms/joined-rooms.ts'
-import { send } from './rooms/send.ts'
-import { redact } from './rooms/redact.ts'
+import { postSend, send } from './rooms/send.ts'
+import { postRedact, redact } from './rooms/redact.ts'
 import { reportRoom } from './rooms/report-room.ts'
 import { reportEvent } from './rooms/report-event.ts'
 import { reportUser } from './rooms/report-user.ts'
@@ -72,7 +72,9 @@ export const roomEndpoints: readonly Endpoint[] = [
   ban,
   unban,
   send,
+  postSend,
   redact,
+  postRedact,
   reportRoom,
   reportEvent,
   reportUser,

@@ -152,7 +152,11 @@ function unsignedOf(
     ...(own ? { transaction_id: sentBy.transactionId } : {}),
     ...(redactedBecause === undefined
       ? {}
-      : { redacted_because: clientEvent(recipient, redactedBecause, now, format, {}) }),
+      : {
+          redacted_because: clientEvent(recipient, redactedBecause, now, format, {}),
+          // Not specified, but what Synapse has beside it is looked for.
+          redacted_by: redactedBecause.id,
+        }),
     ...(replaced === undefined ? {} : { replaces_state: replaced.id }),
     ...(replaced === undefined || replacedVisible !== true
       ? {}

@@ -26,17 +26,23 @@ export async function checkRelation(engine: ApiEngine, event: NewEvent, roomId: 
   }
 }
 
+/** Without a transaction id every request is one of its own. */
 export async function sendOnce(
   engine: ApiEngine,
   { userId, deviceId }: Requester,
   roomId: RoomId,
-  { txnId, ...sent }: Pick<NewEvent, 'type' | 'content' | 'originServerTs'> & { readonly txnId: string },
+  txnId: string | undefined,
+  sent: Pick<NewEvent, 'type' | 'content' | 'originServerTs'>,
 ): Promise<JsonObject> {
   const { type, content } = sent
   const redacts = type === 'm.room.redaction' ? ownValue(content, 'redacts') : undefined
   const target = typeof redacts === 'string' ? parseEventId(redacts) : undefined
   if (type === 'm.room.redaction' && target === undefined) throw badJson('redacts must be an event id')
-  const event = { ...sent, sender: userId, transaction: { deviceId, id: txnId } }
+  const event = {
+    ...sent,
+    sender: userId,
+    ...(txnId === undefined ? {} : { transaction: { deviceId, id: txnId } }),
+  }
   await checkRelation(engine, event, roomId)
   engine.presence.active(userId)
   const eventId = await engine.rooms.send(
