@@ -140,7 +140,7 @@ describe('a dehydrated device', () => {
     const refused = (body: JsonObject): Promise<readonly [number, string]> => api.fails('PUT', PATH, { body })
     const { device_keys: _without, ...keyless } = bodyOf(FIRST)
     expect(await refused(keyless)).toEqual([400, 'M_MISSING_PARAM'])
-    expect(await refused({ ...bodyOf(FIRST), device_id: SECOND })).toEqual([400, 'M_INVALID_PARAM'])
+    expect(await refused({ ...bodyOf(FIRST), device_id: SECOND })).toEqual([400, 'M_BAD_JSON'])
     expect(await refused(bodyOf(FIRST, { device_data: {} }))).toEqual([400, 'M_MISSING_PARAM'])
     expect(await refused(bodyOf(FIRST, { one_time_keys: { nonsense: 1 } }))).toEqual([400, 'M_INVALID_PARAM'])
     const large = { algorithm: 'a', filler: 'x'.repeat(65_536) }

@@ -47,13 +47,15 @@ export function encryption(): void {
       expect(await alice.fails('GET', 'v3/keys/changes')).toEqual([400, 'M_MISSING_PARAM'])
     })
 
-    it('of another device or user are refused', async () => {
+    it('of another device or user are refused, and such as lack something', async () => {
+      const { signatures: _, ...unsigned } = deviceKeysOf(alice.userId, deviceOf(0), testKey(1))
       for (const keys of [
         deviceKeysOf(alice.userId, 'OTHER', testKey(1)),
         deviceKeysOf(bob.userId, deviceOf(0), testKey(1)),
+        unsigned,
       ]) {
         const refused = await alice.fails('POST', 'v3/keys/upload', { body: { device_keys: keys } })
-        expect(refused).toEqual([400, 'M_INVALID_PARAM'])
+        expect(refused).toEqual([400, 'M_BAD_JSON'])
       }
     })
 

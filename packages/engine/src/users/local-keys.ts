@@ -235,7 +235,7 @@ function checkCount(oneTimeKeys: number): void {
 
 function checkDeviceKeys({ userId, deviceId }: Caller, keys: JsonObject): void {
   const fault = deviceKeysFault(keys, userId, deviceId) ?? checkCanonical(keys)
-  if (fault !== undefined) throw new UserError('M_INVALID_PARAM', `device_keys: ${fault}`)
+  if (fault !== undefined) throw new UserError('M_BAD_JSON', `device_keys: ${fault}`)
 }
 
 /** `held`: the algorithms of the fallback keys that are there. */
