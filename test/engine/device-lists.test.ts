@@ -125,6 +125,20 @@ describe('device lists', () => {
     expect(fetches()).toBe(1)
   })
 
+  it('are not changed for anybody by a new device without keys, but by its keys', async () => {
+    const from = position()
+    await receive(update((await streamId()) + 1, [], { keys: {} }))
+    expect(await changedSince(from)).toEqual([])
+    await devices()
+    const last = await streamId()
+    await receive(update(last + 1, [last], { keys: {} }))
+    expect(await changedSince(from)).toEqual([])
+    await receive(update(last + 2, [last + 1]))
+    expect(await changedSince(from)).toEqual([bob.user])
+    expect(await devices()).toEqual([bob.deviceId, 'NEW'].toSorted())
+    expect(fetches()).toBe(1)
+  })
+
   it('survive a restart, with the place in the sequence', async () => {
     await devices()
     const last = await streamId()

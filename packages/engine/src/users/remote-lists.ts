@@ -185,11 +185,12 @@ export function createRemoteLists(context: UsersContext, changes: ChangeLog): Re
       return {
         writes(position) {
           const held = known.get(userId)
-          if (held === undefined) return logged(position)
+          if (held === undefined) return isSeen(update, held) ? logged(position) : []
           if (update.streamId <= held.row.streamId) return []
           gap = held.row.stale || !follows(update, held)
+          const news = gap || isSeen(update, held) ? logged(position) : []
           const writes = gap ? missed(userId, held, update.streamId) : apply(userId, held, update, position)
-          return [...writes, ...logged(position)]
+          return [...writes, ...news]
         },
         publish() {
           if (gap) refetch(userId)
@@ -221,6 +222,11 @@ type Update = {
   readonly previous: readonly number[]
   readonly deviceId: string
   readonly device: RemoteDeviceRow | undefined
+}
+
+/** False for a new device without keys, as servers tell of one when its user joins a room: nobody can be told its keys. */
+function isSeen({ device, deviceId }: Update, held: Known | undefined): boolean {
+  return device === undefined || device.keys !== undefined || held?.devices.has(deviceId) === true
 }
 
 /** An update without predecessors starts a sequence, and who knows a list of before cannot tell what it missed. */
