@@ -88,6 +88,38 @@ describe('events', { timeout: 30_000 }, () => {
     expect(calls(bob, `send ${carol.name}`)).toBe(before)
   })
 
+  it.each([
+    ['go to', 'shared', ['between 0', 'between 1']],
+    ['do not go to', 'joined', []],
+  ])(
+    'that were sent while a join was under way %s who comes, where it is %s',
+    async (_, visibility, expected) => {
+      const content = { history_visibility: visibility }
+      const event = { type: 'm.room.history_visibility', stateKey: '', sender: alice.user, content }
+      await alice.rooms.send(roomId, event)
+      await alice.rooms.invite(alice.user, roomId, bob.user)
+      await say(alice, roomId, 'before')
+      const seen: unknown[] = []
+      network.cheats.set(alice.name, {
+        makeMembership: async (kind, _to, room, user, versions) => {
+          const template = await alice.rooms.makeMembership(kind, bob.name, room, user, versions)
+          for (let index = 0; index < 2; index += 1) await say(alice, roomId, `between ${index}`)
+          return template
+        },
+      })
+      network.cheats.set(bob.name, {
+        sendTransaction: async (_to, { pdus }) => {
+          seen.push(...pdus.map(({ content: { body } = {} }: { content?: JsonObject }) => body))
+          return { pdus: {} }
+        },
+      })
+      await bob.rooms.join(bob.user, roomId, { via: [alice.name] })
+      await network.settle()
+      // The join itself comes with them, though its server has it.
+      expect(seen.filter((body) => body !== undefined)).toEqual(expected)
+    },
+  )
+
   it('do not count as waiting when nobody is there to get them', async () => {
     await bringIn(network, alice, bob, roomId)
     await bob.rooms.leave(bob.user, roomId)

@@ -72,6 +72,8 @@ export interface OutboxMemory {
   readonly newest: Map<RoomId, number>
   /** An own event was committed. */
   noteSent(roomId: RoomId, position: number, id: EventId): void
+  /** The position after which all own events are in memory, `undefined` where none is. */
+  recentSince(roomId: RoomId): number | undefined
   /** Own events with `from < position <= to`, oldest first, from memory where they are recent. */
   sentBetween(roomId: RoomId, from: number, to: number, limit: number): Promise<readonly SentRow[]>
   /** The destination, made when it is new. */
@@ -137,6 +139,7 @@ export async function loadOutboxMemory(store: Store): Promise<OutboxMemory> {
     destinations,
     newest,
     noteSent,
+    recentSince: (roomId) => recent.get(roomId)?.since,
     sentBetween,
     destination,
     destinationsOf: (roomId) => [...destinations.values()].filter(({ rooms }) => rooms.has(roomId)),

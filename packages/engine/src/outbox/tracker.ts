@@ -45,16 +45,18 @@ export function createTracker(deps: {
   }
 
   return {
-    changed(roomId, position, { joined, left, distributed, outsider, found }) {
+    changed(roomId, position, { joined, left, distributed, outsider, found, late }) {
       const startOf = (name: ServerName): CursorRecord => {
-        const start = found?.servers.has(name) === true ? found.since : position
+        if (found?.servers.has(name) === true) return { start: found.since, cursor: found.since }
+        const isLate = late !== undefined && late.server === name
+        const start = isLate ? Math.max(late.since, memory.recentSince(roomId) ?? position) : position
         return { start, cursor: start }
       }
       const started = joined.map((name) => cursors.set(name, roomId, position, startOf(name)))
       // After the cursors are in memory.
       afterCommit.run(position, () => {
         deps.heads.changed(roomId)
-        if (found !== undefined) deps.kick([...found.servers])
+        deps.kick([...(found?.servers ?? []), ...(late === undefined ? [] : [late.server])])
       })
       return [
         ...started,

@@ -1,6 +1,6 @@
 /** The next copy of the room after an accepted event, and the change that commits both. */
 import type { EventId, RoomId, ServerName, UserId } from '@plexus/core'
-import { CREATE_KEY, serverOf, stateKeyOf } from '@plexus/core'
+import { CREATE_KEY, prevEventIds, serverOf, stateKey, stateKeyOf } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import type { Write } from '../ports.ts'
 import { authChildWrites } from './auth-graph.ts'
@@ -58,7 +58,9 @@ export async function acceptEvent(
     since: copy?.since ?? 0,
     partial: copy?.partial,
   }
+  const servers = serverChanges(current.deps, copy, next, draft)
   const change = acceptedChange(current, next, draft, {
+    servers: { ...servers, ...(await lateComer(current, decision, next, servers.joined)) },
     stateWrites: [...after.writes, ...resolved.writes],
     changes,
     find,
@@ -67,7 +69,10 @@ export async function acceptEvent(
   return { change, next }
 }
 
+type ServerChanges = Parameters<RoomDeps['destinations']['changed']>[2]
+
 type Accepted = {
+  readonly servers: ServerChanges
   readonly stateWrites: readonly Write[]
   readonly changes: readonly StateChange[]
   readonly find: (id: EventId) => EventRecord | undefined
@@ -95,11 +100,10 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
     }
   }
   const publish = current.publisherOf(copy)
-  const servers = serverChanges(deps, current.copy, copy, draft)
   const outsider = outsiderOf(deps, copy, draft, facts)
   return {
     writes: (position) => {
-      const { redaction, changes } = facts
+      const { redaction, changes, servers } = facts
       const writes: Write[] = [
         finish({ ...draft, position, order: position }),
         ...authChildWrites(draft),
@@ -153,13 +157,38 @@ function outsiderOf(
   return isOver && !isTold ? { outsider: server } : {}
 }
 
+const VISIBILITY_KEY = stateKey('m.room.history_visibility', '')
+
+/**
+ * Who comes by an event that does not follow the newest ones: what was sent while the join was under way is no ancestor of
+ * it. Told where members may read what was sent before they came, and could so all the while.
+ */
+async function lateComer(
+  { deps, copy, event, view }: Case,
+  { stateBefore }: AcceptedDecision,
+  { partial, current }: RoomCopy,
+  joined: readonly ServerName[],
+): Promise<Pick<ServerChanges, 'late'>> {
+  const server = serverOf(event.pdu.sender)
+  const prev = prevEventIds(event.pdu)
+  const isLate = copy?.heads.some((id) => !prev.includes(id)) === true && joined.includes(server)
+  const id = current.state.get(VISIBILITY_KEY)
+  if (!isLate || partial !== undefined || stateBefore.get(VISIBILITY_KEY) !== id) return {}
+  if (id !== undefined) await view.load([id])
+  const visibility = id === undefined ? 'shared' : view.record(id)?.pdu.content['history_visibility']
+  const records = await deps.events.working(prev)
+  const positions = records.map((record) => record?.position ?? 0)
+  const isShared = visibility === 'shared' || visibility === 'world_readable'
+  return isShared && !positions.includes(0) ? { late: { server, since: Math.max(...positions) } } : {}
+}
+
 /** Which servers came and went between two copies; `event`, which made the second, says itself who came by it. */
 export function serverChanges(
   { ownName }: Pick<RoomDeps, 'ownName'>,
   before: RoomCopy | undefined,
   after: RoomCopy,
   event?: EventRecord,
-): Parameters<RoomDeps['destinations']['changed']>[2] {
+): ServerChanges {
   if (before?.joined === after.joined && before.partial === after.partial) return { joined: [], left: [] }
   const old = before === undefined ? new Set<ServerName>() : serversIn(before)
   const fresh = serversIn(after)

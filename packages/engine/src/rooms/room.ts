@@ -55,6 +55,8 @@ export interface DestinationTracker {
       readonly outsider?: ServerName
       /** Those of `joined` that were there before, unknown to this node, and the position after which they lack own events. */
       readonly found?: { readonly servers: ReadonlySet<ServerName>; readonly since: number }
+      /** The one of `joined` that lacks the newest own events after `since`, since its join does not follow them. */
+      readonly late?: { readonly server: ServerName; readonly since: number }
     },
   ): readonly Write[]
   /**
