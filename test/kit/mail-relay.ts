@@ -91,6 +91,12 @@ export function createFakeRelays(): FakeRelays {
           throw new CarrierError('unreachable', 'the relay is away')
         return relay
       }
+      const registered = new Set<string>()
+      const own = (peerId: string): Box => {
+        const box = boxOf(reach(peerId), name)
+        if (!registered.has(peerId)) throw new MailError('not-allowed')
+        return box
+      }
       return {
         relays: async () => (offline.has(name) ? [] : relays.filter(({ isUp }) => isUp).map(addressOf)),
         async register(peerId, { record, accessKeyHash }) {
@@ -100,15 +106,16 @@ export function createFakeRelays(): FakeRelays {
             throw new MailError('old-record', box.record)
           if (box === undefined) boxes.set(name, { record, accessKeyHash, mails: [], next: 1 })
           else Object.assign(box, { record, accessKeyHash })
+          registered.add(peerId)
         },
         async fetch(peerId, cursor) {
           const relay = reach(peerId)
-          const { mails } = boxOf(relay, name)
+          const { mails } = own(peerId)
           const found = mails.filter((mail) => mail.cursor > cursor).slice(0, 100)
           return relay.lie === undefined ? found : relay.lie(found)
         },
         async acknowledge(peerId, cursor) {
-          const box = boxOf(reach(peerId), name)
+          const box = own(peerId)
           box.mails = box.mails.filter((mail) => mail.cursor > cursor)
         },
         async deposit({ peerId }, mail, accessKey) {

@@ -13,12 +13,19 @@ import {
   portOf,
   type App,
 } from '@plexus/daemon'
-import { createEngine, createVerifier, MIGRATIONS, watchPeers, type Engine } from '@plexus/engine'
-import type { Carrier, Directory, InboundHandler, Log, Random } from '@plexus/engine/ports'
+import {
+  createEngine,
+  createSealer,
+  createVerifier,
+  MIGRATIONS,
+  watchPeers,
+  type Engine,
+} from '@plexus/engine'
+import type { Carrier, Directory, InboundHandler, Log, Mailboxes, Random } from '@plexus/engine/ports'
 import { CarrierError } from '@plexus/engine/ports'
 import { createP2pNode, nodePlatform } from '@plexus/p2p/node'
 import type { P2pNode } from '@plexus/p2p'
-import { createFederation, createServerApi } from '@plexus/server-api'
+import { createFederation, createMailHandler, createServerApi } from '@plexus/server-api'
 import { openFileBlobs } from '@plexus/store/blobs-files'
 import { openSqliteStore } from '@plexus/store/sqlite'
 import type { Logger } from 'pino'
@@ -117,6 +124,7 @@ export async function startNodeApp(logger: Logger, config: Config): Promise<Node
     }),
   )
   await engine.resume()
+  engine.mail?.start(createMailHandler({ ...engine, verifier: createVerifier(globalThis.crypto.subtle) }))
   const address = urlOf(config.clientApi.host, clients.port)
   logger.info({ address, serverName: engine.serverName, data: folder }, 'started')
   const running = started.move()
@@ -152,6 +160,21 @@ function lateCarrier(network: () => P2pNode | undefined): Carrier {
   }
 }
 
+function lateMailboxes(network: () => P2pNode | undefined): Mailboxes {
+  const up = (): Mailboxes => {
+    const p2p = network()
+    if (p2p === undefined) throw new CarrierError('unreachable', 'the network is not up')
+    return p2p.mailboxes
+  }
+  return {
+    relays: async () => (await network()?.mailboxes.relays()) ?? [],
+    register: async (relay, registration) => up().register(relay, registration),
+    fetch: async (relay, cursor) => up().fetch(relay, cursor),
+    acknowledge: async (relay, cursor) => up().acknowledge(relay, cursor),
+    deposit: async (mailbox, mail, accessKey) => up().deposit(mailbox, mail, accessKey),
+  }
+}
+
 async function openEngine(
   parts: Parts & { readonly carrier: Carrier; readonly network: () => P2pNode | undefined },
 ): Promise<Engine> {
@@ -180,6 +203,9 @@ async function openEngine(
       webPages: config.urlPreviews === 'on' ? createWebPages(outbound) : undefined,
       federation,
       directory,
+      mail: isKeyName(signer.name)
+        ? { mailboxes: lateMailboxes(network), sealer: createSealer() }
+        : undefined,
       signer,
       verifier: createVerifier(subtle),
       clock,
@@ -236,6 +262,7 @@ async function openNetwork(parts: Parts & { readonly engine: Engine }): Promise<
   )
   p2p.watch((event) => {
     if (event.kind === 'appeared') engine.control.peerAppeared(event.name)
+    else if (event.kind === 'mail') engine.mail?.arrived(event.relay)
   })
   watchPeers(engine, (names) => p2p.want(names.filter(isKeyName)))
   return p2p

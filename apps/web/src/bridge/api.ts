@@ -1,12 +1,21 @@
 /** What the worker offers the page and the page the worker. Every value is structured-clonable. */
 import type { EventId, RoomAlias, RoomId, ServerName, UserId } from '@plexus/core'
-import type { AliasRecord, PublishedRecord, SignedAccountRecord, SignedRecord } from '@plexus/core/names'
+import type {
+  AliasRecord,
+  MailboxAddress,
+  PublishedRecord,
+  SignedAccountRecord,
+  SignedRecord,
+} from '@plexus/core/names'
 import type {
   CarrierResponse,
   Delivery,
   EnvelopedRequest,
   InviteLink,
+  KeptMail,
+  Mailboxes,
   NodeControl,
+  SealedMail,
   ServerAddresses,
   Session,
 } from '@plexus/engine/ports'
@@ -57,6 +66,8 @@ export type NodeApi = {
   readonly openInvite: (invite: { readonly link: InviteLink; readonly as: UserId }) => Promise<void>
   readonly certify: (peerId: string) => Promise<Certified>
   readonly peerAppeared: (name: ServerName) => Promise<void>
+  /** The relay has come up, or has mail. */
+  readonly mailArrived: (relay: string) => Promise<void>
   readonly forgetMedia: (media: { readonly server: ServerName; readonly mediaId: string }) => Promise<void>
   /** The words of the recovery phrase, until they are confirmed. */
   readonly phrase: (argument: null) => Promise<string | undefined>
@@ -74,7 +85,7 @@ export type NodeApi = {
   readonly remember: (note: { readonly name: string; readonly text: string }) => Promise<void>
 }
 
-/** `Carrier` and `Directory` of the page's libp2p node, and what the page is told. */
+/** `Carrier`, `Directory` and `Mailboxes` of the page's libp2p node, and what the page is told. */
 export type PageApi = {
   readonly send: (
     request: { readonly request: EnvelopedRequest; readonly timeoutMs: number },
@@ -85,6 +96,21 @@ export type PageApi = {
   readonly find: (name: ServerName) => Promise<SignedAccountRecord | undefined>
   readonly findAlias: (alias: RoomAlias) => Promise<SignedRecord<AliasRecord> | undefined>
   readonly publish: (record: SignedRecord<PublishedRecord>) => Promise<void>
+  readonly mailRelays: (argument: null) => Promise<readonly MailboxAddress[]>
+  readonly mailRegister: (at: {
+    readonly relay: string
+    readonly registration: Parameters<Mailboxes['register']>[1]
+  }) => Promise<void>
+  readonly mailFetch: (at: {
+    readonly relay: string
+    readonly cursor: number
+  }) => Promise<readonly KeptMail[]>
+  readonly mailAcknowledge: (at: { readonly relay: string; readonly cursor: number }) => Promise<void>
+  readonly mailDeposit: (at: {
+    readonly mailbox: MailboxAddress
+    readonly mail: SealedMail
+    readonly accessKey: string | undefined
+  }) => Promise<void>
   readonly delivered: (delivery: Delivery) => Promise<void>
   /** The servers to keep connected: those that share a room with this one. */
   readonly wanted: (names: readonly ServerName[]) => Promise<void>

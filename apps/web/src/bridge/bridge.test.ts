@@ -1,4 +1,5 @@
-import { CarrierError, FederationError, StoreError } from '@plexus/engine/ports'
+import type { ServerName } from '@plexus/core'
+import { CarrierError, FederationError, MailError, StoreError } from '@plexus/engine/ports'
 import { describe, expect, it } from 'vitest'
 import { createBridge, type Bridge, type BridgePort, type Methods } from './bridge.ts'
 
@@ -25,6 +26,15 @@ function pair<Remote extends Methods>(remote: Remote): Bridge<Remote> {
   return createBridge<Remote>(a, {})
 }
 
+const OLD_RECORD = {
+  name: 'k51' as ServerName,
+  sequence: 1,
+  expires: 2,
+  mailboxes: [],
+  devices: [],
+  sealingKeys: [],
+}
+
 describe('the bridge', () => {
   it('calls both ways at once', async () => {
     const { a, b } = channel()
@@ -49,12 +59,13 @@ describe('the bridge', () => {
     new CarrierError('timeout', 'no answer'),
     new StoreError('fenced', 'another owner'),
     new FederationError({ status: 403, errcode: 'M_FORBIDDEN', error: 'no' }),
+    new MailError('old-key', { record: OLD_RECORD, signature: 'c2ln' }),
     new RangeError('too long'),
   ])('brings %s over as it was', async (error) => {
     const bridge = pair({ fail: async (_argument: null) => Promise.reject(error) })
     const thrown = await bridge.call('fail', null).catch((fault: unknown) => fault)
     expect(thrown).toMatchObject({ name: error.name, message: error.message })
-    for (const field of ['code', 'remote'] as const) {
+    for (const field of ['code', 'remote', 'record'] as const) {
       expect(Reflect.get(thrown as object, field)).toEqual(Reflect.get(error, field))
     }
   })

@@ -237,6 +237,12 @@ function pageApi(
     find: async (name) => network().p2p.directory.find(name),
     findAlias: async (alias) => network().p2p.directory.findAlias(alias),
     publish: async (record) => network().p2p.directory.publish(record),
+    mailRelays: async () => network().p2p.mailboxes.relays(),
+    mailRegister: async ({ relay, registration }) => network().p2p.mailboxes.register(relay, registration),
+    mailFetch: async ({ relay, cursor }) => network().p2p.mailboxes.fetch(relay, cursor),
+    mailAcknowledge: async ({ relay, cursor }) => network().p2p.mailboxes.acknowledge(relay, cursor),
+    mailDeposit: async ({ mailbox, mail, accessKey }) =>
+      network().p2p.mailboxes.deposit(mailbox, mail, accessKey),
     delivered: async (delivery) => running()?.session?.delivered(delivery),
     wanted: async (names) => running()?.network?.setWanted(names),
     stopped: async ({ code, message }) => {

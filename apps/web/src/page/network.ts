@@ -45,6 +45,8 @@ export async function startNetwork(node: Bridge<NodeApi>, config: AppConfig): Pr
     if (event.kind === 'status') status.value = event.status
     else if (event.kind === 'appeared')
       node.call('peerAppeared', event.name).catch(() => log.log('debug', 'the node was not told of a peer'))
+    else if (event.kind === 'mail')
+      node.call('mailArrived', event.relay).catch(() => log.log('debug', 'the node was not told of mail'))
   })
   const apply = (): void => p2p.want(new Set([...wanted.value, ...extra]))
   return {

@@ -3,14 +3,22 @@ import { isValidNewLocalpart } from '@plexus/core'
 import { createClientApi, type ClientApi } from '@plexus/client-api'
 import {
   createEngine,
+  createSealer,
   createSigner,
   createVerifier,
   MIGRATIONS,
   watchPeers,
   type Engine,
 } from '@plexus/engine'
-import type { Carrier, Directory, InboundHandler, Session } from '@plexus/engine/ports'
-import { createFederation, createServerApi } from '@plexus/server-api'
+import type {
+  Carrier,
+  Directory,
+  InboundHandler,
+  Mailboxes,
+  MailHandler,
+  Session,
+} from '@plexus/engine/ports'
+import { createFederation, createMailHandler, createServerApi } from '@plexus/server-api'
 import { openBrowserBlobs } from '@plexus/store/blobs-browser'
 import { openIdbStore } from '@plexus/store/idb'
 import { createBridge, type Bridge } from '../bridge/bridge.ts'
@@ -31,6 +39,7 @@ type Node = {
   readonly engine: Engine
   readonly clientApi: ClientApi
   readonly serverApi: InboundHandler
+  readonly mailHandler: MailHandler
 }
 
 declare const self: DedicatedWorkerGlobalScope
@@ -52,10 +61,29 @@ async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Nod
     findAlias: (alias) => page.call('findAlias', alias),
     publish: (record) => page.call('publish', record),
   }
+  const mailboxes: Mailboxes = {
+    relays: () => page.call('mailRelays', null),
+    register: (relay, registration) => page.call('mailRegister', { relay, registration }),
+    fetch: (relay, cursor) => page.call('mailFetch', { relay, cursor }),
+    acknowledge: (relay, cursor) => page.call('mailAcknowledge', { relay, cursor }),
+    deposit: (mailbox, mail, accessKey) => page.call('mailDeposit', { mailbox, mail, accessKey }),
+  }
   const federation = (incarnation: string): ReturnType<typeof createFederation> =>
     createFederation({ carrier, signer, clock }, { incarnation })
   const engine = await createEngine(
-    { store, blobs, pictures: canvasPictures, federation, directory, signer, verifier, clock, random, log },
+    {
+      store,
+      blobs,
+      pictures: canvasPictures,
+      federation,
+      directory,
+      mail: { mailboxes, sealer: createSealer() },
+      signer,
+      verifier,
+      clock,
+      random,
+      log,
+    },
     { users: { maxAccounts: 1 } },
   )
   const { rooms, roomDirectory, inbound, keys, serverName } = engine
@@ -78,7 +106,8 @@ async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Nod
     if (code === 'closed') return
     page.call('stopped', { code, message }).catch(ignoreClosed)
   })
-  return { engine, clientApi: createClientApi(engine), serverApi }
+  const mailHandler = createMailHandler({ ...engine, verifier })
+  return { engine, clientApi: createClientApi(engine), serverApi, mailHandler }
 }
 
 /** The page is gone, so nobody is there to be told. */
@@ -137,7 +166,7 @@ function main(): void {
     fetch: async (request, signal) => answer((await running()).clientApi, request, signal),
     inbound: async (request) => (await running()).serverApi(request),
     async watch() {
-      const { engine } = await running()
+      const { engine, mailHandler } = await running()
       const session = await engine.control.session()
       if (session === undefined) throw new Error('there is no account yet')
       await engine.control.watchDeliveries((delivery) => {
@@ -147,6 +176,7 @@ function main(): void {
         page.call('wanted', names).catch(ignoreClosed)
       })
       await engine.resume()
+      engine.mail?.start(mailHandler)
     },
     delivery: async ({ roomId, eventId }) => (await running()).engine.control.delivery(roomId, eventId),
     waiting: async () => (await running()).engine.control.waiting(),
@@ -156,6 +186,7 @@ function main(): void {
     openInvite: async ({ link, as }) => (await running()).engine.control.openInvite(link, as),
     certify: async (peerId) => (await running()).engine.control.certify(peerId),
     peerAppeared: async (name) => (await running()).engine.control.peerAppeared(name),
+    mailArrived: async (relay) => (await running()).engine.mail?.arrived(relay),
     forgetMedia: async ({ server, mediaId }) => (await running()).engine.control.forgetMedia(server, mediaId),
     phrase: async () => (await keyStore()).phrase(),
     confirmPhrase: async () => (await keyStore()).confirmPhrase(),

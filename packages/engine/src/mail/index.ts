@@ -67,6 +67,8 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
   const inbox = createInbox({ ...deps, own, keys, received })
   const teller = createTeller({ ...deps, account })
   const running = new Set<Promise<void>>()
+  /** The sequence of the record that each relay has got from this process. One for each relay that is configured. */
+  const registered = new Map<string, number>()
   /** Relays whose mail could not be taken whole, by what cancels the next attempt. */
   const rests = new Map<string, () => void>()
   let handle: MailHandler | undefined
@@ -96,10 +98,11 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
   const register = async (relay: string): Promise<void> => {
     for (let attempt = 0; attempt < MAX_REGISTRATIONS; attempt += 1) {
       const { record, accessKeyHash } = account
-      if (record === undefined || own.get(relay)?.sequence === record.record.sequence) return
+      if (record === undefined || registered.get(relay) === record.record.sequence) return
       try {
         await deps.mailboxes.register(relay, { record, accessKeyHash })
-        return await own.registered(relay, record)
+        registered.set(relay, record.record.sequence)
+        return await own.registered(relay)
       } catch (error) {
         const known = error instanceof MailError && error.code === 'old-record' ? error.record : undefined
         if (known === undefined || !isOwn(known)) throw error
@@ -126,7 +129,11 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
     const sequence = account.record?.record.sequence ?? 0
     if (account.record !== undefined && sequence !== published) {
       published = sequence
-      await deps.publish(account.record)
+      await deps
+        .publish(account.record)
+        .catch((error: unknown) =>
+          log.log('debug', 'nobody took the account record', { error: String(error) }),
+        )
     }
     teller.look()
     await keys.destroyOld(own.cleanSince)
@@ -139,7 +146,7 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
     fetch()
   }
   const drain = async (relay: string): Promise<void> => {
-    if (handle === undefined || (own.get(relay)?.sequence ?? 0) === 0) return
+    if (handle === undefined || !registered.has(relay)) return
     const isWhole = await inbox.drain(relay, handle).catch((error: unknown) => {
       log.log('debug', 'mail was not fetched', { relay, error: String(error) })
       // One that is out of reach says so when it comes up.
@@ -174,8 +181,8 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
       tick()
     },
     arrived(relay) {
-      // A relay that is not known yet is looked at with all others.
-      if (own.get(relay)?.sequence === account.record?.record.sequence) fetchFrom(relay)
+      // One that this process has not seen is looked at with all others.
+      if (registered.has(relay)) fetchFrom(relay)
       else look()
     },
     async idle() {

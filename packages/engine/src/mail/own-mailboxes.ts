@@ -1,5 +1,5 @@
 /** The relays that keep mail for this node, and how far each has been read. */
-import type { MailboxAddress, SignedAccountRecord } from '@plexus/core/names'
+import type { MailboxAddress } from '@plexus/core/names'
 import { MAX_MAILBOXES } from '@plexus/core/names'
 import type { Committer } from '../kernel/committer.ts'
 import type { Clock, Store, Write } from '../ports.ts'
@@ -15,7 +15,8 @@ export interface OwnMailboxes {
   seen(connected: readonly MailboxAddress[]): Promise<void>
   /** Those that the record names, in the order in which they came. */
   addresses(): readonly MailboxAddress[]
-  registered(relay: string, record: SignedAccountRecord): Promise<void>
+  /** It has got a record. */
+  registered(relay: string): Promise<void>
   /** The writes of progress at a relay, and what to do after their commit. */
   moved(relay: string, cursor: number): { readonly writes: readonly Write[]; readonly publish: () => void }
   /** All mail that was there when the relay had the record of `registered` is taken. */
@@ -69,13 +70,13 @@ export async function loadOwnMailboxes(deps: {
       for (const { peerId, multiaddrs } of connected) {
         if (rows.has(peerId)) await change(peerId, { multiaddrs, seen: now })
         else if (await makeRoom(names, now)) {
-          rows.set(peerId, { multiaddrs, cursor: 0, seen: now, sequence: 0, registered: 0, clean: 0 })
+          rows.set(peerId, { multiaddrs, cursor: 0, seen: now, registered: 0, clean: 0 })
           await change(peerId, {})
         }
       }
     },
     addresses: () => [...rows].map(([peerId, { multiaddrs }]) => ({ peerId, multiaddrs })),
-    registered: (relay, { record }) => change(relay, { sequence: record.sequence, registered: clock.now() }),
+    registered: (relay) => change(relay, { registered: clock.now() }),
     moved(relay, cursor) {
       const row = rows.get(relay)
       if (row === undefined) return { writes: [], publish: () => undefined }

@@ -22,8 +22,7 @@ export type MailboxRow = {
   readonly cursor: number
   /** When it was last connected. */
   readonly seen: number
-  /** The record that it has, and since when; 0 for none. */
-  readonly sequence: number
+  /** When it got the newest record that it has; 0 for none. */
   readonly registered: number
   /** It held no mail from before it had the record that it got at this time; 0 for never. */
   readonly clean: number
