@@ -1,26 +1,33 @@
-/** Two headless nodes that know each other by name alone meet through a relay. */
+/** Two headless nodes that know each other by name alone meet through a relay, which keeps their mail. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { RoomId } from '@plexus/core'
+import type { RoomId, ServerName } from '@plexus/core'
+import { DEFAULT_MAIL_POLICY, openSqliteMailStore, type MailStore } from '@plexus/relay'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { register, startNodeApp, type NodeApp, type Person } from '../kit/node-app.ts'
 import { startRelayHere, type TestRelay } from '../kit/p2p.ts'
 
-const LIMIT_MS = 60_000
+const LIMIT_MS = 120_000
+const MAIL_BYTES = 50_000_000
 
 let folder = ''
 let relay: TestRelay
+let mail: MailStore
 const running = new Set<NodeApp>()
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'plexus-nodes-'))
-  relay = await startRelayHere(join(folder, 'relay'))
+  mail = openSqliteMailStore(join(folder, 'mail.sqlite'), { maxBytes: MAIL_BYTES })
+  relay = await startRelayHere(join(folder, 'relay'), 0, {
+    mail: { store: mail, policy: DEFAULT_MAIL_POLICY },
+  })
 })
 afterEach(async () => {
   for (const node of running) await node.stop('SIGKILL')
   running.clear()
   await relay.stop()
+  await mail[Symbol.asyncDispose]()
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -33,6 +40,12 @@ async function start(name: string): Promise<NodeApp> {
   return node
 }
 
+/** What waits for a node at the relay. */
+async function lanesOf(name: string): Promise<readonly string[]> {
+  const kept = await mail.fetch(name as ServerName, 0, { mails: 100, bytes: MAIL_BYTES })
+  return kept.map(({ mail: { lane } }) => lane)
+}
+
 /** Asks for what is new until it holds. */
 async function until(person: Person, holds: () => Promise<boolean>): Promise<void> {
   let since = ''
@@ -43,10 +56,10 @@ async function until(person: Person, holds: () => Promise<boolean>): Promise<voi
 }
 
 it(
-  'exchanges invites and messages, and what was sent while one was away',
+  'exchanges invites and messages, and what was sent while the other was away',
   { timeout: LIMIT_MS },
   async () => {
-    const a = await start('a')
+    let a = await start('a')
     let b = await start('b')
     const ann = await register(join(folder, 'a'), () => a.clientApi, 'ann')
     const ben = await register(join(folder, 'b'), () => b.clientApi, 'ben')
@@ -64,11 +77,19 @@ it(
     await ben.say(roomId, '2', 'two')
     await until(ann, async () => (await ann.texts(roomId)).includes('two'))
 
+    // Never there together from here on, until both are.
     expect(await b.stop('SIGKILL')).toBe('SIGKILL')
     running.delete(b)
     await ann.say(roomId, '3', 'while you were away')
+    await expect.poll(() => lanesOf(b.serverName), { timeout: 20_000 }).toContain('events')
+    await a.stop('SIGKILL')
+    running.delete(a)
     b = await start('b')
     await until(ben, async () => (await ben.texts(roomId)).includes('while you were away'))
-    expect(await ben.texts(roomId)).toEqual(['one', 'two', 'while you were away'])
+    await ben.say(roomId, '4', 'thanks')
+    a = await start('a')
+    await until(ann, async () => (await ann.texts(roomId)).includes('thanks'))
+    const texts = ['one', 'two', 'while you were away', 'thanks']
+    expect([await ann.texts(roomId), await ben.texts(roomId)]).toEqual([texts, texts])
   },
 )

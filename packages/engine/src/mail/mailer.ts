@@ -8,7 +8,7 @@
  * 3. The mails of a room, of those not over, follow on each other without a gap from where its cursor was.
  */
 import type { RoomId } from '@plexus/core'
-import type { MailboxAddress } from '@plexus/core/names'
+import { isKeyName, type MailboxAddress } from '@plexus/core/names'
 import type { Committer } from '../kernel/committer.ts'
 import type { Cursors } from '../outbox/cursors.ts'
 import type { Deliveries } from '../outbox/deliveries.ts'
@@ -131,12 +131,11 @@ export function createMailer(deps: MailerDeps): Mailer {
 
   return {
     async leave(target, isWanted) {
+      // Stock servers have no mailboxes.
+      if (!isKeyName(target.name)) return
       try {
         let more = true
-        while (more && isWanted() && !target.mail.isStuck) {
-          await this.workOff(target)
-          more = await leaveNext(target)
-        }
+        while (more && isWanted() && !target.mail.isStuck) more = await leaveNext(target)
       } catch (error) {
         target.mail.isStuck = true
         log.log('warn', 'mail could not be left', { destination: target.name, error: String(error) })

@@ -35,7 +35,6 @@ export interface ReceivedQueue {
   note(mail: CameByMail): readonly Write[]
   /** Another relay brought a mail that is known: told too, if its origin has not been told of the mail itself. */
   again(mail: CameByMail): Promise<readonly Write[]>
-  isDue(origin: ServerName): boolean
   /** Those who are to be told something. */
   readonly origins: readonly ServerName[]
   gather(origin: ServerName): Promise<Telling | undefined>
@@ -48,30 +47,39 @@ export async function loadReceivedQueue({
   store: Store
   committer: Committer
 }): Promise<ReceivedQueue> {
-  const counts = new Map<ServerName, number>()
+  /** By origin: incarnation and transaction id. */
+  const untold = new Map<ServerName, Set<string>>()
   let all = 0
-  const count = (origin: ServerName, more: number): void => {
-    const next = (counts.get(origin) ?? 0) + more
-    all += more
-    if (next > 0) counts.set(origin, next)
-    else counts.delete(origin)
+  const keyOf = (incarnation: string, txnId: string): string => `${incarnation} ${txnId}`
+  const add = (origin: ServerName, key: string): boolean => {
+    const keys = untold.get(origin) ?? new Set()
+    if (keys.has(key)) return true
+    if (keys.size >= MAX_UNTOLD_OF_ORIGIN || all >= MAX_UNTOLD) return false
+    untold.set(origin, keys.add(key))
+    all += 1
+    return true
   }
-  for (const [[origin]] of await received.list(store, [])) count(origin, 1)
+  const remove = (origin: ServerName, key: string): void => {
+    const keys = untold.get(origin)
+    if (keys?.delete(key) !== true) return
+    all -= 1
+    if (keys.size === 0) untold.delete(origin)
+  }
+  for (const [[origin, incarnation, txnId]] of await received.list(store, []))
+    add(origin, keyOf(incarnation, txnId))
 
   return {
     note({ origin, incarnation, txnId, relay }) {
-      if ((counts.get(origin) ?? 0) >= MAX_UNTOLD_OF_ORIGIN || all >= MAX_UNTOLD) return []
-      count(origin, 1)
-      return [received.put([origin, incarnation, txnId], [relay])]
+      const isKept = add(origin, keyOf(incarnation, txnId))
+      return isKept ? [received.put([origin, incarnation, txnId], [relay])] : []
     },
     async again({ origin, incarnation, txnId, relay }) {
       const relays = await received.get(store, [origin, incarnation, txnId])
       if (relays === undefined || relays.includes(relay)) return []
       return [received.put([origin, incarnation, txnId], [...relays, relay])]
     },
-    isDue: (origin) => counts.has(origin),
     get origins() {
-      return [...counts.keys()]
+      return [...untold.keys()]
     },
     async gather(origin) {
       const found = await received.list(store, [origin], { limit: MAX_TOLD_MAILS })
@@ -93,7 +101,7 @@ export async function loadReceivedQueue({
         received: { incarnation, committed, transactions: Object.fromEntries(transactions) },
         async done() {
           await committer.submit({ writes: () => rows.map(([key]) => received.delete(key)) })
-          count(origin, -rows.length)
+          for (const [[, , txnId]] of rows) remove(origin, keyOf(incarnation, txnId))
         },
       }
     },

@@ -1,6 +1,5 @@
 /** Keeps one transaction at a time under way to each destination that something waits for. */
 import type { ServerName } from '@plexus/core'
-import { isKeyName } from '@plexus/core/names'
 import type { Mailer } from '../mail/mailer.ts'
 import type { Clock, Random, Received } from '../ports.ts'
 import { CarrierError } from '../ports.ts'
@@ -11,6 +10,8 @@ import { sendTransaction } from './transaction.ts'
 
 export const FIRST_BACKOFF_MS = 1_000
 export const LAST_BACKOFF_MS = 900_000
+/** How long an answer is waited for before mail is left besides. */
+export const MAIL_AFTER_MS = 5_000
 
 export interface Sender {
   /** Work may be waiting. `appeared`: the peers are here, forget the backoff. */
@@ -24,7 +25,7 @@ export interface Sender {
 }
 
 export function createSender(
-  deps: TransactionDeps & {
+  deps: Omit<TransactionDeps, 'meanwhile'> & {
     readonly clock: Clock
     readonly random: Random
     /** Absent where no mail is left. */
@@ -51,9 +52,25 @@ export function createSender(
   }
 
   const mailAll = async (target: Destination): Promise<void> => {
-    if (deps.mailer === undefined || !isKeyName(target.name)) return
-    await deps.mailer.workOff(target)
-    await deps.mailer.leave(target, () => target.failures > 0 && !closed)
+    await deps.mailer?.workOff(target)
+    await deps.mailer?.leave(target, () => target.failures > 0 && !closed)
+  }
+
+  /** Who does not answer soon may be away: finding that out takes longer than its sender may stay. */
+  const meanwhile: TransactionDeps['meanwhile'] = async (target, answer) => {
+    const { mailer } = deps
+    if (mailer === undefined) return
+    let isOver = false
+    await new Promise<void>((resolve) => {
+      const cancel = deps.clock.after(MAIL_AFTER_MS, resolve)
+      const over = (): void => {
+        isOver = true
+        cancel()
+        resolve()
+      }
+      answer.then(over, over)
+    })
+    await mailer.leave(target, () => !isOver && !closed)
   }
 
   const sendAll = async (target: Destination): Promise<void> => {
@@ -61,7 +78,7 @@ export function createSender(
       await deps.mailer?.workOff(target)
       let more = true
       while (more && !closed) {
-        more = await sendTransaction(deps, target)
+        more = await sendTransaction({ ...deps, meanwhile }, target)
         target.failures = 0
       }
     } catch (error) {

@@ -35,6 +35,8 @@ export type TransactionDeps = {
   readonly transactionId: () => string
   /** Absent where no mail is fetched. */
   readonly received?: ReceivedQueue | undefined
+  /** What to do while an answer is waited for; resolves then at the latest when that is done. */
+  readonly meanwhile: (target: Destination, answer: Promise<unknown>) => Promise<void>
 }
 
 export type DurableRow = readonly [key: readonly [ServerName, number], edu: Edu]
@@ -71,9 +73,11 @@ export async function sendTransaction(deps: TransactionDeps, target: Destination
       : { sequence: target.acknowledged + durable.length, acknowledged: target.acknowledged }),
   }
   try {
-    const answer = await deps.federation.sendTransaction(target.name, transaction, {
+    const answered = deps.federation.sendTransaction(target.name, transaction, {
       timeoutMs: TRANSACTION_TIMEOUT_MS,
     })
+    await deps.meanwhile(target, answered)
+    const answer = await answered
     noteRefusedEvents(deps, target, answer.pdus)
     if (heads !== undefined) deps.heads.told(target.name, heads)
     await telling?.done()
