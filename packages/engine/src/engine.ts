@@ -147,8 +147,8 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       : await createMail({
           ...base,
           ...deps.mail,
-          find: () => Promise.resolve(undefined),
-          publish: () => Promise.resolve(),
+          find: (name) => deps.directory.find(name),
+          publish: (record) => deps.directory.publish(record),
           sharesRoom: (name) => outboxOwner.sharesRoom(name),
           outbox: () => outbox,
           tell: (names) => outboxOwner.tell(names),
