@@ -7,6 +7,7 @@ import {
   aliasKey,
   kindOfRecord,
   type AliasRecord,
+  type PublishedRecord,
   type SignedAccountRecord,
   type SignedRecord,
 } from '@plexus/core/names'
@@ -27,6 +28,7 @@ import { createCertificates } from './certificates.ts'
 import { createDepositors } from './depositors.ts'
 import { createDialer, MAX_STREAMS_PER_CONNECTION, type ConnectResult } from './dialer.ts'
 import { createDiscovery } from './discovery.ts'
+import { errorText } from './error-text.ts'
 import { createGater, type Gater } from './gater.ts'
 import type { Kad } from './kad.ts'
 import { createLinkTable } from './link-table.ts'
@@ -161,8 +163,15 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
     depositors: createDepositors({ clock, log, platform, gater }),
     certificate: () => certificates.current(),
     open: (relay, signal) => openStream(libp2p, relay, MAILBOX_PROTOCOL, signal),
+    registered: (signed) => {
+      publish(signed).catch((error: unknown) => {
+        log.log('info', 'the account record was not published', { error: errorText(error) })
+      })
+    },
     mail: (relay) => emit({ kind: 'mail', relay }),
   })
+  const publish = (signed: SignedRecord<PublishedRecord>): Promise<void> =>
+    discovery.publish({ key: kindOfRecord(signed.record).key(signed.record), signed })
   let kad: Promise<Kad> | undefined
   const discovery = createDiscovery({
     clock,
@@ -248,7 +257,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
         const found = await discovery.find(aliasKey(alias))
         return found?.signed as SignedRecord<AliasRecord> | undefined
       },
-      publish: (signed) => discovery.publish({ key: kindOfRecord(signed.record).key(signed.record), signed }),
+      publish,
     },
     mailboxes,
     get status() {

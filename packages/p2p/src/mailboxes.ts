@@ -20,6 +20,8 @@ export type MailboxesDeps = {
   certificate(): Promise<SignedCertificate>
   /** Opens a mailbox stream to a connected relay. */
   open(relay: PeerId, signal: AbortSignal): Promise<ByteStream>
+  /** A relay keeps this node's mail by a record, which others are to find. */
+  registered(record: SignedAccountRecord): void
   /** There may be mail at a relay. */
   mail(relay: string): void
 }
@@ -104,6 +106,7 @@ export function createMailboxes(deps: MailboxesDeps): OwnMailboxes {
     async register(relay, registration) {
       await register(relay, registration)
       registrations.set(relay, registration)
+      deps.registered(registration.record)
     },
     async fetch(relay, cursor) {
       const { client } = sessionAt(relay)

@@ -14,6 +14,7 @@ import {
 import type { BackfillState, MemberView, RoomModel, RoomSummary, TimelineItem, Upload } from '../ui/model.ts'
 import { wordsOf } from '../ui/use-action.ts'
 import type { Deliveries } from './deliveries.ts'
+import { inviteById, type InviteByIdDeps } from './invite-by-id.ts'
 import type { InviteMaker } from './invite-maker.ts'
 import { createItemMemo } from './item-memo.ts'
 import { keyOf, type ItemContext } from './items.ts'
@@ -38,6 +39,7 @@ export type RoomDeps = {
   readonly deliveries: Deliveries
   readonly media: MediaAccess
   readonly inviteMaker: InviteMaker
+  readonly nodes: Pick<InviteByIdDeps, 'isConnected' | 'find'>
 }
 
 export type LiveRoom = RoomModel & {
@@ -154,11 +156,8 @@ export function createRoomModel(deps: RoomDeps): LiveRoom {
     },
     createInvite: () => deps.inviteMaker.make(roomId, room.name),
     revokeInvite: (token) => deps.inviteMaker.revoke(roomId, token),
-    async invite(userId) {
-      if (!/^@[^:]+:.+/.test(userId))
-        throw new Error('A user id looks like @name:server. Copy it from their settings.')
-      await client.invite(roomId, userId)
-    },
+    invite: (typed, step) =>
+      inviteById({ ...deps.nodes, invite: (userId) => client.invite(roomId, userId) }, typed, step),
     async kick(userId) {
       await client.kick(roomId, userId)
     },

@@ -93,6 +93,10 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
   const phraseUnconfirmed = signal((await node.call('phrase', null)) !== undefined)
   const notifications = signal(notificationState())
   const inviteMaker = createInviteMaker(node, network, session.userId)
+  const nodes = {
+    isConnected: (name: ServerName) => network.status.value.peers.some((peer) => peer.name === name),
+    find: (name: ServerName) => network.p2p.directory.find(name),
+  }
   const deliveries = createDeliveries(node, (roomId) => touch(roomId))
   const summaries = new Map<string, RoomSummary>()
 
@@ -227,7 +231,7 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
       if (known !== undefined) return known
       const room = client.getRoom(roomId)
       if (room?.getMyMembership() !== KnownMembership.Join) return undefined
-      const model = createRoomModel({ client, room, deliveries, media, inviteMaker })
+      const model = createRoomModel({ client, room, deliveries, media, inviteMaker, nodes })
       models.set(roomId, model)
       return model
     },

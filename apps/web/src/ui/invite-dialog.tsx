@@ -74,9 +74,10 @@ function MadeLink({ made, room }: { made: MadeInvite; room: RoomModel }): JSX.El
 function ById({ room }: { room: RoomModel }): JSX.Element {
   const [userId, setUserId] = useState('')
   const [added, setAdded] = useState('')
+  const [step, setStep] = useState('')
   const id = useId()
   const add = useAction(async () => {
-    await room.invite(userId.trim())
+    await room.invite(userId.trim(), setStep)
     setAdded(userId.trim())
     setUserId('')
   })
@@ -104,6 +105,7 @@ function ById({ room }: { room: RoomModel }): JSX.Element {
             />
           )}
         </Field>
+        {add.busy && <Spinner label={step} />}
         <ErrorLine text={add.error} />
         <p class="hint" role="status">
           {added === '' ? '' : `Asked ${added} to join.`}

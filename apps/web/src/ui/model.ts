@@ -248,7 +248,8 @@ export interface RoomModel {
   createInvite(): Promise<MadeInvite>
   /** Makes a link worthless. */
   revokeInvite(token: string): Promise<void>
-  invite(userId: string): Promise<void>
+  /** Finds the person's node and invites them; tells each step. @throws with words for the user */
+  invite(userId: string, step: (words: string) => void): Promise<void>
   kick(userId: string): Promise<void>
   leave(): Promise<void>
   /**
