@@ -86,12 +86,20 @@ export async function startRelayApp(deps: Deps, flags: Flags): Promise<RelayApp>
   started.use(web)
   const mail = flags.mail && openMail(flags.mail, data.path)
   if (mail !== undefined) started.use(mail.store)
-  relay = started.use(await startRelayNode(deps.log, web.server, data.path, mail))
+  const address = addressToOpen({ ...flags, port, secure: tls !== undefined })
+  relay = started.use(
+    await startRelayNode(deps.log, {
+      server: web.server,
+      folder: data.path,
+      publicUrl: address,
+      peers: flags.peers,
+      ...(mail === undefined ? {} : { mail }),
+    }),
+  )
   const admin = flags.admin && (await listenToOperator(operatorInit(flags.admin, relay, mail?.store)))
   if (admin !== undefined) started.use(admin)
   data.rememberPort(port)
   warn(deps.log, flags, data.port, port)
-  const address = addressToOpen({ ...flags, port, secure: tls !== undefined })
   deps.log.info({ address, data: data.path }, 'started')
   const running = started.move()
   return {

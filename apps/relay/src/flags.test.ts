@@ -12,6 +12,7 @@ describe('readFlags', () => {
       data: '/default',
       publicUrl: undefined,
       tls: undefined,
+      peers: [],
       mail: {
         ...DEFAULT_MAIL_POLICY,
         registration: { mode: 'open', file: undefined },
@@ -60,6 +61,14 @@ describe('readFlags', () => {
       tls: { cert: 'c.pem', key: 'k.pem' },
     })
     expect(flags?.publicUrl?.href).toBe('https://relay.example.org/')
+  })
+
+  it('reads other relays', () => {
+    const peer = '/dns4/r.example.org/tcp/443/tls/ws/p2p/12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu'
+    expect(read('--peer', peer, '--peer', peer)?.peers).toEqual([peer, peer])
+    for (const wrong of ['r.example.org', '/ip4/127.0.0.1/tcp/1'])
+      expect(() => read('--peer', wrong)).toThrow('--peer')
+    expect(() => read(...Array.from({ length: 33 }, () => ['--peer', peer]).flat())).toThrow('more than 32')
   })
 
   it('takes localhost for the address that it redirects to', () => {

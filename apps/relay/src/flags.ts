@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { type Address, StartError } from '@plexus/daemon'
+import { isRelayAddress } from '@plexus/relay'
 import { MAIL_HELP, MAIL_OPTIONS, type MailFlags, readAdmin, readMailFlags } from './mail-flags.ts'
 
 export type Flags = {
@@ -11,6 +12,8 @@ export type Flags = {
   readonly publicUrl: URL | undefined
   /** Paths of the PEM files. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined
+  /** Multiaddrs of other relays, peer id included. */
+  readonly peers: readonly string[]
   /** `undefined`: no mail is kept. */
   readonly mail: MailFlags | undefined
   /** Where the operator looks. */
@@ -30,6 +33,7 @@ export const HELP: string = `Plexus relay: lets nodes find each other, keeps mai
   --public-url <url>  where others reach this relay, when a proxy stands in front of it
   --tls-cert <file>   certificate chain (PEM); HTTPS together with --tls-key
   --tls-key <file>    its private key (PEM)
+  --peer <multiaddr>  another relay, with its peer id: through it nodes of both find each other; may be repeated
 ${MAIL_HELP}
   --help              this text`
 
@@ -40,6 +44,7 @@ const OPTIONS = {
   'public-url': { type: 'string' },
   'tls-cert': { type: 'string' },
   'tls-key': { type: 'string' },
+  peer: { type: 'string', multiple: true },
   ...MAIL_OPTIONS,
   help: { type: 'boolean' },
 } as const
@@ -58,6 +63,18 @@ function readPublicUrl(text: string | undefined): URL | undefined {
   if (!plain)
     throw new StartError(`--public-url ${text}: must be like https://relay.example.org, with no path`)
   return url
+}
+
+/** Other relays that one is told of. */
+const MAX_PEERS = 32
+
+function readPeers(texts: readonly string[] = []): readonly string[] {
+  if (texts.length > MAX_PEERS) throw new StartError(`--peer is given more than ${MAX_PEERS} times`)
+  for (const text of texts) {
+    if (!isRelayAddress(text))
+      throw new StartError(`--peer ${text}: a multiaddr ends in /p2p/ and the relay's peer id`)
+  }
+  return texts
 }
 
 function readTls(cert: string | undefined, key: string | undefined): Flags['tls'] {
@@ -94,6 +111,7 @@ export function readFlags(args: readonly string[], defaultData: string): Flags |
     data: values.data ?? defaultData,
     publicUrl: readPublicUrl(values['public-url']),
     tls: readTls(values['tls-cert'], values['tls-key']),
+    peers: readPeers(values.peer),
     mail: readMailFlags(values),
     admin: readAdmin(values),
   }

@@ -11,6 +11,8 @@ const RELAY_GAUGES = {
   plexus_relay_reservations: ['Nodes that can be reached through the relay', 'reservations'],
   plexus_relay_circuits_asked: ['Circuits that were asked for', 'circuitsAsked'],
   plexus_relay_circuits_refused: ['Circuits that were refused', 'circuitsRefused'],
+  plexus_relay_records: ['Published records', 'records'],
+  plexus_relay_dht_servers: ['Other relays that the DHT knows', 'dhtServers'],
 } as const
 
 const MAIL_GAUGES: Readonly<Record<string, readonly [help: string, read: (stats: MailStats) => number]>> = {

@@ -1,5 +1,6 @@
 export { createRelay, type Relay, type RelayDeps, type RelayInit, type RelayStats } from './create-relay.ts'
 export { loadRelayIdentity, type RelayIdentity, type WebrtcCertificate } from './identity.ts'
+export { isRelayAddress } from './peers.ts'
 export type { LaneQuota, MailStore } from './mail/mail-store.ts'
 export { DEFAULT_MAIL_POLICY, type MailPolicy, type MailRegistration } from './mail/policy.ts'
 export { openSqliteMailStore } from './mail/sqlite-mail-store.ts'

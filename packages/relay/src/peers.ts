@@ -1,7 +1,16 @@
-import { multiaddr } from '@multiformats/multiaddr'
+import { CODE_P2P, multiaddr } from '@multiformats/multiaddr'
 import type { Clock, Log } from '@plexus/engine/ports'
 import type { Libp2p } from 'libp2p'
 import { PEER_CHECK_MS, PEER_DIAL_MS } from './limits.ts'
+
+/** True for a multiaddr that ends in a peer id. */
+export function isRelayAddress(text: string): boolean {
+  try {
+    return multiaddr(text).getComponents().at(-1)?.code === CODE_P2P
+  } catch {
+    return false
+  }
+}
 
 type PeersDeps = { readonly clock: Clock; readonly log: Log; readonly libp2p: Pick<Libp2p, 'dial'> }
 
