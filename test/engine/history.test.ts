@@ -91,6 +91,43 @@ describe('history', () => {
     await expectAncestorsFirst(bob, roomId)
   })
 
+  it('is passed on as what held at its time allows, however much is shown now', async () => {
+    const room = await createRoom(alice, 'public')
+    const show = (value: string): Promise<EventId> =>
+      alice.rooms.send(room, {
+        type: 'm.room.history_visibility',
+        stateKey: '',
+        sender: alice.user,
+        content: { history_visibility: value },
+      })
+    const said: EventId[] = [await say(alice, room, 'by default')]
+    await show('joined')
+    said.push(await say(alice, room, 'among us'))
+    await show('shared')
+    said.push(await say(alice, room, 'to all'))
+    await bob.rooms.join(bob.user, room, { via: [alice.name] })
+    // Bob's server was in the room in those days, for what Alice's knows.
+    network.cheats.set(alice.name, {
+      backfill: async (_to, asked, from, limit) => {
+        const pdus = await alice.rooms.backfillFor(alice.name, asked, from, limit)
+        return { pdus }
+      },
+    })
+    await bob.rooms.backfill(room, TO_END, 1_000)
+    expect(await bodies(bob, room)).toEqual(['by default', 'among us', 'to all'])
+    const carol = await network.add('carol')
+    await carol.rooms.join(carol.user, room, { via: [bob.name] })
+    await network.settle()
+    const texts = async (): Promise<unknown[]> =>
+      Promise.all(said.map(async (id) => (await bob.rooms.eventFor(carol.name, id)).content['body']))
+    expect(await texts()).toEqual(['by default', undefined, 'to all'])
+    const from = (await bob.rooms.snapshot(room))?.heads ?? []
+    const page = await bob.rooms.backfillFor(carol.name, room, from, 100)
+    expect(
+      page.filter(({ type }) => type === 'm.room.message').map(({ content }) => content['body']),
+    ).toEqual(['to all', undefined, 'by default'])
+  })
+
   it('is not shown as new when its state events are sent again', async () => {
     const rules = (await alice.rooms.snapshot(roomId))?.state.get(
       stateKey('m.room.join_rules', ''),

@@ -4,6 +4,7 @@ import { isServerAllowed, prevEventIds, redact, serverOf, splitStateKey, stateKe
 import { eventAtTime } from './at-time.ts'
 import { isStripped, membershipOf, stateBefore } from './copy.ts'
 import { checkCanMeet } from './networks.ts'
+import { createPastVisibility, isForMembers, VISIBILITY_KEY } from './past-visibility.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { Room } from './room.ts'
 import { acceptMembership, membershipTemplate } from './serve-membership.ts'
@@ -27,7 +28,9 @@ type Serving = Pick<
   | 'stateFor'
 >
 
-export function createServing(deps: RemoteDeps & Pick<Rooms, 'timeline'>): Serving {
+type ServeDeps = RemoteDeps & Pick<Rooms, 'timeline'>
+
+export function createServing(deps: ServeDeps): Serving {
   const roomOf = async (roomId: RoomId): Promise<{ room: Room; snapshot: RoomSnapshot }> => {
     const room = await deps.registry.get(roomId)
     if (room?.snapshot === undefined || !room.snapshot.joinedServers.includes(deps.ownName)) {
@@ -116,10 +119,11 @@ export function createServing(deps: RemoteDeps & Pick<Rooms, 'timeline'>): Servi
     },
     async eventAtTimeFor(origin, roomId, ts, direction) {
       const { room } = await roomFor(origin, roomId)
+      const past = createPastVisibility(deps, roomId)
       const found = await eventAtTime(deps, { roomId, ts, direction }, async (events) => {
         const shown: EventRecord[] = []
         for (const event of events)
-          if (!isStripped(event) && (await isVisible(deps, room, origin, event))) shown.push(event)
+          if (!isStripped(event) && (await isVisible(deps, room, origin, event, past))) shown.push(event)
         return shown
       })
       if (found === undefined) throw new RoomError('M_NOT_FOUND', 'no event was found')
@@ -206,14 +210,15 @@ async function walkBack(
  * all of its users. spec: client-server-api/modules/history_visibility.md
  */
 async function visible(
-  deps: RemoteDeps,
+  deps: ServeDeps,
   room: Room,
   origin: ServerName,
   records: readonly EventRecord[],
 ): Promise<readonly Pdu[]> {
   const pdus: Pdu[] = []
+  const past = createPastVisibility(deps, room.roomId)
   for (const record of records) {
-    if (await isVisible(deps, room, origin, record)) pdus.push(record.pdu)
+    if (await isVisible(deps, room, origin, record, past)) pdus.push(record.pdu)
     // Who may see it may be a member that is not known yet: another server can tell.
     else if (room.snapshot?.isPartial !== true) pdus.push(redact(room.version, record.pdu))
   }
@@ -221,28 +226,28 @@ async function visible(
 }
 
 async function isVisible(
-  deps: RemoteDeps,
+  deps: ServeDeps,
   room: Room,
   origin: ServerName,
   record: EventRecord,
+  past: ReturnType<typeof createPastVisibility>,
 ): Promise<boolean> {
   if (serverOf(record.pdu.sender) === origin) return true
-  // History that was fetched has no state of its own here: the room's present visibility stands for it.
+  // History that was fetched has no state of its own here: it is shown where neither the room's present visibility nor
+  // what held at that time hides it.
   const state =
     record.stateGroup === undefined ? room.snapshot?.state : (await deps.groups.load(record.stateGroup)).state
   if (state === undefined) return false
-  const id = state.get(stateKey('m.room.history_visibility', ''))
-  const visibility =
-    id === undefined ? 'shared' : (await deps.events.get(id))?.pdu.content['history_visibility']
-  // The caller has a member in the room now, which is what `shared` asks for.
-  if (visibility !== 'joined' && visibility !== 'invited') return true
-  // Who was in the room then is not known here.
-  if (record.stateGroup === undefined) return false
+  const id = state.get(VISIBILITY_KEY)
+  const held = id === undefined ? undefined : await deps.events.get(id)
+  // Who was in the room then is not known here. What has no place is shown as state to all members.
+  if (record.stateGroup === undefined)
+    return isForMembers(held) && (record.order === undefined || (await past(record.order)))
+  if (isForMembers(held)) return true
+  const isForInvited = held?.pdu.content['history_visibility'] === 'invited'
   const members = [...state].filter(([key]) => isMemberOf(key, origin)).map(([, memberId]) => memberId)
   const memberships = (await deps.events.getMany(members)).map((member) => membershipOf(member?.pdu))
-  return memberships.some(
-    (membership) => membership === 'join' || (visibility === 'invited' && membership === 'invite'),
-  )
+  return memberships.some((membership) => membership === 'join' || (isForInvited && membership === 'invite'))
 }
 
 function isMemberOf(key: Parameters<typeof splitStateKey>[0], server: ServerName): boolean {
