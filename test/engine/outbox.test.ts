@@ -6,6 +6,7 @@ import { createMemoryDisk, openMemoryStore, type Fault } from '@plexus/store/mem
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
+import { dnsSigner } from '../kit/key-documents.ts'
 import { testSigner } from '../kit/keys.ts'
 import { bodies, bringIn, createRoom, say } from './rooms-kit.ts'
 
@@ -35,6 +36,30 @@ describe('events', { timeout: 30_000 }, () => {
     await say(alice, roomId, 'secret')
     await network.settle()
     expect(calls(alice, `send ${carol.name}`)).toBe(0)
+  })
+
+  it('go to a stock server from their own server alone, which drops those of others', async () => {
+    const world = createBareNetwork()
+    const suffixed = { ...testSigner(21), name: `${testSigner(21).name}.example.org` as ServerName }
+    const host = await world.add('host', { signer: dnsSigner('host.example', 22) })
+    const here = await world.add('here', { signer: suffixed })
+    const stock = await world.add('stock', { signer: dnsSigner('stock.example', 23) })
+    const room = await createRoom(host)
+    await bringIn(world, host, here, room)
+    await bringIn(world, host, stock, room)
+    const senders: unknown[] = []
+    world.cheats.set(stock.name, {
+      sendTransaction: async (_to, { pdus }) => {
+        senders.push(...pdus.map(({ sender }) => sender))
+        return { pdus: {} }
+      },
+    })
+    await say(host, room, 'of the host')
+    await world.pass(180_000)
+    await say(here, room, 'from here')
+    await world.pass(180_000)
+    expect(await bodies(here, room)).toEqual(await bodies(host, room))
+    expect(senders).toEqual([host.user, here.user])
   })
 
   it('do not go to a server that left in the commit that notes a delivery to it', async () => {

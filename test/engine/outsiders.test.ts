@@ -75,6 +75,21 @@ describe('from outside of a room', () => {
     },
   )
 
+  it('a knock keeps a bounded part of what is told of the room', async () => {
+    const roomId = await createRoom(alice, 'knock')
+    const roomState = Array.from({ length: 60 }, (_, index) => ({
+      type: `m.${index}`,
+      sender: alice.user,
+      state_key: '',
+      content: { text: 'x'.repeat(60_000) },
+    }))
+    network.cheats.set(alice.name, { sendKnock: async () => ({ roomState }) })
+    await bob.rooms.knock(bob.user, roomId, { via: [alice.name] })
+    const kept = await bob.rooms.membership(bob.user, roomId)
+    expect(JSON.stringify(kept).length).toBeLessThan(140_000)
+    expect(kept?.strippedState?.at(-1)).toMatchObject({ state_key: bob.user })
+  })
+
   it('an invite of another stay is withdrawn', async () => {
     const roomId = await createRoom(alice)
     await bringIn(network, alice, bob, roomId)

@@ -122,8 +122,9 @@ describe('the name key', () => {
     signed.length = 0
   }
 
-  it.each<['join' | 'leave', () => Promise<unknown>]>([
+  it.each<['join' | 'knock' | 'leave', () => Promise<unknown>]>([
     ['join', () => alice.engine.rooms.join(user, ROOM, { via: [mallory.name] })],
+    ['knock', () => alice.engine.rooms.knock(user, ROOM, { via: [mallory.name] })],
     ['leave', () => inviteHere().then(() => alice.engine.rooms.leave(user, ROOM))],
   ])(
     'takes from a template of make_%s its previous events, auth events and depth, no more',

@@ -102,6 +102,8 @@ async function authorised(
   const { version } = room
   const format = checkFormat(version, raw)
   if (format.kind === 'drop' || authorisingServer(format.pdu) !== deps.ownName) return raw
+  // Of this room are the conditions that are looked at.
+  if (format.roomId !== room.roomId || !format.contentHashOk) return raw
   const known = await deps.events.get(format.eventId)
   if (known?.verdict === 'accepted') return known.pdu
   const { pdu } = format
