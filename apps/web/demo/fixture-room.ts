@@ -133,11 +133,18 @@ export function message(
   }
 }
 
-export function own(key: string, time: number, text: string, reached: number, members: number): MessageItem {
+export function own(
+  key: string,
+  time: number,
+  text: string,
+  reached: number,
+  members: number,
+  atRelay = 0,
+): MessageItem {
   return {
     ...message(key, ME, 'Robin', time, text),
     own: true,
-    delivery: { kind: 'sent', reached, members },
+    delivery: { kind: 'sent', reached, atRelay, members },
     canRemove: true,
   }
 }

@@ -118,7 +118,7 @@ const hutItems = (): readonly TimelineItem[] => [
     content: { kind: 'unreadable', why: 'Sent before you joined. Its key was not meant for this browser.' },
   },
   own('m10', at(4), 'Tickets are booked 🎫', 1, 2),
-  own('m11', at(2), 'See you at the station', 0, 2),
+  own('m11', at(2), 'See you at the station', 0, 2, 2),
 ]
 
 const NETWORK: NetworkView = { status: 'online', waiting: 0 }

@@ -23,7 +23,7 @@ export interface Outbox {
   received(server: ServerName, received: Received): void
   delivery(roomId: RoomId, eventId: EventId): Promise<Delivery | undefined>
   watch(listener: (delivery: Delivery) => void): () => void
-  /** Own events that no other member's node has yet. */
+  /** Own events that neither another member's node nor a relay has yet. */
   waiting(): Promise<number>
   /** The servers of the other members, by room; also of rooms that no local user is in any more. */
   peers(): ReadonlyMap<RoomId, readonly ServerName[]>

@@ -631,7 +631,7 @@ export interface NodeControl {
   watchDeliveries(listener: (delivery: Delivery) => void): Promise<() => void>
   /** The delivery of one own event; `undefined` for an event that is not ours. */
   delivery(roomId: RoomId, eventId: EventId): Promise<Delivery | undefined>
-  /** Own events that no other member's node has yet. */
+  /** Own events that neither another member's node nor a relay has yet. */
   waiting(): Promise<number>
   /** Makes the third-party invite event and the link's parts; valid for 7 days. */
   createInvite(roomId: RoomId, as: UserId): Promise<InviteLink>

@@ -200,8 +200,13 @@ describe('the delivery state', () => {
   it('of an own event goes from sending to sent', () => {
     expect(deliveryOf(own(EventStatus.ENCRYPTING))).toEqual({ kind: 'sending' })
     expect(deliveryOf(own(EventStatus.SENDING))).toEqual({ kind: 'sending' })
-    expect(deliveryOf(own(EventStatus.SENT))).toEqual({ kind: 'sent', reached: 0, members: 0 })
-    expect(deliveryOf(own(null), delivery(1, 2))).toEqual({ kind: 'sent', reached: 1, members: 2 })
+    expect(deliveryOf(own(EventStatus.SENT))).toEqual({ kind: 'sent', reached: 0, atRelay: 0, members: 0 })
+    expect(deliveryOf(own(null), delivery(1, 2))).toEqual({
+      kind: 'sent',
+      reached: 1,
+      atRelay: 0,
+      members: 2,
+    })
   })
 
   it('of an own event from another device is received', () => {

@@ -81,7 +81,8 @@ function deliveryOf(event: MatrixEvent, context: Pick<ItemContext, 'delivery'>):
     default: {
       const delivery = context.delivery(event.getId() ?? '')
       if (delivery === null) return { kind: 'received' }
-      return { kind: 'sent', reached: delivery?.delivered ?? 0, members: delivery?.members ?? 0 }
+      const { delivered: reached = 0, atRelay = 0, members = 0 } = delivery ?? {}
+      return { kind: 'sent', reached, atRelay, members }
     }
   }
 }

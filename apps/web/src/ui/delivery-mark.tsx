@@ -2,7 +2,10 @@ import type { JSX } from 'preact'
 import { deliveryWords } from './message-text.ts'
 import type { DeliveryState } from './model.ts'
 
-/** A ring that fills as the message reaches the members' nodes, a tick when it is everywhere. */
+/**
+ * A ring that fills as the message reaches the members' nodes, a tick when it is everywhere. A dot in the ring: for others
+ * it waits at a relay.
+ */
 export function DeliveryMark({ delivery }: { delivery: DeliveryState }): JSX.Element {
   const words = deliveryWords(delivery)
   return (
@@ -28,7 +31,7 @@ const LENGTH = 2 * Math.PI * RADIUS
 function Shape({ delivery }: { delivery: DeliveryState }): JSX.Element {
   if (delivery.kind === 'failed') return <path d="M8 4.5v4.5M8 11.3v.2" stroke-linecap="round" />
   if (delivery.kind !== 'sent') return <circle cx="8" cy="8" r={RADIUS} stroke-dasharray="2 2.3" />
-  const { reached, members } = delivery
+  const { reached, atRelay, members } = delivery
   if (members > 0 && reached >= members) {
     return <path d="m3.5 8.5 3 3 6-6.5" stroke-linecap="round" stroke-linejoin="round" />
   }
@@ -36,6 +39,7 @@ function Shape({ delivery }: { delivery: DeliveryState }): JSX.Element {
   return (
     <>
       <circle cx="8" cy="8" r={RADIUS} opacity="0.45" />
+      {atRelay > 0 && <circle cx="8" cy="8" r="2" fill="currentColor" stroke="none" />}
       {part > 0 && (
         <circle
           cx="8"

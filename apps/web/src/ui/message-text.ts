@@ -26,9 +26,13 @@ export function deliveryWords(delivery: DeliveryState): string {
     case 'failed':
       return 'failed'
     default:
-      if (delivery.reached >= delivery.members && delivery.members > 0) return 'delivered'
-      return delivery.reached === 0
-        ? 'on this device'
-        : `delivered to ${delivery.reached} of ${delivery.members}`
+      return sentWords(delivery)
   }
+}
+
+function sentWords({ reached, atRelay, members }: Extract<DeliveryState, { kind: 'sent' }>): string {
+  if (members > 0 && reached >= members) return 'delivered'
+  if (reached > 0) return `delivered to ${reached} of ${members}`
+  if (atRelay === 0) return 'on this device'
+  return atRelay >= members ? 'at relay' : `at relay for ${atRelay} of ${members}`
 }

@@ -174,8 +174,13 @@ export type DeliveryState =
   | { readonly kind: 'received' }
   | { readonly kind: 'sending' }
   | { readonly kind: 'failed'; readonly problem: string }
-  /** Committed by this node; `reached` of `members` other nodes have it. */
-  | { readonly kind: 'sent'; readonly reached: number; readonly members: number }
+  /** Committed by this node; `reached` of `members` other nodes have it, for `atRelay` more it waits at a relay. */
+  | {
+      readonly kind: 'sent'
+      readonly reached: number
+      readonly atRelay: number
+      readonly members: number
+    }
 
 export type MessageItem = {
   readonly kind: 'message'

@@ -46,13 +46,18 @@ describe('routes', () => {
 
 describe('words', () => {
   it('for delivery are those of the specification of the app', () => {
-    const sent = (reached: number, members: number): string =>
-      deliveryWords({ kind: 'sent', reached, members })
+    const sent = (reached: number, members: number, atRelay = 0): string =>
+      deliveryWords({ kind: 'sent', reached, atRelay, members })
     expect([sent(0, 0), sent(0, 2), sent(1, 2), sent(2, 2)]).toEqual([
       'on this device',
       'on this device',
       'delivered to 1 of 2',
       'delivered',
+    ])
+    expect([sent(0, 1, 1), sent(0, 3, 2), sent(1, 3, 2)]).toEqual([
+      'at relay',
+      'at relay for 2 of 3',
+      'delivered to 1 of 3',
     ])
     expect(deliveryWords({ kind: 'received' })).toBe('received')
     expect(deliveryWords({ kind: 'sending' })).toBe('sending')

@@ -71,8 +71,8 @@ export function createDeliveries(deps: {
         const lowest = Math.min(...behind.map(({ cursor }) => cursor))
         const rows = await sent.range(store, [roomId], lowest + 1, top + 1, { limit: MAX_COUNTED })
         for (const [[, position], id] of rows) {
-          const { delivered, members } = deliveryOf(roomId, id, position)
-          if (members > 0 && delivered === 0) count += 1
+          const { delivered, atRelay, members } = deliveryOf(roomId, id, position)
+          if (members > 0 && delivered + atRelay === 0) count += 1
         }
       }
       return count
