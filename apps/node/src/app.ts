@@ -117,6 +117,7 @@ export async function startNodeApp(logger: Logger, config: Config): Promise<Node
   const operator = started.use(
     await listenToOperator({
       address: config.admin,
+      title: 'Plexus node',
       flag: '--admin',
       figures: metrics.figures,
       problem: () => problem,

@@ -71,6 +71,7 @@ describe('the relay app', () => {
     await using app = await start('--port', '0', '--admin', '127.0.0.1:0')
     expect(await page(app.adminPort, '/ready')).toBe('ok\n')
     expect(await page(app.adminPort, '/metrics')).toMatch(/^plexus_mail_boxes 0$/m)
+    expect(await page(app.adminPort, '/')).toContain('<h2>Nodes that mail is kept for</h2><p>0</p>')
     expect(existsSync(join(scratch, 'data', 'mail.sqlite'))).toBe(true)
   })
 

@@ -49,6 +49,7 @@ function operatorInit(
 ): Parameters<typeof listenToOperator>[0] {
   return {
     address,
+    title: 'Plexus relay',
     flag: '--admin',
     figures: createRelayFigures(relay),
     problem: () => mail?.failure?.message,
