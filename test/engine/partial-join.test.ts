@@ -1,7 +1,8 @@
 /** A room that is entered without its members: usable at once, whole soon, and right in the end. */
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { encodeBase64, eventIdOf, memberKey, roomVersion, signingBytes, stateKey } from '@plexus/core'
-import type { EventId, JsonObject, Pdu, RoomId, RoomVersion, UserId } from '@plexus/core'
+import type { EventId, JsonObject, Pdu, RoomId, RoomVersion, ServerName, UserId } from '@plexus/core'
+import { nameOfKey } from '@plexus/core/names'
 import { CarrierError, FederationError, type Federation } from '@plexus/engine/ports'
 import { MAX_STATE_EVENTS, MAX_UNPROVEN_SERVERS } from '@plexus/engine/testing'
 import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
@@ -471,18 +472,41 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     expect(await heads(dave)).toEqual(await heads(alice))
   })
 
-  it('tells only so many servers what is said until its members are known', async () => {
-    const named = Array.from(
-      { length: MAX_UNPROVEN_SERVERS + 5 },
-      (_, index) => testSigner(1_000 + index).name,
-    )
-    withhold()
-    lie((told) => ({ ...told, serversInRoom: [...named, alice.name, carol.name] }))
+  /** Bob is told that servers are in the room which nobody has heard of. */
+  const nameStrangers = async (count: number): Promise<readonly ServerName[]> => {
+    // One key, since it takes time to see that it is one.
+    const { publicKey } = testSigner(99)
+    const names = Array.from({ length: count }, (_, index) => nameOfKey(publicKey, `s${index}.example`))
+    lie((told) => ({ ...told, serversInRoom: [...names, alice.name, carol.name] }))
     await join()
-    // Itself and whom it was entered through are in it, whatever is said.
+    return names
+  }
+
+  it('tells only so many servers what is said until its members are known', async () => {
+    withhold()
+    const names = await nameStrangers(MAX_UNPROVEN_SERVERS + 5)
     const { joinedServers = [] } = (await bob.rooms.snapshot(roomId)) ?? {}
-    expect(joinedServers.filter((name) => named.includes(name))).toHaveLength(MAX_UNPROVEN_SERVERS - 1)
+    expect(joinedServers.filter((name) => names.includes(name))).toHaveLength(MAX_UNPROVEN_SERVERS - 1)
+    // Itself and whom it was entered through are in it, whatever is said.
     expect(joinedServers).toEqual(expect.arrayContaining([alice.name, bob.name]))
+  })
+
+  it('tells nothing more to servers that turn out not to be there', async () => {
+    const tell = withhold()
+    const names = await nameStrangers(5)
+    const toStrangers = (): number =>
+      bob.calls.filter((call) => names.some((name) => call.endsWith(name))).length
+    await network.settle()
+    expect(toStrangers()).toBeGreaterThan(0)
+    tell()
+    await network.pass(60_000)
+    expect(await isPartial()).toBe(false)
+    const servers = [alice, bob, carol].map(({ name }) => name).toSorted()
+    expect((await bob.rooms.snapshot(roomId))?.joinedServers).toEqual(servers)
+    const before = toStrangers()
+    await say(bob, roomId, 'for those who are there')
+    await network.pass(3_600_000)
+    expect(toStrangers()).toBe(before)
   })
 
   it('comes to the same state whatever happens while it becomes whole', async () => {

@@ -45,7 +45,7 @@ export function createTracker(deps: {
   }
 
   return {
-    changed(roomId, position, { joined, left, distributed, outsider, found, late }) {
+    changed(roomId, position, { joined, left, unproven, distributed, outsider, found, late }) {
       const startOf = (name: ServerName): CursorRecord => {
         if (found?.servers.has(name) === true) return { start: found.since, cursor: found.since }
         const isLate = late !== undefined && late.server === name
@@ -60,7 +60,7 @@ export function createTracker(deps: {
       })
       return [
         ...started,
-        ...left.flatMap((name) => end(name, roomId, position, position)),
+        ...left.flatMap((name) => end(name, roomId, position, unproven?.has(name) === true ? 0 : position)),
         ...(outsider === undefined ? [] : visit(outsider, roomId, position)),
         ...(distributed === undefined ? [] : [noteSent(roomId, position, distributed)]),
       ]

@@ -197,7 +197,9 @@ export function serverChanges(
   if (before?.partial === undefined) return { joined, left }
   const comer = event === undefined ? undefined : memberOf(stateKeyOf(event.pdu) ?? CREATE_KEY)
   const servers = new Set(joined.filter((server) => comer === undefined || serverOf(comer) !== server))
-  return { joined, left, found: { servers, since: before.since } }
+  const proven = serversIn({ joined: before.joined, partial: undefined })
+  const unproven = new Set(left.filter((server) => !proven.has(server)))
+  return { joined, left, unproven, found: { servers, since: before.since } }
 }
 
 /** Rows of the local users whose membership in the current state changed. */

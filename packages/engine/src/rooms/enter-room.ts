@@ -45,9 +45,10 @@ import { checkEvents } from './verify.ts'
 
 /**
  * Servers that are taken to be in a room by the word of the resident server alone: own events go to each of them. Those
- * beyond get what they missed once the room's state tells that they are there.
+ * beyond get what they missed once the room's state tells that they are there. To see that a name is a key takes some two
+ * milliseconds.
  */
-export const MAX_UNPROVEN_SERVERS = 1_000
+export const MAX_UNPROVEN_SERVERS = 500
 /** How long the keys of a room's servers are waited for: events of others are left out. */
 const MAX_KEYS_WAIT_MS = 60_000
 

@@ -24,7 +24,7 @@ import { combineChanges } from '../kernel/committer.ts'
 import type { ServerKeys } from '../keys/types.ts'
 import type { Verifier } from '../ports.ts'
 import { CarrierError, FederationError } from '../ports.ts'
-import { enterRoom } from './enter-room.ts'
+import { enterRoom, MAX_UNPROVEN_SERVERS } from './enter-room.ts'
 import { fetchGap } from './gap-fill.ts'
 import { MIXED_ROOM } from './networks.ts'
 import type { LocalDeps } from './local.ts'
@@ -145,7 +145,7 @@ async function joinThrough(
   const told = await deps.federation.sendJoin(server, roomId, built.id, built.pdu, options)
   const join =
     authoriser === undefined ? built : await withSignatureOf(deps, version, built, told.event, server)
-  if (mixesNetworks(deps.ownName, told.state, told.serversInRoom)) {
+  if (mixesNetworks(deps.ownName, told.state, told.serversInRoom?.slice(0, MAX_UNPROVEN_SERVERS))) {
     await leaveAgain(deps, server, request)
     throw new RoomError('M_FORBIDDEN', MIXED_ROOM)
   }

@@ -49,6 +49,8 @@ export interface DestinationTracker {
     change: {
       readonly joined: readonly ServerName[]
       readonly left: readonly ServerName[]
+      /** Those of `left` that were in the room by the word of a server alone: nothing more goes to them. */
+      readonly unproven?: ReadonlySet<ServerName>
       /** The accepted event, where it goes to the other members' servers. */
       readonly distributed?: EventId
       /** A server that gets the accepted event too, and nothing else. */
