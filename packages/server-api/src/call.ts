@@ -13,6 +13,8 @@ export type Call<T> = {
   readonly answer: Schema<T>
   /** Bytes of the largest answer; `MAX_SMALL_ANSWER_BYTES` if absent. */
   readonly maxBytes?: number
+  /** The answer carries events, which are checked one by one: none that is nested too deep spoils the others. */
+  readonly holdsEvents?: true
   /** Milliseconds that the answer is waited for unless the caller says otherwise; `DEFAULT_TIMEOUT_MS` if absent. */
   readonly timeoutMs?: number
   /** Orders the durable EDUs of a transaction. */

@@ -1,4 +1,4 @@
-import type { EventId, JsonObject, RoomId, UserId } from '@plexus/core'
+import type { EventId, JsonObject, JsonValue, RoomId, UserId } from '@plexus/core'
 import { requestHash } from '@plexus/core/names'
 import type { Carrier, CarrierResponse, EnvelopedRequest, Federation } from '@plexus/engine/ports'
 import { FederationError } from '@plexus/engine/ports'
@@ -74,6 +74,32 @@ describe('createFederation', () => {
     }
     await outcomeOf(call(createFederation({ carrier: { send }, signer: alice, clock: testClock() }, init)))
     expect(asked).toEqual([maxBytes])
+  })
+
+  const deep = JSON.parse(`${'['.repeat(500)}${']'.repeat(500)}`) as JsonValue
+  it.each<[string, JsonObject, (federation: Federation) => Promise<unknown>]>([
+    ['history', { pdus: [PDU, { deep }] }, (f) => f.backfill(bob.name, ROOM, [EVENT], 2)],
+    [
+      'missing events',
+      { events: [PDU, { deep }] },
+      (f) => f.getMissingEvents(bob.name, ROOM, { earliest: [], latest: [EVENT], limit: 2, minDepth: 0 }),
+    ],
+    ['a state', { pdus: [PDU, { deep }], auth_chain: [] }, (f) => f.state(bob.name, ROOM, EVENT)],
+    [
+      'the answer to a join',
+      { state: [PDU, { deep }], auth_chain: [] },
+      (f) => f.sendJoin(bob.name, ROOM, EVENT, PDU),
+    ],
+    ['an event', { pdus: [{ deep }] }, (f) => f.event(bob.name, EVENT)],
+  ])('takes %s with an event that is nested too deep, which is refused by itself', async (_, body, call) => {
+    expect(await outcomeOf(call(client(jsonAnswer(body))))).not.toBeInstanceOf(Error)
+  })
+
+  it('takes nothing else that is nested too deep', async () => {
+    const error = { code: 'refused', message: 'the answer is too deep' }
+    expect(await outcomeOf(client(jsonAnswer({ deep })).profile(bob.name, BOB, undefined))).toMatchObject(
+      error,
+    )
   })
 
   it('encloses each request with a rising expiry, the incarnation, and the sequence where there is one', async () => {

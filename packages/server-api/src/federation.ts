@@ -1,6 +1,6 @@
 /** Asks other servers: signs, sends by a carrier, and parses what comes back. */
 import type { JsonObject, JsonValue, ServerName } from '@plexus/core'
-import { encodeBase64, isJsonObject, parseJson } from '@plexus/core'
+import { encodeBase64, isJsonObject, MAX_DOCUMENT_DEPTH, MAX_JSON_DEPTH, parseJson } from '@plexus/core'
 import { envelopeBytes, hashOfRequestBytes, MAX_CLOCK_SKEW_MS, requestBytes } from '@plexus/core/names'
 import type {
   CallOptions,
@@ -211,7 +211,8 @@ function createEncloser(
 
 function parseAnswer<T>(response: CarrierResponse, call: Call<T>): T {
   checkStatus(response)
-  const parsed = parseJson(response.body, { maxBytes: maxBytesOf(call) })
+  const maxDepth = call.holdsEvents === true ? MAX_DOCUMENT_DEPTH : MAX_JSON_DEPTH
+  const parsed = parseJson(response.body, { maxBytes: maxBytesOf(call), maxDepth })
   if (parsed.kind === 'failure') throw nonsense(`the answer is ${parsed.why}`)
   const result = applySchema(call.answer, parsed.value)
   if (result.kind === 'wrong') throw nonsense(`the answer is malformed: ${result.why}`)

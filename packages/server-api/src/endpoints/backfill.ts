@@ -40,6 +40,7 @@ export function backfillCall(
     method: 'GET',
     uri: uriOf(PATH, { roomId: room }, query),
     answer,
+    holdsEvents: true,
     maxBytes: MAX_HISTORY_ANSWER_BYTES,
   }
 }

@@ -25,5 +25,5 @@ export const event: Endpoint<Services> = {
 const answer = v.object({ pdus: listOf(jsonObject, 1) })
 
 export function eventCall(id: EventId): Call<{ pdus: readonly JsonObject[] }> {
-  return { method: 'GET', uri: uriOf(PATH, { eventId: id }), answer }
+  return { method: 'GET', uri: uriOf(PATH, { eventId: id }), answer, holdsEvents: true }
 }

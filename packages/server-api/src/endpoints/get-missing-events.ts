@@ -64,6 +64,7 @@ export function getMissingEventsCall(
       min_depth: minDepth,
     },
     answer,
+    holdsEvents: true,
     maxBytes: MAX_HISTORY_ANSWER_BYTES,
   }
 }

@@ -66,6 +66,7 @@ export function sendJoinCall(roomId: RoomId, eventId: EventId, event: JsonObject
     uri: uriOf(PATH, { roomId, eventId }, [['omit_members', 'true']]),
     content: event,
     answer,
+    holdsEvents: true,
     maxBytes: MAX_STATE_ANSWER_BYTES,
     timeoutMs: LONG_TIMEOUT_MS,
   }

@@ -34,6 +34,7 @@ export function stateCall(
     method: 'GET',
     uri: uriOf(PATH, { roomId: room }, [['event_id', id]]),
     answer,
+    holdsEvents: true,
     maxBytes: MAX_STATE_ANSWER_BYTES,
     timeoutMs: LONG_TIMEOUT_MS,
   }
