@@ -21,6 +21,7 @@ import { inboundSqlite } from './inbound-sqlite.ts'
 import { largeJoin } from './large-join.ts'
 import { loadBytes } from './load-bytes.ts'
 import { loadNow, loadWords, thisMachine } from './machine.ts'
+import { mailbox } from './mailbox.ts'
 import { memory } from './memory.ts'
 import { printTable, writeResults } from './report.ts'
 import { resolveSection } from './resolve.ts'
@@ -45,6 +46,7 @@ const SECTIONS: readonly Section[] = [
   resolveSection,
   decideSection,
   clientApi,
+  mailbox,
 ]
 
 async function measure(section: Section, quick: boolean): Promise<readonly Figure[]> {

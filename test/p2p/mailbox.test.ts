@@ -1,5 +1,8 @@
+import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { encodeBase64 } from '@plexus/core'
 import {
   accountRecords,
@@ -65,7 +68,7 @@ type Owner = TestNode & { readonly heard: () => number }
 
 /** A node at the relay, its mailbox registered unless `record` is null. */
 async function ownerAt(
-  relay: MailRelay,
+  relay: Pick<MailRelay, 'address'>,
   init: { account?: Account; transportKey?: Uint8Array; record?: SignedAccountRecord | null } = {},
 ): Promise<Owner> {
   const account = init.account ?? newAccount()
@@ -187,6 +190,32 @@ describe('mailboxes at a relay', { timeout: 60_000 }, () => {
     expect(await owner.node.mailboxes.fetch(relay.address.peerId, 0)).toHaveLength(1)
     await relay.store.expire(Date.now() + 2 * DAY_MS)
     expect(await owner.node.mailboxes.fetch(relay.address.peerId, 0)).toEqual([])
+  })
+})
+
+describe('a relay that is killed', { timeout: 60_000 }, () => {
+  it('right after its answers has the mail', async () => {
+    const folder = await temporaryFolder()
+    cleanups.push(() => folder.remove())
+    const fixture = fileURLToPath(new URL('mail-crash.fixture.ts', import.meta.url))
+    const child = spawn(process.execPath, [fixture, folder.path], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const ended = once(child, 'close')
+    const [line] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string]
+    const multiaddr = line.trim()
+    const there = { peerId: multiaddr.slice(multiaddr.lastIndexOf('/') + 1), multiaddrs: [multiaddr] }
+    const owner = await ownerAt({ address: there })
+    const taken: string[] = []
+    const put = async (n: number): Promise<void> => {
+      await sender.node.mailboxes.deposit(there, mailFor(owner, `${n}`), ACCESS.key)
+      taken.push(`${n}`)
+      if (taken.length === 20) child.kill('SIGKILL')
+    }
+    await Promise.allSettled(Array.from({ length: 60 }, (_, n) => put(n)))
+    expect(await ended).toEqual([null, 'SIGKILL'])
+    await using store = openSqliteMailStore(join(folder.path, 'mail.db'), { maxBytes: 50_000_000 })
+    const kept = texts(await store.fetch(owner.account.name, 0, { mails: 100, bytes: 1_000_000 }))
+    expect(taken.length).toBeGreaterThanOrEqual(20)
+    expect(kept).toEqual(expect.arrayContaining(taken))
   })
 })
 

@@ -170,7 +170,7 @@ export function createDepositors(deps: DepositorsDeps): Depositors {
     async [Symbol.asyncDispose]() {
       stopped.abort(new CarrierError('unreachable', 'the node stops'))
       for (const wake of waiting.splice(0)) wake()
-      for (const entry of [...depositors]) end(...entry)
+      for (const entry of depositors) end(...entry)
       await Promise.all(stopping)
     },
   }
