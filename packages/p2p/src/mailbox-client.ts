@@ -72,7 +72,9 @@ export function createMailboxClient(deps: MailboxClientDeps, stream: ByteStream)
   const channel = createFrameChannel(stream, {
     frame(frame) {
       const fault = onFrame(frame)
-      if (fault !== undefined) channel.abort(fault)
+      if (fault === undefined) return
+      for (const question of questions.values()) question.settle(new CarrierError('refused', fault))
+      channel.abort(fault)
     },
     writable() {
       if (channel.backlog < WRITE_HIGH_WATER) room.resolve()
