@@ -1,8 +1,5 @@
-import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { encodeBase64 } from '@plexus/core'
 import {
   accountRecords,
@@ -24,6 +21,7 @@ import {
   type TestNode,
   type TestRelay,
 } from '../kit/p2p.ts'
+import { startMailRelay } from '../kit/mail-relay-process.ts'
 
 const DAY_MS = 24 * 3_600_000
 const ACCESS = { key: encodeBase64(new Uint8Array(32).fill(7)), hash: '' }
@@ -197,21 +195,16 @@ describe('a relay that is killed', { timeout: 60_000 }, () => {
   it('right after its answers has the mail', async () => {
     const folder = await temporaryFolder()
     cleanups.push(() => folder.remove())
-    const fixture = fileURLToPath(new URL('mail-crash.fixture.ts', import.meta.url))
-    const child = spawn(process.execPath, [fixture, folder.path], { stdio: ['ignore', 'pipe', 'inherit'] })
-    const ended = once(child, 'close')
-    const [line] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string]
-    const multiaddr = line.trim()
-    const there = { peerId: multiaddr.slice(multiaddr.lastIndexOf('/') + 1), multiaddrs: [multiaddr] }
-    const owner = await ownerAt({ address: there })
+    await using killed = await startMailRelay(folder.path)
+    const owner = await ownerAt(killed)
     const taken: string[] = []
     const put = async (n: number): Promise<void> => {
-      await sender.node.mailboxes.deposit(there, mailFor(owner, `${n}`), ACCESS.key)
+      await sender.node.mailboxes.deposit(killed.address, mailFor(owner, `${n}`), ACCESS.key)
       taken.push(`${n}`)
-      if (taken.length === 20) child.kill('SIGKILL')
+      if (taken.length === 20) await killed.kill()
     }
     await Promise.allSettled(Array.from({ length: 60 }, (_, n) => put(n)))
-    expect(await ended).toEqual([null, 'SIGKILL'])
+    expect(await killed.kill()).toBe('SIGKILL')
     await using store = openSqliteMailStore(join(folder.path, 'mail.db'), { maxBytes: 50_000_000 })
     const kept = texts(await store.fetch(owner.account.name, 0, { mails: 100, bytes: 1_000_000 }))
     expect(taken.length).toBeGreaterThanOrEqual(20)
