@@ -1,6 +1,13 @@
 import type { PeerId } from '@libp2p/interface'
 import { MAX_MAILBOX_ADDRESSES, type MailboxAddress, type SignedAccountRecord } from '@plexus/core/names'
-import { CarrierError, type Clock, type Log, type Mailboxes, type Random } from '@plexus/engine/ports'
+import {
+  CarrierError,
+  MailError,
+  type Clock,
+  type Log,
+  type Mailboxes,
+  type Random,
+} from '@plexus/engine/ports'
 import { createBackoff } from './backoff.ts'
 import type { Depositors } from './depositors.ts'
 import { errorText } from './error-text.ts'
@@ -54,6 +61,7 @@ export function createMailboxes(deps: MailboxesDeps): OwnMailboxes {
     await sessionAt(relay).client.register({ certificate, ...registration })
   }
 
+  /** @throws what may pass by itself */
   async function registerAgain(relay: string): Promise<void> {
     const registration = registrations.get(relay)
     if (registration === undefined) return
@@ -61,6 +69,8 @@ export function createMailboxes(deps: MailboxesDeps): OwnMailboxes {
       await register(relay, registration)
     } catch (error) {
       log.log('warn', 'the mailbox was not registered again', { relay, error: errorText(error) })
+      // Later it may; what else the relay says against it, who fetches is told.
+      if (!(error instanceof MailError) || error.code === 'too-fast') throw error
     }
   }
 
@@ -126,7 +136,8 @@ export function createMailboxes(deps: MailboxesDeps): OwnMailboxes {
       return () => stop.abort()
     },
     renew() {
-      for (const relay of sessions.keys()) void registerAgain(relay)
+      for (const relay of sessions.keys())
+        registerAgain(relay).catch(() => sessions.get(relay)?.client.close())
     },
     async [Symbol.asyncDispose]() {
       await depositors[Symbol.asyncDispose]()

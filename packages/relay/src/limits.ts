@@ -56,6 +56,8 @@ export const MAIL_FRAMES_PER_SECOND = 2_000
 export const MAIL_FRAME_BURST = 4_000
 /** Bytes that one unit of the rate of deposits stands for. */
 export const MAIL_RATE_BYTES = 4_096
+/** Units of the rate of deposits that a registration counts for: two signatures are checked. */
+export const REGISTRATION_RATE_COST = 16
 /** Addresses whose rate is remembered; the one not heard of for longest is forgotten first. */
 export const MAX_SOURCES = 20_000
 /** Bytes of mail that have come and are not on disk yet: of all, and of one address. */

@@ -23,7 +23,12 @@ import {
 } from '@plexus/p2p/wire'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { MAIL_FRAME_BURST, MAIL_IDLE_MS, MAX_SOURCE_DEPOSIT_BYTES } from '../limits.ts'
+import {
+  MAIL_FRAME_BURST,
+  MAIL_IDLE_MS,
+  MAX_SOURCE_DEPOSIT_BYTES,
+  REGISTRATION_RATE_COST,
+} from '../limits.ts'
 import { ACCESS_HASH, ACCESS_KEY, createRecipient, deviceAt, sha256 } from '../testing/recipients.ts'
 import { createClock, createEnd, type End } from '../testing/streams.ts'
 import { createMailService, type MailService } from './mail-service.ts'
@@ -282,6 +287,14 @@ describe('the owner of a mailbox', () => {
     expect(await mine.ask(K.fetch, encodeCursor(0))).toBe('not-allowed')
     expect(await mine.ask(K.acknowledge, encodeCursor(9))).toBe('not-allowed')
     expect(await visit(deviceAt(4)).ask(K.register, registration(deviceAt(4)))).toBe('not-allowed')
+  })
+
+  it('registers at the rate of its address', async () => {
+    start({ depositsPerSecond: 1, depositBurst: 2 * REGISTRATION_RATE_COST })
+    const answers: string[] = []
+    for (let n = 0; n < 3; n += 1)
+      answers.push(await visit(deviceAt(0)).ask(K.register, registration(deviceAt(0))))
+    expect(answers).toEqual(['done', 'done', 'too-fast'])
   })
 
   it('is told once of mail until it fetches', async () => {

@@ -21,10 +21,11 @@ import {
   MAX_CONNECTIONS,
   MAX_DEPOSIT_BYTES,
   MAX_SOURCE_DEPOSIT_BYTES,
+  REGISTRATION_RATE_COST,
 } from '../limits.ts'
 import { takeDeposit } from './deposit.ts'
 import type { MailStore, MailTotals } from './mail-store.ts'
-import { createOwners, type MailSession } from './owners.ts'
+import { createOwners, type MailSession, type Owners } from './owners.ts'
 import type { MailPolicy } from './policy.ts'
 import { createSources, type Source } from './sources.ts'
 
@@ -94,7 +95,7 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
   }
 
   /** Reads the frames of mail that is left: one mail at a time, each within what its source may. */
-  function depositReader(session: MailSession, source: Source): { read(frame: Frame): void; end(): void } {
+  function depositReader(session: MailSession, source: Source): { read(frame: Frame): void } {
     let reader = createMailReader()
     let skipped: number | undefined
     let waiting = 0
@@ -109,6 +110,7 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
       return waiting < MAX_DEPOSITS_IN_FLIGHT && source.rate.take(Math.ceil(length / MAIL_RATE_BYTES))
     }
 
+    session.ended = () => hold(-reader.kept)
     return {
       read({ kind, id, body }) {
         const first = kind === K.deposit
@@ -142,18 +144,27 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
           })
         }
       },
-      end: () => hold(-reader.kept),
     }
   }
 
-  function start(session: MailSession, deposits: { read(frame: Frame): void }): (frame: Frame) => void {
+  async function register(
+    session: MailSession,
+    source: Source,
+    body: Uint8Array,
+  ): ReturnType<Owners['register']> {
+    if (!source.rate.take(REGISTRATION_RATE_COST)) return { code: 'too-fast' }
+    return owners.register(session, body)
+  }
+
+  function start(session: MailSession, source: Source): (frame: Frame) => void {
+    const deposits = depositReader(session, source)
     const frames = createTokenBucket(() => clock.now(), MAIL_FRAMES_PER_SECOND, MAIL_FRAME_BURST)
     return (frame) => {
       const { kind, id, body } = frame
       session.heard = clock.now()
       if (!frames.take()) session.channel.abort('too many frames')
       else if (kind === K.deposit || kind === K.part) deposits.read(frame)
-      else if (kind === K.register) answer(session, id, () => owners.register(session, body))
+      else if (kind === K.register) answer(session, id, () => register(session, source, body))
       else if (kind === K.fetch) answer(session, id, () => owners.fetch(session, id, body))
       else if (kind === K.acknowledge) answer(session, id, () => owners.acknowledge(session, body))
       else session.channel.abort('unknown kind of frame')
@@ -193,7 +204,7 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
         frame: (frame) => onFrame(frame),
         writable: () => owners.writable(session),
         closed() {
-          deposits.end()
+          session.ended()
           owners.forget(session)
           sessions.delete(session)
         },
@@ -207,10 +218,10 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
         isFetching: false,
         unsent: 0,
         room: undefined,
+        ended: () => undefined,
       }
       sessions.add(session)
-      const deposits = depositReader(session, sources(address))
-      onFrame = start(session, deposits)
+      onFrame = start(session, sources(address))
       channel.send(K.hello, 0, encodeMailboxHello(policy))
     },
     counts: () => ({

@@ -36,6 +36,8 @@ export type MailSession = {
   /** Bytes of answers that the stream has not taken yet, and what waits for that. */
   unsent: number
   room: (() => void) | undefined
+  /** Called when the stream is gone: gives back what was held for it. */
+  ended: () => void
 }
 
 export type OwnersDeps = {
