@@ -57,6 +57,13 @@ describe('a join that its own server tells of', () => {
     expect(await bodies(carol, roomId)).toEqual(['here', 'welcome'])
   })
 
+  it('is not told to a server that says that it is not in the room', async () => {
+    const other = await createRoom(alice, 'public')
+    await carol.rooms.join(carol.user, other, { via: [bob.name, alice.name] })
+    await network.settle()
+    expect(carol.calls.filter((call) => call.endsWith(bob.name))).toEqual([`make_join ${bob.name}`])
+  })
+
   it('counts with what comes in the same transaction', async () => {
     await invite()
     await joinAndLoseResident()

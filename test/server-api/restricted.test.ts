@@ -101,7 +101,7 @@ describe('a restricted room', { timeout: 60_000 }, () => {
     // Others that ask the same server are told to go on.
     await joinFrom(network, carol, alice, club)
     const refused = await join(carol, inner, nodes[1])
-    expect(refused).toMatchObject({ status: 400, body: { errcode: 'M_UNABLE_TO_GRANT_JOIN' } })
+    expect(refused).toMatchObject({ status: 502, body: { errcode: 'M_UNABLE_TO_GRANT_JOIN' } })
   })
 
   it('tells who knows no room that would do', async () => {
@@ -110,7 +110,7 @@ describe('a restricted room', { timeout: 60_000 }, () => {
       body: rules(far)['content'] ?? {},
     })
     const refused = await join(bob, inner, nodes[0])
-    expect(refused).toMatchObject({ status: 400, body: { errcode: 'M_UNABLE_TO_AUTHORISE_JOIN' } })
+    expect(refused).toMatchObject({ status: 502, body: { errcode: 'M_UNABLE_TO_AUTHORISE_JOIN' } })
   })
 
   it('has a bound to the rooms that are looked at', async () => {

@@ -121,16 +121,25 @@ export function createRoom(): void {
   })
 
   describe('POST upgrade', () => {
-    it('lists the creators of a room in which they do not stand above all levels', async () => {
-      const old = await ownRoom({ room_version: '12' })
-      const body = { new_version: '10', additional_creators: [bob.userId] }
-      const made = text(await alice.ok('POST', at`v3/rooms/${old}/upgrade`, { body }), 'replacement_room')
-      expect(await stateOf(made, 'm.room.power_levels')).toMatchObject({
-        users: { [alice.userId]: 100, [bob.userId]: 100 },
+    it('keeps the creators above all others in a room in which they must be listed', async () => {
+      const highest = Number.MAX_SAFE_INTEGER
+      const old = await ownRoom({
+        room_version: '12',
+        creation_content: { additional_creators: [bob.userId] },
+        power_level_content_override: { users: { [carol.userId]: highest, '@d:x': 30 } },
       })
+      // This version has no additional creators: the field has no effect.
+      const body = { new_version: '10', additional_creators: ['@e:x'] }
+      const made = text(await alice.ok('POST', at`v3/rooms/${old}/upgrade`, { body }), 'replacement_room')
+      const { users } = await stateOf(made, 'm.room.power_levels')
+      const below = { [carol.userId]: highest - 1, '@d:x': 30 }
+      expect(users).toEqual({ [alice.userId]: highest, [bob.userId]: highest, ...below })
       const back = { body: { new_version: '12' } }
       const again = text(await alice.ok('POST', at`v3/rooms/${made}/upgrade`, back), 'replacement_room')
-      expect(await stateOf(again, 'm.room.power_levels')).toMatchObject({ users: { [bob.userId]: 100 } })
+      expect((await stateOf(again, 'm.room.power_levels'))['users']).toEqual({
+        [bob.userId]: highest,
+        ...below,
+      })
     })
 
     it('makes a room like the old one, leads there, and closes the old one', async () => {

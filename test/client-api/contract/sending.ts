@@ -61,6 +61,14 @@ export function sending(): void {
       ).toEqual([403, 'M_FORBIDDEN'])
     })
 
+    it('PUT state makes no second create event', async () => {
+      const path = at`v3/rooms/${roomId}/state/m.room.create/`
+      expect(await alice.fails('PUT', path, { body: { room_version: '12' } })).toEqual([
+        400,
+        'M_INVALID_PARAM',
+      ])
+    })
+
     it('PUT state looks at the aliases of a canonical alias', async () => {
       const path = at`v3/rooms/${roomId}/state/m.room.canonical_alias`
       const server = alice.userId.slice(alice.userId.indexOf(':') + 1)

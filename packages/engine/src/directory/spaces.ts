@@ -4,6 +4,7 @@ import type { JsonValue, RoomId, ServerName, UserId } from '@plexus/core'
 import type { Lru } from '../kernel/lru.ts'
 import { createLru } from '../kernel/lru.ts'
 import type { Clock, Federation, Log } from '../ports.ts'
+import { FederationError } from '../ports.ts'
 import type { Rooms } from '../rooms/types.ts'
 import { mayServerKnow, mayUserKnow } from './may-know.ts'
 import { describeRoom } from './published-room.ts'
@@ -22,7 +23,7 @@ export const MAX_TOLD_CHILDREN = 50
 const MAX_REMEMBERED_ROOMS = 1_000
 export const MAX_REMEMBERED_LENGTH = 32_768
 const REMEMBERED_MS = 300_000
-/** That a server said nothing is remembered for a shorter time. */
+/** That a server cannot be reached is remembered for a shorter time. */
 const SILENCE_MS = 60_000
 const ASK_TIMEOUT_MS = 10_000
 
@@ -72,7 +73,8 @@ export function createSpaces({ rooms, federation, serverName, clock, log }: Spac
       return room
     } catch (error) {
       signal?.throwIfAborted()
-      remember(server, roomId, undefined)
+      // What it refuses it may tell as soon as somebody here has joined.
+      if (!(error instanceof FederationError)) remember(server, roomId, undefined)
       log.log('info', 'a server did not describe a room', { server, roomId, error: String(error) })
       return undefined
     }

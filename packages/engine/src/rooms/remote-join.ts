@@ -65,11 +65,15 @@ export async function joinRemotely(
   request: JoinRequest,
 ): Promise<void> {
   let last: unknown = new RoomError('M_NOT_FOUND', 'no server is known through which this room can be joined')
+  const absent = new Set<ServerName>()
   for (const server of via.filter((name) => name !== deps.ownName).slice(0, MAX_VIA)) {
     request.signal?.throwIfAborted()
     try {
-      return await joinThrough(deps, server, via, request)
+      const others = via.filter((name) => !absent.has(name))
+      return await joinThrough(deps, server, others, request)
     } catch (error) {
+      // By its own word it is not in the room, and is asked nothing more about it.
+      if (error instanceof FederationError && error.remote.status === 404) absent.add(server)
       // What a server said outweighs that another one could not be reached.
       if (!(error instanceof CarrierError && last instanceof FederationError)) last = error
       deps.log.log('info', 'a server did not help to join', {

@@ -28,6 +28,8 @@ export const putState: Endpoint = endpoint({
       const change = { stateKey, content: body, ...time }
       return { event_id: await changeMembership({ engine, service, signal }, requester, roomId, change) }
     }
+    // spec: rooms/v12.md "Authorization rules" 1: the room begins with it.
+    if (eventType === 'm.room.create') throw invalidParam('a room has one m.room.create event')
     if (eventType === 'm.room.canonical_alias') await checkAliases(engine, requester, roomId, body, signal)
     const event = { type: eventType, sender: requester.userId, stateKey, content: body, ...time }
     return { event_id: await engine.rooms.send(roomId, event) }

@@ -1,6 +1,7 @@
 // POST /_matrix/client/v3/rooms/{roomId}/upgrade https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidupgrade
 import {
   POWER_LEVELS_KEY,
+  creatorsOf,
   isJsonObject,
   ownValue,
   requiredEventLevel,
@@ -22,6 +23,9 @@ import { CREATOR_LEVEL } from './initial-events.ts'
 
 /** People who become creators of the new room besides the one who upgrades. */
 export const MAX_ADDITIONAL_CREATORS = 50
+
+/** The highest power level that canonical JSON can say. */
+const MAX_LEVEL = Number.MAX_SAFE_INTEGER
 
 /** spec: client-server-api/modules/room_upgrades.md "Server behaviour", item 3 */
 const TRANSFERRED: readonly string[] = [
@@ -51,11 +55,11 @@ export const upgrade: Endpoint = endpoint({
     ),
   }),
   handler: async ({ engine, requester, path, body }) => {
-    const creators = body.additional_creators
     const version = roomVersion(body.new_version)
     if (version === undefined) {
       throw new MatrixError(400, 'M_UNSUPPORTED_ROOM_VERSION', 'this node does not know that room version')
     }
+    const creators = version.creatorsAreInfinite ? body.additional_creators : []
     const old = await requireTombstoneRight(engine, requester, path.roomId)
     const replacement = await replace(engine, requester, old, version, creators)
     await moveAliases(engine, requester, path.roomId, replacement)
@@ -109,7 +113,8 @@ async function replace(
   const copied: CreateRoom['initialState'][number][] = TRANSFERRED.flatMap((type) => {
     const content = contents.get(type)
     if (content === undefined) return []
-    const kept = type === 'm.room.power_levels' ? levelsIn(version, content, [userId, ...creators]) : content
+    const kept =
+      type === 'm.room.power_levels' ? levelsIn(old, version, content, [userId, ...creators]) : content
     return [{ type, stateKey: '', content: kept }]
   })
   const roomType = ownValue(old.create.content, 'type')
@@ -119,7 +124,7 @@ async function replace(
     creationContent: {
       predecessor: { room_id: old.roomId },
       ...(typeof roomType === 'string' ? { type: roomType } : {}),
-      ...(creators.length === 0 || !version.creatorsAreInfinite ? {} : { additional_creators: creators }),
+      ...(creators.length === 0 ? {} : { additional_creators: creators }),
     },
     initialState: [
       { type: 'm.room.member', stateKey: userId, content: { ...profile, membership: 'join' } },
@@ -129,24 +134,27 @@ async function replace(
 }
 
 /** Creators stand above all levels and must not be listed, or else have the level of one. spec: rooms/v12.md */
-function levelsIn(version: RoomVersion, levels: JsonObject, creators: readonly UserId[]): JsonObject {
+function levelsIn(
+  old: RoomSnapshot,
+  version: RoomVersion,
+  levels: JsonObject,
+  creators: readonly UserId[],
+): JsonObject {
   const users = ownValue(levels, 'users')
+  if (old.version.creatorsAreInfinite && !version.creatorsAreInfinite) {
+    // Who stood above all levels has the highest, which nobody else has.
+    const highest = [...creatorsOf(old.create)].map((user) => [user, MAX_LEVEL] as const)
+    const below = mapValues(isJsonObject(users) ? users : {}, (level) =>
+      typeof level === 'number' ? Math.min(level, MAX_LEVEL - 1) : level,
+    )
+    return { ...levels, users: { ...below, ...Object.fromEntries(highest) } }
+  }
   const others = Object.entries(isJsonObject(users) ? users : {}).filter(
     ([user]) => !creators.some((creator) => creator === user),
   )
   if (version.creatorsAreInfinite) return { ...levels, users: Object.fromEntries(others) }
   const listed = creators.map((user) => [user, CREATOR_LEVEL] as const)
-  const events = ownValue(levels, 'events')
-  return {
-    ...levels,
-    users: Object.fromEntries([...others, ...listed]),
-    // What was for creators alone stays so, rather than for nobody.
-    ...(isJsonObject(events) ? { events: mapValues(events, atMostCreators) } : {}),
-  }
-}
-
-function atMostCreators(level: JsonValue): JsonValue {
-  return typeof level === 'number' ? Math.min(level, CREATOR_LEVEL) : level
+  return { ...levels, users: Object.fromEntries([...others, ...listed]) }
 }
 
 function mapValues(object: JsonObject, change: (value: JsonValue) => JsonValue): JsonObject {
