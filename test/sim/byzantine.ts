@@ -31,11 +31,28 @@ const LIE = 0.5
 type Made = { readonly id: EventId; readonly pdu: Pdu }
 type Moment = { readonly heads: readonly EventId[]; readonly state: StateMap; readonly depth: number }
 
+/** Lies that were thought out: by an event that others were told, the state before it as each half of them is told it. */
+export type Plots = {
+  readonly states: Map<EventId, readonly [StateMap, StateMap]>
+  /** Events of these states that are told to nobody who does not ask. */
+  readonly events: Map<EventId, Pdu>
+}
+
+export function createPlots(): Plots {
+  return { states: new Map(), events: new Map() }
+}
+
 /** Changes the answers of the cheating node. */
-export function lying<R extends InboundRequest>(handler: InboundHandler<R>, seed: number): InboundHandler<R> {
+export function lying<R extends InboundRequest>(
+  handler: InboundHandler<R>,
+  seed: number,
+  plots: Plots,
+): InboundHandler<R> {
   const random = createSeededRandom(seed)
   const earlier: JsonObject[] = []
   return async (request) => {
+    const plotted = plottedAnswer(plots, request.request)
+    if (plotted !== undefined) return plotted
     const response = await handler(request)
     const endpoint = request.request.uri.split('/')[4] ?? ''
     if (response.status !== 200 || LIES[endpoint] === undefined || !random.chance(LIE)) return response
@@ -46,6 +63,27 @@ export function lying<R extends InboundRequest>(handler: InboundHandler<R>, seed
     return answer === undefined ? notFound() : withBody(response, answer)
   }
 }
+
+/** What the asking server is to believe; `undefined` for what is no part of a plot. */
+function plottedAnswer(
+  { states, events }: Plots,
+  asked: InboundRequest['request'],
+): CarrierResponse | undefined {
+  const url = new URL(asked.uri, 'matrix://server')
+  const endpoint = url.pathname.split('/')[4]
+  const [one, other] = states.get((url.searchParams.get('event_id') ?? '') as EventId) ?? []
+  if (endpoint === 'state' && one !== undefined) return notFound()
+  if (endpoint === 'state_ids' && one !== undefined && other !== undefined) {
+    const state = sideOf(asked.origin ?? '') === 0 ? one : other
+    return answerOf({ pdu_ids: [...state.values()], auth_chain_ids: [] })
+  }
+  const pdu = events.get(decodeURIComponent(url.pathname.split('/')[5] ?? '') as EventId)
+  if (endpoint !== 'event' || pdu === undefined) return undefined
+  return answerOf({ origin: asked.destination, origin_server_ts: pdu.origin_server_ts, pdus: [pdu] })
+}
+
+/** Halves the servers. */
+const sideOf = (name: string): number => name.charCodeAt(name.length - 1) % 2
 
 type Lie = (answer: JsonObject, kind: number, earlier: readonly JsonObject[]) => JsonObject | undefined
 
@@ -82,6 +120,10 @@ const LIES: Readonly<Record<string, Lie>> = {
         : (earlier[kind % Math.max(earlier.length, 1)] ?? answer),
   state: (answer, kind) => ({ ...answer, pdus: half(answer['pdus'], kind) }),
   send_join: (answer, kind) => ({ ...answer, state: half(answer['state'], kind) }),
+}
+
+function answerOf(body: JsonObject): CarrierResponse {
+  return withBody({ status: 200, contentType: 'application/json', body: new Uint8Array() }, body)
 }
 
 function withBody(response: CarrierResponse, body: JsonObject): CarrierResponse {
@@ -123,8 +165,10 @@ export function createByzantine(world: World, place: Place): readonly Action[] {
     as('withholds', 8, withhold),
     as('reveals', 5, reveal),
     as('contradicts', 10, contradict),
+    as('plots', 10, plot),
     as('invents heads', 3, inventHeads),
-    as('floods', 2, flood),
+    // What it floods with stands before its other lies.
+    as('floods', random.chance(0.5) ? 4 : 0, flood),
   ]
 }
 
@@ -233,6 +277,39 @@ async function withhold(cheat: Cheat, roomId: RoomId, now: Moment): Promise<void
 async function reveal(cheat: Cheat): Promise<void> {
   const [hidden] = cheat.hidden.splice(0, 1)
   if (hidden !== undefined) await tell(cheat, { pdus: [hidden.pdu] }, () => cheat.random.chance(0.5))
+}
+
+/**
+ * An event that follows one which nobody is told, with a state before it for each half of the others: one has an event
+ * that the other never hears of, one may be of the past.
+ */
+async function plot(cheat: Cheat, roomId: RoomId, now: Moment): Promise<void> {
+  const { random, world, moments } = cheat
+  const { plots } = world
+  const target = world.places[random.below(world.places.length)]
+  const templates: readonly { type: string; stateKey: string; content: JsonObject }[] = [
+    { type: 'm.room.topic', stateKey: '', content: { topic: 'secret' } },
+    { type: 'org.example.thing', stateKey: '0', content: { is: 'secret' } },
+    { type: 'm.room.member', stateKey: target?.user ?? '', content: { membership: 'ban' } },
+  ]
+  const [template] = templates.slice(random.below(templates.length))
+  if (template === undefined) return
+  const secret = await make(cheat, roomId, now, template)
+  const hidden = await make(
+    cheat,
+    roomId,
+    { ...now, heads: [secret.id], depth: now.depth + 1 },
+    text('hidden'),
+  )
+  const heads = random.chance(0.5) ? [hidden.id] : [...now.heads, hidden.id]
+  const { id, pdu } = await make(cheat, roomId, { ...now, heads, depth: now.depth + 2 }, text('plotted'))
+  const then = moments[random.below(moments.length)] ?? now
+  const told = new Map(now.state).set(stateKey(template.type, template.stateKey), secret.id)
+  plots.states.set(id, [told, then.state])
+  plots.events.set(secret.id, secret.pdu)
+  cheat.hidden.splice(0, cheat.hidden.length - MAX_REMEMBERED + 1)
+  cheat.hidden.push(hidden)
+  await tell(cheat, { pdus: [pdu] }, () => random.chance(0.8))
 }
 
 /** State that contradicts the present, on the authority of the past. */

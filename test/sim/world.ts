@@ -17,7 +17,7 @@ import { createTestNode, type TestNode } from '../kit/node.ts'
 import { createSeededRandom, type SeededRandom } from '../kit/seeded-random.ts'
 import { createSimulatedNetwork, type SimulatedNetwork } from '../kit/simulated-network.ts'
 import { createVirtualClock, type VirtualClock } from '../kit/virtual-clock.ts'
-import { lying } from './byzantine.ts'
+import { createPlots, lying, type Plots } from './byzantine.ts'
 
 /** What a place's server keeps to: all of Plexus, the specification alone, or nothing. */
 export type Role = 'plexus' | 'stock' | 'byzantine'
@@ -54,6 +54,8 @@ export interface World {
   readonly clock: VirtualClock
   readonly network: SimulatedNetwork
   readonly random: SeededRandom
+  /** Of those who cheat. */
+  readonly plots: Plots
   readonly counts: Counts
   /** Adds a line to what two runs of one seed must have in common. */
   note(line: string): void
@@ -80,11 +82,12 @@ export async function createWorld(seed: number, roles: readonly Role[]): Promise
   const hash = createHash('sha256')
   const faults: string[] = []
   const places: Place[] = []
+  const plots = createPlots()
   let read = 0
 
   const start = (index: number, role: Role, disk: MemoryDisk): Promise<TestNode> =>
     createTestNode({
-      loopback: role === 'byzantine' ? cheating(network.loopback, seed + index) : network.loopback,
+      loopback: role === 'byzantine' ? cheating(network.loopback, seed + index, plots) : network.loopback,
       clock,
       seed: index + 1,
       keys: quickKeys(index + 1),
@@ -145,6 +148,7 @@ export async function createWorld(seed: number, roles: readonly Role[]): Promise
     clock,
     network,
     random,
+    plots,
     counts,
     faults,
     note,
@@ -199,11 +203,11 @@ export async function createWorld(seed: number, roles: readonly Role[]): Promise
 }
 
 /** The network as a cheating node is in it: others get changed answers. */
-function cheating(loopback: Loopback, seed: number): Pick<Loopback, 'carrier' | 'connect'> {
+function cheating(loopback: Loopback, seed: number, plots: Plots): Pick<Loopback, 'carrier' | 'connect'> {
   return {
     carrier: (name) => loopback.carrier(name),
     connect: (name, handler) =>
-      loopback.connect(name, handler === undefined ? undefined : lying(handler, seed)),
+      loopback.connect(name, handler === undefined ? undefined : lying(handler, seed, plots)),
   }
 }
 
