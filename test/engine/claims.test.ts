@@ -3,9 +3,10 @@ import { eventIdOf, memberKey, roomVersion, stateKey } from '@plexus/core'
 import type { EventId, RoomId, RoomVersion } from '@plexus/core'
 import type { Federation } from '@plexus/engine/ports'
 import { FederationError } from '@plexus/engine/ports'
+import { LONE_WORD_AFTER_MS } from '@plexus/engine/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
-import { bodies, bringIn, createRoom, make, nowhere, say, setTopic } from './rooms-kit.ts'
+import { bodies, bringIn, createRoom, make, nowhere, say, setTopic, stateText } from './rooms-kit.ts'
 
 const version = roomVersion('12') as RoomVersion
 const TOPIC = stateKey('m.room.topic', '')
@@ -15,6 +16,8 @@ describe('what a hostile member claims', { timeout: 30_000 }, () => {
   let alice: BareNode
   let bob: BareNode
   let mallory: BareNode
+  /** Says what Mallory says. */
+  let trudy: BareNode
   let roomId: RoomId
 
   beforeEach(async () => {
@@ -22,15 +25,15 @@ describe('what a hostile member claims', { timeout: 30_000 }, () => {
     alice = await network.add('alice')
     bob = await network.add('bob')
     mallory = await network.add('mallory')
+    trudy = await network.add('trudy')
     roomId = await createRoom(alice)
-    await bringIn(network, alice, bob, roomId)
-    await bringIn(network, alice, mallory, roomId)
+    for (const guest of [bob, mallory, trudy]) await bringIn(network, alice, guest, roomId)
   })
 
   const topicAt = async (node: BareNode): Promise<EventId | undefined> =>
     (await node.rooms.snapshot(roomId))?.state.get(TOPIC)
 
-  /** Mallory withholds events, and tells the state before `before` for that before any event. */
+  /** Mallory and Trudy withhold events, and tell the state before `before` for that before any event. */
   const lieAbout = (before: EventId): void => {
     const notFound = async (): Promise<never> => {
       throw new FederationError({ status: 404, errcode: 'M_NOT_FOUND', error: 'no' })
@@ -44,8 +47,43 @@ describe('what a hostile member claims', { timeout: 30_000 }, () => {
         return { pduIds: state.map((pdu) => eventIdOf(version, pdu)), authChainIds: [] }
       },
     }
-    network.cheats.set(mallory.name, lies)
+    for (const { name } of [mallory, trudy]) network.cheats.set(name, lies)
   }
+
+  it('is not believed while nobody else says it', async () => {
+    const topic = await setTopic(alice, roomId, 'true')
+    await network.settle()
+    lieAbout(topic)
+    network.cheats.delete(trudy.name)
+    network.offline.add(alice.name).add(trudy.name)
+    const withheld = await make(mallory, mallory, roomId, { body: 'withheld' })
+    const shown = await make(mallory, mallory, roomId, { prev: [withheld.id], body: 'shown' })
+    await bob.rooms.receive(mallory.name, [shown.pdu])
+    await network.pass(2 * LONE_WORD_AFTER_MS)
+    expect(await bodies(bob, roomId)).toEqual([])
+    await bob.rooms.receive(mallory.name, [withheld.pdu])
+    await network.pass(60_000)
+    expect(await bodies(bob, roomId)).toEqual(['withheld', 'shown'])
+    expect((await bob.rooms.stateAfter(shown.id))?.get(TOPIC)).toBe(topic)
+    expect((await bob.rooms.snapshot(roomId))?.holes).toEqual([])
+  })
+
+  it('stands after a while where only a server says it that did not make the event', async () => {
+    const topic = await setTopic(alice, roomId, 'true')
+    await network.settle()
+    lieAbout(topic)
+    network.offline.add(alice.name)
+    network.cheats.delete(mallory.name)
+    network.offline.add(mallory.name)
+    const withheld = await make(mallory, mallory, roomId, { body: 'withheld' })
+    const shown = await make(mallory, mallory, roomId, { prev: [withheld.id], body: 'shown' })
+    await bob.rooms.receive(trudy.name, [shown.pdu])
+    await network.pass(LONE_WORD_AFTER_MS / 2)
+    expect(await bodies(bob, roomId)).toEqual([])
+    await network.pass(2 * LONE_WORD_AFTER_MS)
+    expect(await bodies(bob, roomId)).toEqual(['shown'])
+    expect(await topicAt(bob)).toBe(topic)
+  })
 
   it('does not become the present when the event that it withheld comes', async () => {
     const topic = await setTopic(alice, roomId, 'true')
@@ -97,6 +135,46 @@ describe('what a hostile member claims', { timeout: 30_000 }, () => {
     expect(await topicAt(bob)).toBe(topic)
   })
 
+  it('differently to each does not part those that it is told', async () => {
+    const carol = await network.add('carol')
+    await bringIn(network, alice, carol, roomId)
+    await alice.rooms.send(roomId, {
+      type: 'm.room.power_levels',
+      stateKey: '',
+      sender: alice.user,
+      content: { users: { [mallory.user]: 50 } },
+    })
+    await network.settle()
+    const name = { type: 'm.room.name', stateKey: '', content: { name: 'secret' } }
+    const secret = await make(mallory, mallory, roomId, name)
+    const hidden = await make(mallory, mallory, roomId, { prev: [secret.id], body: 'hidden' })
+    const shown = await make(mallory, mallory, roomId, { prev: [hidden.id], body: 'shown' })
+    const told = [...((await mallory.rooms.snapshot(roomId))?.state.values() ?? [])]
+    for (const [node, pduIds] of [
+      [bob, [...told, secret.id]],
+      [carol, told],
+    ] as const) {
+      const gone = async (): Promise<never> => {
+        throw new FederationError({ status: 404, errcode: 'M_NOT_FOUND', error: 'no' })
+      }
+      network.cheats.set(mallory.name, {
+        event: async (_server, id) => (id === secret.id ? { pdus: [secret.pdu] } : gone()),
+        getMissingEvents: async () => ({ events: [] }),
+        backfill: async () => ({ pdus: [] }),
+        stateIds: async () => ({ pduIds, authChainIds: [] }),
+      })
+      for (const other of [alice, bob, carol]) if (other !== node) network.offline.add(other.name)
+      await node.rooms.receive(mallory.name, [shown.pdu])
+      await network.pass(60_000)
+      network.offline.clear()
+    }
+    await network.pass(600_000)
+    await say(alice, roomId, 'after')
+    await network.pass(600_000)
+    expect(await stateText(bob, roomId)).toBe(await stateText(carol, roomId))
+    expect(await stateText(alice, roomId)).toBe(await stateText(carol, roomId))
+  })
+
   it('leaves few holes, and those of others alone', async () => {
     const topic = await setTopic(alice, roomId, 'true')
     await network.settle()
@@ -123,7 +201,7 @@ describe('what a hostile member claims', { timeout: 30_000 }, () => {
     const refuse = async (): Promise<never> => {
       throw new FederationError({ status: 404, errcode: 'M_UNRECOGNIZED', error: 'no such endpoint' })
     }
-    network.cheats.set(mallory.name, {
+    const limited: Partial<Federation> = {
       getMissingEvents: async () => ({ events: [] }),
       backfill: refuse,
       event: async (_server, id) => (told.has(id) ? { pdus: [told.get(id) as never] } : refuse()),
@@ -132,11 +210,12 @@ describe('what a hostile member claims', { timeout: 30_000 }, () => {
         const { stateIds: pduIds, authChainIds } = await mallory.rooms.stateFor(mallory.name, roomId, topic)
         return { pduIds: [...pduIds, topic], authChainIds }
       },
-    })
+    }
+    for (const { name } of [mallory, trudy]) network.cheats.set(name, limited)
     network.offline.add(alice.name)
     await bob.rooms.receive(mallory.name, [last.pdu])
     await network.pass(60_000)
-    expect(asked).toEqual([third.id, last.id])
+    expect(new Set(asked)).toEqual(new Set([third.id, last.id]))
     expect(await bodies(bob, roomId)).toEqual(['third', 'last'])
     expect(await topicAt(bob)).toBe(topic)
   })

@@ -87,6 +87,8 @@ describe('heads', { timeout: 30_000 }, () => {
   })
 
   it('are not those that an event follows which comes late', async () => {
+    const dave = await network.add('dave')
+    await bringIn(network, alice, dave, roomId)
     await alice.rooms.send(roomId, {
       type: 'm.room.power_levels',
       stateKey: '',
@@ -99,16 +101,17 @@ describe('heads', { timeout: 30_000 }, () => {
     await network.settle()
     network.offline.delete(bob.name)
     network.offline.add(carol.name)
-    // Alice, who alone has it, is too busy to tell anything but the state.
+    // Alice and Dave, who alone have it, are too busy to tell anything but the state.
     const busy = async (): Promise<never> => {
       throw new FederationError({ status: 502, errcode: 'M_UNKNOWN', error: 'busy' })
     }
     const nothing = { pdus: [] }
-    network.cheats.set(alice.name, {
-      event: busy,
-      getMissingEvents: async () => ({ events: [] }),
-      backfill: async () => nothing,
-    })
+    for (const { name } of [alice, dave])
+      network.cheats.set(name, {
+        event: busy,
+        getMissingEvents: async () => ({ events: [] }),
+        backfill: async () => nothing,
+      })
     const early = await say(alice, roomId, 'early')
     await network.pass(1_000)
     expect(await bodies(bob, roomId)).toEqual(['early'])
@@ -136,6 +139,8 @@ describe('heads', { timeout: 30_000 }, () => {
     const room = await createRoom(alan)
     await bringIn(world, alan, ben, room)
     await bringIn(world, alan, cleo, room)
+    const dora = await world.add('dora', { signer: dnsSigner('second.example', 4) })
+    await bringIn(world, alan, dora, room)
     const users = { users: { [cleo.user]: 50 } }
     const levels = { type: 'm.room.power_levels', stateKey: '', sender: alan.user, content: users }
     await alan.rooms.send(room, levels)
@@ -145,11 +150,13 @@ describe('heads', { timeout: 30_000 }, () => {
     await world.settle()
     world.offline.delete(ben.name)
     world.offline.add(cleo.name)
-    world.cheats.set(alan.name, {
-      event: () => Promise.reject(new FederationError({ status: 502, errcode: 'M_UNKNOWN', error: 'busy' })),
-      getMissingEvents: async () => ({ events: [] }),
-      backfill: async () => ({ pdus: [] }),
-    })
+    for (const { name } of [alan, dora])
+      world.cheats.set(name, {
+        event: () =>
+          Promise.reject(new FederationError({ status: 502, errcode: 'M_UNKNOWN', error: 'busy' })),
+        getMissingEvents: async () => ({ events: [] }),
+        backfill: async () => ({ pdus: [] }),
+      })
     await say(alan, room, 'early')
     await world.pass(1_000)
     expect((await ben.rooms.snapshot(room))?.holes).toEqual([late])

@@ -1,6 +1,6 @@
 /** From a checked event to a decision. */
 import type { EventId } from '@plexus/core'
-import { checkOutlier, decide, prevEventIds } from '@plexus/core'
+import { decide, prevEventIds } from '@plexus/core'
 import { combineChanges, type Change } from '../kernel/committer.ts'
 import { acceptEvent } from './accept-event.ts'
 import { decidedAgain, finisher, provisionalWrites } from './decided-again.ts'
@@ -43,7 +43,7 @@ export async function decideEvent(start: CaseInit): Promise<Decided> {
   }
   const why = `${decision.why.rule}: ${decision.why.reason}`
   const change = event.own === true ? undefined : await refusedChange(current, decision, why)
-  const outcome = { kind: decision.kind, why, change, doubtful: isDoubtful(current, decision) }
+  const outcome = { kind: decision.kind, why, change }
   const { copy } = start
   return copy === undefined || !isHole(start)
     ? { outcome }
@@ -76,12 +76,6 @@ export async function checkEvent(start: CaseInit): Promise<string | undefined> {
   if (decision.kind === 'accept') return undefined
   if (decision.kind === 'missing') return 'events that it refers to are not known here'
   return decision.kind === 'drop' ? decision.why.reason : `${decision.why.rule}: ${decision.why.reason}`
-}
-
-/** True where another claim about the state before the event could make it an accepted one. */
-function isDoubtful({ version, roomId, event, view, claimed }: Case, decision: RefusedDecision): boolean {
-  if (decision.kind !== 'reject' || claimed.size === 0) return false
-  return checkOutlier({ version, roomId, event, view }) === undefined
 }
 
 /** True for an event that was decided before: a copy of it must not get a second place in the timeline. */

@@ -3,21 +3,19 @@ import type { EventId, ServerName } from '@plexus/core'
 import { serverOf } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import { combineChanges } from '../kernel/committer.ts'
-import type { Lru } from '../kernel/lru.ts'
-import type { Log, Write } from '../ports.ts'
+import type { Write } from '../ports.ts'
 import { toRecord } from './copy.ts'
-import { fillGap } from './gap-fill.ts'
-import type { GapDeps } from './gap.ts'
+import { fetchGap, MAX_GAP_CLAIMS, type FetchedGap } from './gap-fill.ts'
+import { MAX_GAP_MS } from './gap.ts'
 import { judgeOutliers, outlierWrites } from './outliers.ts'
 import { recommendAll } from './policy.ts'
 import { rooms, staged } from './records.ts'
 import type { Claim, EventInput, Outcome, Room, Turn } from './room.ts'
 import type { CheckedEvent } from './verify.ts'
+import { hearWord, standingState, type WordsDeps } from './words.ts'
 
 /** Members asked for the missing part, one after the other, before a pause. */
 export const MAX_GAP_SERVERS = 3
-/** Members whose claims must agree that an event is to be rejected, unless its own server says so. */
-export const MIN_REJECTING_CLAIMS = 2
 
 /** Events dated later than this wait: a stock server would drop them. DESIGN section 5 "Time" */
 export const MAX_DATED_AHEAD_MS = 604_800_000
@@ -42,12 +40,7 @@ export type StagedEntry = {
   tries: number
 }
 
-export type StagedDeps = GapDeps & {
-  readonly ownName: ServerName
-  readonly log: Log
-  /** Whose claims would have an event rejected. */
-  readonly doubts: Lru<EventId, ReadonlySet<ServerName>>
-}
+export type StagedDeps = WordsDeps
 
 function isDatedAhead({ clock }: StagedDeps, { pdu }: CheckedEvent): boolean {
   return pdu.origin_server_ts > clock.now() + MAX_DATED_AHEAD_MS
@@ -122,7 +115,6 @@ async function decideByClaim(
   return room.run(async (turn) => {
     checkStay(room, since)
     const { outcome, change } = await decideEntry(deps, turn, room, entry, claim)
-    if (isInDoubt(deps, entry.event, outcome, claim)) return [...entry.missing]
     if (change !== undefined) submit(deps, turn, change)
     return missingOf(deps, entry, outcome)
   })
@@ -202,27 +194,10 @@ async function decideFetched(
   return room.run(async (turn) => {
     checkStay(room, since)
     const outcome = await decideIn(turn, event, claim)
-    if (outcome.change === undefined || isInDoubt(deps, event, outcome, claim)) return false
+    if (outcome.change === undefined) return false
     submit(deps, turn, outcome.change)
     return true
   })
-}
-
-function isInDoubt(
-  deps: StagedDeps,
-  event: CheckedEvent,
-  outcome: Outcome,
-  claim: Claim | undefined,
-): boolean {
-  return outcome.kind === 'reject' && outcome.doubtful === true && !isConfirmed(deps, event, claim)
-}
-
-/** A rejection lasts, and one member's claim may be a lie: the event's own server or two members must agree. */
-function isConfirmed({ doubts }: StagedDeps, event: CheckedEvent, claim: Claim | undefined): boolean {
-  if (claim === undefined || serverOf(event.pdu.sender) === claim.by) return true
-  const by = new Set([...(doubts.get(event.id) ?? []), claim.by])
-  doubts.set(event.id, by)
-  return by.size >= MIN_REJECTING_CLAIMS
 }
 
 export type Unblocked = { readonly missing: readonly EventId[]; readonly progress: boolean }
@@ -242,21 +217,18 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
       const { since } = known
       const { roomId, version } = room
       const { event } = entry
-      const filled = await fillGap(deps, { roomId, version, ...known, event, server })
-      if (filled === undefined) {
+      const gap = await fetchGap(deps, { roomId, version, ...known, event, server })
+      if (gap === undefined) {
         await leaveStaging(deps, room, entry)
         return { missing: [], progress: false }
       }
-      const claimOf = (id: EventId): Claim | undefined => {
-        const state = filled.claims.get(id)
-        return state === undefined ? undefined : { state, by: server, history: filled.history }
-      }
-      for (const fetched of await recommendAll(deps, room, filled.events)) {
+      const claims = await claimsFor(deps, room, entry, server, gap)
+      for (const fetched of await recommendAll(deps, room, gap.events)) {
         // It waits as if it had been sent, and the entry with it.
         if (isDatedAhead(deps, fetched)) throw new Error('an event of the gap is dated ahead')
-        if (await decideFetched(deps, room, since, fetched, claimOf(fetched.id))) progress = true
+        if (await decideFetched(deps, room, since, fetched, claims.get(fetched.id))) progress = true
       }
-      missing = await decideByClaim(deps, room, since, entry, claimOf(event.id))
+      missing = await decideByClaim(deps, room, since, entry, claims.get(event.id))
       if (missing.length === 0) return { missing, progress: true }
     } catch (error) {
       if (room.void) throw error
@@ -268,6 +240,27 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
     }
   }
   return { missing, progress }
+}
+
+/** Hears what the server says of the states before the lowest events of a gap: those that stand now. */
+async function claimsFor(
+  deps: StagedDeps,
+  room: Room,
+  { at }: StagedEntry,
+  server: ServerName,
+  { lowest, history }: FetchedGap,
+): Promise<ReadonlyMap<EventId, Claim>> {
+  const { roomId, version } = room
+  const deadline = deps.clock.now() + MAX_GAP_MS
+  const claims = new Map<EventId, Claim>()
+  for (const event of lowest.slice(0, MAX_GAP_CLAIMS)) {
+    await hearWord(deps, { roomId, version, server, deadline }, event.id)
+    const servers = room.snapshot?.joinedServers ?? []
+    const question = { version, event, servers, waitedMs: deps.clock.now() - at }
+    const state = await standingState(deps, question)
+    if (state !== undefined) claims.set(event.id, { state, history })
+  }
+  return claims
 }
 
 /** An event that turned out to be history. */

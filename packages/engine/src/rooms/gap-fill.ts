@@ -1,12 +1,11 @@
 /** Fetching what lies between the known part of a room and a new event, from members who have it. */
 import type { EventId, JsonValue } from '@plexus/core'
 import { prevEventIds } from '@plexus/core'
-import { claimedState, fetchAuthEvents, fetchEvent } from './claims.ts'
+import { fetchAuthEvents, fetchEvent } from './claims.ts'
 import { FederationError } from '../ports.ts'
 import { hasPlace, isDecided, isFetchedHistory, isHistory } from './case.ts'
 import { checkTime, MAX_GAP_MS, type Gap, type GapDeps, type OpenGap } from './gap.ts'
 import { inRoomOrder } from './outliers.ts'
-import type { StateGroup } from './state-groups.ts'
 import type { EventRecord } from './types.ts'
 import type { CheckedEvent } from './verify.ts'
 import { checkEvents } from './verify.ts'
@@ -15,71 +14,26 @@ import { checkEvents } from './verify.ts'
 export const MAX_GAP_EVENTS = 2_000
 /** Events asked for at once. */
 export const GAP_BATCH = 100
-/** Event ids that one request starts from. */
-export const MAX_GAP_STARTS = 50
 /** Events of one gap before which the state is asked for. */
 export const MAX_GAP_CLAIMS = 20
-export type FilledGap = {
+/** Event ids that one request starts from. */
+export const MAX_GAP_STARTS = 50
+export type FetchedGap = {
   /** Events to decide before the one that the gap was found at, each after its previous events. */
   readonly events: readonly CheckedEvent[]
-  /** By event: the state before it, where a previous event of it is known to nobody who was asked. */
-  readonly claims: ReadonlyMap<EventId, StateGroup>
+  /** Those of these, and the event itself, that follow events which the server did not give. */
+  readonly lowest: readonly CheckedEvent[]
   /** Events that were found to be history: what follows them leaves no hole. */
   readonly history: ReadonlySet<EventId>
 }
 
-type FetchedGap = {
-  /** Events to decide before the one that the gap was found at, each after its previous events. */
-  readonly events: readonly CheckedEvent[]
-  /** False when some of these, or the event itself, follow events that nobody gave. */
-  readonly isComplete: boolean
-}
-
 /**
  * What is new lies between the heads and the event and is no ancestor of this node's join; what is, is history, which
- * is left to `backfill`. @throws FederationError or CarrierError when the server does not help.
+ * is left to `backfill`. `undefined` when the event itself is. @throws FederationError or CarrierError when the server
+ * does not help.
  */
-export async function fetchGap(deps: GapDeps, given: Gap): Promise<FetchedGap> {
-  const fetched = await fetchEvents(deps, openGap(deps, given))
-  if (fetched === undefined) return { events: [], isComplete: false }
-  const { found, lowest } = fetched
-  return { events: inRoomOrder(found), isComplete: lowest.length === 0 }
-}
-
-/**
- * As `fetchGap`, with the state before each of the lowest events as the server tells it. `undefined` when the event is
- * an ancestor of this node's join.
- */
-export async function fillGap(deps: GapDeps, given: Gap): Promise<FilledGap | undefined> {
-  const gap = openGap(deps, given)
-  const fetched = await fetchEvents(deps, gap)
-  if (fetched === undefined) return undefined
-  const { found, lowest, history } = fetched
-  const claims = new Map<EventId, StateGroup>()
-  for (const { id } of lowest.slice(0, MAX_GAP_CLAIMS)) claims.set(id, await claimedState(deps, gap, id))
-  return { events: inRoomOrder(found), claims, history }
-}
-
-function openGap({ clock }: GapDeps, gap: Gap): OpenGap {
-  return { ...gap, deadline: clock.now() + MAX_GAP_MS }
-}
-
-type Gathered = {
-  readonly found: ReadonlyMap<EventId, CheckedEvent>
-  readonly history: ReadonlyMap<EventId, CheckedEvent>
-}
-
-async function fetchEvents(
-  deps: GapDeps,
-  gap: OpenGap,
-): Promise<
-  | {
-      readonly found: Gathered['found']
-      readonly lowest: readonly CheckedEvent[]
-      readonly history: ReadonlySet<EventId>
-    }
-  | undefined
-> {
+export async function fetchGap(deps: GapDeps, given: Gap): Promise<FetchedGap | undefined> {
+  const gap = { ...given, deadline: deps.clock.now() + MAX_GAP_MS }
   const gathered = await findEvents(deps, gap)
   if (gathered === undefined) return undefined
   const { found, history } = gathered
@@ -87,7 +41,12 @@ async function fetchEvents(
   await fetchAuthEvents(deps, gap, events)
   const unplaced = new Set((await unplacedParents(deps, gap, found)).map(([id]) => id))
   const lowest = events.filter(({ pdu }) => prevEventIds(pdu).some((id) => unplaced.has(id)))
-  return { found, lowest, history: new Set(history.keys()) }
+  return { events: inRoomOrder(found), lowest, history: new Set(history.keys()) }
+}
+
+type Gathered = {
+  readonly found: ReadonlyMap<EventId, CheckedEvent>
+  readonly history: ReadonlyMap<EventId, CheckedEvent>
 }
 
 /** `undefined` when the event is history. */

@@ -190,7 +190,7 @@ async function rejoin(deps: RemoteDeps, room: Room, server: ServerName, join: Ev
   try {
     const { heads, backward, since } = copy
     const missed = await fetchGap(deps, { roomId, version, heads, backward, since, event: join, server })
-    if (!missed.isComplete) return false
+    if (missed === undefined || missed.lowest.length > 0) return false
     const { done } = await room.run(async (turn) => {
       const changes: Change[] = []
       for (const event of [...missed.events, join]) {

@@ -140,7 +140,7 @@ async function replayOne(state: Replay, turn: Turn, record: EventRecord): Promis
     contentHashOk: hashMismatch !== true,
     again: record,
     ...(sentBy === undefined ? {} : { sentBy }),
-    ...(isJoin ? { claim: claimOf(record, state.whole) } : {}),
+    ...(isJoin ? { claim: claimOf(state.whole) } : {}),
   }
   const first = await turn.decideOn(state.copy, event)
   if (isJoin && first.outcome.kind !== 'accept') {
@@ -153,14 +153,14 @@ async function replayOne(state: Replay, turn: Turn, record: EventRecord): Promis
   }
   // What it follows was never here: what a member claimed in its place stands.
   const { group, writes } = await stateBeforeOf(state.deps, record)
-  const { outcome, next } = await turn.decideOn(state.copy, { ...event, claim: claimOf(record, group) })
+  const { outcome, next } = await turn.decideOn(state.copy, { ...event, claim: claimOf(group) })
   state.copy = next ?? state.copy
   const { change } = outcome
   return change === undefined ? undefined : combineChanges([{ writes: () => writes }, change])
 }
 
-function claimOf({ pdu }: EventRecord, state: StateGroup): NonNullable<EventInput['claim']> {
-  return { state, by: serverOf(pdu.sender), history: new Set() }
+function claimOf(state: StateGroup): NonNullable<EventInput['claim']> {
+  return { state, history: new Set() }
 }
 
 async function stateBeforeOf(

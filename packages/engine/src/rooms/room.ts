@@ -88,11 +88,10 @@ export interface ServiceQueue {
   invited(id: EventId, roomId: RoomId, invited: UserId, at: number): readonly Write[]
 }
 
-/** What another member told about an event. */
+/** What other members told about an event. */
 export type Claim = {
   /** The state before the event. */
   readonly state: StateGroup
-  readonly by: ServerName
   /** Of the events that this node does not hold, those that were found to be history. */
   readonly history: ReadonlySet<EventId>
 }
@@ -118,8 +117,6 @@ export type Outcome =
       readonly kind: 'accept' | 'softFail' | 'reject'
       readonly why?: string
       readonly change: Change | undefined
-      /** A rejection that another claim about the state before the event could turn. */
-      readonly doubtful?: boolean
     }
   | { readonly kind: 'drop'; readonly why: string; readonly change: undefined }
   /** It was decided before. */

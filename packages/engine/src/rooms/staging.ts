@@ -23,11 +23,9 @@ import { lengthOf, takeIn, toEntry, type TakeInDeps } from './take-in.ts'
 import type { RoomSnapshot } from './types.ts'
 import type { CheckedEvent } from './verify.ts'
 import { checkEvents } from './verify.ts'
+import { MAX_WORDS } from './words.ts'
 
-/** Events whose rejection waits for a second member's word. */
-const MAX_DOUBTS = 1_000
-
-export type StagingDeps = Omit<StagedRoomDeps, 'doubts'> & {
+export type StagingDeps = Omit<StagedRoomDeps, 'words'> & {
   readonly store: Store
   readonly random: Random
   /** Runs once a join of the room that is under way has ended; the next one waits. */
@@ -51,7 +49,7 @@ export interface Staging {
 }
 
 export function createStaging(deps: StagingDeps): Staging {
-  const roomDeps = { ...deps, doubts: createLru<EventId, ReadonlySet<ServerName>>(MAX_DOUBTS) }
+  const roomDeps = { ...deps, words: createLru<EventId, ReadonlyMap<ServerName, string>>(MAX_WORDS) }
   const waiting = new Map<RoomId, StagedRoom>()
   let cancelRestart: (() => void) | undefined
   let restartMs = FIRST_RETRY_MS
