@@ -69,6 +69,8 @@ export const MAX_FETCH_BYTES_UNDER_WAY: number = 128 * 1024 * 1024
 export const MAIL_IDLE_MS = 120_000
 /** Milliseconds between removals of what expired. */
 export const EXPIRY_INTERVAL_MS = 600_000
+/** Milliseconds that the clock must have gone evenly before it is believed about what expired, which is gone for good then. */
+export const STEADY_CLOCK_MS = 3_600_000
 /** Days before and after its own that a relay takes a proof of work for: clocks and time zones differ. */
 export const PROOF_DAYS = 1
 

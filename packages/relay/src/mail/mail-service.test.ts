@@ -24,10 +24,12 @@ import {
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
+  EXPIRY_INTERVAL_MS,
   MAIL_FRAME_BURST,
   MAIL_IDLE_MS,
   MAX_SOURCE_DEPOSIT_BYTES,
   REGISTRATION_RATE_COST,
+  STEADY_CLOCK_MS,
 } from '../limits.ts'
 import { ACCESS_HASH, ACCESS_KEY, createRecipient, deviceAt, sha256 } from '../testing/recipients.ts'
 import { createClock, createEnd, type End } from '../testing/streams.ts'
@@ -351,5 +353,26 @@ describe('the source of a connection', () => {
     ['nonsense', ''],
   ])('%s is %s', (address, source) => {
     expect(sourceOf(address)).toBe(source)
+  })
+})
+
+describe('what expired', () => {
+  it('is removed once the clock has gone evenly for a while, not when it jumps', async () => {
+    const removals: number[] = []
+    start({}, { expire: async (now) => void removals.push(now - NOW) })
+    const pass = (times: number): void => {
+      for (let time = 0; time < times; time += 1) clock.advance(EXPIRY_INTERVAL_MS)
+    }
+    const steady = STEADY_CLOCK_MS / EXPIRY_INTERVAL_MS
+    pass(steady - 1)
+    expect(removals).toEqual([])
+    pass(2)
+    expect(removals).toHaveLength(2)
+    const year = 365 * 24 * 3_600_000
+    clock.advance(year)
+    pass(steady - 1)
+    expect(removals).toHaveLength(2)
+    pass(1)
+    expect(removals).toHaveLength(3)
   })
 })

@@ -22,6 +22,7 @@ import {
   MAX_DEPOSIT_BYTES,
   MAX_SOURCE_DEPOSIT_BYTES,
   REGISTRATION_RATE_COST,
+  STEADY_CLOCK_MS,
 } from '../limits.ts'
 import { takeDeposit } from './deposit.ts'
 import type { MailStore, MailTotals } from './mail-store.ts'
@@ -181,9 +182,16 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
   }
 
   function expire(): void {
+    const now = clock.now()
+    if (Math.abs(now - expiryDue) > EXPIRY_INTERVAL_MS) {
+      log.log('warn', 'the clock jumped: nothing expires for a while', { ms: now - expiryDue })
+      steadySince = now
+    }
+    expiryDue = now + EXPIRY_INTERVAL_MS
     cancelExpiry = clock.after(EXPIRY_INTERVAL_MS, expire)
+    if (now - steadySince < STEADY_CLOCK_MS) return
     const task = store
-      .expire(clock.now())
+      .expire(now)
       .catch((error: unknown) => log.log('error', 'expired mail was not removed', { error: String(error) }))
       .finally(() => working.delete(task))
     working.add(task)
@@ -191,6 +199,8 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
 
   let cancelTidy = clock.after(MAIL_IDLE_MS, tidy)
   let cancelExpiry: () => void = () => undefined
+  let steadySince = clock.now()
+  let expiryDue = steadySince
   expire()
 
   return {
