@@ -131,6 +131,7 @@ export function makeEngine(signer: Signer, store: Store, calls: Partial<Federati
       own: async () => [],
       find: async () => undefined,
       findAlias: async () => undefined,
+      findListing: async () => undefined,
       publish: async () => undefined,
     },
     signer,

@@ -119,6 +119,7 @@ const directory: Directory = {
   own: async () => [],
   find: async () => undefined,
   findAlias: async () => undefined,
+  findListing: async () => undefined,
   publish: async () => undefined,
 }
 

@@ -190,6 +190,7 @@ async function openEngine(
     own: async () => (await network()?.directory.own()) ?? [],
     find: async (name) => network()?.directory.find(name),
     findAlias: async (alias) => network()?.directory.findAlias(alias),
+    findListing: async (name) => network()?.directory.findListing(name),
     publish: async (record) => network()?.directory.publish(record),
   }
   const federation = (incarnation: string): ReturnType<typeof createFederation> =>

@@ -225,6 +225,8 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     committer,
     rooms,
     federation,
+    directory: deps.directory,
+    signer,
     serverName,
     clock,
     log,
@@ -325,6 +327,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       await push.idle()
       staging.close()
       completion.close()
+      roomDirectory.close()
       mail?.close()
       outboxOwner.close()
       services.push.close()

@@ -7,6 +7,7 @@ import type {
   AliasRecord,
   Certificate,
   Envelope,
+  ListingRecord,
   MailboxAddress,
   PublishedRecord,
   SignedAccountRecord,
@@ -188,6 +189,8 @@ export interface Directory {
   find(name: ServerName): Promise<SignedAccountRecord | undefined>
   /** The same for an alias of a key name. */
   findAlias(alias: RoomAlias): Promise<SignedRecord<AliasRecord> | undefined>
+  /** The same for the rooms that a key name publishes. */
+  findListing(name: ServerName): Promise<SignedRecord<ListingRecord> | undefined>
   /**
    * Makes a record of this node known, and tells it again to relays that come later.
    * @throws CarrierError when nobody took it: it is told to relays that come later all the same

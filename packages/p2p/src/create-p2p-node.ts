@@ -6,7 +6,9 @@ import {
   accountKey,
   aliasKey,
   kindOfRecord,
+  listingKey,
   type AliasRecord,
+  type ListingRecord,
   type PublishedRecord,
   type SignedAccountRecord,
   type SignedRecord,
@@ -256,6 +258,10 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
       async findAlias(alias) {
         const found = await discovery.find(aliasKey(alias))
         return found?.signed as SignedRecord<AliasRecord> | undefined
+      },
+      async findListing(name) {
+        const found = await discovery.find(listingKey(name))
+        return found?.signed as SignedRecord<ListingRecord> | undefined
       },
       publish,
     },

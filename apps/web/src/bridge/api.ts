@@ -2,6 +2,7 @@
 import type { EventId, RoomAlias, RoomId, ServerName, UserId } from '@plexus/core'
 import type {
   AliasRecord,
+  ListingRecord,
   MailboxAddress,
   PublishedRecord,
   SignedAccountRecord,
@@ -95,6 +96,7 @@ export type PageApi = {
   readonly ownAddresses: (argument: null) => Promise<readonly string[]>
   readonly find: (name: ServerName) => Promise<SignedAccountRecord | undefined>
   readonly findAlias: (alias: RoomAlias) => Promise<SignedRecord<AliasRecord> | undefined>
+  readonly findListing: (name: ServerName) => Promise<SignedRecord<ListingRecord> | undefined>
   readonly publish: (record: SignedRecord<PublishedRecord>) => Promise<void>
   readonly mailRelays: (argument: null) => Promise<readonly MailboxAddress[]>
   readonly mailRegister: (at: {

@@ -236,6 +236,7 @@ function pageApi(
     ownAddresses: async () => network().p2p.directory.own(),
     find: async (name) => network().p2p.directory.find(name),
     findAlias: async (alias) => network().p2p.directory.findAlias(alias),
+    findListing: async (name) => network().p2p.directory.findListing(name),
     publish: async (record) => network().p2p.directory.publish(record),
     mailRelays: async () => network().p2p.mailboxes.relays(),
     mailRegister: async ({ relay, registration }) => network().p2p.mailboxes.register(relay, registration),

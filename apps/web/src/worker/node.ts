@@ -59,6 +59,7 @@ async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Nod
     own: () => page.call('ownAddresses', null),
     find: (name) => page.call('find', name),
     findAlias: (alias) => page.call('findAlias', alias),
+    findListing: (name) => page.call('findListing', name),
     publish: (record) => page.call('publish', record),
   }
   const mailboxes: Mailboxes = {

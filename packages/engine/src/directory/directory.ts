@@ -6,9 +6,11 @@ import type { Mutex } from '../kernel/mutex.ts'
 import { createMutex } from '../kernel/mutex.ts'
 import type { Table } from '../kernel/table.ts'
 import { table } from '../kernel/table.ts'
-import type { Clock, Federation, Log, Store, Write } from '../ports.ts'
+import type { Clock, Directory, Federation, Log, Signer, Store, Write } from '../ports.ts'
 import type { Rooms } from '../rooms/types.ts'
 import { RoomError } from '../rooms/types.ts'
+import { createAnnouncements } from './announcements.ts'
+import { askForAlias } from './ask-for-alias.ts'
 import { askForRooms, pageOf } from './public-rooms.ts'
 import { publishedRoom } from './published-room.ts'
 import { createSpaces } from './spaces.ts'
@@ -34,6 +36,9 @@ export type DirectoryDeps = {
   readonly committer: Committer
   readonly rooms: Rooms
   readonly federation: Federation
+  /** Where records of names that are keys are found and published. */
+  readonly directory: Pick<Directory, 'publish' | 'findAlias' | 'findListing'>
+  readonly signer: Signer
   readonly serverName: ServerName
   readonly clock: Clock
   readonly log: Log
@@ -56,8 +61,7 @@ export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
   const find = async (alias: RoomAlias): Promise<ResolvedAlias | undefined> => {
     const record = await aliases.get(store, [alias])
     if (record === undefined) return undefined
-    const joined = (await rooms.snapshot(record.roomId))?.joinedServers ?? []
-    const servers = [serverName, ...joined.filter((server) => server !== serverName)]
+    const servers = await viasOf(record.roomId)
     return { roomId: record.roomId, servers: servers.slice(0, MAX_ALIAS_SERVERS) }
   }
 
@@ -73,8 +77,22 @@ export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
       .sort((a, b) => b.joinedMembers - a.joinedMembers || (a.roomId < b.roomId ? -1 : 1))
   }
 
+  const aliasesOf = async (roomId: RoomId): Promise<readonly RoomAlias[]> =>
+    (await aliasesByRoom.list(store, [roomId])).map(([[, alias]]) => alias)
+  const viasOf = async (roomId: RoomId): Promise<readonly ServerName[]> => {
+    const joined = (await rooms.snapshot(roomId))?.joinedServers ?? []
+    return [serverName, ...joined.filter((server) => server !== serverName)]
+  }
+  const announcements = createAnnouncements({
+    ...deps,
+    published: () => published(undefined),
+    aliasesOf,
+    viasOf,
+  })
+
   return {
     ...createSpaces(deps),
+    close: () => announcements.close(),
     holds: async (alias) => (await aliases.get(store, [alias])) !== undefined,
     async resolveLocal(alias) {
       const found = await find(alias)
@@ -89,7 +107,7 @@ export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
         if (found === undefined) throw new RoomError('M_NOT_FOUND', 'there is no such room alias')
         return found
       }
-      const found = await deps.federation.directory(server, alias, signal === undefined ? {} : { signal })
+      const found = await askForAlias(deps, alias, signal)
       return {
         roomId: found.roomId,
         servers: [...new Set([...found.servers.slice(0, MAX_ALIAS_SERVERS), server])],
@@ -109,7 +127,10 @@ export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
             aliasesByRoom.put([roomId, alias], true),
             aliasesByUser.put([userId, alias], true),
           ],
-          publish: () => deps.aliasAdded(alias, roomId),
+          publish() {
+            deps.aliasAdded(alias, roomId)
+            announcements.changed()
+          },
         })
         return 'created'
       }),
@@ -131,9 +152,7 @@ export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
         })
         return roomId
       }),
-    async aliasesOf(roomId) {
-      return (await aliasesByRoom.list(store, [roomId])).map(([[, alias]]) => alias)
-    },
+    aliasesOf,
     async isPublished(roomId) {
       return (await publishedRooms.get(store, [roomId])) === true
     },
@@ -149,10 +168,10 @@ export function createRoomDirectory(deps: DirectoryDeps): RoomDirectory {
           network === undefined
             ? publishing(publishedRooms, [roomId], published)
             : publishing(publishedOfNetworks, [network, roomId], published)
-        await committer.submit({ writes: () => [write] })
+        await committer.submit({ writes: () => [write], publish: () => announcements.changed() })
       }),
     publicRooms: async (query) => pageOf(await published(query.network, query.everyNetwork), query),
-    publicRoomsOf: (server, query, signal) => askForRooms(deps.federation, server, query, signal),
+    publicRoomsOf: (server, query, signal) => askForRooms(deps, server, query, signal),
   }
 }
 

@@ -1,6 +1,9 @@
 /** The list of rooms that a server publishes, page by page. spec: client-server-api/_index.md "Published room directory" */
 import type { ServerName } from '@plexus/core'
-import type { Federation } from '../ports.ts'
+import type { ListedRoom } from '@plexus/core/names'
+import { isKeyName } from '@plexus/core/names'
+import type { Directory, Federation } from '../ports.ts'
+import { CarrierError } from '../ports.ts'
 import { asRoomError } from '../rooms/remote-join.ts'
 import { RoomError } from '../rooms/types.ts'
 import type { PublicRoomsPage, PublicRoomsQuery, PublishedRoom } from './types.ts'
@@ -27,8 +30,21 @@ export function pageOf(all: readonly PublishedRoom[], query: PublicRoomsQuery): 
   }
 }
 
+export type PublicRoomsDeps = {
+  readonly federation: Pick<Federation, 'publicRooms'>
+  readonly directory: Pick<Directory, 'findListing'>
+}
+
+/** As its server's record has it: who may read it is not told there. */
+const listedRoom = (room: ListedRoom): PublishedRoom => ({
+  ...room,
+  worldReadable: false,
+  guestCanJoin: false,
+})
+
+/** Asks the server; where that is away, its record. */
 export async function askForRooms(
-  federation: Pick<Federation, 'publicRooms'>,
+  { federation, directory }: PublicRoomsDeps,
   server: ServerName,
   query: PublicRoomsQuery,
   signal: AbortSignal | undefined,
@@ -42,6 +58,9 @@ export async function askForRooms(
     )
   } catch (error) {
     signal?.throwIfAborted()
+    const isAway = error instanceof CarrierError && isKeyName(server)
+    const listing = isAway ? await directory.findListing(server) : undefined
+    if (listing !== undefined) return pageOf(listing.record.rooms.map(listedRoom), query)
     throw asRoomError(error, 'the rooms of that server cannot be listed')
   }
 }

@@ -63,6 +63,8 @@ export type SpaceHierarchy = {
 export type SpaceWalk = { readonly maxDepth: number; readonly suggestedOnly: boolean }
 
 export interface RoomDirectory {
+  /** Announces nothing any more. */
+  close(): void
   /**
    * A room as somebody who is not in it may see it, by the word of one of `via` where this node has no member in it:
    * `undefined` when they may not, or it cannot be found.
