@@ -79,7 +79,6 @@ describe('user-interactive authentication', () => {
   })
 
   it.each([
-    ['another user', { identifier: { type: 'm.id.user', user: '@bob:example.org' } }],
     ['another kind of id', { identifier: { type: 'm.id.phone', phone: '1' } }],
     ['another stage', { type: 'm.login.dummy' }],
     ['no password', { password: undefined }],
@@ -88,6 +87,15 @@ describe('user-interactive authentication', () => {
     expect(await check({ ...password(session), ...change })).toMatchObject({ errcode: 'M_FORBIDDEN' })
     expect(checks).toBe(0)
   })
+
+  it.each(['@bob:example.org', 'bob', '@alice:elsewhere.org'])(
+    'offers %s no further attempt',
+    async (user) => {
+      const other = { ...password(await begin()), identifier: { type: 'm.id.user', user } }
+      await expect(check(other)).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
+      expect(checks).toBe(0)
+    },
+  )
 
   it('binds a session to what it began with', async () => {
     const session = await begin('DELETE /device/A')

@@ -8,6 +8,7 @@ import { createLru } from '../kernel/lru.ts'
 import type { Clock, Random } from '../ports.ts'
 import { objectAt, stringAt } from './read.ts'
 import type { Accounts, Interactive, InteractiveChallenge, Registration } from './types.ts'
+import { UserError } from './types.ts'
 
 export const MAX_INTERACTIVE_SESSIONS = 1_000
 export const INTERACTIVE_SESSION_MS: number = 15 * 60 * 1000
@@ -55,7 +56,9 @@ export function createInteractive(
     if (stage === 'm.login.registration_token') return registration.isToken(stringAt(auth, 'token') ?? '')
     const password = stringAt(auth, 'password')
     if (stage !== 'm.login.password' || password === undefined || userId === undefined) return false
-    return namesUser(auth, userId) && accounts.checkPassword(userId, password)
+    if (!hasUserName(auth)) return false
+    if (!namesUser(auth, userId)) throw new UserError('M_FORBIDDEN', 'only the caller may prove who they are')
+    return accounts.checkPassword(userId, password)
   }
 
   return {
@@ -101,11 +104,14 @@ const WRONG_PASSWORD: Failure = { errcode: 'M_FORBIDDEN', error: 'the user name 
 const NOT_COMPLETED: Failure = { errcode: 'M_FORBIDDEN', error: 'the stage was not completed' }
 const UNKNOWN_SESSION: Failure = { errcode: 'M_FORBIDDEN', error: 'the session is unknown or has expired' }
 
-/** The identifier, where there is one, is of the caller. The `user` key is of clients before r0.5. */
+/** The identifier, where there is one, is of a user, not of a phone number or the like. */
+function hasUserName(auth: JsonObject): boolean {
+  const type = stringAt(objectAt(auth, 'identifier') ?? {}, 'type')
+  return type === undefined || type === 'm.id.user'
+}
+
+/** The user that is named, if any, is the caller. The `user` key is of clients before r0.5. */
 function namesUser(auth: JsonObject, userId: UserId): boolean {
-  const identifier = objectAt(auth, 'identifier')
-  const type = identifier && stringAt(identifier, 'type')
-  if (type !== undefined && type !== 'm.id.user') return false
-  const named = (identifier && stringAt(identifier, 'user')) ?? stringAt(auth, 'user')
+  const named = stringAt(objectAt(auth, 'identifier') ?? {}, 'user') ?? stringAt(auth, 'user')
   return named === undefined || named === userId || named === localpartOf(userId)
 }

@@ -153,6 +153,7 @@ export interface Interactive {
    * Checks `auth`, the `auth` key of a request body as it came. `operation` names what is authorised (method, path and
    * caller): a session counts for the operation it began with. `stages` is the one flow offered.
    * @returns `undefined` when all stages are complete, else the body of the 401 answer.
+   * @throws UserError M_FORBIDDEN for the password of somebody else than `userId`.
    */
   check(
     operation: string,
