@@ -1,6 +1,7 @@
 /** POST /v4/sync and its unstable name. spec: proposals/4186-simplified-sliding-sync.md */
 import type { JsonObject } from '@plexus/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { deviceKeysOf, testKey } from '../engine/users-kit.ts'
 import { at, clientOf, list, pick, text, type ApiClient } from '../kit/api-client.ts'
 import { createTestNetwork, type Member, type TestNetwork } from '../kit/node.ts'
 import { createRoom, say, sharedRoom } from '../kit/rooms.ts'
@@ -488,7 +489,8 @@ describe('extensions of sliding sync', () => {
       device_one_time_keys_count: expect.any(Object) as object,
       device_unused_fallback_key_types: [],
     })
-    await home.node.engine.users.accounts.openSession(home.user, {})
+    const keys = deviceKeysOf(home.user, home.deviceId, testKey(1))
+    await alice.ok('POST', 'v3/keys/upload', { body: { device_keys: keys } })
     await network.settle()
     const second = await next(bob, first, body)
     expect(pick(extension(second, 'e2ee'), 'device_lists', 'changed')).toEqual([alice.userId])
