@@ -97,6 +97,32 @@ describe('sections', () => {
     expect(typesOf(list(left, 'rooms', 'leave', roomId, 'timeline', 'events'))).toEqual(['m.room.message'])
   })
 
+  it('have no timeline at a limit of none, but the whole state and where to read on', async () => {
+    const roomId = await bothIn()
+    const first = await sync(bob)
+    const filter = '{"room":{"include_leave":true,"timeline":{"limit":0}}}'
+    await say(alice, roomId, 'before')
+    await network.settle()
+    const joined = await sync(bob, { ...since(first), filter })
+    expect(pick(joined, 'rooms', 'join', roomId)).toMatchObject({
+      timeline: { events: [], limited: true },
+      unread_notifications: { notification_count: 1 },
+    })
+    await bob.ok('POST', at`v3/rooms/${roomId}/leave`, { body: {} })
+    await network.settle()
+    await say(alice, roomId, 'after')
+    await network.settle()
+    for (const query of [{ filter }, { filter, ...since(joined) }]) {
+      const left = pick(await sync(bob, query), 'rooms', 'leave', roomId) as JsonObject
+      expect(pick(left, 'timeline')).toMatchObject({ events: [], limited: true })
+      const own = list(left, 'state', 'events').find((event) => event['state_key'] === bob.userId)
+      expect(pick(own, 'content')).toEqual({ membership: 'leave' })
+      const from = text(left, 'timeline', 'prev_batch')
+      const page = await bob.ok('GET', at`v3/rooms/${roomId}/messages`, { query: { from, dir: 'b' } })
+      expect(typesOf(list(page, 'chunk')).slice(0, 2)).toEqual(['m.room.member', 'm.room.message'])
+    }
+  })
+
   it('leave out to-device messages where there are none', async () => {
     expect(await sync(alice)).not.toHaveProperty('to_device')
   })

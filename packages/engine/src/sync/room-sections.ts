@@ -87,8 +87,8 @@ export async function joinedSection(
     lazy: round.lazy,
     alwaysMembers: [userId, ...(summary?.heroes ?? [])],
   })
-  if (!whole && quiet && timeline.seen.length === 0 && state.length === 0 && summary === undefined)
-    return undefined
+  const bare = timeline.seen.length === 0 && !timeline.limited && state.length === 0
+  if (!whole && quiet && bare && summary === undefined) return undefined
   const counts = await deps.unread.counts(snapshot, userId, await round.evaluator())
   return {
     summary: summary === undefined ? {} : summaryJson(summary),
@@ -143,7 +143,9 @@ export async function leftSection(
   // Who was never joined sees no state of the room, only what concerns them.
   const shown = viewer.joinedUntil < left.order ? [] : state
   const ends =
-    timeline.seen.some(({ record }) => record.id === left.id) || !allows(request.filter.timeline, left.pdu)
+    timeline.seen.some(({ record }) => record.id === left.id) ||
+    timelineLimit(request) === 0 ||
+    !allows(request.filter.timeline, left.pdu)
   const own = { record: left, visible: true, membership: row.membership }
   return {
     ...stateJson(request, await deps.clientEvents.state(recipient, shown, FORMAT)),
@@ -172,7 +174,7 @@ function refusal({ clock }: SectionDeps, { request }: Round, row: MembershipReco
 }
 
 function timelineLimit({ filter }: SyncRequest): number {
-  return Math.max(1, filter.timeline.limit ?? DEFAULT_TIMELINE_LIMIT)
+  return Math.max(0, filter.timeline.limit ?? DEFAULT_TIMELINE_LIMIT)
 }
 
 function stateJson({ stateKind }: SyncRequest, events: readonly JsonObject[]): JsonObject {

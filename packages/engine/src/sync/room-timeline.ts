@@ -63,6 +63,7 @@ export async function loadTimeline(
     const seen = await deps.visibility.judge(viewer, candidates)
     for (const one of seen) {
       if (!one.visible || !passes(query, one.record)) continue
+      if (limit === 0) return { seen: [], limited: true, before: one.record.order }
       if (found.length >= limit) return result(true)
       found.push(one)
     }
