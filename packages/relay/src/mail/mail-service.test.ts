@@ -220,6 +220,23 @@ describe('who leaves mail', () => {
     expect(reasons).toHaveLength(1)
   })
 
+  it('is answered when the relay stops, and heard no more', async () => {
+    const stuck = Promise.withResolvers<'kept'>()
+    start({}, { deposit: () => stuck.promise })
+    const { leave, reasons } = visit()
+    const answer = leave(owner.mail('a'))
+    await turn()
+    const closed = service.close()
+    expect(visit().reasons).toHaveLength(0)
+    await turn()
+    expect(reasons).toEqual([])
+    stuck.resolve('kept')
+    expect(await answer).toBe('done')
+    await closed
+    await turn()
+    expect(reasons).toHaveLength(1)
+  })
+
   it('is cut off for too many frames, frames of no kind, and silence', async () => {
     start()
     const [flood, odd, silent, busy] = [visit(), visit(), visit(), visit()]

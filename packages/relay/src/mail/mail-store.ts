@@ -21,7 +21,7 @@ export type MailTotals = { readonly mailboxes: number; readonly mails: number; r
  * disk and survives a power cut, removals excepted, which may come back; cursors of one mailbox only ever rise, also
  * after all its mail is gone and whatever the clock does; mail goes when every device of the record has acknowledged
  * it, or at its expiry.
- * @throws StoreError `full` when the disk or the space allowed is (nothing has changed), `failed` and `closed`.
+ * @throws StoreError `full` when the disk is (nothing has changed), `failed` and `closed`.
  */
 export interface MailStore extends AsyncDisposable {
   /** Why it takes nothing any more, until it is opened again. */
@@ -35,7 +35,7 @@ export interface MailStore extends AsyncDisposable {
    */
   register(mailbox: Mailbox, maxMailboxes: number): Promise<Mailbox | undefined>
   /**
-   * Keeps a mail, once: `known` for bytes that are there already. `quota`: the lane is full. `unknown`: no such
+   * Keeps a mail, once: `known` for bytes that are there already. `quota`: the lane is full, or all that there may be is. `unknown`: no such
    * mailbox. `hash`: SHA-256 of the bytes. `now`: milliseconds since 1970.
    */
   deposit(mail: NewMail): Promise<'kept' | 'known' | 'quota' | 'unknown'>

@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, rm } from 'node:fs/promises'
+import { copyFile, mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -26,27 +26,36 @@ describe('mail in SQLite', () => {
   })
   afterEach(() => rm(folder, { recursive: true }))
 
-  it('refuses when the space allowed is used up, and takes the rest of the commit', async () => {
+  it('takes no more when the space allowed is used up, until mail is acknowledged', async () => {
     const owner = createRecipient(NOW)
     await using store = openSqliteMailStore(join(folder, 'mail.db'), { maxBytes: 400_000 })
     await store.register(owner.mailbox(), 10)
-    const mails = Array.from({ length: 8 }, (_, n) =>
-      owner.mail('', { bytes: new Uint8Array(100_000).fill(n) }),
-    )
-    const outcomes = await Promise.allSettled([
-      ...mails.map((mail) => store.deposit({ mail, hash: sha256(mail.bytes), quota: ROOMY, now: NOW })),
-      store.register(owner.mailbox({ sequence: 2 }), 10),
-    ])
-    const refused = outcomes.filter((outcome) => outcome.status === 'rejected')
-    expect(refused.length).toBeGreaterThan(3)
-    for (const { reason } of refused) expect(reason).toMatchObject({ name: 'StoreError', code: 'full' })
-    expect(outcomes.at(-1)).toMatchObject({ status: 'fulfilled' })
+    const put = (n: number): ReturnType<typeof store.deposit> => {
+      const mail = owner.mail('', { bytes: new Uint8Array(100_000).fill(n) })
+      return store.deposit({ mail, hash: sha256(mail.bytes), quota: ROOMY, now: NOW })
+    }
+    const answers = await Promise.all(Array.from({ length: 8 }, (_, n) => put(n)))
+    expect(answers.slice(0, 3)).toEqual(['kept', 'kept', 'kept'])
+    expect(answers.slice(4)).toEqual(['quota', 'quota', 'quota', 'quota'])
+    expect(await put(0)).toBe('known')
     const kept = await store.fetch(owner.name, 0, ROOMY)
-    expect(kept.length).toBe(8 - refused.length)
-    expect(await store.totals()).toMatchObject({ mails: kept.length })
     for (const n of [0, 1]) await store.acknowledge(owner.name, deviceAt(n), kept.at(-1)?.cursor ?? 0)
-    const mail = owner.mail('', { bytes: new Uint8Array(100_000).fill(99) })
-    expect(await store.deposit({ mail, hash: sha256(mail.bytes), quota: ROOMY, now: NOW })).toBe('kept')
+    expect(await put(99)).toBe('kept')
+  })
+
+  it('is closed with a clear error when a page of it is damaged', async () => {
+    const path = join(folder, 'mail.db')
+    const owner = createRecipient(NOW)
+    const opened = openSqliteMailStore(path, { maxBytes: 10_000_000 })
+    await opened.register(owner.mailbox(), 10)
+    await opened[Symbol.asyncDispose]()
+    const file = await open(path, 'r+')
+    const { size } = await file.stat()
+    for (let page = 1; page < size / 4_096; page += 1)
+      await file.write(Buffer.alloc(4_096, 0xff), 0, 4_096, page * 4_096)
+    await file.close()
+    await using store = openSqliteMailStore(path, { maxBytes: 10_000_000 })
+    await expect(store.mailbox(owner.name)).rejects.toMatchObject({ name: 'StoreError', code: 'failed' })
   })
 
   it('gives cursors that rise also after an old copy was put in its place', async () => {

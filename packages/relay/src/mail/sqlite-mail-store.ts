@@ -9,11 +9,13 @@ import { LANES, type LaneQuota, type MailStore } from './mail-store.ts'
 import { createBoxes, laneAt, type Box, type Boxes, type Removed } from './sqlite-boxes.ts'
 
 export type SqliteMailStoreOptions = {
-  /** Size in bytes of the database at which deposits are refused as `full`. */
+  /** Bytes in use at which deposits are refused. */
   readonly maxBytes: number
 }
 
 const PAGE_BYTES = 4_096
+/** Bytes beyond those for deposits, so that mail can be acknowledged and removed when there is no room for more. */
+const RESERVE_BYTES = 16 * 1024 * 1024
 /** Pages of the log at which the writing connection copies them itself. */
 const MAX_LOG_PAGES = 16_000
 const SCHEMA_VERSION = 1
@@ -46,7 +48,7 @@ export function openSqliteMailStore(path: string, { maxBytes }: SqliteMailStoreO
   try {
     return guarded(() => {
       prepareDatabase(database, maxBytes)
-      return createMailStore(database, path)
+      return createMailStore(database, path, maxBytes)
     })
   } catch (cause) {
     database.close()
@@ -57,7 +59,7 @@ export function openSqliteMailStore(path: string, { maxBytes }: SqliteMailStoreO
 function prepareDatabase(database: DatabaseSync, maxBytes: number): void {
   database.exec(`PRAGMA page_size = ${PAGE_BYTES}`)
   database.exec('PRAGMA journal_mode = WAL')
-  database.exec(`PRAGMA max_page_count = ${Math.floor(maxBytes / PAGE_BYTES)}`)
+  database.exec(`PRAGMA max_page_count = ${Math.floor((maxBytes + RESERVE_BYTES) / PAGE_BYTES)}`)
   const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number }
   if (version > SCHEMA_VERSION) throw new StoreError('failed', 'the mail is of a newer program')
   // This one is synced by SQLite, and with it that the log is there at all.
@@ -66,7 +68,7 @@ function prepareDatabase(database: DatabaseSync, maxBytes: number): void {
   database.exec(`PRAGMA wal_autocheckpoint = ${MAX_LOG_PAGES}`)
 }
 
-function createMailStore(database: DatabaseSync, path: string): MailStore {
+function createMailStore(database: DatabaseSync, path: string, maxBytes: number): MailStore {
   const boxes = createBoxes(database)
   const mails = createMails(database)
   const checkpoints = createCheckpoints(path)
@@ -105,7 +107,8 @@ function createMailStore(database: DatabaseSync, path: string): MailStore {
         if (box === undefined) return 'unknown'
         const used = box.used[mail.lane]
         const { length } = mail.bytes
-        if (used.mails + 1 > quota.mails || used.bytes + length > quota.bytes)
+        const isFull = used.mails + 1 > quota.mails || used.bytes + length > quota.bytes
+        if (isFull || mails.usedBytes() + length > maxBytes)
           return mails.isKnown(box.id, hash) ? 'known' : 'quota'
         // By the clock, so that they rise also when an old copy of the database was put in its place.
         const cursor = Math.max(box.last + 1, now)
@@ -139,6 +142,8 @@ interface Mails {
   isKnown(box: number, hash: Uint8Array): boolean
   /** False when its bytes are there already. */
   insert(box: number, cursor: number, mail: KeptMail['mail'], hash: Uint8Array): boolean
+  /** Of the database, without what removed mail left free. */
+  usedBytes(): number
   after(box: number, recipient: ServerName, cursor: number, bounds: LaneQuota): KeptMail[]
 }
 
@@ -150,10 +155,14 @@ function createMails(database: DatabaseSync): Mails {
     `INSERT INTO mail (box, cursor, lane, key, expires, hash, size, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (box, hash) DO NOTHING`,
   )
+  const used = database.prepare(
+    'SELECT page_count - freelist_count AS pages FROM pragma_page_count(), pragma_freelist_count()',
+  )
   const after: StatementSync = database.prepare(
     'SELECT cursor, lane, key, expires, bytes FROM mail WHERE box = ? AND cursor > ? ORDER BY cursor',
   )
   return {
+    usedBytes: () => (used.get() as { pages: number }).pages * PAGE_BYTES,
     isKnown: (box, hash) => known.get(box, hash) !== undefined,
     insert(box, cursor, { lane, keyId, expires, bytes }, hash) {
       const { changes } = insert.run(
