@@ -108,6 +108,15 @@ describe('the federation server of a node', () => {
     })
   })
 
+  it('answers where clients connect too, for a proxy that leads both there', async () => {
+    const at = (path: string): URL => new URL(path.slice(1), node.clientApi)
+    expect(await (await fetch(at(VERSION))).json()).toMatchObject({ server: { name: 'Plexus' } })
+    const { status } = await fetch(at('/_matrix/key/v2/query'), { method: 'PUT' })
+    expect([status, (await fetch(at(PROFILE))).status]).toEqual([405, 401])
+    expect((await fetch(at('/_matrix/federation/unknown'))).status).toBe(404)
+    expect((await fetch(at('/_matrix/client/versions'))).status).toBe(200)
+  })
+
   it('takes JSON that is announced and not there', async () => {
     const headers = { 'Content-Type': 'application/json' }
     const { status } = await askHttps(ca, node.port, { path: VERSION, headers })

@@ -102,6 +102,7 @@ export async function startNodeApp(logger: Logger, config: Config): Promise<Node
       address: config.clientApi,
       trustProxy: config.trustProxy,
       wellKnownServer: config.wellKnownServer,
+      federation: servers?.listener,
       clientApi: createClientApi(engine, {
         clientOf: (request) => addresses.get(request) ?? 'unknown',
         ...(config.rateLimits === 'off' ? { rateLimits: UNLIMITED } : {}),

@@ -1,5 +1,6 @@
 /** What a node with a DNS name has beside libp2p: requests over HTTPS to other servers, and from them. */
 import { readFileSync } from 'node:fs'
+import type { RequestListener } from 'node:http'
 import {
   clock,
   createOutbound,
@@ -69,6 +70,8 @@ export type FederationServerInit = {
 }
 
 export interface FederationServer extends Listening {
+  /** Answers requests that came in another way, as through a proxy that has one address for clients and servers. */
+  readonly listener: RequestListener
   /** Reads the certificate anew. */
   reload(): void
 }
@@ -106,7 +109,7 @@ export async function listenToServers(init: FederationServerInit): Promise<Feder
   const watch =
     files === undefined ? undefined : started.use(watchTls(files, { log, changed: (tls) => web.useTls(tls) }))
   const running = started.move()
-  return { port, reload: () => watch?.look(), [Symbol.asyncDispose]: () => running.disposeAsync() }
+  return { port, listener, reload: () => watch?.look(), [Symbol.asyncDispose]: () => running.disposeAsync() }
 }
 
 /** Whether stock servers can ask for its key: a bare key is in no DNS, and `localhost:8448` only on one machine. */
