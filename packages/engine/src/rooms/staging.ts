@@ -49,7 +49,10 @@ export interface Staging {
 }
 
 export function createStaging(deps: StagingDeps): Staging {
-  const roomDeps = { ...deps, words: createLru<EventId, ReadonlyMap<ServerName, string>>(MAX_WORDS) }
+  const roomDeps = {
+    ...deps,
+    words: createLru<EventId, ReadonlyMap<ServerName, string | undefined>>(MAX_WORDS),
+  }
   const waiting = new Map<RoomId, StagedRoom>()
   let cancelRestart: (() => void) | undefined
   let restartMs = FIRST_RETRY_MS

@@ -16,11 +16,14 @@ import type { CheckedEvent } from './verify.ts'
 export const MIN_ALIKE_WORDS = 2
 /** Events about which words are remembered. */
 export const MAX_WORDS = 1_000
-/** Where no two agree for so long, what servers other than the event's own say counts, resolved. */
+/**
+ * Where no two agree for so long, what servers other than the event's own say counts, resolved; what the event's own
+ * says if none of the others answers at all: they may be gone for good.
+ */
 export const LONE_WORD_AFTER_MS = 600_000
 
-/** By event: the name of the state that each server tells. */
-export type Words = Lru<EventId, ReadonlyMap<ServerName, string>>
+/** By event: the name of the state that each server tells, `undefined` of one that answers and tells none. */
+export type Words = Lru<EventId, ReadonlyMap<ServerName, string | undefined>>
 
 export type WordsDeps = GapDeps & {
   readonly words: Words
@@ -41,13 +44,14 @@ export type Question = {
 export async function hearWord(deps: WordsDeps, inquiry: Inquiry, id: EventId): Promise<void> {
   const { server } = inquiry
   // Each state that is told is kept: one that says something else each time would fill the store.
-  if (deps.words.get(id)?.has(server) === true) return
+  if (deps.words.get(id)?.get(server) !== undefined) return
+  const note = (state?: string): void => deps.words.set(id, new Map(deps.words.get(id)).set(server, state))
   try {
-    const state = await claimedState(deps, inquiry, id)
-    deps.words.set(id, new Map(deps.words.get(id)).set(server, state.id))
+    note((await claimedState(deps, inquiry, id)).id)
   } catch (error) {
     if (error instanceof CarrierError) throw error
     // What others said counts all the same.
+    note()
     deps.log.log('debug', 'a server does not tell a state', { server, eventId: id, error: String(error) })
   }
 }
@@ -57,8 +61,8 @@ export async function standingState(
   deps: WordsDeps,
   { version, event, servers, waitedMs }: Question,
 ): Promise<StateGroup | undefined> {
-  const words = deps.words.get(event.id) ?? new Map<ServerName, string>()
-  const said = [...words.values()]
+  const words = deps.words.get(event.id) ?? new Map<ServerName, undefined>()
+  const said = [...words.values()].filter((name) => name !== undefined)
   const alike = said.find((name) => said.filter((other) => other === name).length >= MIN_ALIKE_WORDS)
   if (alike !== undefined) return deps.groups.load(alike)
   const own = serverOf(event.pdu.sender)
@@ -68,9 +72,9 @@ export async function standingState(
   // There is nobody else to ask, nor to part from.
   if (others.size === 1 && only !== undefined) return deps.groups.load(only)
   if (waitedMs < LONE_WORD_AFTER_MS) return undefined
-  const [first, ...more] = await Promise.all(
-    [...words].flatMap(([server, name]) => (server === own ? [] : deps.groups.load(name))),
-  )
+  const heard = [...words].filter(([server]) => server !== own)
+  const names = heard.length === 0 ? said : heard.flatMap(([, name]) => name ?? [])
+  const [first, ...more] = await Promise.all(names.map((name) => deps.groups.load(name)))
   if (first === undefined || more.length === 0) return first
   const states = [first, ...more].map(({ state }) => state)
   return keepClaim(deps, await resolveStates(version, states, deps.events.view()))
