@@ -11,6 +11,8 @@ type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) =
 
 /** Address for the library's own listener, which must listen somewhere: it sees no one. */
 export const ATTACHED_LISTEN = '/ip4/127.0.0.1/tcp/0/ws'
+/** What it is once the library listens there. */
+export const ATTACHED_ADDRESS: RegExp = /^\/ip4\/127\.0\.0\.1\/tcp\/\d+\/ws$/
 
 /**
  * The WebSocket transport, served by the HTTP server that also serves the page, so that both have one port and one

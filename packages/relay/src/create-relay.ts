@@ -10,8 +10,8 @@ import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import type { Clock, Log, Store } from '@plexus/engine/ports'
 import { MAILBOX_PROTOCOL, RELAY_PROTOCOL } from '@plexus/p2p/wire'
-import { createLibp2p, type Libp2p } from 'libp2p'
-import { ATTACHED_LISTEN, attachedWebSockets } from './attached-websockets.ts'
+import { createLibp2p, type AddressManagerInit, type Libp2p } from 'libp2p'
+import { ATTACHED_ADDRESS, ATTACHED_LISTEN, attachedWebSockets } from './attached-websockets.ts'
 import { createRelayDirectory, type DirectoryStats } from './directory.ts'
 import { countServers, dhtServer, putRecord } from './dht.ts'
 import { createRelayGater } from './gater.ts'
@@ -72,6 +72,20 @@ export interface Relay extends AsyncDisposable {
 
 type RelayLibp2p = Libp2p<{ identify: Identify; ping: Ping; relay: CircuitRelayService; dht: KadDHT }>
 
+/** The address of the server instead of that of the library's own listener, at which nobody is to come. */
+function announced(publicUrl: string | undefined): AddressManagerInit {
+  if (publicUrl === undefined) return {}
+  const address = websocketMultiaddr(publicUrl)
+  return {
+    appendAnnounce: [address],
+    announceFilter: (all) =>
+      all.filter((each) => {
+        const text = each.toString().replace(/\/p2p\/\w+$/, '')
+        return text === address || !ATTACHED_ADDRESS.test(text)
+      }),
+  }
+}
+
 /** @throws when an address cannot be listened on */
 export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Relay> {
   const { clock, log } = deps
@@ -97,7 +111,7 @@ export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Rel
     privateKey: identity.privateKey,
     addresses: {
       listen: [...(attached === undefined ? [] : [ATTACHED_LISTEN]), ...(init.listen ?? [])],
-      appendAnnounce: init.publicUrl === undefined ? [] : [websocketMultiaddr(init.publicUrl)],
+      ...announced(attached === undefined ? undefined : init.publicUrl),
     },
     transports: [
       attached?.transport ?? webSockets(),
