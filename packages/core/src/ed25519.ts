@@ -1,6 +1,7 @@
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex } from '@noble/hashes/utils.js'
+import { createMemo, remembered, type Memo } from './memo.ts'
 
 /**
  * Whether an Ed25519 signature is valid must not depend on which library looked, or a room would split. Libraries
@@ -50,23 +51,8 @@ export function isSoundPublicKey(publicKey: Uint8Array): boolean {
   return remembered(soundKeys, bytesToHex(publicKey), () => isTorsionFree(publicKey))
 }
 
-/** Memos of pure functions: what they hold never changes an answer. In order of use. */
-const soundKeys = new Map<string, boolean>()
-const checked = new Map<string, boolean>()
-
-function remembered(memo: Map<string, boolean>, key: string, compute: () => boolean): boolean {
-  const known = memo.get(key)
-  const answer = known ?? compute()
-  if (known !== undefined) memo.delete(key)
-  memo.set(key, answer)
-  if (memo.size > MAX_CACHED_KEYS) {
-    for (const oldest of memo.keys()) {
-      memo.delete(oldest)
-      break
-    }
-  }
-  return answer
-}
+const soundKeys: Memo<boolean> = createMemo(MAX_CACHED_KEYS)
+const checked: Memo<boolean> = createMemo(MAX_CACHED_KEYS)
 
 /** True if the signature over the message is valid. Slow (about a millisecond) but for the last ones; never throws. */
 export function verifyEd25519(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {

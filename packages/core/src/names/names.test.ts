@@ -14,6 +14,9 @@ const server = (text: string): ServerName => {
 }
 const label = (...bytes: number[]): string => `k${base36.encode(Uint8Array.from(bytes))}`
 
+/** What a key's label begins with. */
+const PREFIX = [0x01, 0x72, 0x00, 0x24, 0x08, 0x01, 0x12, 0x20]
+
 describe('names of keys', () => {
   it('are one label of 62 characters, and lead back to the key', () => {
     fc.assert(
@@ -55,14 +58,13 @@ describe('names of keys', () => {
 
   it('are no other kind of CID', () => {
     const rest = [...publicKey]
-    const accepted = [0x01, 0x72, 0x00, 0x24, 0x08, 0x01, 0x12, 0x20]
-    expect(label(...accepted, ...rest)).toBe(name)
-    for (let i = 0; i < accepted.length; i += 1) {
-      const other = accepted.map((byte, j) => (i === j ? byte + 1 : byte))
+    expect(label(...PREFIX, ...rest)).toBe(name)
+    for (let i = 0; i < PREFIX.length; i += 1) {
+      const other = PREFIX.map((byte, j) => (i === j ? byte + 1 : byte))
       const text = parseServerName(label(...other, ...rest))
       expect(text === undefined ? undefined : keyOfName(text)).toBeUndefined()
     }
-    expect(keyOfName(server(label(...accepted, ...rest.slice(1))))).toBeUndefined()
+    expect(keyOfName(server(label(...PREFIX, ...rest.slice(1))))).toBeUndefined()
     // 62 characters whose number does not fit the 40 bytes
     expect(keyOfName(server(`k${'z'.repeat(61)}`))).toBeUndefined()
     expect(keyOfName(server(`k0${name.slice(2)}`))).toBeUndefined()
@@ -75,7 +77,7 @@ describe('names of keys', () => {
     const mixed = ed25519.Point.fromBytes(publicKey).add(torsion).toBytes()
     for (const key of [identity, mixed, publicKey.subarray(1)]) {
       expect(() => nameOfKey(key)).toThrow(TypeError)
-      const text = parseServerName(label(0x01, 0x72, 0x00, 0x24, 0x08, 0x01, 0x12, 0x20, ...key))
+      const text = parseServerName(label(...PREFIX, ...key))
       expect(text === undefined ? undefined : keyOfName(text)).toBeUndefined()
     }
     expect(() => nameOfKey(publicKey, 'not a suffix')).toThrow(TypeError)
@@ -102,5 +104,11 @@ describe('names of keys', () => {
     expect([name, long, stock].map(canMeet(name))).toEqual([true, true, false])
     expect([name, long, stock].map(canMeet(long))).toEqual([true, true, true])
     expect([name, long, stock].map(canMeet(stock))).toEqual([false, true, true])
+  })
+  it('can be met by their form, whatever the key', () => {
+    const edges = [0, 255].map((byte) => server(label(...PREFIX, ...new Uint8Array(32).fill(byte))))
+    expect(edges.map(isKeyName)).toEqual([false, false])
+    expect(edges.map(canMeet(name))).toEqual([true, true])
+    expect(edges.map(canMeet(server('localhost:8448')))).toEqual([false, false])
   })
 })

@@ -1,6 +1,7 @@
 import { base36 } from '@scure/base'
 import { isSoundPublicKey } from '../ed25519.ts'
 import { parseServerName, type ServerName } from '../ids.ts'
+import { createMemo, remembered, type Memo } from '../memo.ts'
 
 /** Length of the first label of a name that is a key: multibase prefix and 61 digits. */
 export const KEY_LABEL_LENGTH = 62
@@ -12,6 +13,11 @@ export const KEY_LABEL_LENGTH = 62
 const CID_PREFIX = Uint8Array.of(0x01, 0x72, 0x00, 0x24, 0x08, 0x01, 0x12, 0x20)
 const PUBLIC_KEY_BYTES = 32
 const LABEL = /^k[0-9a-z]{61}$/
+/** A name whose first label has the form of a key: what stands before it makes the first digits the same for all. */
+const KEY_FORM = /^k51qzi5uqu5d[0-9a-z]{50}(?:[.:]|$)/
+/** Labels whose keys are remembered: a room may have as many servers, which are looked through for every change. */
+const MAX_CACHED_LABELS = 16_384
+const keys: Memo<Uint8Array | undefined> = createMemo(MAX_CACHED_LABELS)
 
 /**
  * The Ed25519 public key that a server name is, by its first label; `undefined` for a DNS name. A label that only
@@ -23,7 +29,10 @@ export function keyOfName(name: ServerName): Uint8Array | undefined {
 }
 
 function keyOfLabel(label: string): Uint8Array | undefined {
-  if (!LABEL.test(label)) return undefined
+  return LABEL.test(label) ? remembered(keys, label, () => decodeKey(label)) : undefined
+}
+
+function decodeKey(label: string): Uint8Array | undefined {
   const cid = decodeBase36(label.slice(1))
   if (cid === undefined || cid.length !== CID_PREFIX.length + PUBLIC_KEY_BYTES) return undefined
   const publicKey = cid.slice(CID_PREFIX.length)
@@ -74,10 +83,11 @@ export function meetsDirectly(own: ServerName, other: ServerName): boolean {
 
 /**
  * Who can be in a room with a server. Ordinary homeservers cannot get the key of a name that is a key and no more, so
- * that the two keep apart. DESIGN section 2
+ * that the two keep apart. It is asked of every server of a room, so the form decides: a label that only looks like a key
+ * is of a server that cuts off nobody but itself. DESIGN section 2
  */
 export function canMeet(name: ServerName): (other: ServerName) => boolean {
-  const hasKey = isKeyName(name)
+  const hasKey = KEY_FORM.test(name)
   const isBare = hasKey && !name.includes('.')
-  return (other) => (isBare ? isKeyName(other) : hasKey || other.includes('.') || !isKeyName(other))
+  return (other) => (isBare ? KEY_FORM.test(other) : hasKey || other.includes('.') || !KEY_FORM.test(other))
 }
