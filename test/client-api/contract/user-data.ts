@@ -1,9 +1,9 @@
 /** spec: client-server-api "User Data", "Filtering", modules/account_data.md, tags.md, presence.md */
-import { serverOf } from '@plexus/core'
+import { serverOf, type JsonObject } from '@plexus/core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { at, list, text, type ApiClient } from '../../kit/api-client.ts'
 import { createRoom, sharedRoom } from '../../kit/rooms.ts'
-import { bob, carol, network, newcomer } from './world.ts'
+import { alice, bob, carol, network, newcomer } from './world.ts'
 
 export function userData(): void {
   let mallory: ApiClient
@@ -167,6 +167,30 @@ function profiles(user: () => ApiClient): void {
         displayname: profile.displayname,
       })
       network.loopback.offline(serverOf(user().userId), false)
+    })
+
+    it('are found in the directory by whoever may join or read a room with their user', async () => {
+      const stranger = await newcomer('stranger')
+      const search = async (): Promise<readonly unknown[]> =>
+        list(
+          await stranger.ok('POST', 'v3/user_directory/search', { body: { search_term: 'TABLES' } }),
+          'results',
+        )
+      const id = await sharedRoom(network, alice, bob)
+      const member = { user_id: bob.userId, display_name: 'Bobby Tables' }
+      await bob.ok('PUT', at`v3/rooms/${id}/state/m.room.member/${bob.userId}`, {
+        body: { membership: 'join', displayname: member.display_name },
+      })
+      await network.settle()
+      const set = (type: string, content: JsonObject) =>
+        alice.ok('PUT', at`v3/rooms/${id}/state/${type}`, { body: content })
+      expect(await search()).toEqual([])
+      await set('m.room.join_rules', { join_rule: 'public' })
+      expect(await search()).toEqual([member])
+      await set('m.room.join_rules', { join_rule: 'invite' })
+      expect(await search()).toEqual([])
+      await set('m.room.history_visibility', { history_visibility: 'world_readable' })
+      expect(await search()).toEqual([member])
     })
   })
 }

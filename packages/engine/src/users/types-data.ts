@@ -129,7 +129,10 @@ export type DirectoryUser = {
 }
 
 export interface UserDirectory {
-  /** Local users and those who share a room with `userId`, whose id or name contains the term. */
+  /**
+   * Local users, and those who share a room with `userId` or are in one that anybody may join or read, whose id or name
+   * contains the term.
+   */
   search(
     userId: UserId,
     term: string,
