@@ -119,6 +119,7 @@ export type TestNodeInit = {
   readonly account?: Account
   readonly transportKey?: Uint8Array
   readonly relays?: readonly string[]
+  readonly mailTokens?: Readonly<Record<string, string>>
   readonly platform?: NodePlatformInit
   readonly memory?: PeerMemory
   readonly lan?: boolean
@@ -150,6 +151,7 @@ export async function startNode(init: TestNodeInit = {}): Promise<TestNode> {
       transportKey: init.transportKey ?? (await generateTransportKey()),
       relays: init.relays ?? [],
       lan: init.lan ?? true,
+      mailTokens: init.mailTokens ?? {},
     },
   )
   node.onRequest(({ request }) =>

@@ -67,11 +67,17 @@ type Owner = TestNode & { readonly heard: () => number }
 /** A node at the relay, its mailbox registered unless `record` is null. */
 async function ownerAt(
   relay: Pick<MailRelay, 'address'>,
-  init: { account?: Account; transportKey?: Uint8Array; record?: SignedAccountRecord | null } = {},
+  init: {
+    account?: Account
+    transportKey?: Uint8Array
+    mailTokens?: Readonly<Record<string, string>>
+    record?: SignedAccountRecord | null
+  } = {},
 ): Promise<Owner> {
   const account = init.account ?? newAccount()
   const transportKey = init.transportKey ?? (await generateTransportKey())
-  const started = await startNode({ relays: relay.address.multiaddrs, account, transportKey })
+  const { mailTokens = {} } = init
+  const started = await startNode({ relays: relay.address.multiaddrs, account, transportKey, mailTokens })
   cleanups.push(async () => started.node[Symbol.asyncDispose]())
   const heard = (): number => started.events.filter(({ kind }) => kind === 'mail').length
   await eventually(() => heard() > 0, 'mailboxes connected')
@@ -223,6 +229,18 @@ describe('the owner of a mailbox', { timeout: 60_000 }, () => {
     await expect(mailboxes.register(at, registration)).rejects.toMatchObject({ code: 'not-allowed' })
     await expect(mailboxes.fetch(at, 0)).rejects.toMatchObject({ code: 'not-allowed' })
     await expect(mailboxes.acknowledge(at, 9)).rejects.toMatchObject({ code: 'not-allowed' })
+  })
+
+  it('shows the token that a relay asks for', async () => {
+    const token = 'a token of some length'
+    const closed = await newRelay({ registration: { mode: 'token', token } })
+    const at = closed.address.peerId
+    const guest = await ownerAt(closed, { record: null })
+    const record = recordOf(guest.account, [guest.node.peerId])
+    const refused = guest.node.mailboxes.register(at, { record, accessKeyHash: ACCESS.hash })
+    await expect(refused).rejects.toMatchObject({ code: 'not-allowed' })
+    const member = await ownerAt(closed, { mailTokens: { [at]: token } })
+    expect(await member.node.mailboxes.fetch(at, 0)).toEqual([])
   })
 
   it('is no more a device that the newest record leaves out', async () => {

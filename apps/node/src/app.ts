@@ -34,6 +34,7 @@ import { hasDnsName, listenToServers, openHttpsCarrier } from './federation-serv
 import { loadAppServices } from './app-services.ts'
 import type { Config } from './config.ts'
 import { loadIdentity, loadRegistrationToken, registrationTokenFile, type Identity } from './identity.ts'
+import { mailTokensOf } from './mail-tokens.ts'
 import { createMetrics } from './metrics.ts'
 import { createPeerMemory } from './peer-memory.ts'
 import { createPictures } from './pictures.ts'
@@ -261,7 +262,12 @@ async function openNetwork(parts: Parts & { readonly engine: Engine }): Promise<
       memory: createPeerMemory(folder, log),
       certify: (peerId) => engine.control.certify(peerId),
     },
-    { transportKey: identity.transportKey, relays: relay, lan },
+    {
+      transportKey: identity.transportKey,
+      relays: relay,
+      lan,
+      mailTokens: mailTokensOf(config.mailTokenFile),
+    },
   )
   p2p.watch((event) => {
     if (event.kind === 'appeared') engine.control.peerAppeared(event.name)

@@ -113,6 +113,8 @@ export type Config = {
   readonly listen: readonly string[]
   readonly announce: readonly string[]
   readonly relay: readonly string[]
+  /** File with the tokens of relays that keep mail for who has one. */
+  readonly mailTokenFile?: string | undefined
   readonly lan: boolean
   readonly registration: 'open' | 'token' | 'closed'
   /** Localparts. */
@@ -149,6 +151,7 @@ const schemaOf = (defaultData: string): Schema<Config> =>
     listen: multiaddrs,
     announce: multiaddrs,
     relay: multiaddrs,
+    mailTokenFile: v.optional(nonEmpty),
     lan: onOrOff,
     registration: oneOf(['open', 'token', 'closed'], 'token'),
     adminUser: localparts,
@@ -182,6 +185,7 @@ export const HELP: string = `Plexus node: a Matrix homeserver without a window.
   --listen <multiaddr>        address to take libp2p connections on; may be repeated
   --announce <multiaddr>      address under which others reach this node, where that is another; may be repeated
   --relay <multiaddr>         relay to be reached through; may be repeated
+  --mail-token-file <file>    tokens of relays that keep mail only for who has one; a line for each: peer id, token
   --lan                       peers at private addresses may be dialled
   --registration <mode>       who may make an account: open, token (default; the token is in the data folder) or closed
   --admin-user <name>         who administers the server (the first part of the user id); may be repeated
@@ -216,6 +220,7 @@ const FLAGS = {
   listen: { type: 'string', multiple: true },
   announce: { type: 'string', multiple: true },
   relay: { type: 'string', multiple: true },
+  'mail-token-file': { type: 'string' },
   lan: { type: 'boolean' },
   registration: { type: 'string' },
   'admin-user': { type: 'string', multiple: true },

@@ -67,6 +67,8 @@ export type P2pNodeInit = {
   readonly transportKey: Uint8Array
   /** Multiaddrs of the relays, peer ids included. Those of one relay are ways to the same one, best first. */
   readonly relays: readonly string[]
+  /** Tokens for registering at relays that ask for one, by the relay's peer id. Secret. */
+  readonly mailTokens?: Readonly<Record<string, string>>
   /** Private, loopback and link-local addresses may be dialled. */
   readonly lan?: boolean
 }
@@ -170,6 +172,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
         log.log('info', 'the account record was not published', { error: errorText(error) })
       })
     },
+    token: (relay) => init.mailTokens?.[relay],
     mail: (relay) => emit({ kind: 'mail', relay }),
   })
   const publish = (signed: SignedRecord<PublishedRecord>): Promise<void> =>

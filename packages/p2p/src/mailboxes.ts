@@ -29,6 +29,8 @@ export type MailboxesDeps = {
   open(relay: PeerId, signal: AbortSignal): Promise<ByteStream>
   /** A relay keeps this node's mail by a record, which others are to find. */
   registered(record: SignedAccountRecord): void
+  /** For registering at a relay that asks for one. */
+  token(relay: string): string | undefined
   /** There may be mail at a relay. */
   mail(relay: string): void
 }
@@ -58,7 +60,9 @@ export function createMailboxes(deps: MailboxesDeps): OwnMailboxes {
 
   async function register(relay: string, registration: Registration): Promise<void> {
     const certificate = await deps.certificate()
-    await sessionAt(relay).client.register({ certificate, ...registration })
+    const token = deps.token(relay)
+    const more = token === undefined ? {} : { token }
+    await sessionAt(relay).client.register({ certificate, ...registration, ...more })
   }
 
   /** @throws what may pass by itself */
