@@ -28,6 +28,8 @@ export interface FakeRelays {
   add(): FakeRelay
   /** The port of one process; `arrived` is called when mail comes for it, or a relay comes up. It takes the place of an earlier one. */
   mailboxes(name: ServerName, arrived: (relay: string) => void, hasEnded: () => boolean): Mailboxes
+  /** What a look-up finds. */
+  readonly published: Map<ServerName, SignedAccountRecord>
   /** The relay comes up or goes down; nodes that are there hear of it. */
   setUp(relay: FakeRelay, isUp: boolean): void
   /** The node is gone: it hears of nothing, and reaches no relay. */
@@ -129,6 +131,7 @@ export function createFakeRelays(): FakeRelays {
         },
       }
     },
+    published: new Map(),
     setUp(relay, isUp) {
       relay.isUp = isUp
       if (isUp) for (const name of listeners.keys()) tell(name, relay.peerId)

@@ -113,15 +113,17 @@ function mailPorts(
   return { mail: { sealer: mail.sealer, mailboxes: mail.relays.mailboxes(name, arrived, hasEnded) } }
 }
 
-/** Everybody on the loopback is reachable by name alone. */
-const directory: Directory = {
+/** Everybody on the loopback is reachable by name alone; account records are found with the mail. */
+const directoryOf = ({ mail }: NodeInit): Directory => ({
   learn: async () => undefined,
   own: async () => [],
-  find: async () => undefined,
+  find: async (name) => mail?.relays.published.get(name),
   findAlias: async () => undefined,
   findListing: async () => undefined,
-  publish: async () => undefined,
-}
+  publish: async ({ record, signature }) => {
+    if ('mailboxes' in record) mail?.relays.published.set(record.name, { record, signature })
+  },
+})
 
 export async function createNode(init: NodeInit): Promise<TestNode> {
   const { loopback, clock: outerClock, seed, disk = createMemoryDisk(), restarts = 0 } = init
@@ -147,7 +149,7 @@ export async function createNode(init: NodeInit): Promise<TestNode> {
       const federation = createFederation({ carrier, signer, clock }, { incarnation })
       return init.stock === true ? asStockSender(federation) : federation
     },
-    directory,
+    directory: directoryOf(init),
     signer,
     verifier,
     clock,

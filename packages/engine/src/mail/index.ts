@@ -152,7 +152,7 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
       // One that is out of reach says so when it comes up.
       return error instanceof CarrierError
     })
-    if (!isWhole && !rests.has(relay)) {
+    if (!isWhole && !closed && !rests.has(relay)) {
       const fetchRest = (): void => {
         rests.delete(relay)
         fetchFrom(relay)

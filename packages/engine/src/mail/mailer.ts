@@ -113,6 +113,10 @@ export function createMailer(deps: MailerDeps): Mailer {
     await telling?.done()
   }
 
+  /** Who takes no mail where it is known to do may take it elsewhere. */
+  const findsNewer = async ({ signed: { record } }: Contact): Promise<boolean> =>
+    ((await deps.contacts.seek(record.name))?.signed.record.sequence ?? 0) > record.sequence
+
   /** False when there is nothing to leave, or nobody takes it. */
   const leaveNext = async (target: Destination): Promise<boolean> => {
     for (let seals = 0; seals <= MAX_RESEALS; seals += 1) {
@@ -120,7 +124,7 @@ export function createMailer(deps: MailerDeps): Mailer {
       const draft = contact === undefined ? undefined : await nextDraft(target, contact)
       if (contact === undefined || draft === undefined) return false
       const left = await deposit(target, draft, contact)
-      if (left === 'old-key') continue
+      if (left === 'old-key' || (left === undefined && (await findsNewer(contact)))) continue
       target.mail.isStuck = left === undefined
       if (left !== undefined) await noteLeft(target, draft, left)
       return left !== undefined
