@@ -13,6 +13,7 @@ import {
   message,
   openApp,
   openBrowser,
+  openRoom,
   send,
   sendFiles,
   shown,
@@ -156,6 +157,25 @@ describe('two people in two browsers', () => {
     await expect.poll(() => connectionWords(a.page).textContent(), { timeout: MEET_MS }).toBe('Online')
     await says(b, a, 'here again')
     await expect.poll(async () => path(a), { timeout: 20_000 }).toBe('direct')
+    expect([...a.faults, ...b.faults]).toEqual([])
+  })
+
+  it('reach each other by mail when they are never there together', async () => {
+    await b.page.close()
+    await send(a.page, 'left for Ben')
+    await expect.poll(() => delivery(a, 'left for Ben'), { timeout: MEET_MS }).toBe('at relay')
+    await a.page.close()
+    b = { ...b, ...(await openApp(b.context, relay.address)) }
+    await openRoom(b.page, ROOM)
+    await shown(b.page, 'left for Ben')
+    await send(b.page, 'left for Ada')
+    await expect.poll(() => delivery(b, 'left for Ada'), { timeout: MEET_MS }).toBe('at relay')
+    await b.page.close()
+    a = { ...a, ...(await openApp(a.context, relay.address)) }
+    await openRoom(a.page, ROOM)
+    await shown(a.page, 'left for Ada')
+    // His mail told that hers came.
+    await expect.poll(() => delivery(a, 'left for Ben')).toBe('delivered')
     expect([...a.faults, ...b.faults]).toEqual([])
   })
 })
