@@ -22,6 +22,7 @@ export function createRoom(): void {
       expect(access.status === 404 ? 'forbidden' : access.body['guest_access']).toEqual(guestAccess)
       const levels = await stateOf(id, 'm.room.power_levels')
       expect(levels['users']).toEqual({})
+      expect(levels['invite']).toBe(preset === 'public_chat' ? 50 : 0)
       expect(pick(levels, 'events', 'm.room.tombstone')).toBeGreaterThan(Number(levels['state_default']))
     })
 

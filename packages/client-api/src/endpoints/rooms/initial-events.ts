@@ -36,8 +36,11 @@ export const CREATOR_LEVEL = 100
 /** Above everybody who is no creator. spec: rooms/v12.md */
 const CREATORS_ONLY = 150
 
-/** Creators that stand above all levels are not listed, and upgrading a room is theirs alone. */
-function defaultPowerLevels(version: RoomVersion, creators: readonly UserId[]): JsonObject {
+/**
+ * Creators that stand above all levels are not listed, and upgrading a room is theirs alone. To a public room people come
+ * by themselves: letting others in is for moderators, as with the reference server.
+ */
+function defaultPowerLevels(version: RoomVersion, preset: Preset, creators: readonly UserId[]): JsonObject {
   const areListed = !version.creatorsAreInfinite
   return {
     users: areListed ? Object.fromEntries(creators.map((creator) => [creator, CREATOR_LEVEL])) : {},
@@ -57,7 +60,7 @@ function defaultPowerLevels(version: RoomVersion, creators: readonly UserId[]): 
     ban: 50,
     kick: 50,
     redact: 50,
-    invite: 0,
+    invite: preset === 'public_chat' ? 50 : 0,
     notifications: { room: 50 },
   }
 }
@@ -97,7 +100,7 @@ export function initialEvents(
   return [
     { type: 'm.room.member', stateKey: creator, content: { ...profile, membership: 'join' } },
     state('m.room.power_levels', {
-      ...defaultPowerLevels(version, [creator, ...trustedPeople(request)]),
+      ...defaultPowerLevels(version, presetOf(request), [creator, ...trustedPeople(request)]),
       ...request.power_level_content_override,
     }),
     ...(alias === undefined ? [] : [state('m.room.canonical_alias', { alias })]),
