@@ -326,6 +326,23 @@ describe('the co-signature of an invite', () => {
     network.cheats.set(carol.name, { makeMembership: () => Promise.reject(new Error('away')) })
     await bob.rooms.leave(`@user1:${bob.name}` as UserId, roomId)
     await wanted(50)
+    // So does a withdrawal, and what it leaves counts.
+    const withdraw = async (index: number): Promise<void> => {
+      const user = `@user${index}:${bob.name}` as UserId
+      const id = (await bob.rooms.membership(user, roomId))?.eventId as EventId
+      const leave = await signed(carol, invite(carol.user, user, { membership: 'leave' }), {
+        auth_events: [id],
+      })
+      await bob.rooms.receive(carol.name, [leave.pdu])
+      expect((await bob.rooms.membership(user, roomId))?.membership).toBe('leave')
+    }
+    for (let index = 51; index < 55; index += 1) {
+      await withdraw(index - 1)
+      await wanted(index)
+    }
+    await withdraw(54)
+    const rows = await bob.store.range('membership', '', '\u00ff')
+    expect(rows.length).toBeLessThanOrEqual(50 + 2)
   })
 })
 

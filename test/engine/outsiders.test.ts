@@ -52,7 +52,9 @@ describe('from outside of a room', () => {
     await send(alice, roomId, membership)
     await network.settle()
     expect(await row(roomId)).toMatchObject({ membership, previous: 'invite', sender: alice.user })
-    expect(await row(roomId)).not.toHaveProperty('strippedState')
+    expect(await row(roomId)).toMatchObject({
+      strippedState: [{ sender: alice.user, state_key: bob.user, content: { membership } }],
+    })
     // The server hears of nothing else.
     const calls = alice.calls.length
     await say(alice, roomId, 'among us')

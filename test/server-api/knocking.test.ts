@@ -53,6 +53,19 @@ describe('a knock on a room of another server', { timeout: 60_000 }, () => {
     expect(await memberAt(bob)).toMatchObject({ membership: 'join' })
   })
 
+  it('is refused by who made the room, and its user hears by whom and why', async () => {
+    await knock()
+    const since = (await bob.ok('GET', 'v3/sync'))['next_batch'] as string
+    await alice.ok('POST', at`v3/rooms/${room}/kick`, { body: { user_id: bob.userId, reason: 'full' } })
+    await network.settle()
+    const sync = await bob.ok('GET', 'v3/sync', { query: { since } })
+    expect(list(pick(sync, 'rooms', 'leave', room, 'timeline'), 'events')).toMatchObject([
+      { type: 'm.room.member', sender: alice.userId, content: { membership: 'leave', reason: 'full' } },
+    ])
+    expect(await seen(bob, 'knock', room)).toBeUndefined()
+    expect((await knock()).status).toBe(200)
+  })
+
   it('can be taken back', async () => {
     await knock()
     await bob.ok('POST', at`v3/rooms/${room}/leave`, { body: {} })

@@ -7,6 +7,7 @@ import { memberships } from './records.ts'
 import { checkPair } from './networks.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import { stripAll } from './stripped-state.ts'
+import type { MembershipRecord } from './types.ts'
 import { RoomError } from './types.ts'
 import { checkEvents } from './verify.ts'
 
@@ -20,6 +21,8 @@ export type RemoteInvite = {
   readonly event: JsonObject
   readonly inviteRoomState: readonly JsonObject[]
 }
+
+type MembershipRow = readonly [key: readonly [UserId, RoomId], row: MembershipRecord]
 
 export type AcceptInvite = (
   origin: ServerName,
@@ -58,15 +61,20 @@ export function createAcceptInvite(
   }
 }
 
-/** Strangers can invite: the rows that they cause are bounded. */
-function createInviteCounter({ store }: RemoteDeps): (origin: ServerName) => Promise<void> {
+/**
+ * Strangers can invite: the rows that they cause are bounded. What is left of invites that they withdrew counts too, and
+ * makes room for new ones.
+ */
+function createInviteCounter({ store, outsiders }: RemoteDeps): (origin: ServerName) => Promise<void> {
   let counts: Map<ServerName, number> | undefined
+  const rowsOf = async (): Promise<readonly MembershipRow[]> =>
+    (await memberships.list(store, [])).filter(
+      ([, { membership, strippedState }]) => membership !== 'knock' && strippedState !== undefined,
+    )
   const count = async (): Promise<Map<ServerName, number>> => {
     const found = new Map<ServerName, number>()
-    for (const [, { membership, strippedState, sender }] of await memberships.list(store, [])) {
-      if (membership !== 'invite' || strippedState === undefined) continue
+    for (const [, { sender }] of await rowsOf())
       found.set(serverOf(sender), (found.get(serverOf(sender)) ?? 0) + 1)
-    }
     return found
   }
   const isFull = (known: ReadonlyMap<ServerName, number>, origin: ServerName): boolean =>
@@ -75,7 +83,10 @@ function createInviteCounter({ store }: RemoteDeps): (origin: ServerName) => Pro
   return async (origin) => {
     counts ??= await count()
     // Only rises are counted as they come; what was answered since is seen when it matters.
-    if (isFull(counts, origin)) counts = await count()
+    if (isFull(counts, origin)) {
+      for (const [[userId, roomId]] of await rowsOf()) await outsiders.forgetEnded(userId, roomId)
+      counts = await count()
+    }
     if (isFull(counts, origin)) throw new RoomError('M_LIMIT_EXCEEDED', 'too many invites wait for an answer')
     counts.set(origin, (counts.get(origin) ?? 0) + 1)
   }

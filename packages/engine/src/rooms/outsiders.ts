@@ -9,6 +9,7 @@ import { createKeyedMutex } from '../kernel/mutex.ts'
 import type { Store, Write } from '../ports.ts'
 import { membershipOf } from './copy.ts'
 import { memberships } from './records.ts'
+import { stripAll } from './stripped-state.ts'
 import type { MembershipRecord } from './types.ts'
 import { checkEvents, type CheckedEvent, type VerifyDeps } from './verify.ts'
 
@@ -26,6 +27,8 @@ export interface Outsiders {
     next: (before: MembershipRecord | undefined) => OutsiderRow | undefined,
     also?: readonly Write[],
   ): Promise<MembershipRecord | undefined>
+  /** Deletes a user's row if it tells of no more than the end of an invite or knock. */
+  forgetEnded(userId: UserId, roomId: RoomId): Promise<void>
 }
 
 export function createOutsiders({
@@ -36,9 +39,17 @@ export function createOutsiders({
   readonly committer: Committer
 }): Outsiders {
   const changes = createKeyedMutex()
+  const oneByOne = <T>(userId: UserId, roomId: RoomId, work: () => Promise<T>): Promise<T> =>
+    changes.run(`${userId} ${roomId}`, work)
   return {
+    forgetEnded: (userId, roomId) =>
+      oneByOne(userId, roomId, async () => {
+        const row = await memberships.get(store, [userId, roomId])
+        if (row?.strippedState === undefined || isOutside(row)) return
+        await committer.submit({ writes: () => [memberships.delete([userId, roomId])] })
+      }),
     change: (userId, roomId, next, also = []) =>
-      changes.run(`${userId} ${roomId}`, async () => {
+      oneByOne(userId, roomId, async () => {
         const before = await memberships.get(store, [userId, roomId])
         const row = next(before)
         if (row === undefined) return before
@@ -68,7 +79,7 @@ function endedBy(row: MembershipRecord | undefined, { id, pdu }: CheckedEvent): 
   const { sender } = pdu
   const trusted = row.resident ?? serverOf(row.sender)
   if (serverOf(sender) !== trusted && !creatorsIn(row).includes(sender)) return undefined
-  return { membership, eventId: id, sender }
+  return { membership, eventId: id, sender, strippedState: stripAll([pdu]) }
 }
 
 function isOutside({ membership, strippedState }: MembershipRecord): boolean {

@@ -61,7 +61,7 @@ export type MembershipRecord = {
   readonly previous?: Membership
   /** The version of the room of an invite or knock to a room in which this node has no member. */
   readonly roomVersion?: string
-  /** Stripped state of such an invite or knock. */
+  /** Stripped state of such an invite or knock, or the event by which another server ended it. */
   readonly strippedState?: readonly JsonObject[]
   readonly forgotten?: boolean
 }

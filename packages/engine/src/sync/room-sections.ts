@@ -160,15 +160,20 @@ export async function leftSection(
   }
 }
 
-/** The end of an invite that was refused without its room: there is no event of it here, but clients need to hear. */
+/**
+ * The end of an invite or knock without its room: there is no event of it here, or none that could be checked, but clients
+ * need to hear.
+ */
 function refusal({ clock }: SectionDeps, { request }: Round, row: MembershipRecord): JsonObject {
   const { userId } = request.recipient
+  const at = { origin_server_ts: clock.now() }
+  const told = row.strippedState?.at(-1)
+  if (told !== undefined) return { ...told, ...at, event_id: row.eventId }
+  const own = { type: 'm.room.member', sender: userId, state_key: userId }
   return {
+    ...own,
+    ...at,
     event_id: `$refused-${row.eventId.slice(1)}`,
-    type: 'm.room.member',
-    sender: userId,
-    state_key: userId,
-    origin_server_ts: clock.now(),
     content: { membership: row.membership },
   }
 }
