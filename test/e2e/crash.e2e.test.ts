@@ -10,7 +10,9 @@ import { killBrowser } from '../kit/renderers.ts'
 import { createSeededRandom } from '../kit/seeded-random.ts'
 import { storedTimeline } from '../kit/stored.ts'
 
-const ROUNDS = 20
+const ROUNDS = Number(process.env['CRASH_RUNS'] ?? 12)
+/** A limit against hanging. */
+const LIMIT_MS = 60_000 + ROUNDS * 12_000
 const MOST_BEFORE_KILL = 12
 const SEED = 11
 const ROOM = 'Under load'
@@ -64,47 +66,51 @@ async function writeUntil(page: Page, label: string, killed: () => boolean): Pro
 }
 
 describe('a browser that is killed', () => {
-  it(`loses and doubles nothing of what it acknowledged, ${ROUNDS} times`, { timeout: 240_000 }, async () => {
-    const random = createSeededRandom(SEED)
-    const acknowledged = new Map<string, string>()
-    let roomId = ''
+  it(
+    `loses and doubles nothing of what it acknowledged, ${ROUNDS} times`,
+    { timeout: LIMIT_MS },
+    async () => {
+      const random = createSeededRandom(SEED)
+      const acknowledged = new Map<string, string>()
+      let roomId = ''
 
-    for (let round = 0; round <= ROUNDS; round += 1) {
-      const { context, page } = await open()
-      if (round === 0) {
-        await signUp(page, 'ada')
-        roomId = await makeRoom(page, ROOM)
-      } else await openRoom(page, ROOM)
-      const stored = await storedTimeline(page, roomId)
-      expect(new Set(stored).size).toBe(stored.length)
-      expect([...acknowledged.keys()].filter((id) => !stored.includes(id))).toEqual([])
+      for (let round = 0; round <= ROUNDS; round += 1) {
+        const { context, page } = await open()
+        if (round === 0) {
+          await signUp(page, 'ada')
+          roomId = await makeRoom(page, ROOM)
+        } else await openRoom(page, ROOM)
+        const stored = await storedTimeline(page, roomId)
+        expect(new Set(stored).size).toBe(stored.length)
+        expect([...acknowledged.keys()].filter((id) => !stored.includes(id))).toEqual([])
 
-      if (round === ROUNDS) {
-        await loadWhole(page)
-        // What was just loaded is shown before it is decrypted; one that never is fails here.
-        await page.waitForFunction(() => !document.body.textContent?.includes('Decrypting…'))
-        const onScreen = await timeline(page)
-        const texts = onScreen.map(({ text }) => text)
-        expect(texts.filter((text, index) => texts.indexOf(text) !== index)).toEqual([])
-        const byId = new Map(onScreen.map(({ eventId, text }) => [eventId, text]))
-        expect([...acknowledged].filter(([id, text]) => byId.get(id) !== text)).toEqual([])
-        expect(acknowledged.size).toBeGreaterThan(ROUNDS)
-        await context.close()
-        break
+        if (round === ROUNDS) {
+          await loadWhole(page)
+          // What was just loaded is shown before it is decrypted; one that never is fails here.
+          await page.waitForFunction(() => !document.body.textContent?.includes('Decrypting…'))
+          const onScreen = await timeline(page)
+          const texts = onScreen.map(({ text }) => text)
+          expect(texts.filter((text, index) => texts.indexOf(text) !== index)).toEqual([])
+          const byId = new Map(onScreen.map(({ eventId, text }) => [eventId, text]))
+          expect([...acknowledged].filter(([id, text]) => byId.get(id) !== text)).toEqual([])
+          expect(acknowledged.size).toBeGreaterThan(ROUNDS)
+          await context.close()
+          break
+        }
+        const enough = 1 + ((random.bytes(1)[0] ?? 0) % MOST_BEFORE_KILL)
+        const goal = acknowledged.size + enough
+        const reached = Promise.withResolvers<void>()
+        await watchAcknowledged(page, (id, text) => {
+          acknowledged.set(id, text)
+          if (acknowledged.size >= goal) reached.resolve()
+        })
+        let killed = false
+        const writing = writeUntil(page, `round ${round}`, () => killed)
+        await reached.promise
+        killed = true
+        await killBrowser(context)
+        await writing
       }
-      const enough = 1 + ((random.bytes(1)[0] ?? 0) % MOST_BEFORE_KILL)
-      const goal = acknowledged.size + enough
-      const reached = Promise.withResolvers<void>()
-      await watchAcknowledged(page, (id, text) => {
-        acknowledged.set(id, text)
-        if (acknowledged.size >= goal) reached.resolve()
-      })
-      let killed = false
-      const writing = writeUntil(page, `round ${round}`, () => killed)
-      await reached.promise
-      killed = true
-      await killBrowser(context)
-      await writing
-    }
-  })
+    },
+  )
 })

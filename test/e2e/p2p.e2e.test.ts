@@ -19,7 +19,7 @@ declare global {
   }
 }
 
-const DIALS = 40
+const DIALS = 24
 /** A dial that meets the init-channel race hangs until its limit, ten seconds; one in fifteen did, unpatched. */
 const HANGING_DIAL_MS = 5_000
 const USUAL_DIAL_MS = 2_000
