@@ -200,3 +200,29 @@ describe('a relay', () => {
     expect(fetches).toBeLessThanOrEqual(MAX_FETCHES + 1)
   })
 })
+
+describe('own mailboxes', () => {
+  const load = () => loadOwnMailboxes({ store, committer, clock })
+  const at = (...names: readonly string[]) => names.map((peerId) => ({ peerId, multiaddrs: [] }))
+
+  it('are at most as many as a record names; one that is away makes place', async () => {
+    const own = await load()
+    await own.seen(at('a', 'b', 'c', 'd', 'e'))
+    expect(own.addresses().map(({ peerId }) => peerId)).toEqual(['a', 'b', 'c', 'd'])
+    now += 1
+    await own.seen(at('a', 'b', 'd'))
+    now += 1
+    await own.seen(at('a', 'b', 'd', 'e'))
+    expect((await load()).addresses().map(({ peerId }) => peerId)).toEqual(['a', 'b', 'd', 'e'])
+  })
+
+  it('tell since when all of them hold no old mail', async () => {
+    const own = await load()
+    await own.seen(at('a', 'b'))
+    for (const relay of ['a', 'b']) await own.registered(relay)
+    await own.drained('a', now)
+    expect(own.cleanSince).toBe(0)
+    await own.drained('b', now - 5)
+    expect((await load()).cleanSince).toBe(now - 5)
+  })
+})

@@ -45,6 +45,7 @@ import { createSearchIndex } from './search/search-index.ts'
 import { createPolls, createRoomReader, createSections, createSlidingSync, createSync } from './sync/index.ts'
 import type { Polls, RoomReader, SlidingSync, Sync } from './sync/index.ts'
 import { createUsers } from './users/index.ts'
+import { peersOf } from './watch-peers.ts'
 import { blocksInvites } from './users/unwanted.ts'
 import type { UsersInit } from './users/deps.ts'
 import type { Users } from './users/types.ts'
@@ -151,6 +152,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
           publish: (record) => deps.directory.publish(record),
           sharesRoom: (name) => outboxOwner.sharesRoom(name),
           outbox: () => outbox,
+          peers: () => peersOf({ outbox, rooms }),
           tell: (names) => outboxOwner.tell(names),
         })
   const outboxOwner = await createOutbox({

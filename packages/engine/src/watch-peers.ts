@@ -44,7 +44,11 @@ export function watchPeers(engine: PeerEngine, changed: (names: readonly ServerN
   }
 }
 
-async function peersOf({ outbox, rooms }: PeerEngine): Promise<readonly ServerName[]> {
+/** As `watchPeers` tells them. */
+export async function peersOf({
+  outbox,
+  rooms,
+}: Pick<PeerEngine, 'outbox' | 'rooms'>): Promise<readonly ServerName[]> {
   /** The newest position of a room that is shared with the server. */
   const newest = new Map<ServerName, number>()
   for (const [roomId, servers] of outbox.peers()) {

@@ -35,7 +35,9 @@ export type MailDeps = {
   readonly find: (name: ServerName) => Promise<SignedAccountRecord | undefined>
   readonly publish: (record: SignedAccountRecord) => Promise<void>
   readonly sharesRoom: (name: ServerName) => boolean
-  readonly outbox: () => Pick<Outbox, 'peers' | 'queueDurable'>
+  readonly outbox: () => Pick<Outbox, 'queueDurable'>
+  /** The servers that share a room with a user of this node. */
+  readonly peers: () => Promise<readonly ServerName[]>
   /** There is something to tell to these. */
   readonly tell: (names: readonly ServerName[]) => void
 }

@@ -23,7 +23,8 @@ export function createTeller(deps: {
   committer: Committer
   clock: Clock
   log: Log
-  outbox: () => Pick<Outbox, 'peers' | 'queueDurable'>
+  outbox: () => Pick<Outbox, 'queueDurable'>
+  peers: () => Promise<readonly ServerName[]>
   account: Account
 }): Teller {
   const { store, committer, clock, log, outbox, account } = deps
@@ -32,7 +33,7 @@ export function createTeller(deps: {
   const tellAll = async (): Promise<void> => {
     const { record, fingerprint, accessKey } = account
     if (record === undefined || fingerprint === undefined || record.record.mailboxes.length === 0) return
-    const names = [...new Set([...outbox().peers().values()].flat())].filter(isKeyName)
+    const names = (await deps.peers()).filter(isKeyName)
     const before = await told.getMany(
       store,
       names.map((name): [ServerName] => [name]),
