@@ -26,6 +26,8 @@ import { startMailRelay } from '../kit/mail-relay-process.ts'
 const DAY_MS = 24 * 3_600_000
 const ACCESS = { key: encodeBase64(new Uint8Array(32).fill(7)), hash: '' }
 ACCESS.hash = encodeBase64(createHash('sha256').update(new Uint8Array(32).fill(7)).digest())
+/** Throw-away nodes that a node has at once. */
+const MAX_DEPOSITORS = 16
 /** Few bits: what they cost is not tested here. */
 const POLICY: MailPolicy = { ...DEFAULT_MAIL_POLICY, proofBits: 8 }
 
@@ -155,6 +157,27 @@ describe('mailboxes at a relay', { timeout: 60_000 }, () => {
     await Promise.all([leave(mailFor(one, 'a')), leave(mailFor(two, 'a'))])
     await leave(mailFor(one, 'b'))
     expect(relay.relay.stats().connections - known).toBe(2)
+  })
+
+  it('see so many identities of one node at once, and the rest of its mail after that', async () => {
+    const before = relay.relay.stats().connections
+    let most = 0
+    const mails = Array.from({ length: 20 }, () => mailFor({ account: newAccount() }, 'a'))
+    const answers = mails.map(async (mail) => {
+      await expect(leave(mail)).rejects.toMatchObject({ code: 'unknown-recipient' })
+      most = Math.max(most, relay.relay.stats().connections - before)
+    })
+    await Promise.all(answers)
+    expect(most).toBeGreaterThan(1)
+    expect(most).toBeLessThanOrEqual(MAX_DEPOSITORS)
+  })
+
+  it('are not looked for in a private network that somebody else names', async () => {
+    const { node } = await startNode({ lan: false })
+    cleanups.push(async () => node[Symbol.asyncDispose]())
+    const mail = mailFor({ account: newAccount() }, 'a')
+    const refused = node.mailboxes.deposit(relay.address, mail, ACCESS.key)
+    await expect(refused).rejects.toMatchObject({ name: 'CarrierError', code: 'unreachable' })
   })
 
   it('hold each lane to its quota, and say so', async () => {
