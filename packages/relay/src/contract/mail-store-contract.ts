@@ -204,7 +204,20 @@ function removalCases(world: () => World, reopen: () => Promise<void>): void {
     for (const n of [0, 1]) await store.acknowledge(owner.name, deviceAt(n), Number.MAX_SAFE_INTEGER)
     expect(await texts()).toEqual([])
     await put(owner.mail('b'))
+    await store.acknowledge(owner.name, deviceAt(0), Number.MAX_SAFE_INTEGER)
     expect(await texts()).toEqual(['b'])
+  })
+
+  it('gives cursors that rise whichever mail was removed last', async () => {
+    const { owner, put, store, all } = world()
+    await put(owner.mail('low'))
+    await put(owner.mail('high', { expires: NOW + 1 }), ROOMY, NOW + DAY_MS)
+    const [low, high] = (await all()).map(({ cursor }) => cursor)
+    await store.expire(NOW + 1)
+    for (const n of [0, 1]) await store.acknowledge(owner.name, deviceAt(n), low ?? 0)
+    await reopen()
+    await world().put(owner.mail('next'))
+    expect((await world().all())[0]?.cursor).toBeGreaterThan(high ?? Number.NaN)
   })
 
   it('gives cursors that rise when all mail is gone and the clock was set back', async () => {

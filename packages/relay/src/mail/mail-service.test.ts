@@ -1,136 +1,52 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { encodeBase64 } from '@plexus/core'
-import { StoreError, type MailRefusal, type SealedMail } from '@plexus/engine/ports'
+import { StoreError, type SealedMail } from '@plexus/engine/ports'
 import {
-  createFrameChannel,
   dayOf,
   decodeMailboxHello,
-  decodeRefusal,
   encodeCursor,
   encodeDeposit,
-  encodeRegistration,
   MailboxFrame as K,
   MAX_DEPOSITS_IN_FLIGHT,
   MAX_MAIL_BYTES,
   searchProof,
   sendMessage,
-  WRITE_HIGH_WATER,
-  type Frame,
   type FrameChannel,
   type MailAccess,
 } from '@plexus/p2p/wire'
 import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import {
   EXPIRY_INTERVAL_MS,
+  STEADY_CLOCK_MS,
   MAIL_FRAME_BURST,
   MAIL_IDLE_MS,
+  MAX_DEPOSIT_BYTES,
   MAX_SOURCE_DEPOSIT_BYTES,
-  REGISTRATION_RATE_COST,
-  STEADY_CLOCK_MS,
 } from '../limits.ts'
-import { ACCESS_HASH, ACCESS_KEY, createRecipient, deviceAt, sha256 } from '../testing/recipients.ts'
-import { createClock, createEnd, type End } from '../testing/streams.ts'
-import { createMailService, type MailService } from './mail-service.ts'
-import type { MailStore } from './mail-store.ts'
-import { DEFAULT_MAIL_POLICY, type MailPolicy } from './policy.ts'
+import {
+  clock,
+  lines,
+  NOW,
+  owner,
+  RELAY,
+  service,
+  start,
+  store,
+  turn,
+  useMailService,
+  visit,
+} from '../testing/mail-world.ts'
+import { ACCESS_KEY, deviceAt, sha256 } from '../testing/recipients.ts'
 import { sourceOf } from './sources.ts'
-import { openSqliteMailStore } from './sqlite-mail-store.ts'
 
-const NOW = Date.UTC(2026, 0, 1)
-const RELAY = deviceAt(40)
-const HERE = '/ip4/192.0.2.1/tcp/4001'
+useMailService()
 
-let folder = ''
-let store: MailStore
-let service: MailService
-let lines: string[] = []
-const clock = createClock(NOW)
-const owner = createRecipient(NOW)
-
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'plexus-mail-'))
-  store = openSqliteMailStore(join(folder, 'mail.db'), { maxBytes: 100_000_000 })
-  await store.register(owner.mailbox(), 100)
-})
-afterEach(async () => {
-  await service.close()
-  await store[Symbol.asyncDispose]()
-  await rm(folder, { recursive: true })
-})
-
-/** A service with the store, or with what `change` makes of it. */
-function start(policy: Partial<MailPolicy> = {}, change: Partial<MailStore> = {}): void {
-  lines = []
-  const log = { log: (...what: unknown[]): void => void lines.push(JSON.stringify(what)) }
-  const changed = new Proxy(store, {
-    get: (target, key) => Reflect.get(change, key) ?? Reflect.get(target, key),
-  })
-  service = createMailService(
-    { clock, log, store: changed },
-    { relay: RELAY, policy: { ...DEFAULT_MAIL_POLICY, proofBits: 6, ...policy } },
-  )
-}
-
-type Visitor = {
-  readonly channel: FrameChannel
-  readonly end: End
-  /** The relay's end of the stream. */
-  readonly far: End
-  readonly got: Frame[]
-  readonly reasons: string[]
-  /** Asks, and resolves with the answer: `done`, or why not. */
-  readonly ask: (kind: number, body?: Uint8Array) => Promise<MailRefusal | 'done'>
-  readonly leave: (mail: SealedMail, access?: MailAccess) => Promise<MailRefusal | 'done'>
-}
-
-function visit(peerId = deviceAt(9), address = HERE): Visitor {
-  const [end, far] = [createEnd(), createEnd()]
-  end.other = far
-  far.other = end
-  const got: Frame[] = []
-  const reasons: string[] = []
-  const waiting = new Map<number, (answer: MailRefusal | 'done') => void>()
-  let lastId = 0
-  const channel = createFrameChannel(end, {
-    frame(frame) {
-      got.push(frame)
-      if (frame.kind === K.done) waiting.get(frame.id)?.('done')
-      if (frame.kind === K.refuse) waiting.get(frame.id)?.(decodeRefusal(frame.body)?.code ?? 'nonsense')
-    },
-    writable: () => undefined,
-    closed: (reason) => reasons.push(reason),
-  })
-  service.accept(far, { peerId, address })
-  const answered = (send: (id: number) => void): Promise<MailRefusal | 'done'> => {
-    lastId += 1
-    const id = lastId
-    send(id)
-    return new Promise((resolve) => waiting.set(id, resolve))
-  }
-  return {
-    channel,
-    end,
-    far,
-    got,
-    reasons,
-    ask: (kind, body) => answered((id) => channel.send(kind, id, body)),
-    leave: (mail, access = { accessKey: ACCESS_KEY }) =>
-      answered((id) => sendMessage(channel, K.deposit, id, encodeDeposit({ mail, access }))),
-  }
-}
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
-
-function registration(device: string, token?: string, change: { expires?: number } = {}): Uint8Array {
-  return encodeRegistration({
-    certificate: owner.certify(device, change),
-    record: owner.record(),
-    accessKeyHash: encodeBase64(ACCESS_HASH),
-    ...(token === undefined ? {} : { token }),
-  })
+/** The first frame of a mail. */
+function messageStart(mail: SealedMail): Uint8Array {
+  const sent: Uint8Array[] = []
+  const channel = { send: (_kind: number, _id: number, body: Uint8Array) => void sent.push(body) }
+  const message = encodeDeposit({ mail, access: { accessKey: ACCESS_KEY } })
+  sendMessage(channel as FrameChannel, K.deposit, 1, message)
+  return sent[0] ?? new Uint8Array(0)
 }
 
 describe('who leaves mail', () => {
@@ -206,7 +122,52 @@ describe('who leaves mail', () => {
     stuck.resolve('kept')
     expect(new Set(await Promise.all(asked))).toEqual(new Set(['done']))
     expect((await Promise.all(large)).filter((answer) => answer === 'done').length).toBe(large.length - 1)
-    expect(await visit().leave(owner.mail('b'))).toBe('done')
+    expect(await visit().leave(owner.mail('b', { bytes }))).toBe('done')
+  })
+
+  it('has so many bytes under way from all addresses together', async () => {
+    const stuck = Promise.withResolvers<'kept'>()
+    start({ depositBurst: 100_000 }, { deposit: () => stuck.promise })
+    const bytes = new Uint8Array(1024 * 1024)
+    const large: Promise<string>[] = []
+    for (let n = 0; n < MAX_DEPOSIT_BYTES / bytes.length; n += 1) {
+      large.push(visit(deviceAt(9), `/ip4/192.0.2.${n % 5}/tcp/1`).leave(owner.mail('', { bytes })))
+      await turn()
+    }
+    expect(await Promise.race(large)).toBe('too-fast')
+    stuck.resolve('kept')
+    await Promise.all(large)
+  })
+
+  it('gives back what was held for a mail that it did not end', async () => {
+    start({ depositBurst: 100_000 })
+    const bytes = new Uint8Array(1024 * 1024)
+    const part = messageStart(owner.mail('', { bytes }))
+    for (let n = 0; n < 300; n += 1) {
+      const { channel } = visit()
+      channel.send(K.deposit, 1, part)
+      await turn()
+      channel.close('gone')
+    }
+    await turn()
+    expect(await visit().leave(owner.mail('', { bytes }))).toBe('done')
+  })
+
+  it.each([
+    ['is given up', { tombstone: 'dead' }, 'unknown-recipient'],
+    ['has expired', { expires: 1 }, 'unknown-recipient'],
+    ['has an old sealing key', { sealingKeys: [{ id: 'k1', publicKey: ACCESS_KEY, expires: 1 }] }, 'old-key'],
+  ] as const)('leaves nothing for a name whose record %s', async (_what, change, code) => {
+    start()
+    await store.register(owner.mailbox({ sequence: 2, ...change }), 100)
+    expect(await visit().leave(owner.mail('a'))).toBe(code)
+  })
+
+  it('leaves it for as long as the relay keeps mail', async () => {
+    start({ retentionMs: 1_000 })
+    await visit().leave(owner.mail('a'))
+    await store.expire(clock.now() + 1_000)
+    expect((await store.totals()).mails).toBe(0)
   })
 
   it('hears of a full disk as a quota, and of a broken one by the end of the stream', async () => {
@@ -227,8 +188,9 @@ describe('who leaves mail', () => {
     const answer = leave(owner.mail('a'))
     await turn()
     const closed = service.close()
-    expect(visit().reasons).toHaveLength(0)
+    const late = visit()
     await turn()
+    expect(late.reasons).toHaveLength(1)
     expect(reasons).toEqual([])
     stuck.resolve('kept')
     expect(await answer).toBe('done')
@@ -272,92 +234,6 @@ describe('who leaves mail', () => {
     await turn()
     expect(service.counts().sessions).toBe(0)
     expect(lines.filter((line) => line.includes('error'))).toEqual([])
-  })
-})
-
-describe('the owner of a mailbox', () => {
-  it.each([
-    ['token', { mode: 'token', token: 'let me in please' }, 'let me in please', 'done'],
-    ['another token', { mode: 'token', token: 'let me in please' }, 'let me in', 'not-allowed'],
-    ['no token', { mode: 'token', token: 'let me in please' }, undefined, 'not-allowed'],
-    ['a place on the list', { mode: 'list', names: new Set([owner.name]) }, undefined, 'done'],
-    ['no place on the list', { mode: 'list', names: new Set<string>() }, undefined, 'not-allowed'],
-  ] as const)('registers with %s', async (_what, mode, token, answer) => {
-    const fresh = openSqliteMailStore(join(folder, 'fresh.db'), { maxBytes: 10_000_000 })
-    start(
-      { registration: mode },
-      {
-        mailbox: (name) => fresh.mailbox(name),
-        register: (mailbox, most) => fresh.register(mailbox, most),
-      },
-    )
-    expect(await visit(deviceAt(0)).ask(K.register, registration(deviceAt(0), token))).toBe(answer)
-    await fresh[Symbol.asyncDispose]()
-  })
-
-  it('is a device of the record with a certificate that lasts', async () => {
-    start()
-    const soon = registration(deviceAt(0), undefined, { expires: clock.now() + 1_000 })
-    const [mine, other] = [visit(deviceAt(0)), visit(deviceAt(1))]
-    expect(await other.ask(K.register, soon)).toBe('not-allowed')
-    expect(await mine.ask(K.register, soon)).toBe('done')
-    expect(await mine.ask(K.fetch, encodeCursor(0))).toBe('done')
-    clock.advance(1_000)
-    expect(await mine.ask(K.fetch, encodeCursor(0))).toBe('not-allowed')
-    expect(await mine.ask(K.acknowledge, encodeCursor(9))).toBe('not-allowed')
-    expect(await visit(deviceAt(4)).ask(K.register, registration(deviceAt(4)))).toBe('not-allowed')
-  })
-
-  it('registers at the rate of its address', async () => {
-    start({ depositsPerSecond: 1, depositBurst: 2 * REGISTRATION_RATE_COST })
-    const answers: string[] = []
-    for (let n = 0; n < 3; n += 1)
-      answers.push(await visit(deviceAt(0)).ask(K.register, registration(deviceAt(0))))
-    expect(answers).toEqual(['done', 'done', 'too-fast'])
-  })
-
-  it('is told once of mail until it fetches', async () => {
-    start()
-    const mine = visit(deviceAt(0))
-    await mine.ask(K.register, registration(deviceAt(0)))
-    const told = (): number => mine.got.filter(({ kind }) => kind === K.announce).length
-    const { leave } = visit()
-    await leave(owner.mail('a'))
-    await leave(owner.mail('b'))
-    await leave(owner.mail('a'))
-    expect(told()).toBe(1)
-    await mine.ask(K.fetch, encodeCursor(0))
-    await leave(owner.mail('c'))
-    expect(told()).toBe(2)
-  })
-
-  it('that does not read gets one answer, and no second one before it does', async () => {
-    start()
-    const mine = visit(deviceAt(0))
-    await mine.ask(K.register, registration(deviceAt(0)))
-    await visit().leave(owner.mail('a'))
-    await mine.ask(K.fetch, encodeCursor(0))
-    mine.far.writeBufferLength = WRITE_HIGH_WATER
-    const second = mine.ask(K.fetch, encodeCursor(0))
-    await turn()
-    const third = mine.ask(K.fetch, encodeCursor(0))
-    await turn()
-    const mails = (): number => mine.got.filter(({ kind }) => kind === K.mail).length
-    expect(await third).toBe('too-fast')
-    expect(mails()).toBe(1)
-    mine.far.writeBufferLength = 0
-    mine.far.emit('drain', undefined)
-    expect(await second).toBe('done')
-    expect(mails()).toBe(2)
-  })
-
-  it('is named in no line of the log', async () => {
-    start()
-    await visit(deviceAt(3)).ask(K.register, registration(deviceAt(0)))
-    await visit(deviceAt(0)).ask(K.register, registration(deviceAt(0)))
-    await visit().leave(owner.mail('a'))
-    expect(lines).not.toHaveLength(0)
-    expect(lines.join('')).not.toContain(owner.name)
   })
 })
 
