@@ -279,22 +279,30 @@ async function agree(world: World, roomId: RoomId, before: readonly Seen[]): Pro
     const wrong = differingStates(seen)
     if (wrong !== undefined) throw new Wrong(wrong)
     if (holder !== undefined) {
-      if (seen.every((one) => isIn(one) || !isMember(seen, one)) || round >= MAX_JOINING_ROUNDS) break
-      // What it joined undid a kick, of which the kicked, who is told nothing any more, hears by trying.
+      const isSettled =
+        seen.every((one) => isIn(one) || !isMember(seen, one)) &&
+        headsWithoutHoles(membersOf(world, seen)).size <= 1
+      if (isSettled || round >= MAX_JOINING_ROUNDS) break
+      // What it joined undid a kick, of which the kicked, who is told nothing any more, hears by trying; or an event that
+      // waited for what it follows was decided meanwhile.
       await finishJoins(world, roomId)
       await world.pass(PEACE_MS)
       seen = await look(world, roomId)
     }
   }
   const members = membersOf(world, seen)
-  // Where an event is missing that nobody can pass on, what it follows stays a head until something else joins it.
-  const heads = new Set(members.filter(({ snapshot }) => snapshot.holes.length === 0).map(headsOf))
-  if (heads.size > 1) throw new Wrong(`the heads differ in the end: ${describe(members, headsOf)}`)
+  if (headsWithoutHoles(members).size > 1)
+    throw new Wrong(`the heads differ in the end: ${describe(members, headsOf)}`)
   if (members.some(isPartial)) throw new Wrong('a node does not know all members in the end')
   const states = new Set(members.map(({ snapshot }) => stateText(snapshot.state)))
   if (states.size > 1) throw new Wrong('the states differ in the end')
   const lost = await missingEvents(world, roomId, members)
   if (lost !== undefined) throw new Wrong(lost)
+}
+
+/** Where an event is missing that nobody can pass on, what it follows stays a head until something else joins it. */
+function headsWithoutHoles(members: readonly Seen[]): ReadonlySet<string> {
+  return new Set(members.filter(({ snapshot }) => snapshot.holes.length === 0).map(headsOf))
 }
 
 /** The creator's node sees it in the room. */
