@@ -237,6 +237,27 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
   })
 
+  it('is whole in the end where the own return came with the events of others', async () => {
+    const tell = withhold()
+    await join()
+    const content = { membership: 'leave' }
+    const kick = { type: 'm.room.member', stateKey: bob.user, sender: alice.user, content }
+    const kicked = await alice.rooms.send(roomId, kick)
+    await network.pass(60_000)
+    expect((await bob.rooms.snapshot(roomId))?.joinedServers).not.toContain(bob.name)
+    tell()
+    const { state } = (await alice.rooms.snapshot(roomId)) ?? { state: new Map() }
+    const rules = [stateKey('m.room.power_levels', ''), stateKey('m.room.join_rules', '')]
+    const auth = [...rules.flatMap((key) => state.get(key) ?? []), kicked]
+    const returning = { type: 'm.room.member', stateKey: bob.user, content: { membership: 'join' }, auth }
+    const { pdu } = await make(bob, alice, roomId, returning)
+    await alice.rooms.receive(bob.name, [pdu])
+    await bob.rooms.receive(alice.name, [pdu])
+    await network.pass(60_000)
+    expect(await isPartial()).toBe(false)
+    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+  })
+
   it('is not taken of a server that tells more than any room has', async () => {
     const tell = withhold()
     await join()

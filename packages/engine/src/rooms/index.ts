@@ -30,7 +30,7 @@ import { createServing } from './serve.ts'
 import type { Staging } from './staging.ts'
 import { createStaging } from './staging.ts'
 import { createStateGroups } from './state-groups.ts'
-import type { Rooms } from './types.ts'
+import type { RoomSnapshot, Rooms } from './types.ts'
 import { RoomError } from './types.ts'
 import { createWaitingRedactions } from './waiting-redactions.ts'
 
@@ -67,7 +67,19 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
   const ownName = deps.signer.name
   const events = createEventStore(deps.store)
   const groups = createStateGroups(deps.store)
-  const base = { ...deps, ownName, events, groups, waitingRedactions: createWaitingRedactions(deps) }
+  const base = {
+    ...deps,
+    ownName,
+    events,
+    groups,
+    waitingRedactions: createWaitingRedactions(deps),
+    onJoined(snapshot: RoomSnapshot, users: readonly UserId[]) {
+      deps.onJoined(snapshot, users)
+      // Who came back by an event of another server, or because a kick was undone, asked for no join.
+      const isBack = users.some((user) => serverOf(user) === ownName)
+      if (isBack && snapshot.isPartial === true) completion.start(snapshot.roomId)
+    },
+  }
   const registry = createRoomRegistry(base)
   const completion = createCompletion({ ...base, registry, leave: (...who) => leave(...who) })
   const inner: InviteDeps = { ...base, registry, outsiders: createOutsiders(deps) }
