@@ -13,7 +13,7 @@ export { loadSealingKeys, SEALING_KEY_MS, type SealingKeysDeps } from './mail/se
 export { MAIL_RETENTION_MS } from './mail/tables.ts'
 export { createOutbox, type OutboxOwner } from './outbox/index.ts'
 export { createRooms } from './rooms/index.ts'
-export { MAX_STATE_EVENTS } from './rooms/claims.ts'
+export { LIMITED_PAUSE_MS, MAX_STATE_EVENTS } from './rooms/claims.ts'
 export type { Completion } from './rooms/completion.ts'
 export { MAX_UNPROVEN_SERVERS } from './rooms/enter-room.ts'
 export { exchangeRequest, type LinkInvites } from './rooms/link-invites.ts'
