@@ -332,7 +332,7 @@ describe('mail', () => {
   it('is one per batch and of a fitting size when much has waited', async () => {
     one.refuse = two.refuse = () => 'quota'
     setAway(bob)
-    for (let index = 0; index < 120; index += 1) await say(alice, roomId, `${index} ${'x'.repeat(9_000)}`)
+    for (let index = 0; index < 120; index += 1) await say(alice, roomId, `${index} ${'ö'.repeat(4_500)}`)
     one.refuse = two.refuse = undefined
     await pass(30 * MINUTE)
     const sizes = mailFor(one, bob).map(({ bytes }) => bytes.length - 48)

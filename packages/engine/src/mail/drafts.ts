@@ -12,7 +12,7 @@ import type { Contact, MailRow } from './tables.ts'
 export const RENEW_BEFORE_MS: number = 3 * 24 * 3_600_000
 /** A mail that was left so long before another one that has arrived is lost. */
 export const LOST_AFTER_MS = 600_000
-/** Characters of events or EDUs in a mail, so that it fits the bucket of 256 KiB; of a stranger, of 64 KiB. */
+/** Bytes of events or EDUs in a mail, so that it fits the bucket of 256 KiB; of a stranger, of 64 KiB. */
 const MAX_MAIL_LENGTH: number = 240 * 1024
 const MAX_STRANGER_LENGTH: number = 50 * 1024
 export type DraftDeps = Pick<TransactionDeps, 'loadEvents' | 'transactionId'> & {

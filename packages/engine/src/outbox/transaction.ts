@@ -1,6 +1,7 @@
 /** One transaction to one destination: gathered, sent, and what came of it committed. */
 import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
 import { isKeyName } from '@plexus/core/names'
+import { utf8ToBytes } from '@noble/hashes/utils.js'
 import type { Committer } from '../kernel/committer.ts'
 import type { Edu } from '../outbox-types.ts'
 import type { Federation, Log, Store, Write } from '../ports.ts'
@@ -148,7 +149,7 @@ async function giveLess(
 
 export type Portion = {
   readonly limit: number
-  /** Characters of the events as JSON, of all but the first. */
+  /** Bytes of the events as JSON, of all but the first. */
   readonly maxLength?: number
   /** How far the destination has got in a room. */
   readonly after: (record: CursorRecord, roomId: RoomId) => number
@@ -183,11 +184,11 @@ export async function collectPdus(
   return { pdus, reached }
 }
 
-/** How many values, from the first, are no longer than that as JSON; the first in any case. */
+/** How many values, from the first, are no longer than that as JSON in bytes; the first in any case. */
 export function countFitting(values: readonly unknown[], maxLength: number): number {
   let length = 0
   const tooLong = values.findIndex((value, index) => {
-    length += JSON.stringify(value ?? null).length
+    length += utf8ToBytes(JSON.stringify(value ?? null)).length
     return index > 0 && length > maxLength
   })
   return tooLong === -1 ? values.length : tooLong
