@@ -125,7 +125,7 @@ describe('bounded', () => {
 
   it('are device keys and fallback keys', async () => {
     const keys = { ...deviceKeysOf(alice.user, alice.deviceId, testKey(1)), extra: 'x'.repeat(40_000) }
-    await refused(users().keys.upload(callerOf(alice), { deviceKeys: keys }), 'M_INVALID_PARAM')
+    await refused(users().keys.upload(callerOf(alice), { deviceKeys: keys }), 'M_BAD_JSON')
     const fallback = (count: number): JsonObject =>
       Object.fromEntries(numbered(count).map((index) => [`algorithm${index}:a`, 'key']))
     await refused(users().keys.upload(callerOf(alice), { fallbackKeys: fallback(11) }), 'M_TOO_LARGE')
