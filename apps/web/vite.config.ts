@@ -52,7 +52,11 @@ const UNUSED_OF_SDK =
 const config: UserConfig = defineConfig({
   root,
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
-  worker: { format: 'es' },
+  worker: {
+    format: 'es',
+    // What the HPKE library would ask Node for, where there is no global WebCrypto.
+    rolldownOptions: { external: ['crypto'] },
+  },
   resolve: { alias: [{ find: UNUSED_OF_SDK, replacement: join(root, 'src/page/no-calls.ts') }] },
   plugins: [precache()],
   build: {
