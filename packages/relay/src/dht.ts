@@ -85,6 +85,13 @@ function dhtKeyOf(key: string): Uint8Array | undefined {
   }
 }
 
+/**
+ * Milliseconds from the start to the first look for the servers nearest to this one, when those that the operator named
+ * are connected, and between looks. The library's five minutes leave a relay whose peers came late alone for as long.
+ */
+const FIRST_LOOK_MS = 3_000
+const LOOK_MS = 60_000
+
 export type DhtInit = {
   readonly records: Records
   readonly clock: Clock
@@ -105,6 +112,8 @@ export function dhtServer({ records, clock, allows }: DhtInit): (components: Com
     selectors: { ...selectors },
     maxInboundStreams: limits.MAX_DHT_STREAMS,
     networkDialTimeout: MESSAGE_TIMEOUT,
+    initialQuerySelfInterval: FIRST_LOOK_MS,
+    querySelfInterval: LOOK_MS,
     peerInfoMapper: (peer: PeerInfo) => ({ ...peer, multiaddrs: peer.multiaddrs.filter(allows) }),
   })
   // Peers and their keys stay in the library's own store.
