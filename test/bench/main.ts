@@ -14,6 +14,7 @@ import { catchUp } from './catch-up.ts'
 import { clientApi } from './client-api.ts'
 import { decideSection } from './decide.ts'
 import { delivery } from './delivery.ts'
+import { discovery } from './discovery.ts'
 import { federation } from './federation.ts'
 import type { Figure } from './figures.ts'
 import { inboundIdb } from './inbound-idb.ts'
@@ -47,6 +48,7 @@ const SECTIONS: readonly Section[] = [
   decideSection,
   clientApi,
   mailbox,
+  discovery,
 ]
 
 async function measure(section: Section, quick: boolean): Promise<readonly Figure[]> {
