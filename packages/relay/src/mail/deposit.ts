@@ -31,10 +31,11 @@ export async function takeDeposit(deps: DepositDeps, message: Message): Promise<
   if (code === 'old-key') return { code, record: mailbox.record }
   if (code !== undefined) return { code }
   const outcome = await store.deposit({
-    mail: { ...mail, expires: Math.min(mail.expires, now + policy.retentionMs) },
+    mail,
     hash,
     quota: policy.quotas[mail.lane],
     now,
+    until: now + policy.retentionMs,
   })
   if (outcome === 'quota') return { code: 'quota' }
   if (outcome === 'unknown') return { code: 'unknown-recipient' }

@@ -165,7 +165,10 @@ describe('who leaves mail', () => {
 
   it('leaves it for as long as the relay keeps mail', async () => {
     start({ retentionMs: 1_000 })
-    await visit().leave(owner.mail('a'))
+    const mail = owner.mail('a')
+    await visit().leave(mail)
+    // It opens with the expiry alone that it was sealed with.
+    expect(await store.fetch(owner.name, 0, { mails: 1, bytes: 1 })).toMatchObject([{ mail }])
     await store.expire(clock.now() + 1_000)
     expect((await store.totals()).mails).toBe(0)
   })

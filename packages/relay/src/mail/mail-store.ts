@@ -56,6 +56,8 @@ export type NewMail = {
   readonly hash: Uint8Array
   readonly quota: LaneQuota
   readonly now: number
+  /** When it is removed though it has not expired; what the mail is sealed with stays as it is. */
+  readonly until?: number
 }
 
 export const LANES: readonly MailLane[] = ['keys', 'events', 'strangers']

@@ -74,10 +74,26 @@ describe('mail in SQLite', () => {
     expect(await put('c', NOW + 6, join(folder, 'old.db'))).toBeGreaterThan(lost)
   })
 
+  it('opens what the version before it wrote', async () => {
+    const owner = createRecipient(NOW)
+    const path = join(folder, 'mail.db')
+    const mail = owner.mail('a')
+    {
+      await using store = openSqliteMailStore(path, { maxBytes: 10_000_000 })
+      await store.register(owner.mailbox(), 10)
+      await store.deposit({ mail, hash: sha256(mail.bytes), quota: ROOMY, now: NOW })
+    }
+    const database = new DatabaseSync(path)
+    database.exec('ALTER TABLE mail DROP COLUMN sealed; PRAGMA user_version = 1')
+    database.close()
+    await using store = openSqliteMailStore(path, { maxBytes: 10_000_000 })
+    expect(await store.fetch(owner.name, 0, ROOMY)).toMatchObject([{ mail: { expires: mail.expires } }])
+  })
+
   it('is not opened by an older program', () => {
     const path = join(folder, 'mail.db')
     const database = new DatabaseSync(path)
-    database.exec('PRAGMA user_version = 2')
+    database.exec('PRAGMA user_version = 3')
     database.close()
     expect(() => openSqliteMailStore(path, { maxBytes: 1_000_000 })).toThrow(/newer program/)
   })

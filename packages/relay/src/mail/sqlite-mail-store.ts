@@ -5,7 +5,7 @@ import { StoreError, type KeptMail } from '@plexus/engine/ports'
 import { createCheckpoints } from '@plexus/store/sqlite-checkpoints'
 import { REMOVALS_PER_COMMIT } from '../limits.ts'
 import { createGroupCommit, storeError } from './group-commit.ts'
-import { LANES, type LaneQuota, type MailStore } from './mail-store.ts'
+import { LANES, type LaneQuota, type MailStore, type NewMail } from './mail-store.ts'
 import { createBoxes, laneAt, type Box, type Boxes, type Removed } from './sqlite-boxes.ts'
 
 export type SqliteMailStoreOptions = {
@@ -18,11 +18,12 @@ const PAGE_BYTES = 4_096
 const RESERVE_BYTES = 16 * 1024 * 1024
 /** Pages of the log at which the writing connection copies them itself. */
 const MAX_LOG_PAGES = 16_000
-const SCHEMA_VERSION = 1
+const SCHEMA_VERSION = 2
 
 /*
  * `last`: the highest cursor that a removed mail had; with that of the mail that is there it is the mailbox's highest
- * ever. The index of places holds all that a quota counts.
+ * ever. The index of places holds all that a quota counts. `expires`: when a mail is removed; `sealed`: the expiry that
+ * it is sealed with, without which it does not open.
  */
 const SCHEMA = `
   CREATE TABLE box (
@@ -32,11 +33,17 @@ const SCHEMA = `
     WITHOUT ROWID;
   CREATE TABLE mail (
     id INTEGER PRIMARY KEY, box INTEGER NOT NULL, cursor INTEGER NOT NULL, lane INTEGER NOT NULL, key TEXT NOT NULL,
-    expires INTEGER NOT NULL, hash BLOB NOT NULL, size INTEGER NOT NULL, bytes BLOB NOT NULL);
+    expires INTEGER NOT NULL, hash BLOB NOT NULL, size INTEGER NOT NULL, sealed INTEGER NOT NULL,
+    bytes BLOB NOT NULL);
   CREATE INDEX mail_place ON mail (box, cursor, lane, size);
   CREATE UNIQUE INDEX mail_hash ON mail (box, hash);
   CREATE INDEX mail_expiry ON mail (expires);
   CREATE INDEX box_expiry ON box (expires);
+  PRAGMA user_version = ${SCHEMA_VERSION}`
+/** From version 1, which had one expiry for both. */
+const ADD_SEALED = `
+  ALTER TABLE mail ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0;
+  UPDATE mail SET sealed = expires;
   PRAGMA user_version = ${SCHEMA_VERSION}`
 
 /**
@@ -64,6 +71,7 @@ function prepareDatabase(database: DatabaseSync, maxBytes: number): void {
   if (version > SCHEMA_VERSION) throw new StoreError('failed', 'the mail is of a newer program')
   // This one is synced by SQLite, and with it that the log is there at all.
   if (version === 0) database.exec(`BEGIN IMMEDIATE; ${SCHEMA}; COMMIT`)
+  if (version === 1) database.exec(`BEGIN IMMEDIATE; ${ADD_SEALED}; COMMIT`)
   database.exec('PRAGMA synchronous = NORMAL')
   database.exec(`PRAGMA wal_autocheckpoint = ${MAX_LOG_PAGES}`)
 }
@@ -101,7 +109,7 @@ function createMailStore(database: DatabaseSync, path: string, maxBytes: number)
       if (kept?.mailbox === mailbox) await removeAll(() => removal.acknowledged(kept))
       return kept?.mailbox
     },
-    deposit: ({ mail, hash, quota, now }) =>
+    deposit: ({ mail, hash, quota, now, until = mail.expires }) =>
       write(() => {
         const box = boxes.get(mail.recipient)
         if (box === undefined) return 'unknown'
@@ -112,7 +120,7 @@ function createMailStore(database: DatabaseSync, path: string, maxBytes: number)
           return mails.isKnown(box.id, hash) ? 'known' : 'quota'
         // By the clock, so that they rise also when an old copy of the database was put in its place.
         const cursor = Math.max(box.last + 1, now)
-        if (!mails.insert(box.id, cursor, mail, hash)) return 'known'
+        if (!mails.insert(box.id, cursor, { mail, hash, until })) return 'known'
         boxes.added(box, { cursor, lane: mail.lane, size: length })
         return 'kept'
       }),
@@ -141,35 +149,36 @@ function createMailStore(database: DatabaseSync, path: string, maxBytes: number)
 interface Mails {
   isKnown(box: number, hash: Uint8Array): boolean
   /** False when its bytes are there already. */
-  insert(box: number, cursor: number, mail: KeptMail['mail'], hash: Uint8Array): boolean
+  insert(box: number, cursor: number, mail: Required<Pick<NewMail, 'mail' | 'hash' | 'until'>>): boolean
   /** Of the database, without what removed mail left free. */
   usedBytes(): number
   after(box: number, recipient: ServerName, cursor: number, bounds: LaneQuota): KeptMail[]
 }
 
-type MailRow = { cursor: number; lane: number; key: string; expires: number; bytes: Uint8Array }
+type MailRow = { cursor: number; lane: number; key: string; sealed: number; bytes: Uint8Array }
 
 function createMails(database: DatabaseSync): Mails {
   const known = database.prepare('SELECT 1 FROM mail WHERE box = ? AND hash = ?')
   const insert = database.prepare(
-    `INSERT INTO mail (box, cursor, lane, key, expires, hash, size, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    `INSERT INTO mail (box, cursor, lane, key, expires, sealed, hash, size, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (box, hash) DO NOTHING`,
   )
   const used = database.prepare(
     'SELECT page_count - freelist_count AS pages FROM pragma_page_count(), pragma_freelist_count()',
   )
   const after: StatementSync = database.prepare(
-    'SELECT cursor, lane, key, expires, bytes FROM mail WHERE box = ? AND cursor > ? ORDER BY cursor',
+    'SELECT cursor, lane, key, sealed, bytes FROM mail WHERE box = ? AND cursor > ? ORDER BY cursor',
   )
   return {
     usedBytes: () => (used.get() as { pages: number }).pages * PAGE_BYTES,
     isKnown: (box, hash) => known.get(box, hash) !== undefined,
-    insert(box, cursor, { lane, keyId, expires, bytes }, hash) {
+    insert(box, cursor, { mail: { lane, keyId, expires, bytes }, hash, until }) {
       const { changes } = insert.run(
         box,
         cursor,
         LANES.indexOf(lane),
         keyId,
+        Math.min(expires, until),
         expires,
         hash,
         bytes.length,
@@ -190,7 +199,7 @@ function createMails(database: DatabaseSync): Mails {
           recipient,
           lane: laneAt(row.lane),
           keyId: row.key,
-          expires: row.expires,
+          expires: row.sealed,
           bytes: row.bytes,
         },
       }))
