@@ -22,7 +22,10 @@ describe('a room that was entered without its members', { timeout: 60_000 }, () 
     alice = await clientOf(first)
     bob = await clientOf(second)
     carol = await clientOf(third)
-    roomId = await createRoom(alice, { preset: 'public_chat' })
+    roomId = await createRoom(alice, {
+      preset: 'public_chat',
+      power_level_content_override: { invite: 0 },
+    })
     for (let index = 0; index < CROWD; index += 1) {
       const user = `@crowd${index}:${first.node.name}` as UserId
       await first.node.engine.rooms.join(user, roomId as RoomId, { via: [] })

@@ -1,6 +1,6 @@
 /** What is left at relays for who is away: that it arrives, once, and that its sender learns of it. */
 import type { EventId, RoomId } from '@plexus/core'
-import { StoreError, type KeptMail, type SealedMail } from '@plexus/engine/ports'
+import { StoreError, type KeptMail, type MailRefusal, type SealedMail } from '@plexus/engine/ports'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createFakeRelays, createQuickSealer, type FakeRelay, type FakeRelays } from '../kit/mail-relay.ts'
 import { createTestNetwork } from '../kit/node.ts'
@@ -316,6 +316,25 @@ describe('mail', () => {
     relays.setOffline(bob.node.name, false)
     await network.settle()
     expect(await read(bob, roomId)).toEqual(['hello'])
+  })
+
+  it('is cut to what a stranger may leave where its receiver has another access key by now', async () => {
+    const refuse = ({ lane, bytes }: SealedMail): MailRefusal | undefined => {
+      if (lane !== 'strangers') return 'bad-access'
+      return bytes.length > 66_000 ? 'too-large' : undefined
+    }
+    one.refuse = refuse
+    two.refuse = refuse
+    const texts = ['a', 'b', 'c'].map((letter) => letter.repeat(40_000))
+    setAway(bob)
+    for (const text of texts) await say(alice, roomId, text)
+    await pass(MINUTE)
+    setAway(alice)
+    // Which of them come from one sender shows in no odd milliseconds.
+    expect(mailFor(one, bob).map(({ expires }) => expires % HOUR)).toEqual([0, 0, 0])
+    setAway(bob, false)
+    await network.settle()
+    expect(await read(bob, roomId)).toEqual(texts)
   })
 
   it('waits for a relay that has room, and is tried anew with each attempt to reach the receiver', async () => {

@@ -1,11 +1,10 @@
 /** The flags of mailboxes. */
 import { type Address, parseAddress, StartError } from '@plexus/daemon'
-import { DEFAULT_MAIL_POLICY, type LaneQuota, type MailPolicy } from '@plexus/relay'
+import { DEFAULT_MAIL_POLICY, MAX_PROOF_BITS, type LaneQuota, type MailPolicy } from '@plexus/relay'
 
 const DAY_MS = 24 * 3_600_000
 const MB = 1_000_000
 const DEFAULT_DISK_MB = 10_000
-const MAX_PROOF_BITS = 24
 const MODES = ['open', 'token', 'list'] as const
 
 export type MailFlags = Omit<MailPolicy, 'registration'> & {

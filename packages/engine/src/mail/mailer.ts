@@ -25,6 +25,8 @@ import { createTrust, type Trust } from './trust.ts'
 
 /** Relays that a mail is left at. */
 export const MAIL_COPIES = 2
+/** Milliseconds that the expiry of a mail is rounded to. */
+const EXPIRY_STEP_MS = 3_600_000
 /** Times that one mail is sealed to a newer key, since a relay knows one. */
 const MAX_RESEALS = 3
 
@@ -54,14 +56,18 @@ export function createMailer(deps: MailerDeps): Mailer {
   const trust = createTrust()
   const nextDraft = createDrafts(deps)
 
-  /** `undefined` when no relay took it, `old-key` when a newer record of the recipient was learned. */
+  /**
+   * `undefined` when no relay took it, `old-key` when a newer record of the recipient was learned, `locked` when it is too
+   * long for a stranger, which the access key makes of us now.
+   */
   const deposit = async (
     target: Destination,
     { txnId, transaction, row }: Draft,
     { signed: { record }, accessKey }: Contact,
-  ): Promise<Left | 'old-key' | undefined> => {
+  ): Promise<Left | 'old-key' | 'locked' | undefined> => {
     const now = clock.now()
-    const expires = now + MAIL_RETENTION_MS
+    // To the millisecond it would tell how far this clock is off, and so which mails are of one sender.
+    const expires = Math.floor((now + MAIL_RETENTION_MS) / EXPIRY_STEP_MS) * EXPIRY_STEP_MS
     const key = record.sealingKeys.find((key) => key.expires > now)
     if (key === undefined) return undefined
     const enveloped = await deps.federation.encloseTransaction(
@@ -72,6 +78,7 @@ export function createMailer(deps: MailerDeps): Mailer {
     const lane = row?.rooms.length === 0 || row === undefined ? 'keys' : 'events'
     const mail = await sealMail(deps.sealer, enveloped, { lane, key, expires })
     let isOld = false
+    let isLockedOut = false
 
     const leaveAt = async (mailbox: MailboxAddress, access: string | undefined): Promise<boolean> => {
       try {
@@ -86,8 +93,9 @@ export function createMailer(deps: MailerDeps): Mailer {
         const newer = error instanceof MailError ? error.record : undefined
         if (newer?.record.name === target.name && (await deps.contacts.learn(newer))) isOld = true
         // Its owner gives others another key now.
-        const isLocked = error instanceof MailError && error.code === 'bad-access' && access !== undefined
-        return isLocked && leaveAt(mailbox, undefined)
+        const code = error instanceof MailError ? error.code : undefined
+        if (code === 'too-large' && access === undefined && accessKey !== undefined) isLockedOut = true
+        return code === 'bad-access' && access !== undefined && leaveAt(mailbox, undefined)
       }
     }
 
@@ -99,7 +107,8 @@ export function createMailer(deps: MailerDeps): Mailer {
       relays.push(...tried.filter((_, index) => taken[index]).map(({ peerId }) => peerId))
     }
     if (relays.length > 0) return { relays, expires }
-    return isOld ? 'old-key' : undefined
+    if (isOld) return 'old-key'
+    return isLockedOut ? 'locked' : undefined
   }
 
   const noteLeft = async (target: Destination, { txnId, row, telling }: Draft, left: Left): Promise<void> => {
@@ -119,12 +128,16 @@ export function createMailer(deps: MailerDeps): Mailer {
 
   /** False when there is nothing to leave, or nobody takes it. */
   const leaveNext = async (target: Destination): Promise<boolean> => {
+    let isLockedOut = false
     for (let seals = 0; seals <= MAX_RESEALS; seals += 1) {
-      const contact = (await deps.contacts.get(target.name)) ?? (await deps.contacts.seek(target.name))
+      const known = (await deps.contacts.get(target.name)) ?? (await deps.contacts.seek(target.name))
+      const contact = isLockedOut && known !== undefined ? { signed: known.signed } : known
       const draft = contact === undefined ? undefined : await nextDraft(target, contact)
       if (contact === undefined || draft === undefined) return false
       const left = await deposit(target, draft, contact)
-      if (left === 'old-key' || (left === undefined && (await findsNewer(contact)))) continue
+      if (left === 'locked') isLockedOut = true
+      if (left === 'locked' || left === 'old-key' || (left === undefined && (await findsNewer(contact))))
+        continue
       target.mail.isStuck = left === undefined
       if (left !== undefined) await noteLeft(target, draft, left)
       return left !== undefined

@@ -82,8 +82,8 @@ export const MAX_FETCH_BYTES: number = 1024 * 1024
 /** Deposits of one stream that wait for their answer; the relay refuses more. */
 export const MAX_DEPOSITS_IN_FLIGHT = 64
 
-/** Zero bits of a proof of work that a node makes for a relay: some minute of a phone. */
-export const MAX_PROOF_BITS = 24
+/** Zero bits of a proof of work that a node makes for a relay: some seconds of a phone, since other mail waits for it. */
+export const MAX_PROOF_BITS = 20
 
 /** Keys of records in one question to a relay. */
 export const MAX_KEYS_PER_FRAME = 16
