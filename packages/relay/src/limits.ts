@@ -58,6 +58,12 @@ export const MAIL_FRAME_BURST = 4_000
 export const MAIL_RATE_BYTES = 4_096
 /** Units of the rate of deposits that a registration counts for: two signatures are checked. */
 export const REGISTRATION_RATE_COST = 16
+/**
+ * Mails that an address may leave for each mailbox that it may make, at once and over time: some forty at once, an office, and
+ * one a minute, so that nobody uses up a relay's mailboxes and disk by names that cost nothing.
+ */
+export const MAILS_PER_NAME_AT_ONCE = 100
+export const MAILS_PER_NAME_OVER_TIME = 12_000
 /** Addresses whose rate is remembered; the one not heard of for longest is forgotten first. */
 export const MAX_SOURCES = 20_000
 /** Bytes of mail that have come and are not on disk yet: of all, and of one address. */

@@ -154,7 +154,7 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
     body: Uint8Array,
   ): ReturnType<Owners['register']> {
     if (!source.rate.take(REGISTRATION_RATE_COST)) return { code: 'too-fast' }
-    return owners.register(session, body)
+    return owners.register(session, body, () => source.names.take())
   }
 
   function start(session: MailSession, source: Source): (frame: Frame) => void {

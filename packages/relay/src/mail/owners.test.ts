@@ -8,7 +8,7 @@ import {
   WRITE_HIGH_WATER,
 } from '@plexus/p2p/wire'
 import { describe, expect, it } from 'vitest'
-import { REGISTRATION_RATE_COST } from '../limits.ts'
+import { MAILS_PER_NAME_AT_ONCE, REGISTRATION_RATE_COST } from '../limits.ts'
 import {
   clock,
   folder,
@@ -102,6 +102,21 @@ describe('the owner of a mailbox', () => {
     for (let n = 0; n < 3; n += 1)
       answers.push(await visit(deviceAt(0)).ask(K.register, registration(deviceAt(0))))
     expect(answers).toEqual(['done', 'done', 'too-fast'])
+  })
+
+  it('makes few mailboxes from one address, whatever names it has', async () => {
+    start({ depositBurst: 2 * MAILS_PER_NAME_AT_ONCE })
+    const newcomer = (address?: string): Promise<unknown> => {
+      const mailbox = registration(deviceAt(0), undefined, {}, createRecipient(NOW))
+      return visit(deviceAt(0), address).ask(K.register, mailbox)
+    }
+    const answers = [await newcomer(), await newcomer(), await newcomer()]
+    expect(answers).toEqual(['done', 'done', 'too-fast'])
+    expect(await newcomer('/ip4/198.51.100.7/tcp/4001')).toBe('done')
+    // Who has one is not in the way of itself.
+    expect(await visit(deviceAt(0)).ask(K.register, registration(deviceAt(0)))).toBe('done')
+    clock.advance(60_000)
+    expect(await newcomer()).toBe('done')
   })
 
   it('is told once of mail until it fetches', async () => {

@@ -54,7 +54,8 @@ export interface Owners {
   /** How many streams, and how often one was told of mail. */
   readonly count: number
   readonly announced: number
-  register(session: MailSession, body: Uint8Array): Outcome
+  /** `mayMake`: another mailbox may be made from there; asked once. */
+  register(session: MailSession, body: Uint8Array, mayMake: () => boolean): Outcome
   fetch(session: MailSession, id: number, body: Uint8Array): Outcome
   acknowledge(session: MailSession, body: Uint8Array): Outcome
   announce(name: ServerName): void
@@ -72,7 +73,7 @@ export function createOwners({ clock, log, store, policy }: OwnersDeps): Owners 
   let underWay = 0
   const holding = new Set<MailSession>()
 
-  async function register(session: MailSession, body: Uint8Array): Outcome {
+  async function register(session: MailSession, body: Uint8Array, mayMake: () => boolean): Outcome {
     const registration = decodeRegistration(body)
     if (registration === undefined) return { code: 'nonsense' }
     const { certificate, record, token } = registration
@@ -87,6 +88,7 @@ export function createOwners({ clock, log, store, policy }: OwnersDeps): Owners 
     const isNew = (await store.mailbox(name)) === undefined
     if (!admits(policy.registration, { name, token, isNew })) return { code: 'not-allowed' }
     if (!record.record.devices.includes(session.peerId)) return { code: 'not-allowed' }
+    if (isNew && !mayMake()) return { code: 'too-fast' }
     const accessKeyHash = decodeBase64(registration.accessKeyHash) ?? new Uint8Array(0)
     const kept = await store.register({ record, accessKeyHash }, policy.maxMailboxes)
     if (kept === undefined) return { code: 'quota' }

@@ -1,10 +1,12 @@
 import type { Clock } from '@plexus/engine/ports'
 import { createTokenBucket, type TokenBucket } from '@plexus/p2p/wire'
-import { MAX_SOURCES } from '../limits.ts'
+import { MAX_SOURCES, MAILS_PER_NAME_AT_ONCE, MAILS_PER_NAME_OVER_TIME } from '../limits.ts'
 
 /** What one network address may do, all its connections together. */
 export type Source = {
   readonly rate: TokenBucket
+  /** Mailboxes that it makes. */
+  readonly names: TokenBucket
   /** Bytes of its mail that are not on disk yet. */
   bytes: number
 }
@@ -18,7 +20,11 @@ export function createSources(
   return (address) => {
     const name = sourceOf(address)
     const rate = (): TokenBucket => createTokenBucket(() => clock.now(), depositsPerSecond, depositBurst)
-    const source = known.get(name) ?? { rate: rate(), bytes: 0 }
+    const names = (): TokenBucket => {
+      const burst = Math.max(1, depositBurst / MAILS_PER_NAME_AT_ONCE)
+      return createTokenBucket(() => clock.now(), depositsPerSecond / MAILS_PER_NAME_OVER_TIME, burst)
+    }
+    const source = known.get(name) ?? { rate: rate(), names: names(), bytes: 0 }
     known.delete(name)
     known.set(name, source)
     const [oldest] = known.keys()

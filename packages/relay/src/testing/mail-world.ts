@@ -111,10 +111,15 @@ export function visit(peerId: string = deviceAt(9), address: string = HERE): Vis
 
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-export function registration(device: string, token?: string, change: { expires?: number } = {}): Uint8Array {
+export function registration(
+  device: string,
+  token?: string,
+  change: { expires?: number } = {},
+  who: Recipient = owner,
+): Uint8Array {
   return encodeRegistration({
-    certificate: owner.certify(device, change),
-    record: owner.record(),
+    certificate: who.certify(device, change),
+    record: who.record(),
     accessKeyHash: encodeBase64(ACCESS_HASH),
     ...(token === undefined ? {} : { token }),
   })
