@@ -1,6 +1,6 @@
 /** The history visibility at events of fetched history, of which no state is known here. */
 import type { RoomId, StateKey } from '@plexus/core'
-import { prevEventIds, stateKey } from '@plexus/core'
+import { stateKey } from '@plexus/core'
 import { stateBefore } from './copy.ts'
 import type { EventStore } from './event-store.ts'
 import { LOWEST_ORDER } from './read.ts'
@@ -37,7 +37,8 @@ export function createPastVisibility(deps: PastDeps, roomId: RoomId): (order: nu
       const page = await deps.timeline(roomId, { from: LOWEST_ORDER, to, direction: 'b', limit: PAGE })
       const found = page.events.find(isVisibility)
       if (found?.order !== undefined) return { top, bottom: found.order, isOpen: isForMembers(found) }
-      const isWhole = page.events.some(({ pdu }) => prevEventIds(pdu).length === 0)
+      // Others may follow nothing as well, whoever made them.
+      const isWhole = page.events.some(({ pdu }) => pdu.type === 'm.room.create')
       if (isWhole) return { top, bottom: -Infinity, isOpen: true }
       if (page.next === undefined) break
       to = page.next
