@@ -53,10 +53,10 @@ const GROUPS: readonly Group[] = [
   check('unused', 15, 'knip', '--no-config-hints'),
   // Else each of the tests that start an app would make it at the same time.
   check('bundle', 20, 'node', 'scripts/bundle.mjs', 'node', 'relay'),
-  vitest('node', 285, false),
+  vitest('node', 315, false),
   vitest('browser', 40, true),
   check('web', 45, 'node', 'scripts/build-web.ts'),
-  vitest('e2e', 250, true),
+  vitest('e2e', 220, true),
 ]
 /** Longer ones, which run when they are named. */
 const LONG: readonly Group[] = [vitest('interop', 600, false)]
