@@ -7,6 +7,7 @@ import { memberships } from './records.ts'
 import { checkPair } from './networks.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import { stripAll } from './stripped-state.ts'
+import type { OutsiderRow } from './outsiders.ts'
 import type { MembershipRecord } from './types.ts'
 import { RoomError } from './types.ts'
 import { checkEvents } from './verify.ts'
@@ -130,5 +131,8 @@ async function keepInvite(
     roomVersion: version.id,
     strippedState: stripAll(shown),
   }
-  await outsiders.change(target, roomId, () => row, services.invited(eventId, roomId, target, at))
+  // They may have joined meanwhile by another invite.
+  const next = (before: MembershipRecord | undefined): OutsiderRow | undefined =>
+    before?.membership === 'join' ? undefined : row
+  await outsiders.change(target, roomId, next, services.invited(eventId, roomId, target, at))
 }

@@ -77,9 +77,14 @@ function endedBy(row: MembershipRecord | undefined, { id, pdu }: CheckedEvent): 
   if (row === undefined || !isOutside(row) || !authEventIds(pdu).includes(row.eventId)) return undefined
   if (membership !== 'leave' && membership !== 'ban') return undefined
   const { sender } = pdu
+  return believes(row, sender)
+    ? { membership, eventId: id, sender, strippedState: stripAll([pdu]) }
+    : undefined
+}
+
+function believes(row: MembershipRecord, sender: UserId): boolean {
   const trusted = row.resident ?? serverOf(row.sender)
-  if (serverOf(sender) !== trusted && !creatorsIn(row).includes(sender)) return undefined
-  return { membership, eventId: id, sender, strippedState: stripAll([pdu]) }
+  return serverOf(sender) === trusted || creatorsIn(row).includes(sender)
 }
 
 function isOutside({ membership, strippedState }: MembershipRecord): boolean {
@@ -123,12 +128,15 @@ export async function takeFromOutside(
   return taken
 }
 
-/** Whose row an event of its own server is about, before anything of it is checked. */
+/**
+ * Whose row an event of its own server may end, before anything of it is checked: for nobody else's event a key is looked up,
+ * while the room's joins wait.
+ */
 async function wantedOf(
   { store, ownName }: OutsiderDeps,
   origin: ServerName,
   roomId: RoomId,
-  { type, sender, state_key: key, content }: JsonObject,
+  { type, sender, state_key: key, content, auth_events: auth }: JsonObject,
 ): Promise<{ readonly userId: UserId; readonly version: RoomVersion } | undefined> {
   const userId = typeof key === 'string' ? parseUserId(key) : undefined
   const from = typeof sender === 'string' ? parseUserId(sender) : undefined
@@ -136,6 +144,9 @@ async function wantedOf(
     return undefined
   if (serverOf(userId) !== ownName || serverOf(from) !== origin) return undefined
   const row = await memberships.get(store, [userId, roomId])
-  const version = row?.roomVersion === undefined ? undefined : roomVersion(row.roomVersion)
-  return version === undefined ? undefined : { userId, version }
+  if (row?.roomVersion === undefined || !isOutside(row) || !believes(row, from)) return undefined
+  // In rooms of versions 1 and 2 an event is named beside its hashes.
+  const cites = Array.isArray(auth) && auth.some((id) => (Array.isArray(id) ? id[0] : id) === row.eventId)
+  const version = roomVersion(row.roomVersion)
+  return version === undefined || !cites ? undefined : { userId, version }
 }
