@@ -6,10 +6,12 @@
  *   npm run sim -- --runs 1 --seed 17              one run again
  *   npm run sim -- --workers 1 --version 12
  *   npm run sim -- --byzantine                     with a member that cheats, and a stock homeserver
+ *   npm run sim -- --fanout --nodes 200            how the events of a room of 200 nodes spread, a fifth of which passes nothing on
  */
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { measureFanOut } from './fan-out.ts'
 import { replayCommand, runSimulation, type RunReport } from './run.ts'
 
 type Share = {
@@ -58,8 +60,15 @@ async function main(): Promise<void> {
       workers: { type: 'string', default: String(availableParallelism()) },
       version: { type: 'string' },
       byzantine: { type: 'boolean', default: false },
+      fanout: { type: 'boolean', default: false },
+      nodes: { type: 'string', default: '200' },
     },
   })
+  if (values.fanout) {
+    const nodes = wholeNumber(values.nodes, 'nodes')
+    console.log(await measureFanOut({ nodes, seed: wholeNumber(values.seed, 'seed') }))
+    return
+  }
   const runs = wholeNumber(values.runs, 'runs')
   const seed = wholeNumber(values.seed, 'seed')
   const workers = Math.max(1, Math.min(wholeNumber(values.workers, 'workers'), runs))
