@@ -1,16 +1,40 @@
 /** A relay in memory that keeps mail, honestly or not, and a Sealer that answers at once. */
 import { createHash } from 'node:crypto'
-import type { ServerName } from '@plexus/core'
+import type { JsonObject, ServerName, UserId } from '@plexus/core'
 import { decodeBase64, encodeBase64 } from '@plexus/core'
-import { accountRecords, type MailboxAddress, type SignedAccountRecord } from '@plexus/core/names'
-import type { KeptMail, MailRefusal, Mailboxes, SealedMail, Sealer } from '@plexus/engine/ports'
+import {
+  accountRecords,
+  shelfDevices,
+  shelfRecords,
+  type MailboxAddress,
+  type SignedAccountRecord,
+  type SignedShelf,
+} from '@plexus/core/names'
+import type {
+  KeptMail,
+  MailRefusal,
+  Mailboxes,
+  SealedMail,
+  Sealer,
+  ShelfAnswer,
+  ShelfCounts,
+  ShelfKeys,
+} from '@plexus/engine/ports'
 import { CarrierError, MailError } from '@plexus/engine/ports'
 import { createSeededRandom } from './seeded-random.ts'
 
 /** What a relay does to mail on its way out: it may drop, repeat, reorder or alter. The cursors that it tells are its own. */
 export type Lie = (mails: readonly KeptMail[]) => readonly KeptMail[]
 
-type Box = { record: SignedAccountRecord; accessKeyHash: string; mails: KeptMail[]; next: number }
+type KeptKeys = { oneTime: JsonObject[]; fallback: JsonObject | undefined; fallbackUsed: boolean }
+type Shelf = { signed: SignedShelf; readonly keys: Map<string, KeptKeys> }
+type Box = {
+  record: SignedAccountRecord
+  accessKeyHash: string
+  mails: KeptMail[]
+  next: number
+  readonly shelves: Map<UserId, Shelf>
+}
 
 export interface FakeRelay {
   readonly peerId: string
@@ -18,6 +42,8 @@ export interface FakeRelay {
   /** The answer to each deposit, where it is refused. */
   refuse: ((mail: SealedMail) => MailRefusal | undefined) | undefined
   lie: Lie | undefined
+  /** What is given for the answer about a shelf. */
+  lieOfShelf: ((answer: ShelfAnswer) => ShelfAnswer) | undefined
   /** Mail that waits for a name. */
   waiting(name: ServerName): readonly SealedMail[]
   readonly deposits: readonly SealedMail[]
@@ -78,6 +104,7 @@ export function createFakeRelays(): FakeRelays {
         isUp: true,
         refuse: undefined,
         lie: undefined,
+        lieOfShelf: undefined,
         boxes: new Map(),
         deposits: [],
         waiting: (name) => (relay.boxes.get(name)?.mails ?? []).map(({ mail }) => mail),
@@ -106,7 +133,8 @@ export function createFakeRelays(): FakeRelays {
           const box = boxes.get(name)
           if (box !== undefined && accountRecords.isNewer(box.record.record, record.record))
             throw new MailError('old-record', box.record)
-          if (box === undefined) boxes.set(name, { record, accessKeyHash, mails: [], next: 1 })
+          if (box === undefined)
+            boxes.set(name, { record, accessKeyHash, mails: [], next: 1, shelves: new Map() })
           else Object.assign(box, { record, accessKeyHash })
           registered.add(peerId)
         },
@@ -129,6 +157,18 @@ export function createFakeRelays(): FakeRelays {
           relay.deposits.push(mail)
           tell(mail.recipient, peerId)
         },
+        stock: async (peerId, shelf, keys) => putOnShelf(own(peerId).shelves, shelf, keys),
+        async ask({ peerId }, recipient, { user, devices }) {
+          const relay = reach(peerId)
+          const shelf = boxOf(relay, recipient).shelves.get(user)
+          if (shelf === undefined) throw new MailError('unknown-recipient')
+          const found = devices.flatMap((device) => {
+            const key = takeKey(shelf.keys.get(device))
+            return key === undefined ? [] : [[device, key] as const]
+          })
+          const answer = { shelf: shelf.signed, keys: Object.fromEntries(found) }
+          return relay.lieOfShelf?.(answer) ?? answer
+        },
       }
     },
     published: new Map(),
@@ -142,6 +182,36 @@ export function createFakeRelays(): FakeRelays {
       if (!isOffline) for (const relay of relays) if (relay.isUp) tell(name, relay.peerId)
     },
   }
+}
+
+function putOnShelf(shelves: Map<UserId, Shelf>, signed: SignedShelf, keys: ShelfKeys): ShelfCounts {
+  const { user } = signed.record
+  const shelf = shelves.get(user) ?? { signed, keys: new Map<string, KeptKeys>() }
+  if (shelfRecords.isNewer(shelf.signed.record, signed.record)) throw new MailError('old-record')
+  shelf.signed = signed
+  shelves.set(user, shelf)
+  const devices = shelfDevices(signed.record)
+  for (const device of shelf.keys.keys()) if (!devices.includes(device)) shelf.keys.delete(device)
+  const counts = devices.map((device) => {
+    const kept = shelf.keys.get(device) ?? { oneTime: [], fallback: undefined, fallbackUsed: false }
+    const { add = [], fallback = kept.fallback } = keys[device] ?? {}
+    const isSame = JSON.stringify(fallback) === JSON.stringify(kept.fallback)
+    const next = {
+      oneTime: [...kept.oneTime, ...add],
+      fallback,
+      fallbackUsed: isSame && kept.fallbackUsed,
+    }
+    shelf.keys.set(device, next)
+    return [device, { left: next.oneTime.length, fallbackUsed: next.fallbackUsed }] as const
+  })
+  return Object.fromEntries(counts)
+}
+
+function takeKey(kept: KeptKeys | undefined): JsonObject | undefined {
+  const key = kept?.oneTime.shift()
+  if (key !== undefined || kept === undefined) return key
+  kept.fallbackUsed = kept.fallback !== undefined
+  return kept.fallback
 }
 
 /**

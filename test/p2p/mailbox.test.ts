@@ -1,10 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { encodeBase64 } from '@plexus/core'
+import { encodeBase64, type UserId } from '@plexus/core'
 import {
   accountRecords,
+  shelfRecords,
   type AccountRecord,
   type MailboxAddress,
+  type ShelfRecord,
   type SignedAccountRecord,
 } from '@plexus/core/names'
 import type { KeptMail, MailLane, SealedMail } from '@plexus/engine/ports'
@@ -114,6 +116,27 @@ const leave = (mail: SealedMail, key = mail.lane === 'strangers' ? undefined : A
   sender.node.mailboxes.deposit(relay.address, mail, key)
 
 describe('mailboxes at a relay', { timeout: 60_000 }, () => {
+  it('show the keys of its owner while it is away', async () => {
+    const owner = await ownerAt(relay)
+    const { name } = owner.account
+    const user = `@ada:${name}` as UserId
+    const list = { user_id: user, stream_id: 1, devices: [{ device_id: 'A', keys: {} }] }
+    const record: ShelfRecord = { name, sequence: 1, expires: Date.now() + DAY_MS, user, list }
+    const shelf = { record, signature: encodeBase64(owner.account.sign(shelfRecords.bytes(record))) }
+    const keys = { A: { add: [{ 'signed_curve25519:1': { key: '1' } }] } }
+    const { mailboxes } = owner.node
+    expect(await mailboxes.stock(relay.address.peerId, shelf, keys)).toEqual({
+      A: { left: 1, fallbackUsed: false },
+    })
+    await owner.node[Symbol.asyncDispose]()
+    const asked = sender.node.mailboxes.ask(relay.address, name, { user, devices: ['A'] })
+    expect(await asked).toEqual({ shelf, keys: { A: keys.A.add[0] } })
+    const nobody = newAccount().name
+    await expect(
+      sender.node.mailboxes.ask(relay.address, nobody, { user: `@ada:${nobody}` as UserId, devices: [] }),
+    ).rejects.toMatchObject({ name: 'MailError', code: 'unknown-recipient' })
+  })
+
   it('keep mail while its owner is away, once, until every device has it', async () => {
     const account = newAccount()
     const keys = [await generateTransportKey(), await generateTransportKey()] as const

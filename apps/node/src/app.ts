@@ -175,6 +175,8 @@ function lateMailboxes(network: () => P2pNode | undefined): Mailboxes {
     fetch: async (relay, cursor) => up().fetch(relay, cursor),
     acknowledge: async (relay, cursor) => up().acknowledge(relay, cursor),
     deposit: async (mailbox, mail, accessKey) => up().deposit(mailbox, mail, accessKey),
+    stock: async (relay, shelf, keys) => up().stock(relay, shelf, keys),
+    ask: async (mailbox, name, question) => up().ask(mailbox, name, question),
   }
 }
 

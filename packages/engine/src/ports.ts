@@ -13,6 +13,7 @@ import type {
   SignedAccountRecord,
   SignedRecord,
   SignedRequest,
+  SignedShelf,
 } from '@plexus/core/names'
 import type { PublicRoomsPage, PublicRoomsQuery, SpaceHierarchy } from './directory/types.ts'
 
@@ -279,6 +280,23 @@ export type MailVerdict =
 /** Takes in opened mails, unproven, and answers about each after the commit; server-api implements it. Never rejects. */
 export type MailHandler = (mails: readonly EnvelopedRequest[]) => Promise<readonly MailVerdict[]>
 
+/** Keys of one device for a shelf, each under its name as `POST /user/keys/claim` answers. */
+export type DeviceStock = {
+  /** One-time keys beside those that are there. They are given out once, and never brought again. */
+  readonly add: readonly JsonObject[]
+  /** In the place of the one that is there. */
+  readonly fallback?: JsonObject
+}
+
+/** By device id. */
+export type ShelfKeys = Readonly<Record<string, DeviceStock>>
+
+/** One-time keys that a relay says to have left, and whether it gave out the fallback key; by device id. */
+export type ShelfCounts = Readonly<Record<string, { readonly left: number; readonly fallbackUsed: boolean }>>
+
+/** A user's shelf as a relay shows it, and a key of each device that was asked for and has one. */
+export type ShelfAnswer = { readonly shelf: SignedShelf; readonly keys: Readonly<Record<string, JsonObject>> }
+
 /** Mailboxes at relays: those of this node, and those of others to leave mail in. Relays are believed in nothing. */
 export interface Mailboxes {
   /** Relays that are connected now and offer mailboxes. */
@@ -303,6 +321,21 @@ export interface Mailboxes {
    * @throws MailError, CarrierError
    */
   deposit(mailbox: MailboxAddress, mail: SealedMail, accessKey: string | undefined): Promise<void>
+  /**
+   * Puts the shelf of a user in the place of an older one at a relay that keeps this node's mail, and keys on it. The keys of
+   * devices that it does not name are gone. What is left is the relay's word. @throws MailError, CarrierError
+   */
+  stock(relay: string, shelf: SignedShelf, keys: ShelfKeys): Promise<ShelfCounts>
+  /**
+   * The shelf that a relay shows of a user of `name`, soundly signed and not over, and a key of each of these devices, which it
+   * gives nobody else: fallback keys excepted. Asked under an identity that is used for this name alone.
+   * @throws MailError, CarrierError
+   */
+  ask(
+    mailbox: MailboxAddress,
+    name: ServerName,
+    question: { user: UserId; devices: readonly string[] },
+  ): Promise<ShelfAnswer>
 }
 
 // --- Application services ---------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { encodeBase64Url } from '@plexus/core'
 import type { MailboxAddress } from '@plexus/core/names'
-import { CarrierError, type Clock, type Log, type SealedMail } from '@plexus/engine/ports'
+import { CarrierError, type Clock, type Log, type SealedMail, type ShelfAnswer } from '@plexus/engine/ports'
 import { createLibp2p, type Libp2p } from 'libp2p'
 import { isDirectAddress, peerIdOf } from './addresses.ts'
 import { errorText } from './error-text.ts'
@@ -13,6 +13,7 @@ import { createMailboxClient, type MailboxClient } from './mailbox-client.ts'
 import type { Platform } from './platform.ts'
 import { prove } from './prove.ts'
 import { MAILBOX_PROTOCOL, type MailAccess } from './wire/mailbox.ts'
+import type { ShelfQuestion } from './wire/shelf.ts'
 
 /** Throw-away nodes at once: each has a connection and some hundred kilobytes. */
 const MAX_DEPOSITORS = 16
@@ -38,6 +39,8 @@ export type DepositorsDeps = {
 export interface Depositors extends AsyncDisposable {
   /** @throws MailError, CarrierError */
   deposit(mailbox: MailboxAddress, mail: SealedMail, accessKey: string | undefined): Promise<void>
+  /** As the port says. @throws MailError, CarrierError */
+  ask(mailbox: MailboxAddress, question: ShelfQuestion): Promise<ShelfAnswer>
 }
 
 type Depositor = {
@@ -167,6 +170,8 @@ export function createDepositors(deps: DepositorsDeps): Depositors {
         await client.deposit({ mail, access })
       })
     },
+    ask: (mailbox, question) =>
+      using(`${question.recipient} ${mailbox.peerId}`, mailbox, (client) => client.ask(question)),
     async [Symbol.asyncDispose]() {
       stopped.abort(new CarrierError('unreachable', 'the node stops'))
       for (const wake of waiting.splice(0)) wake()

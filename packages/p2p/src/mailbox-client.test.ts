@@ -1,4 +1,4 @@
-import { encodeBase64 } from '@plexus/core'
+import { encodeBase64, type UserId } from '@plexus/core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { createMailboxClient, MAIL_ANSWER_MS } from './mailbox-client.ts'
 import { createAccount, type TestAccount } from './testing/accounts.ts'
@@ -7,6 +7,7 @@ import { createVirtualClock } from './testing/virtual-clock.ts'
 import { createFrameReader, encodeFrame, type Frame } from './wire/frame.ts'
 import { MAX_DEPOSITS_IN_FLIGHT, MAX_FRAME_BODY, MAX_MAILS_PER_FETCH, MAX_PROOF_BITS } from './wire/limits.ts'
 import { encodeKeptMail, encodeMailboxHello, encodeRefusal, MailboxFrame as K } from './wire/mailbox.ts'
+import { encodeShelfAnswer } from './wire/shelf.ts'
 import { encodeJson, messagePart } from './wire/message.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
@@ -109,6 +110,24 @@ describe('a mailbox client', () => {
     const { say, reasons } = start()
     await say(kind, 0, body)
     expect(reasons).toHaveLength(1)
+  })
+
+  it.each([
+    ['that is not signed', { user: 'ada' }],
+    ['of another user', { user: 'eve' }],
+    ['in other words', undefined],
+  ])('takes no shelf %s', async (_what, change) => {
+    const { client, say, got } = start()
+    const user = `@ada:${me.name}` as UserId
+    const answer = client.ask({ recipient: me.name, user, devices: [] }).catch((error: unknown) => error)
+    await settle()
+    const id = got.at(-1)?.id ?? 0
+    const of = `@${change?.user ?? 'ada'}:${me.name}` as UserId
+    const record = { name: me.name, sequence: 1, expires: NOW + 1_000, user: of, list: { devices: [] } }
+    const shelf = { record, signature: encodeBase64(new Uint8Array(64)) }
+    await say(K.shelf, id, change === undefined ? NOTHING : encodeShelfAnswer({ shelf, keys: {} }))
+    await say(K.done, id)
+    expect(await answer).toMatchObject({ name: 'CarrierError', code: 'refused' })
   })
 
   it('drops mail that it did not ask for, and answers to nothing', async () => {

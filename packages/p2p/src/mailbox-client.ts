@@ -1,6 +1,13 @@
 import type { ServerName } from '@plexus/core'
-import { accountRecords, type SignedAccountRecord } from '@plexus/core/names'
-import { CarrierError, MailError, type Clock, type KeptMail } from '@plexus/engine/ports'
+import { accountRecords, shelfRecords, type SignedAccountRecord } from '@plexus/core/names'
+import {
+  CarrierError,
+  MailError,
+  type Clock,
+  type KeptMail,
+  type ShelfAnswer,
+  type ShelfCounts,
+} from '@plexus/engine/ports'
 import { createFrameChannel, type ByteStream } from './wire/channel.ts'
 import type { Frame } from './wire/frame.ts'
 import {
@@ -24,6 +31,14 @@ import {
   type MailboxHello,
   type MailboxRegistration,
 } from './wire/mailbox.ts'
+import {
+  decodeShelfAnswer,
+  decodeShelfCounts,
+  encodeShelfQuestion,
+  encodeStock,
+  type ShelfQuestion,
+  type Stock,
+} from './wire/shelf.ts'
 
 /** Milliseconds that a relay has for an answer: a full one over a slow line takes a while. */
 export const MAIL_ANSWER_MS = 30_000
@@ -45,8 +60,13 @@ export interface MailboxClient {
   fetch(owner: ServerName, cursor: number): Promise<readonly KeptMail[]>
   acknowledge(cursor: number): Promise<void>
   deposit(deposit: Deposit): Promise<void>
+  stock(stock: Stock): Promise<ShelfCounts>
+  /** The shelf is sound and of whom it was asked. */
+  ask(question: ShelfQuestion): Promise<ShelfAnswer>
   close(): void
 }
+
+type Answer = Pick<Question, 'mails' | 'shelf'>
 
 /** What was asked: `after` with a fetch, `about` is whose record an answer may hold. */
 type Question = {
@@ -54,7 +74,9 @@ type Question = {
   readonly after: number | undefined
   readonly mails: KeptMail[]
   bytes: number
-  settle(outcome: readonly KeptMail[] | Error): void
+  /** What was said of a shelf. */
+  shelf: Uint8Array | undefined
+  settle(outcome: Answer | Error): void
 }
 
 const K = MailboxFrame
@@ -93,13 +115,13 @@ export function createMailboxClient(deps: MailboxClientDeps, stream: ByteStream)
   function ask(
     { about, after }: { about?: ServerName; after?: number },
     send: (id: number) => void,
-  ): Promise<readonly KeptMail[]> {
+  ): Promise<Answer> {
     if (!channel.open || questions.size >= MAX_DEPOSITS_IN_FLIGHT)
       return Promise.reject(new CarrierError('unreachable', 'the relay takes no question'))
     lastId += 1
     const id = lastId
     return new Promise((resolve, reject) => {
-      const settle = (outcome: readonly KeptMail[] | Error): void => {
+      const settle = (outcome: Answer | Error): void => {
         questions.delete(id)
         cancel()
         if (outcome instanceof Error) reject(outcome)
@@ -107,7 +129,7 @@ export function createMailboxClient(deps: MailboxClientDeps, stream: ByteStream)
       }
       const late = (): void => settle(new CarrierError('timeout', 'the relay does not answer'))
       const cancel = clock.after(MAIL_ANSWER_MS, late)
-      questions.set(id, { about, after, mails: [], bytes: 0, settle })
+      questions.set(id, { about, after, mails: [], bytes: 0, shelf: undefined, settle })
       send(id)
     })
   }
@@ -162,8 +184,12 @@ export function createMailboxClient(deps: MailboxClientDeps, stream: ByteStream)
       case K.mail:
       case K.part:
         return onMail(frame)
+      case K.stocked:
+      case K.shelf:
+        if (question !== undefined) question.shelf = body
+        return undefined
       case K.done:
-        question?.settle(question.mails)
+        question?.settle(question)
         return undefined
       case K.refuse:
         return onRefusal(id, body)
@@ -185,7 +211,7 @@ export function createMailboxClient(deps: MailboxClientDeps, stream: ByteStream)
     async fetch(owner, cursor) {
       isAnnounced = false
       const asked = { about: owner, after: cursor }
-      return ask(asked, (id) => channel.send(K.fetch, id, encodeCursor(cursor)))
+      return (await ask(asked, (id) => channel.send(K.fetch, id, encodeCursor(cursor)))).mails
     },
     async acknowledge(cursor) {
       await ask({}, (id) => channel.send(K.acknowledge, id, encodeCursor(cursor)))
@@ -198,6 +224,23 @@ export function createMailboxClient(deps: MailboxClientDeps, stream: ByteStream)
       const about = deposit.mail.recipient
       await ask({ about }, (id) => sendMessage(channel, K.deposit, id, encodeDeposit(deposit)))
     },
+    async stock(stock) {
+      const { shelf } = await ask({}, (id) => channel.send(K.stock, id, encodeStock(stock)))
+      return shelf === undefined ? nonsense() : (decodeShelfCounts(shelf) ?? nonsense())
+    },
+    async ask(question) {
+      const asked = await ask({}, (id) => channel.send(K.ask, id, encodeShelfQuestion(question)))
+      const answer = asked.shelf === undefined ? undefined : decodeShelfAnswer(asked.shelf)
+      if (answer === undefined) return nonsense()
+      const { record } = answer.shelf
+      const isTheirs = record.name === question.recipient && record.user === question.user
+      return isTheirs && shelfRecords.check(answer.shelf, clock.now()) === undefined ? answer : nonsense()
+    },
     close: () => channel.close('closed'),
   }
+}
+
+/** @throws CarrierError */
+function nonsense(): never {
+  throw new CarrierError('refused', 'the relay answers nonsense about a shelf')
 }

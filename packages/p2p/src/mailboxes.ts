@@ -133,6 +133,10 @@ export function createMailboxes(deps: MailboxesDeps): OwnMailboxes {
     async deposit(mailbox, mail, accessKey) {
       await depositors.deposit(mailbox, mail, accessKey)
     },
+    async stock(relay, shelf, keys) {
+      return sessionAt(relay).client.stock({ shelf, keys })
+    },
+    ask: (mailbox, name, { user, devices }) => depositors.ask(mailbox, { recipient: name, user, devices }),
     connected(relay, addresses) {
       const stop = new AbortController()
       const multiaddrs = addresses.slice(0, MAX_MAILBOX_ADDRESSES)

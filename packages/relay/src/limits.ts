@@ -64,6 +64,14 @@ export const REGISTRATION_RATE_COST = 16
  */
 export const MAILS_PER_NAME_AT_ONCE = 100
 export const MAILS_PER_NAME_OVER_TIME = 12_000
+/** Users of one name whose keys a relay keeps a shelf of. */
+export const MAX_SHELVES = 64
+/** Units of the rate of deposits that a question for a shelf counts for, and that putting one there does: a signature is checked. */
+export const SHELF_ASK_COST = 4
+export const SHELF_STOCK_COST = 16
+/** One-time keys that an address may take over time, a second, and at once; after that it gets fallback keys. */
+export const CLAIMS_PER_SECOND = 0.1
+export const CLAIM_BURST = 200
 /** Addresses whose rate is remembered; the one not heard of for longest is forgotten first. */
 export const MAX_SOURCES = 20_000
 /** Bytes of mail that have come and are not on disk yet: of all, and of one address. */

@@ -7,6 +7,7 @@ import type {
   PublishedRecord,
   SignedAccountRecord,
   SignedRecord,
+  SignedShelf,
 } from '@plexus/core/names'
 import type {
   CarrierResponse,
@@ -19,6 +20,9 @@ import type {
   SealedMail,
   ServerAddresses,
   Session,
+  ShelfAnswer,
+  ShelfCounts,
+  ShelfKeys,
 } from '@plexus/engine/ports'
 
 /** A request of the Client-Server API. `path` with query, from `/_matrix/` on. */
@@ -113,6 +117,16 @@ export type PageApi = {
     readonly mail: SealedMail
     readonly accessKey: string | undefined
   }) => Promise<void>
+  readonly mailStock: (at: {
+    readonly relay: string
+    readonly shelf: SignedShelf
+    readonly keys: ShelfKeys
+  }) => Promise<ShelfCounts>
+  readonly mailAsk: (at: {
+    readonly mailbox: MailboxAddress
+    readonly name: ServerName
+    readonly question: Parameters<Mailboxes['ask']>[2]
+  }) => Promise<ShelfAnswer>
   readonly delivered: (delivery: Delivery) => Promise<void>
   /** The servers to keep connected: those that share a room with this one. */
   readonly wanted: (names: readonly ServerName[]) => Promise<void>

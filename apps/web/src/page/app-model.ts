@@ -244,6 +244,8 @@ function pageApi(
     mailAcknowledge: async ({ relay, cursor }) => network().p2p.mailboxes.acknowledge(relay, cursor),
     mailDeposit: async ({ mailbox, mail, accessKey }) =>
       network().p2p.mailboxes.deposit(mailbox, mail, accessKey),
+    mailStock: async ({ relay, shelf, keys }) => network().p2p.mailboxes.stock(relay, shelf, keys),
+    mailAsk: async ({ mailbox, name, question }) => network().p2p.mailboxes.ask(mailbox, name, question),
     delivered: async (delivery) => running()?.session?.delivered(delivery),
     wanted: async (names) => running()?.network?.setWanted(names),
     stopped: async ({ code, message }) => {

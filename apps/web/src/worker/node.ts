@@ -68,6 +68,8 @@ async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Nod
     fetch: (relay, cursor) => page.call('mailFetch', { relay, cursor }),
     acknowledge: (relay, cursor) => page.call('mailAcknowledge', { relay, cursor }),
     deposit: (mailbox, mail, accessKey) => page.call('mailDeposit', { mailbox, mail, accessKey }),
+    stock: (relay, shelf, keys) => page.call('mailStock', { relay, shelf, keys }),
+    ask: (mailbox, name, question) => page.call('mailAsk', { mailbox, name, question }),
   }
   const federation = (incarnation: string): ReturnType<typeof createFederation> =>
     createFederation({ carrier, signer, clock }, { incarnation })

@@ -13,6 +13,7 @@ const PREFIXES = {
   deviceRecord: 'plexus device record 1\n',
   aliasRecord: 'plexus alias record 1\n',
   listingRecord: 'plexus public rooms record 1\n',
+  shelfRecord: 'plexus key shelf 1\n',
   mail: 'plexus mail 1\n',
 } as const
 

@@ -19,3 +19,4 @@ export {
 export * from './published.ts'
 export * from './request.ts'
 export * from './reserved-ipv4.ts'
+export * from './shelf-record.ts'

@@ -2,7 +2,7 @@ import { ed25519 } from '@noble/curves/ed25519.js'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { encodeBase64 } from '../base64.ts'
-import type { RoomAlias, RoomId } from '../ids.ts'
+import type { RoomAlias, RoomId, UserId } from '../ids.ts'
 import type { JsonObject, JsonValue } from '../json.ts'
 import { aliasRecords, MAX_ALIAS_RECORD_MS, type AliasRecord } from './alias-record.ts'
 import { MAX_CLOCK_SKEW_MS } from './certificate.ts'
@@ -11,6 +11,7 @@ import { deviceRecords, MAX_DEVICE_RECORD_MS, type DeviceRecord } from './device
 import { listingRecords, MAX_LISTING_RECORD_MS, type ListingRecord } from './listing-record.ts'
 import { nameOfKey } from './names.ts'
 import type { RecordHead, RecordKind } from './record.ts'
+import { MAX_SHELF_MS, shelfRecords, type ShelfRecord } from './shelf-record.ts'
 
 const seed = new Uint8Array(32).fill(3)
 const name = nameOfKey(ed25519.getPublicKey(seed))
@@ -27,6 +28,9 @@ const listing: ListingRecord = {
   rooms: [{ roomId, joinedMembers: 3, name: 'Home', canonicalAlias: alias }],
 }
 
+const user = `@ada:${name}` as UserId
+const shelf: ShelfRecord = { ...head, user, list: { devices: [{ device_id: 'A', keys: {} }] } }
+
 type Case = readonly [string, RecordKind<RecordHead>, RecordHead, number, string]
 const asCase = <R extends RecordHead>(
   what: string,
@@ -39,6 +43,7 @@ const cases: readonly Case[] = [
   asCase('device', deviceRecords, device, MAX_DEVICE_RECORD_MS, `device/${name}/${PEER}`),
   asCase('alias', aliasRecords, aliased, MAX_ALIAS_RECORD_MS, `alias/${name}/`),
   asCase('listing', listingRecords, listing, MAX_LISTING_RECORD_MS, `rooms/${name}`),
+  asCase('shelf', shelfRecords, shelf, MAX_SHELF_MS, `shelf/${user}`),
 ]
 const sign = (kind: RecordKind<RecordHead>, record: RecordHead) => ({
   record,
@@ -64,10 +69,11 @@ describe.each(cases)('%s records', (_what, kind, record, maxMs, key) => {
     const stranger = nameOfKey(ed25519.getPublicKey(new Uint8Array(32).fill(4)))
     for (const change of [{ name: stranger }, { sequence: 5 }, { expires: NOW + 1001 }])
       expect(kind.check({ record: { ...record, ...change }, signature }, NOW)).toBe('bad signature')
-    const others = (['certificate', 'accountRecord', 'deviceRecord', 'aliasRecord', 'listingRecord'] as const)
+    const domains = ['certificate', 'accountRecord', 'deviceRecord', 'aliasRecord', 'listingRecord'] as const
+    const others = ([...domains, 'shelfRecord'] as const)
       .map((domain) => separatedBytes(domain, kind.json({ record, signature })['record'] as JsonObject))
       .filter((bytes) => !equalBytes(bytes, kind.bytes(record)))
-    expect(others).toHaveLength(4)
+    expect(others).toHaveLength(5)
     for (const bytes of others) {
       const foreign = { record, signature: encodeBase64(ed25519.sign(bytes, seed)) }
       expect(kind.check(foreign, NOW)).toBe('bad signature')

@@ -10,6 +10,7 @@ export {
   MAX_MAILS_PER_FETCH,
   MAX_NAMES_PER_FRAME,
   MAX_PROOF_BITS,
+  MAX_SHELF_KEYS,
   MAX_STRANGER_MAIL_BYTES,
   MAX_WATCHED_NAMES,
   WRITE_HIGH_WATER,
@@ -66,4 +67,16 @@ export {
   type RelayEntry,
   type RelayRefusalCode,
 } from './relay.ts'
+export {
+  decodeShelfAnswer,
+  decodeShelfCounts,
+  decodeShelfQuestion,
+  decodeStock,
+  encodeShelfAnswer,
+  encodeShelfCounts,
+  encodeShelfQuestion,
+  encodeStock,
+  type ShelfQuestion,
+  type Stock,
+} from './shelf.ts'
 export { createTokenBucket, type TokenBucket } from './token-bucket.ts'

@@ -87,3 +87,10 @@ export const MAX_PROOF_BITS = 20
 
 /** Keys of records in one question to a relay. */
 export const MAX_KEYS_PER_FRAME = 16
+
+/** One-time keys of one device on a key shelf, and the length of one as JSON in UTF-16 code units. */
+export const MAX_SHELF_KEYS = 50
+export const MAX_SHELF_KEY_LENGTH = 1_024
+
+/** Characters of a device id. */
+export const MAX_DEVICE_ID_LENGTH = 255

@@ -54,6 +54,13 @@ export const MailboxFrame = {
   refuse: 9,
   /** Relay, with id 0: mail came. Not repeated before the next fetch. */
   announce: 10,
+  /** Owner: the shelf of a user, and keys that are added to it. Answered with `stocked`, then `done`. */
+  stock: 11,
+  /** Relay: what is left of each device's keys. */
+  stocked: 12,
+  /** Anybody: for a user's shelf, and keys of devices. Answered with `shelf`, then `done`. */
+  ask: 13,
+  shelf: 14,
 } as const
 
 /** What a relay says first. `proofBits`: zero bits of the proof of work for the lane `strangers`. */

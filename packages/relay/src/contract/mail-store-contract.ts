@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { KeptMail, SealedMail } from '@plexus/engine/ports'
+import type { JsonObject, UserId } from '@plexus/core'
+import type { SignedShelf } from '@plexus/core/names'
+import type { KeptMail, SealedMail, ShelfKeys } from '@plexus/engine/ports'
+import { MAX_SHELF_KEYS } from '@plexus/p2p/wire'
 import type { MailStore } from '../mail/mail-store.ts'
-import { createRecipient, deviceAt, sha256, type Recipient } from '../testing/recipients.ts'
+import { createRecipient, deviceAt, listOf, sha256, type Recipient } from '../testing/recipients.ts'
 
 /** One place for mail. Each `open` opens that same place, once the store opened before is disposed of. */
 export interface MailStoreFixture {
@@ -58,6 +61,7 @@ export function mailStoreContract(name: string, prepare: () => Promise<MailStore
     mailboxCases(() => world, reopen)
     mailCases(() => world, reopen)
     removalCases(() => world, reopen)
+    shelfCases(() => world, reopen)
   })
 }
 
@@ -239,5 +243,96 @@ function removalCases(world: () => World, reopen: () => Promise<void>): void {
     await store.expire(NOW + 60 * DAY_MS)
     expect(await store.mailbox(owner.name)).toBeUndefined()
     expect(await store.totals()).toEqual({ mailboxes: 0, mails: 0, bytes: 0 })
+  })
+}
+
+const keyOf = (id: string): JsonObject => ({ [`signed_curve25519:${id}`]: { key: id } })
+
+function shelfCases(world: () => World, reopen: () => Promise<void>): void {
+  const stock = (shelf: SignedShelf, keys: ShelfKeys = {}): ReturnType<MailStore['stock']> =>
+    world().store.stock({ name: world().owner.name, shelf, keys, maxShelves: 2 })
+  const claim = (device: string, mayTake = true): Promise<JsonObject | undefined> =>
+    world().store.claim({ name: world().owner.name, user: world().owner.user, device, mayTake })
+  const shelf = (): Promise<SignedShelf | undefined> =>
+    world().store.shelf(world().owner.name, world().owner.user)
+
+  it('keeps the newest shelf of a user', async () => {
+    const { owner } = world()
+    expect(await shelf()).toBeUndefined()
+    const none = { left: 0, fallbackUsed: false }
+    expect(await stock(owner.shelf({ sequence: 5 }))).toEqual({ A: none, B: none })
+    expect(await stock(owner.shelf({ sequence: 4 }))).toBe('old')
+    expect(await stock(owner.shelf({ sequence: 5, expires: NOW + 1 }))).toBe('old')
+    await reopen()
+    expect(await shelf()).toEqual(owner.shelf({ sequence: 5 }))
+    expect(await stock(owner.shelf({ sequence: 6 }))).toEqual({ A: none, B: none })
+    expect(await shelf()).toEqual(owner.shelf({ sequence: 6 }))
+  })
+
+  it('gives each one-time key once, in the order in which they came, also after a restart', async () => {
+    const { owner } = world()
+    await stock(owner.shelf(), { A: { add: [keyOf('1'), keyOf('2')] }, B: { add: [keyOf('3')] } })
+    expect(await stock(owner.shelf(), { A: { add: [keyOf('4')] } })).toMatchObject({ A: { left: 3 } })
+    expect(await claim('A')).toEqual(keyOf('1'))
+    await reopen()
+    const both = await Promise.all([claim('A'), claim('A')])
+    expect(both).toEqual([keyOf('2'), keyOf('4')])
+    expect(await claim('A')).toBeUndefined()
+    expect(await claim('C')).toBeUndefined()
+    expect(await claim('B')).toEqual(keyOf('3'))
+  })
+
+  it('gives the fallback key as often as it is asked, and says that it did until it gets another', async () => {
+    const { owner } = world()
+    await stock(owner.shelf(), { A: { add: [keyOf('1')], fallback: keyOf('f') } })
+    expect(await claim('A', false)).toEqual(keyOf('f'))
+    expect(await claim('A')).toEqual(keyOf('1'))
+    expect(await claim('A')).toEqual(keyOf('f'))
+    await reopen()
+    const used = { A: { left: 0, fallbackUsed: true }, B: { left: 0, fallbackUsed: false } }
+    expect(await stock(owner.shelf())).toEqual(used)
+    expect(await stock(owner.shelf(), { A: { add: [], fallback: keyOf('f') } })).toEqual(used)
+    const fresh = await stock(owner.shelf(), { A: { add: [], fallback: keyOf('g') } })
+    expect(fresh).toMatchObject({ A: { left: 0, fallbackUsed: false } })
+    expect(await claim('A')).toEqual(keyOf('g'))
+  })
+
+  it('drops the keys of a device that the newest shelf leaves out', async () => {
+    const { owner } = world()
+    await stock(owner.shelf(), { A: { add: [keyOf('1')], fallback: keyOf('f') }, C: { add: [keyOf('2')] } })
+    expect(await claim('C')).toBeUndefined()
+    const list = listOf(owner.user, ['B'])
+    expect(await stock(owner.shelf({ sequence: 2, list }))).toEqual({ B: { left: 0, fallbackUsed: false } })
+    expect(await claim('A')).toBeUndefined()
+  })
+
+  it('holds so many shelves and keys and no more, and none without a mailbox', async () => {
+    const { owner } = world()
+    const of = (localpart: string): SignedShelf => {
+      const user = `@${localpart}:${owner.name}` as UserId
+      return owner.shelf({ user, list: listOf(user, ['A']) })
+    }
+    const many = Array.from({ length: MAX_SHELF_KEYS }, (_, n) => keyOf(`${n}`))
+    await stock(of('ada'), { A: { add: [keyOf('x')] } })
+    expect(await stock(of('ada'), { A: { add: many } })).toMatchObject({ A: { left: MAX_SHELF_KEYS } })
+    expect(await stock(of('bob'))).toBeTypeOf('object')
+    expect(await stock(of('cem'))).toBe('quota')
+    expect(await stock(of('bob'))).toBeTypeOf('object')
+    const stranger = createRecipient(NOW)
+    const { name, user } = stranger
+    expect(await world().store.stock({ name, shelf: stranger.shelf(), keys: {}, maxShelves: 1 })).toBe(
+      'unknown',
+    )
+    expect(await world().store.shelf(name, user)).toBeUndefined()
+    expect(await world().store.claim({ name, user, device: 'A', mayTake: true })).toBeUndefined()
+  })
+
+  it('removes shelves with their mailbox', async () => {
+    const { owner, store } = world()
+    await stock(owner.shelf(), { A: { add: [keyOf('1')] } })
+    await store.expire(NOW + 60 * DAY_MS)
+    await store.register(owner.mailbox(), MANY)
+    expect(await shelf()).toBeUndefined()
+    expect(await stock(owner.shelf())).toMatchObject({ A: { left: 0 } })
   })
 }

@@ -6,6 +6,8 @@ import {
   createTokenBucket,
   encodeMailboxHello,
   encodeRefusal,
+  encodeShelfAnswer,
+  encodeShelfCounts,
   MAX_DEPOSITS_IN_FLIGHT,
   MailboxFrame,
   type ByteStream,
@@ -22,12 +24,15 @@ import {
   MAX_DEPOSIT_BYTES,
   MAX_SOURCE_DEPOSIT_BYTES,
   REGISTRATION_RATE_COST,
+  SHELF_ASK_COST,
+  SHELF_STOCK_COST,
   STEADY_CLOCK_MS,
 } from '../limits.ts'
 import { takeDeposit } from './deposit.ts'
 import type { MailStore, MailTotals } from './mail-store.ts'
 import { createOwners, type MailSession, type Owners } from './owners.ts'
 import type { MailPolicy } from './policy.ts'
+import { createShelfService } from './shelves.ts'
 import { createSources, type Source } from './sources.ts'
 
 export type MailDeps = { readonly clock: Clock; readonly log: Log; readonly store: MailStore }
@@ -66,6 +71,7 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
   const counts = { kept: 0, known: 0, refused: {} as Partial<Record<MailRefusal, number>> }
   const sessions = new Set<MailSession>()
   const owners = createOwners({ clock, log, store, policy })
+  const shelves = createShelfService({ clock, store })
   const sources = createSources(clock, policy)
   const working = new Set<Promise<void>>()
   let bytes = 0
@@ -157,6 +163,34 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
     return owners.register(session, body, () => source.names.take())
   }
 
+  async function stock(
+    session: MailSession,
+    source: Source,
+    id: number,
+    body: Uint8Array,
+  ): Promise<MailboxRefusal | undefined> {
+    if (!source.rate.take(SHELF_STOCK_COST)) return { code: 'too-fast' }
+    const name = await owners.nameOf(session)
+    if (typeof name === 'object') return name
+    const outcome = await shelves.stock(name, body)
+    if ('code' in outcome) return outcome
+    session.channel.send(K.stocked, id, encodeShelfCounts(outcome.answer))
+    return undefined
+  }
+
+  async function ask(
+    session: MailSession,
+    source: Source,
+    id: number,
+    body: Uint8Array,
+  ): Promise<MailboxRefusal | undefined> {
+    if (!source.rate.take(SHELF_ASK_COST)) return { code: 'too-fast' }
+    const outcome = await shelves.ask(source, body)
+    if ('code' in outcome) return outcome
+    session.channel.send(K.shelf, id, encodeShelfAnswer(outcome.answer))
+    return undefined
+  }
+
   function start(session: MailSession, source: Source): (frame: Frame) => void {
     const deposits = depositReader(session, source)
     const frames = createTokenBucket(() => clock.now(), MAIL_FRAMES_PER_SECOND, MAIL_FRAME_BURST)
@@ -168,6 +202,8 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
       else if (kind === K.register) answer(session, id, () => register(session, source, body))
       else if (kind === K.fetch) answer(session, id, () => owners.fetch(session, id, body))
       else if (kind === K.acknowledge) answer(session, id, () => owners.acknowledge(session, body))
+      else if (kind === K.stock) answer(session, id, () => stock(session, source, id, body))
+      else if (kind === K.ask) answer(session, id, () => ask(session, source, id, body))
       else session.channel.abort('unknown kind of frame')
     }
   }

@@ -1,7 +1,7 @@
 /** The port through which a relay keeps mail, and what it keeps of a recipient. DESIGN section 8 */
-import type { ServerName } from '@plexus/core'
-import type { SignedAccountRecord } from '@plexus/core/names'
-import type { KeptMail, MailLane, SealedMail, StoreError } from '@plexus/engine/ports'
+import type { JsonObject, ServerName, UserId } from '@plexus/core'
+import type { SignedAccountRecord, SignedShelf } from '@plexus/core/names'
+import type { KeptMail, MailLane, SealedMail, ShelfCounts, ShelfKeys, StoreError } from '@plexus/engine/ports'
 
 /** What a relay knows of a recipient. */
 export type Mailbox = {
@@ -46,7 +46,20 @@ export interface MailStore extends AsyncDisposable {
   fetch(name: ServerName, cursor: number, bounds: LaneQuota): Promise<readonly KeptMail[]>
   /** A device has everything up to `cursor`. One that is not in the record changes nothing. */
   acknowledge(name: ServerName, device: string, cursor: number): Promise<void>
-  /** Removes mail that expired, and mailboxes whose record did and that are empty. */
+  /**
+   * Keeps the newest shelf of a user of the name, adds one-time keys to it, up to `MAX_SHELF_KEYS` a device, and changes fallback
+   * keys; the keys of devices that the shelf does not name go. Answers with what is left, also of devices without keys. `old`: a
+   * newer shelf is kept. `quota`: the name has `maxShelves`, or all is used that there may be. `unknown`: no such mailbox.
+   */
+  stock(stock: NewStock): Promise<ShelfCounts | 'old' | 'quota' | 'unknown'>
+  /** The shelf of a user, whether or not it has expired. */
+  shelf(name: ServerName, user: UserId): Promise<SignedShelf | undefined>
+  /**
+   * Gives out a key of a device: while `mayTake` the oldest one-time key, which is gone for good then, else the fallback key, which
+   * counts as used from then on. `undefined` where there is none.
+   */
+  claim(claim: ShelfClaim): Promise<JsonObject | undefined>
+  /** Removes mail that expired, and mailboxes whose record did and that are empty, with their shelves. */
   expire(now: number): Promise<void>
   totals(): Promise<MailTotals>
 }
@@ -58,6 +71,21 @@ export type NewMail = {
   readonly now: number
   /** When it is removed though it has not expired; what the mail is sealed with stays as it is. */
   readonly until?: number
+}
+
+export type NewStock = {
+  /** Whose mailbox it is. */
+  readonly name: ServerName
+  readonly shelf: SignedShelf
+  readonly keys: ShelfKeys
+  readonly maxShelves: number
+}
+
+export type ShelfClaim = {
+  readonly name: ServerName
+  readonly user: UserId
+  readonly device: string
+  readonly mayTake: boolean
 }
 
 export const LANES: readonly MailLane[] = ['keys', 'events', 'strangers']

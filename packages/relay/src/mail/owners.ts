@@ -58,6 +58,8 @@ export interface Owners {
   register(session: MailSession, body: Uint8Array, mayMake: () => boolean): Outcome
   fetch(session: MailSession, id: number, body: Uint8Array): Outcome
   acknowledge(session: MailSession, body: Uint8Array): Outcome
+  /** The name that the session may act for now. */
+  nameOf(session: MailSession): Promise<ServerName | MailboxRefusal>
   announce(name: ServerName): void
   /** The session's stream has room again. */
   writable(session: MailSession): void
@@ -108,7 +110,6 @@ export function createOwners({ clock, log, store, policy }: OwnersDeps): Owners 
     session.channel.close('the device is not in the record')
   }
 
-  /** The name that the session may act for now. */
   async function nameOf({ owner, peerId }: MailSession): Promise<ServerName | MailboxRefusal> {
     if (owner === undefined || owner.expires <= clock.now()) return { code: 'not-allowed' }
     const mailbox = await store.mailbox(owner.name)
@@ -166,6 +167,7 @@ export function createOwners({ clock, log, store, policy }: OwnersDeps): Owners 
     },
     register,
     fetch,
+    nameOf,
     async acknowledge(session, body) {
       const cursor = decodeCursor(body)
       if (cursor === undefined) return { code: 'nonsense' }

@@ -1,12 +1,20 @@
 import type { Clock } from '@plexus/engine/ports'
 import { createTokenBucket, type TokenBucket } from '@plexus/p2p/wire'
-import { MAX_SOURCES, MAILS_PER_NAME_AT_ONCE, MAILS_PER_NAME_OVER_TIME } from '../limits.ts'
+import {
+  CLAIM_BURST,
+  CLAIMS_PER_SECOND,
+  MAX_SOURCES,
+  MAILS_PER_NAME_AT_ONCE,
+  MAILS_PER_NAME_OVER_TIME,
+} from '../limits.ts'
 
 /** What one network address may do, all its connections together. */
 export type Source = {
   readonly rate: TokenBucket
   /** Mailboxes that it makes. */
   readonly names: TokenBucket
+  /** One-time keys that it takes. */
+  readonly claims: TokenBucket
   /** Bytes of its mail that are not on disk yet. */
   bytes: number
 }
@@ -24,7 +32,8 @@ export function createSources(
       const burst = Math.max(1, depositBurst / MAILS_PER_NAME_AT_ONCE)
       return createTokenBucket(() => clock.now(), depositsPerSecond / MAILS_PER_NAME_OVER_TIME, burst)
     }
-    const source = known.get(name) ?? { rate: rate(), names: names(), bytes: 0 }
+    const claims = (): TokenBucket => createTokenBucket(() => clock.now(), CLAIMS_PER_SECOND, CLAIM_BURST)
+    const source = known.get(name) ?? { rate: rate(), names: names(), claims: claims(), bytes: 0 }
     known.delete(name)
     known.set(name, source)
     const [oldest] = known.keys()

@@ -30,7 +30,8 @@ export interface Boxes {
   forget(): void
 }
 
-export function createBoxes(database: DatabaseSync): Boxes {
+/** `gone`: the row of a mailbox is removed, and what hangs on it is to go too. */
+export function createBoxes(database: DatabaseSync, gone: (id: number) => void): Boxes {
   /** The least lately used is forgotten first. */
   const remembered = new Map<ServerName, Box>()
   const byId = new Map<number, Box>()
@@ -113,6 +114,7 @@ export function createBoxes(database: DatabaseSync): Boxes {
       for (const row of rows) {
         drop(row.name, row)
         removeDevices.run(row.id)
+        gone(row.id)
         remove.run(row.id)
       }
       return rows.length

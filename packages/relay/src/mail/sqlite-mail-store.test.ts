@@ -84,16 +84,19 @@ describe('mail in SQLite', () => {
       await store.deposit({ mail, hash: sha256(mail.bytes), quota: ROOMY, now: NOW })
     }
     const database = new DatabaseSync(path)
-    database.exec('ALTER TABLE mail DROP COLUMN sealed; PRAGMA user_version = 1')
+    database.exec(
+      'ALTER TABLE mail DROP COLUMN sealed; DROP TABLE shelf; DROP TABLE shelf_key; PRAGMA user_version = 1',
+    )
     database.close()
     await using store = openSqliteMailStore(path, { maxBytes: 10_000_000 })
     expect(await store.fetch(owner.name, 0, ROOMY)).toMatchObject([{ mail: { expires: mail.expires } }])
+    expect(await store.shelf(owner.name, owner.user)).toBeUndefined()
   })
 
   it('is not opened by an older program', () => {
     const path = join(folder, 'mail.db')
     const database = new DatabaseSync(path)
-    database.exec('PRAGMA user_version = 3')
+    database.exec('PRAGMA user_version = 4')
     database.close()
     expect(() => openSqliteMailStore(path, { maxBytes: 1_000_000 })).toThrow(/newer program/)
   })

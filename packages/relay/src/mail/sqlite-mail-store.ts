@@ -6,6 +6,7 @@ import { createCheckpoints } from '@plexus/store/sqlite-checkpoints'
 import { REMOVALS_PER_COMMIT } from '../limits.ts'
 import { createGroupCommit, storeError } from './group-commit.ts'
 import { LANES, type LaneQuota, type MailStore, type NewMail } from './mail-store.ts'
+import { createShelves, SHELF_SCHEMA } from './sqlite-shelves.ts'
 import { createBoxes, laneAt, type Box, type Boxes, type Removed } from './sqlite-boxes.ts'
 
 export type SqliteMailStoreOptions = {
@@ -18,7 +19,7 @@ const PAGE_BYTES = 4_096
 const RESERVE_BYTES = 16 * 1024 * 1024
 /** Pages of the log at which the writing connection copies them itself. */
 const MAX_LOG_PAGES = 16_000
-const SCHEMA_VERSION = 2
+const SCHEMA_VERSION = 3
 
 /*
  * `last`: the highest cursor that a removed mail had; with that of the mail that is there it is the mailbox's highest
@@ -39,12 +40,12 @@ const SCHEMA = `
   CREATE UNIQUE INDEX mail_hash ON mail (box, hash);
   CREATE INDEX mail_expiry ON mail (expires);
   CREATE INDEX box_expiry ON box (expires);
+  ${SHELF_SCHEMA}
   PRAGMA user_version = ${SCHEMA_VERSION}`
-/** From version 1, which had one expiry for both. */
+/** From version 1, which had one expiry for both, to 2. */
 const ADD_SEALED = `
   ALTER TABLE mail ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0;
-  UPDATE mail SET sealed = expires;
-  PRAGMA user_version = ${SCHEMA_VERSION}`
+  UPDATE mail SET sealed = expires;`
 
 /**
  * Opens the database file, made if need be; the folder must exist, and no other process may have it open.
@@ -71,13 +72,16 @@ function prepareDatabase(database: DatabaseSync, maxBytes: number): void {
   if (version > SCHEMA_VERSION) throw new StoreError('failed', 'the mail is of a newer program')
   // This one is synced by SQLite, and with it that the log is there at all.
   if (version === 0) database.exec(`BEGIN IMMEDIATE; ${SCHEMA}; COMMIT`)
-  if (version === 1) database.exec(`BEGIN IMMEDIATE; ${ADD_SEALED}; COMMIT`)
+  const steps = [ADD_SEALED, SHELF_SCHEMA].slice(version - 1)
+  if (version > 0 && steps.length > 0)
+    database.exec(`BEGIN IMMEDIATE; ${steps.join('')} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
   database.exec('PRAGMA synchronous = NORMAL')
   database.exec(`PRAGMA wal_autocheckpoint = ${MAX_LOG_PAGES}`)
 }
 
 function createMailStore(database: DatabaseSync, path: string, maxBytes: number): MailStore {
-  const boxes = createBoxes(database)
+  const shelves = createShelves(database)
+  const boxes = createBoxes(database, (box) => shelves.remove(box))
   const mails = createMails(database)
   const checkpoints = createCheckpoints(path)
   const commits = createGroupCommit(database, path, () => boxes.forget())
@@ -133,6 +137,22 @@ function createMailStore(database: DatabaseSync, path: string, maxBytes: number)
       const box = await write(() => removal.note(name, device, cursor))
       if (box !== undefined) await removeAll(() => removal.acknowledged(box))
     },
+    stock: ({ name, ...stock }) =>
+      write(() => {
+        const box = boxes.get(name)
+        if (box === undefined) return 'unknown'
+        return mails.usedBytes() > maxBytes ? 'quota' : shelves.put(box.id, stock)
+      }),
+    shelf: (name, user) =>
+      read(() => {
+        const box = boxes.get(name)
+        return box && shelves.get(box.id, user)
+      }),
+    claim: ({ name, ...claim }) =>
+      write(() => {
+        const box = boxes.get(name)
+        return box && shelves.claim(box.id, claim)
+      }),
     async expire(now) {
       await removeAll(() => removal.expired(now))
       await removeAll(() => boxes.expire(now))

@@ -1,11 +1,14 @@
 import { createHash, generateKeyPairSync, sign } from 'node:crypto'
-import { encodeBase64, type ServerName } from '@plexus/core'
+import { encodeBase64, type ServerName, type UserId } from '@plexus/core'
 import {
   accountRecords,
   certificateBytes,
   nameOfKey,
+  shelfRecords,
   type AccountRecord,
+  type ShelfRecord,
   type SignedAccountRecord,
+  type SignedShelf,
 } from '@plexus/core/names'
 import type { SealedMail } from '@plexus/engine/ports'
 import type { SignedCertificate } from '@plexus/p2p/wire'
@@ -31,6 +34,9 @@ export type Recipient = {
   /** A record of two devices, 0 and 1, with one sealing key. */
   record(change?: Partial<AccountRecord>): SignedAccountRecord
   mailbox(change?: Partial<AccountRecord>): Mailbox
+  readonly user: UserId
+  /** The shelf of the user, with devices `A` and `B`. */
+  shelf(change?: Partial<ShelfRecord>): SignedShelf
   certify(device: string, change?: { expires?: number }): SignedCertificate
   mail(text: string, change?: Partial<SealedMail>): SealedMail
 }
@@ -51,8 +57,15 @@ export function createRecipient(now: number): Recipient {
     }
     return { record: made, signature: signed(accountRecords.bytes(made)) }
   }
+  const user = `@ada:${name}` as UserId
   return {
     name,
+    user,
+    shelf(change = {}) {
+      const list = listOf(user, ['A', 'B'])
+      const made: ShelfRecord = { name, sequence: 1, expires: now + 20 * DAY_MS, user, list, ...change }
+      return { record: made, signature: signed(shelfRecords.bytes(made)) }
+    },
     record,
     mailbox: (change) => ({ record: record(change), accessKeyHash: ACCESS_HASH }),
     certify(device, { expires = now + DAY_MS } = {}) {
@@ -68,4 +81,9 @@ export function createRecipient(now: number): Recipient {
       ...change,
     }),
   }
+}
+
+/** A list of devices, as GET /user/devices answers. */
+export function listOf(user: UserId, devices: readonly string[]): ShelfRecord['list'] {
+  return { user_id: user, stream_id: 1, devices: devices.map((device_id) => ({ device_id, keys: {} })) }
 }
