@@ -22,6 +22,7 @@ import {
   expectAncestorsFirst,
   FROM_START,
   initialState,
+  make,
   say,
   setTopic,
   stateText,
@@ -495,6 +496,28 @@ describe('a member that comes back', { timeout: 30_000 }, () => {
     await again.rooms.receive(alice.name, [missed?.pdu as Pdu])
     await network.pass(60_000)
     expect((await again.rooms.snapshot(roomId))?.heads).toEqual((await alice.rooms.snapshot(roomId))?.heads)
+  })
+
+  it('knows the state after what an earlier stay ended with, whatever others tell of it', async () => {
+    await join(bob, alice)
+    await network.settle()
+    const topic = await setTopic(alice, roomId, 'of the first stay')
+    await network.settle()
+    await bob.rooms.leave(bob.user, roomId)
+    await network.settle()
+    const ended = (await alice.rooms.snapshot(roomId))?.heads ?? []
+    await say(alice, roomId, 'missed')
+    network.cheats.set(alice.name, { getMissingEvents: () => Promise.reject(new Error('no')) })
+    await join(bob, alice)
+    const nobody = async (): Promise<never> => Promise.reject(new Error('no'))
+    network.cheats.set(alice.name, { stateIds: nobody, state: nobody, backfill: nobody, event: nobody })
+    const heads = (await bob.rooms.snapshot(roomId))?.heads ?? []
+    const { id, pdu } = await make(alice, alice, roomId, { prev: [...heads, ...ended], body: 'joins both' })
+    await bob.rooms.receive(alice.name, [pdu])
+    await network.settle()
+    expect(await bob.rooms.event(id)).toMatchObject({ verdict: 'accepted', basis: 'full' })
+    expect((await bob.rooms.stateAfter(id))?.get(stateKey('m.room.topic', ''))).toBe(topic)
+    expect((await bob.rooms.snapshot(roomId))?.heads).toEqual([id])
   })
 
   it('takes a late event for history in a room that it made, and however much it missed', async () => {

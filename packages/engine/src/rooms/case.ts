@@ -85,6 +85,32 @@ export async function loadStates(current: Case, ids: readonly EventId[]): Promis
   return missing
 }
 
+/**
+ * As `loadStates`, for what the decided event follows. The states of an earlier stay count too, before what others tell,
+ * once it is known that the event is no history: it follows one of this stay, or others told the state before it.
+ */
+export async function loadPreviousStates(
+  current: Case,
+  ids: readonly EventId[],
+): Promise<readonly EventId[]> {
+  const { deps, event, states } = current
+  const missing = await loadStates(current, ids)
+  const stay = stayOf(current)
+  if (missing.length === 0 || stay.since === 0) return missing
+  const old = new Map<EventId, string>()
+  for (const record of await deps.events.working(missing))
+    if (record?.stateGroup !== undefined && record.roomId === stay.roomId && !isProvisional(record))
+      old.set(record.id, record.stateGroup)
+  const absent = missing.filter((id) => !old.has(id))
+  const isOfThisStay = (await deps.events.working(prevEventIds(event.pdu))).some((record) =>
+    hasPlace(record, stay),
+  )
+  // What is absent may come and tell.
+  if (event.claim === undefined && !isOfThisStay) return absent.length === 0 ? missing : absent
+  for (const [id, group] of old) states.set(id, await deps.groups.load(group))
+  return absent
+}
+
 /** Before the names of states that lack members: what is decided again gets states of other names. */
 const PARTIAL_PREFIX = 'partial '
 

@@ -11,7 +11,7 @@ import {
   groupOf,
   isDecided,
   isFetchedHistory,
-  loadStates,
+  loadPreviousStates,
   MAX_DECIDE_ROUNDS,
   openCase,
   parentGroups,
@@ -107,7 +107,7 @@ async function decideLoop(current: Case): Promise<Settled | Missing> {
     })
     if (decision.kind !== 'need') return decision
     for (const id of await view.supply(decision, round)) absent.add(id)
-    for (const id of await loadStates(current, decision.states)) {
+    for (const id of await loadPreviousStates(current, decision.states)) {
       if (event.claim === undefined) absent.add(id)
       else {
         states.set(id, event.claim.state)
