@@ -1,5 +1,13 @@
 /** What holds at all times, and what holds in the end. Each answer is what is wrong, `undefined` when nothing is. */
-import { canonicalJson, prevEventIds, type EventId, type Pdu, type RoomId, type StateMap } from '@plexus/core'
+import {
+  canonicalJson,
+  prevEventIds,
+  serverOf,
+  type EventId,
+  type Pdu,
+  type RoomId,
+  type StateMap,
+} from '@plexus/core'
 import type { EventRecord, RoomSnapshot } from '@plexus/engine'
 import { MAX_HEADS_PER_SERVER, MAX_HOLES, MAX_STAGED_PER_SERVER } from '@plexus/engine/testing'
 import type { Place, World } from './world.ts'
@@ -79,7 +87,9 @@ export async function missingEvents(
   }
   const present = ancestors(
     graph,
-    inRoom.flatMap(({ snapshot }) => snapshot.heads),
+    inRoom.flatMap(({ place, snapshot }) =>
+      snapshot.heads.filter((id) => place.role === 'plexus' || isMadeBy(place, graph.get(id))),
+    ),
   )
   for (const { place, snapshot } of inRoom) {
     const own = held.get(place) ?? new Map<EventId, Pdu>()
@@ -101,6 +111,15 @@ export async function missingEvents(
     }
   }
   return undefined
+}
+
+/**
+ * Events go from the server that made them to all others, and nobody else passes them on before an event of its own
+ * follows them: what a cheating server told to a stock homeserver alone is nobody's to have until then.
+ * spec: server-server-api.md "Backfilling and retrieving missing events"
+ */
+function isMadeBy({ name }: Place, pdu: Pdu | undefined): boolean {
+  return pdu !== undefined && serverOf(pdu.sender) === name
 }
 
 /** Nobody says anything, and still all who see each other in the room know each other's heads. */
