@@ -21,7 +21,7 @@ import type {
   UserId,
 } from '@plexus/core'
 import { CarrierError, FederationError, type Federation } from '@plexus/engine/ports'
-import { exchangeRequest } from '@plexus/engine/testing'
+import { exchangeRequest, MAX_OTHER_INVITES } from '@plexus/engine/testing'
 import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
@@ -134,6 +134,58 @@ describe('an invite by name', () => {
     expect(await membershipAt(bob, bob.user)).toBe('join')
   })
 
+  it('does not take the place of a join that was quicker', async () => {
+    roomId = await createRoom(alice, 'public')
+    let meanwhile = (): Promise<unknown> => Promise.resolve()
+    const dave = await network.add('dave', {
+      seekUser: async () => {
+        await meanwhile()
+      },
+    })
+    meanwhile = async () => {
+      meanwhile = () => Promise.resolve()
+      await dave.rooms.join(dave.user, roomId, { via: [alice.name] })
+    }
+    const { id, pdu } = await signed(alice, invite(alice.user, dave.user))
+    const made = { roomVersion: '12', event: pdu, inviteRoomState: [] }
+    await dave.rooms.acceptInvite(alice.name, roomId, id, made)
+    expect((await dave.rooms.membership(dave.user, roomId))?.membership).toBe('join')
+  })
+
+  it('waits on when one of another server, for the same room, is withdrawn', async () => {
+    const inviteBy = async (by: BareNode, more: JsonObject = {}): Promise<EventId> => {
+      const { id, pdu } = await signed(by, invite(by.user, bob.user), more)
+      await bob.rooms.acceptInvite(by.name, roomId, id, {
+        roomVersion: '12',
+        event: pdu,
+        inviteRoomState: [],
+      })
+      return id
+    }
+    const withdraw = async (by: BareNode, id: EventId): Promise<void> => {
+      const leave = invite(by.user, bob.user, { membership: 'leave' })
+      await bob.rooms.receive(by.name, [(await signed(by, leave, { auth_events: [id] })).pdu])
+    }
+    const row = (): Promise<unknown> => bob.rooms.membership(bob.user, roomId)
+    const first = await inviteBy(alice)
+    const second = await inviteBy(carol)
+    await withdraw(carol, second)
+    expect(await row()).toMatchObject({ membership: 'invite', eventId: first, sender: alice.user })
+    // Whichever is withdrawn, the other stays, and another's word ends neither.
+    const third = await inviteBy(carol)
+    await withdraw(carol, first)
+    await withdraw(alice, first)
+    expect(await row()).toMatchObject({ membership: 'invite', eventId: third, others: [] })
+    // One that follows another is of the same room, and takes its place.
+    const fourth = await inviteBy(alice, { auth_events: [third] })
+    expect(await row()).toMatchObject({ eventId: fourth, others: [] })
+    for (const name of ['dave', 'erin', 'frank']) await inviteBy(await network.add(name))
+    await inviteBy(carol)
+    const last = await bob.rooms.membership(bob.user, roomId)
+    expect(last).toMatchObject({ sender: carol.user })
+    expect(last?.others).toHaveLength(MAX_OTHER_INVITES)
+  })
+
   it('is not made when the invited server signs something else', async () => {
     for (const signatures of [
       {},
@@ -199,17 +251,15 @@ async function signed(
   return { id: eventIdOf(version, pdu), pdu }
 }
 
+function invite(
+  sender: UserId,
+  userId: string,
+  content: JsonObject = { membership: 'invite' },
+): EventTemplate {
+  return { type: 'm.room.member', sender, stateKey: userId, content }
+}
+
 describe('the co-signature of an invite', () => {
-  const invite = (
-    sender: UserId,
-    stateKey: string,
-    content: JsonObject = { membership: 'invite' },
-  ): EventTemplate => ({
-    type: 'm.room.member',
-    sender,
-    stateKey,
-    content,
-  })
   const accept = async (
     made: { id: EventId; pdu: Pdu },
     more: { origin?: BareNode; roomVersion?: string; room?: RoomId } = {},

@@ -51,6 +51,7 @@ export type BareInit = {
   /** Of a node with another name than a bare key. */
   readonly signer?: Signer
   readonly handlers?: ReadonlyMap<string, EduHandler>
+  readonly seekUser?: () => Promise<void>
 }
 
 export type BareNetwork = {
@@ -157,7 +158,7 @@ export function createBareNetwork(): BareNetwork {
         ...base,
         destinations: outbox.destinations,
         services: { accepted: () => [], invited: () => [] },
-        seekUser: () => Promise.resolve(),
+        seekUser: init.seekUser ?? (() => Promise.resolve()),
         onJoined: () => undefined,
         blocksInvites: async () => false,
       })

@@ -100,6 +100,19 @@ describe('rooms of another server', { timeout: 60_000 }, () => {
     }
   })
 
+  it('are not asked for again soon where their server is overloaded', async () => {
+    const room = await createRoom(alice, { preset: 'public_chat' })
+    let count = 0
+    const body = Buffer.from(JSON.stringify({ errcode: 'M_LIMIT_EXCEEDED', error: 'too many' }))
+    network.loopback.connect(home.node.name, async () => {
+      count += 1
+      return { status: 429, contentType: 'application/json', body }
+    })
+    const describe = () => bob.ask('GET', at`v1/room_summary/${room}`, { query: { via: home.node.name } })
+    for (let round = 0; round < 3; round += 1) expect((await describe()).status).toBe(404)
+    expect(count).toBe(1)
+  })
+
   it('are described to who may see them', async () => {
     const open = await createRoom(alice, { name: 'Open', preset: 'public_chat' })
     const hidden = await createRoom(alice, { name: 'Hidden' })

@@ -74,7 +74,8 @@ export function createSpaces({ rooms, federation, serverName, clock, log }: Spac
     } catch (error) {
       signal?.throwIfAborted()
       // What it refuses it may tell as soon as somebody here has joined.
-      if (!(error instanceof FederationError)) remember(server, roomId, undefined)
+      const isRefused = error instanceof FederationError && [403, 404].includes(error.remote.status)
+      if (!isRefused) remember(server, roomId, undefined)
       log.log('info', 'a server did not describe a room', { server, roomId, error: String(error) })
       return undefined
     }

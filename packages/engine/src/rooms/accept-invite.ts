@@ -1,6 +1,6 @@
 /** Invites from other servers. spec: server-server-api.md "Inviting to a room" */
 import type { EventId, JsonObject, Pdu, RoomId, RoomVersion, ServerName, UserId } from '@plexus/core'
-import { roomVersion, serverOf } from '@plexus/core'
+import { authEventIds, roomVersion, serverOf } from '@plexus/core'
 import { cosign } from './co-sign.ts'
 import { checkInvitable } from './invites.ts'
 import { memberships } from './records.ts'
@@ -16,6 +16,8 @@ import { checkEvents } from './verify.ts'
 export const MAX_INVITES_OF_SERVER = 50
 /** Invites that may wait for an answer. */
 export const MAX_WAITING_INVITES = 1_000
+/** Invites of other servers that wait with one for the same user and room. */
+export const MAX_OTHER_INVITES = 3
 
 export type RemoteInvite = {
   readonly roomVersion: string
@@ -74,8 +76,9 @@ function createInviteCounter({ store, outsiders }: RemoteDeps): (origin: ServerN
     )
   const count = async (): Promise<Map<ServerName, number>> => {
     const found = new Map<ServerName, number>()
-    for (const [, { sender }] of await rowsOf())
-      found.set(serverOf(sender), (found.get(serverOf(sender)) ?? 0) + 1)
+    for (const [, row] of await rowsOf())
+      for (const { sender } of [row, ...(row.others ?? [])])
+        found.set(serverOf(sender), (found.get(serverOf(sender)) ?? 0) + 1)
     return found
   }
   const isFull = (known: ReadonlyMap<ServerName, number>, origin: ServerName): boolean =>
@@ -131,8 +134,27 @@ async function keepInvite(
     roomVersion: version.id,
     strippedState: stripAll(shown),
   }
-  // They may have joined meanwhile by another invite.
-  const next = (before: MembershipRecord | undefined): OutsiderRow | undefined =>
-    before?.membership === 'join' ? undefined : row
-  await outsiders.change(target, roomId, next, services.invited(eventId, roomId, target, at))
+  await outsiders.change(
+    target,
+    roomId,
+    (before) => rowAfter(before, row, pdu),
+    services.invited(eventId, roomId, target, at),
+  )
+}
+
+/** The row with one more invite; `undefined` for who may have joined meanwhile by another. */
+function rowAfter(
+  before: MembershipRecord | undefined,
+  invite: OutsiderRow,
+  pdu: Pdu,
+): OutsiderRow | undefined {
+  if (before?.membership === 'join') return undefined
+  if (before?.membership !== 'invite' || before.strippedState === undefined) return invite
+  // One that does not follow those of other servers may be of none of their rooms: it must not end with itself what waits.
+  const { eventId, sender, roomVersion: version, strippedState, others = [] } = before
+  const first = { eventId, sender, strippedState, ...(version === undefined ? {} : { roomVersion: version }) }
+  const kept = [first, ...others].filter(
+    (each) => serverOf(each.sender) !== serverOf(pdu.sender) && !authEventIds(pdu).includes(each.eventId),
+  )
+  return { ...invite, others: kept.slice(0, MAX_OTHER_INVITES) }
 }

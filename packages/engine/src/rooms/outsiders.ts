@@ -10,7 +10,7 @@ import type { Store, Write } from '../ports.ts'
 import { membershipOf } from './copy.ts'
 import { memberships } from './records.ts'
 import { stripAll } from './stripped-state.ts'
-import type { MembershipRecord } from './types.ts'
+import type { MembershipRecord, WaitingInvite } from './types.ts'
 import { checkEvents, type CheckedEvent, type VerifyDeps } from './verify.ts'
 
 /** A row but for what follows from the one before it. */
@@ -74,15 +74,18 @@ export function createOutsiders({
  */
 function endedBy(row: MembershipRecord | undefined, { id, pdu }: CheckedEvent): OutsiderRow | undefined {
   const membership = membershipOf(pdu)
-  if (row === undefined || !isOutside(row) || !authEventIds(pdu).includes(row.eventId)) return undefined
+  if (row === undefined || !isOutside(row)) return undefined
   if (membership !== 'leave' && membership !== 'ban') return undefined
   const { sender } = pdu
-  return believes(row, sender)
-    ? { membership, eventId: id, sender, strippedState: stripAll([pdu]) }
-    : undefined
+  const waiting = [row, ...(row.others ?? [])]
+  const ended = waiting.find((each) => authEventIds(pdu).includes(each.eventId) && believes(each, sender))
+  if (ended === undefined) return undefined
+  const [first, ...others] = waiting.filter((each) => each !== ended)
+  if (first === undefined) return { membership, eventId: id, sender, strippedState: stripAll([pdu]) }
+  return { ...first, membership: 'invite', others }
 }
 
-function believes(row: MembershipRecord, sender: UserId): boolean {
+function believes(row: WaitingInvite & Pick<MembershipRecord, 'resident'>, sender: UserId): boolean {
   const trusted = row.resident ?? serverOf(row.sender)
   return serverOf(sender) === trusted || creatorsIn(row).includes(sender)
 }
@@ -91,7 +94,7 @@ function isOutside({ membership, strippedState }: MembershipRecord): boolean {
   return (membership === 'invite' || membership === 'knock') && strippedState !== undefined
 }
 
-function creatorsIn({ strippedState = [] }: MembershipRecord): readonly unknown[] {
+function creatorsIn({ strippedState = [] }: WaitingInvite): readonly unknown[] {
   const create = strippedState.find(({ type, state_key: key }) => type === 'm.room.create' && key === '')
   return create === undefined ? [] : [create['sender']]
 }
@@ -144,9 +147,12 @@ async function wantedOf(
     return undefined
   if (serverOf(userId) !== ownName || serverOf(from) !== origin) return undefined
   const row = await memberships.get(store, [userId, roomId])
-  if (row?.roomVersion === undefined || !isOutside(row) || !believes(row, from)) return undefined
+  if (row === undefined || !isOutside(row)) return undefined
   // In rooms of versions 1 and 2 an event is named beside its hashes.
-  const cites = Array.isArray(auth) && auth.some((id) => (Array.isArray(id) ? id[0] : id) === row.eventId)
-  const version = roomVersion(row.roomVersion)
-  return version === undefined || !cites ? undefined : { userId, version }
+  const cited = Array.isArray(auth) ? auth.map((id) => (Array.isArray(id) ? id[0] : id)) : []
+  const ended = [row, ...(row.others ?? [])].find(
+    (each) => cited.includes(each.eventId) && believes(each, from),
+  )
+  const version = ended?.roomVersion === undefined ? undefined : roomVersion(ended.roomVersion)
+  return version === undefined ? undefined : { userId, version }
 }

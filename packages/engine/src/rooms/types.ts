@@ -63,8 +63,13 @@ export type MembershipRecord = {
   readonly roomVersion?: string
   /** Stripped state of such an invite or knock, or the event by which another server ended it. */
   readonly strippedState?: readonly JsonObject[]
+  /** Invites of other servers that wait as well, the newest first. */
+  readonly others?: readonly WaitingInvite[]
   readonly forgotten?: boolean
 }
+
+/** An invite to a room in which this node has no member. */
+export type WaitingInvite = Pick<MembershipRecord, 'eventId' | 'sender' | 'roomVersion' | 'strippedState'>
 
 /** A room as of the last commit. Immutable: a later commit makes a new one. */
 export type RoomSnapshot = {
