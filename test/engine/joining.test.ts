@@ -611,6 +611,16 @@ describe('what a server is told', () => {
     await network.settle()
     await bob.rooms.backfill(roomId, TO_END, 100)
     expect(await bodies(bob, roomId)).toEqual([undefined, 'open'])
+    // What ended their stay is for who was put out, what followed is not.
+    const member = { type: 'm.room.member', stateKey: bob.user, sender: alice.user }
+    const kick = { ...member, content: { membership: 'leave', reason: 'late' } }
+    const ban = { ...member, content: { membership: 'ban', reason: 'rude' } }
+    const [kicked, banned] = [await alice.rooms.send(roomId, kick), await alice.rooms.send(roomId, ban)]
+    await alice.rooms.send(roomId, { ...member, content: { membership: 'leave' } })
+    await network.settle()
+    await join(bob, alice)
+    expect((await alice.rooms.eventFor(bob.name, kicked)).content).toHaveProperty('reason', 'late')
+    expect((await alice.rooms.eventFor(bob.name, banned)).content).toEqual({ membership: 'ban' })
   })
 
   it('is bounded', async () => {

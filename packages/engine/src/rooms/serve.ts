@@ -1,5 +1,5 @@
 /** What this node tells other servers about its rooms, and what it takes from them on behalf of their users. */
-import type { EventId, Pdu, RoomId, ServerName, UserId } from '@plexus/core'
+import type { EventId, Pdu, RoomId, ServerName, StateMap, UserId } from '@plexus/core'
 import { isServerAllowed, prevEventIds, redact, serverOf, splitStateKey, stateKey } from '@plexus/core'
 import { eventAtTime } from './at-time.ts'
 import { isStripped, membershipOf, stateBefore } from './copy.ts'
@@ -238,15 +238,29 @@ async function isVisible(
   const state =
     record.stateGroup === undefined ? room.snapshot?.state : (await deps.groups.load(record.stateGroup)).state
   if (state === undefined) return false
-  const id = state.get(VISIBILITY_KEY)
-  const held = id === undefined ? undefined : await deps.events.get(id)
   // Who was in the room then is not known here. What has no place is shown as state to all members.
-  if (record.stateGroup === undefined)
+  if (record.stateGroup === undefined) {
+    const id = state.get(VISIBILITY_KEY)
+    const held = id === undefined ? undefined : await deps.events.get(id)
     return isForMembers(held) && (record.order === undefined || (await past(record.order)))
+  }
+  if (await allows(deps, state, origin)) return true
+  // What changes who may see is seen by whom the state before or after it allows.
+  const { type, state_key: key } = record.pdu
+  const changesSight =
+    type === 'm.room.history_visibility' ||
+    (type === 'm.room.member' && key !== undefined && serverOf(key as UserId) === origin)
+  return changesSight && allows(deps, stateBefore(record, state), origin)
+}
+
+/** By the rules for who is in the room now. spec: client-server-api/modules/history_visibility.md */
+async function allows({ events }: ServeDeps, state: StateMap, origin: ServerName): Promise<boolean> {
+  const id = state.get(VISIBILITY_KEY)
+  const held = id === undefined ? undefined : await events.get(id)
   if (isForMembers(held)) return true
   const isForInvited = held?.pdu.content['history_visibility'] === 'invited'
   const members = [...state].filter(([key]) => isMemberOf(key, origin)).map(([, memberId]) => memberId)
-  const memberships = (await deps.events.getMany(members)).map((member) => membershipOf(member?.pdu))
+  const memberships = (await events.getMany(members)).map((member) => membershipOf(member?.pdu))
   return memberships.some((membership) => membership === 'join' || (isForInvited && membership === 'invite'))
 }
 
