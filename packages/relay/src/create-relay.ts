@@ -97,7 +97,7 @@ export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Rel
     clock,
     log,
     records,
-    ready: () => countServers(libp2p.services.dht) > 0,
+    servers: () => countServers(libp2p.services.dht),
     put: (published, signal) => putRecord(libp2p.services.dht, published, signal),
   })
   const directory = createRelayDirectory({

@@ -131,12 +131,13 @@ export function countServers(dht: KadDHT): number {
   throw new TypeError('The DHT has no routing table')
 }
 
-/** How many other servers took the record. */
-export async function putRecord(dht: KadDHT, published: Published, signal: AbortSignal): Promise<number> {
-  let taken = 0
+/** Something for each other server that took the record. */
+export async function* putRecord(
+  dht: KadDHT,
+  published: Published,
+  signal: AbortSignal,
+): AsyncIterable<unknown> {
   const value = encodePublished(published)
-  for await (const event of dht.put(encodeDhtKey(published.key), value, { signal })) {
-    if (event.name === 'PEER_RESPONSE' && event.messageName === 'PUT_VALUE') taken += 1
-  }
-  return taken
+  for await (const event of dht.put(encodeDhtKey(published.key), value, { signal }))
+    if (event.name === 'PEER_RESPONSE' && event.messageName === 'PUT_VALUE') yield event
 }

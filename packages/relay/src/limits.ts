@@ -100,6 +100,8 @@ export const RECORD_SAVE_MS = 1_000
 /** Milliseconds after which the relay puts its nodes' records into the DHT again, and between looks at what is due. */
 export const REPUBLISH_MS: number = 12 * 60 * 60_000
 export const REPUBLISH_CHECK_MS = 10_000
+/** Servers that are to have a record, as far as there are as many: with fewer it is put again sooner, ever more seldom. */
+export const ENOUGH_COPIES = 8
 /** Records that are put into the DHT at once, and milliseconds that one may take. */
 export const MAX_PARALLEL_PUTS = 4
 export const DHT_PUT_MS = 30_000

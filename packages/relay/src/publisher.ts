@@ -2,6 +2,7 @@ import type { Clock, Log } from '@plexus/engine/ports'
 import type { Published } from '@plexus/p2p/wire'
 import {
   DHT_PUT_MS,
+  ENOUGH_COPIES,
   MAX_PARALLEL_PUTS,
   MAX_WAITING_PUTS,
   REPUBLISH_CHECK_MS,
@@ -13,13 +14,16 @@ export type PublisherDeps = {
   readonly clock: Clock
   readonly log: Log
   readonly records: Pick<Records, 'own' | 'get'>
-  /** There is anybody to put records to. */
-  ready(): boolean
-  /** Puts a record into the DHT; answers how many servers took it. */
-  put(published: Published, signal: AbortSignal): Promise<number>
+  /** Other servers that there are to put records to. */
+  servers(): number
+  /** Puts a record into the DHT: something for each server that took it, when it did. */
+  put(published: Published, signal: AbortSignal): AsyncIterable<unknown>
 }
 
-/** Puts the records of this relay's nodes into the DHT, when they come and every 12 hours while their owners sleep. */
+/**
+ * Puts the records of this relay's nodes into the DHT, when they come and every 12 hours while their owners sleep; sooner,
+ * ever more seldom, while too few servers took one.
+ */
 export interface Publisher extends AsyncDisposable {
   /** The record is new: it is put soon. */
   publish(published: Published): void
@@ -28,62 +32,75 @@ export interface Publisher extends AsyncDisposable {
 export function createPublisher(deps: PublisherDeps): Publisher {
   const { clock, log, records } = deps
   const stop = new AbortController()
-  /** Keys to put, in turn. */
+  /** Keys to put, in turn, and those that are being put. */
   const waiting = new Set<string>()
-  const running = new Set<Promise<void>>()
-  /** When each key was last put where somebody took it. */
-  const puts = new Map<string, number>()
+  const running = new Map<string, Promise<void>>()
+  /** When each key is to be put again, and after how long since it was put. */
+  const next = new Map<string, { readonly at: number; readonly afterMs: number }>()
+
+  function nextAfter(key: string, taken: number): number {
+    if (taken > 0 && taken >= Math.min(ENOUGH_COPIES, deps.servers())) return REPUBLISH_MS
+    const before = next.get(key)?.afterMs ?? REPUBLISH_MS
+    return before < REPUBLISH_MS ? Math.min(REPUBLISH_MS, 2 * before) : REPUBLISH_CHECK_MS
+  }
 
   async function put(key: string): Promise<void> {
     const published = records.get(key)
     if (published === undefined) return
+    let taken = 0
     try {
       const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(DHT_PUT_MS)])
-      if ((await deps.put(published, signal)) > 0) puts.set(key, clock.now())
+      for await (const _ of deps.put(published, signal)) taken += 1
     } catch (error) {
-      log.log('debug', 'a record was not put into the DHT', { error: String(error) })
+      log.log('debug', 'a record was not put into the DHT', { taken, error: String(error) })
     }
+    // A newer one is due at once.
+    if (records.get(key) !== published) return
+    const afterMs = nextAfter(key, taken)
+    next.set(key, { at: clock.now() + afterMs, afterMs })
   }
 
-  function next(): void {
+  function work(): void {
     for (const key of waiting) {
       if (running.size >= MAX_PARALLEL_PUTS || stop.signal.aborted) return
+      // A newer record of a key waits for the one before.
+      if (running.has(key)) continue
       waiting.delete(key)
-      const one = put(key).finally(() => {
-        running.delete(one)
-        next()
-      })
-      running.add(one)
+      const end = (): void => {
+        running.delete(key)
+        work()
+      }
+      running.set(key, put(key).finally(end))
     }
   }
 
   function look(): void {
     cancel = clock.after(REPUBLISH_CHECK_MS, look)
-    if (!deps.ready()) return
-    const due = clock.now() - REPUBLISH_MS
+    if (deps.servers() === 0) return
+    const now = clock.now()
     const present = new Set<string>()
     for (const { key } of records.own()) {
       present.add(key)
-      if ((puts.get(key) ?? Number.NEGATIVE_INFINITY) <= due && waiting.size < MAX_WAITING_PUTS)
-        waiting.add(key)
+      const isDue = !running.has(key) && (next.get(key)?.at ?? now) <= now
+      if (isDue && waiting.size < MAX_WAITING_PUTS) waiting.add(key)
     }
-    for (const key of puts.keys()) if (!present.has(key)) puts.delete(key)
-    next()
+    for (const key of next.keys()) if (!present.has(key)) next.delete(key)
+    work()
   }
 
   let cancel = clock.after(REPUBLISH_CHECK_MS, look)
 
   return {
     publish({ key }) {
-      puts.delete(key)
+      next.delete(key)
       if (waiting.size < MAX_WAITING_PUTS) waiting.add(key)
-      next()
+      work()
     },
     async [Symbol.asyncDispose]() {
       cancel()
       waiting.clear()
       stop.abort()
-      await Promise.all(running)
+      await Promise.all(running.values())
     },
   }
 }

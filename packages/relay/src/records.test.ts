@@ -12,8 +12,7 @@ import type { Clock } from '@plexus/engine/ports'
 import type { Published } from '@plexus/p2p/wire'
 import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
 import { describe, expect, it } from 'vitest'
-import { MAX_RECORDS_PER_NAME, REPUBLISH_CHECK_MS, REPUBLISH_MS } from './limits.ts'
-import { createPublisher } from './publisher.ts'
+import { MAX_RECORDS_PER_NAME } from './limits.ts'
 import { createRecords, type Records } from './records.ts'
 
 const HOUR_MS = 3_600_000
@@ -131,41 +130,5 @@ describe('the records of a relay', () => {
     await second[Symbol.asyncDispose]()
     clock.advance(HOUR_MS)
     expect((await createRecords({ clock, log, store: await openMemoryStore(disk) })).size).toBe(0)
-  })
-})
-
-describe('the publisher', () => {
-  it('puts what is new at once, and again every 12 hours, for as long as somebody takes it', async () => {
-    const { records, account, clock } = await start()
-    const a = account()
-    const record = a.record(1, { expires: clock.now() + 10 * REPUBLISH_MS })
-    records.put(record, true)
-    records.put(account().record(1), false)
-    const put: string[] = []
-    let takers = 0
-    await using publisher = createPublisher({
-      clock,
-      log,
-      records,
-      ready: () => true,
-      async put({ key }) {
-        put.push(key)
-        return takers
-      },
-    })
-    const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
-    publisher.publish(record)
-    await settle()
-    expect(put).toEqual([a.key])
-    takers = 1
-    // Nobody took it: the next look tries again.
-    clock.advance(REPUBLISH_CHECK_MS)
-    await settle()
-    clock.advance(REPUBLISH_CHECK_MS)
-    await settle()
-    expect(put).toHaveLength(2)
-    clock.advance(REPUBLISH_MS)
-    await settle()
-    expect(put).toEqual([a.key, a.key, a.key])
   })
 })
