@@ -136,6 +136,18 @@ describe('the owner of a mailbox', () => {
     expect(told()).toBe(2)
   })
 
+  it('is told of nothing once its certificate is over, and of what came when it has another', async () => {
+    start()
+    const mine = visit(deviceAt(0))
+    await mine.ask(K.register, registration(deviceAt(0), undefined, { expires: clock.now() + 1_000 }))
+    clock.advance(1_000)
+    await visit().leave(owner.mail('late'))
+    const told = (): number => mine.got.filter(({ kind }) => kind === K.announce).length
+    expect(told()).toBe(0)
+    await mine.ask(K.register, registration(deviceAt(0)))
+    expect(told()).toBe(1)
+  })
+
   it('that does not read gets one answer, and no second one before it does', async () => {
     start()
     const mine = visit(deviceAt(0))

@@ -60,6 +60,7 @@ export interface Owners {
   acknowledge(session: MailSession, body: Uint8Array): Outcome
   /** The name that the session may act for now. */
   nameOf(session: MailSession): Promise<ServerName | MailboxRefusal>
+  /** Tells those of the name whose certificates last that there is mail. */
   announce(name: ServerName): void
   /** The session's stream has room again. */
   writable(session: MailSession): void
@@ -99,9 +100,19 @@ export function createOwners({ clock, log, store, policy }: OwnersDeps): Owners 
     for (const other of others) if (!record.record.devices.includes(other.peerId)) leave(other)
     if (!others.has(session) && others.size >= MAX_DEVICES_PER_NAME) return { code: 'quota' }
     if (!session.channel.open) return undefined
+    // It was not told of what came meanwhile.
+    const wasOver = session.owner !== undefined && session.owner.expires <= now
     session.owner = { name, expires }
     byName.set(name, others.add(session))
+    if (wasOver) announceTo(session)
     return undefined
+  }
+
+  function announceTo(session: MailSession): void {
+    if (session.isAnnounced || session.owner === undefined || session.owner.expires <= clock.now()) return
+    session.isAnnounced = true
+    announced += 1
+    session.channel.send(K.announce, 0)
   }
 
   /** The device speaks for its name no more. */
@@ -177,12 +188,7 @@ export function createOwners({ clock, log, store, policy }: OwnersDeps): Owners 
       return undefined
     },
     announce(name) {
-      for (const session of byName.get(name) ?? []) {
-        if (session.isAnnounced) continue
-        session.isAnnounced = true
-        announced += 1
-        session.channel.send(K.announce, 0)
-      }
+      for (const session of byName.get(name) ?? []) announceTo(session)
     },
     writable: settle,
     forget(session) {
