@@ -1,6 +1,7 @@
 import { CarrierError } from '@plexus/engine/ports'
 import { describe, expect, it } from 'vitest'
 import { createDiscovery, MAX_OWN_RECORDS, MAX_SEARCHES, type Discovery } from './discovery.ts'
+import type { KadAnswer } from './kad.ts'
 import { createPeerBook } from './peer-book.ts'
 import { silentLog } from './testing/accounts.ts'
 import { createTestPublisher, type TestPublisher } from './testing/records.ts'
@@ -17,7 +18,16 @@ async function start() {
   const clock = createVirtualClock(NOW)
   const memory = { load: () => Promise.resolve([]), save: () => Promise.resolve() }
   const book = await createPeerBook({ clock, log: silentLog, memory, wanted: () => false })
-  const state = { atRelay: [] as Published[], inDht: [] as Published[], takes: true, searches: 0, ends: true }
+  const state = {
+    atRelay: [] as Published[],
+    inDht: [] as KadAnswer[],
+    /** Further answers, each so many milliseconds after the one before. */
+    later: [] as (readonly [number, KadAnswer])[],
+    asked: 0,
+    takes: true,
+    searches: 0,
+    ends: true,
+  }
   const told: Published[] = []
   const relay = {
     records: (keys: readonly string[]) => {
@@ -37,7 +47,13 @@ async function start() {
     kad: () =>
       Promise.resolve({
         async *get(key: string, signal: AbortSignal) {
-          yield* state.inDht.filter((published) => published.key === key)
+          for (const answer of state.inDht) if (answer.published.key === key) yield answer
+          for (const [afterMs, answer] of state.later) {
+            await new Promise<void>((resolve) => clock.after(afterMs, resolve))
+            if (signal.aborted) return
+            state.asked += 1
+            yield answer
+          }
           if (state.ends) return
           await new Promise((_resolve, reject) => {
             signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true })
@@ -52,6 +68,10 @@ const of = (owner: TestPublisher, sequence: number): Published => ({
   key: owner.key,
   signed: owner.record(sequence),
 })
+const answer = (owner: TestPublisher, sequence: number, path = 0): KadAnswer => ({
+  published: of(owner, sequence),
+  path,
+})
 const sequenceFor = async (discovery: Discovery, owner: TestPublisher): Promise<number | undefined> =>
   (await discovery.find(owner.key))?.signed.record.sequence
 
@@ -60,7 +80,7 @@ describe('discovery', () => {
     const { discovery, state } = await start()
     const owner = createTestPublisher(NOW)
     state.atRelay = [of(owner, 1)]
-    state.inDht = [of(owner, 3), of(owner, 2)]
+    state.inDht = [answer(owner, 3), answer(owner, 2)]
     expect(await sequenceFor(discovery, owner)).toBe(3)
     state.inDht = []
     expect(await sequenceFor(discovery, owner)).toBe(3)
@@ -80,12 +100,57 @@ describe('discovery', () => {
     clock.advance(1)
     await settle()
     expect(found).toBeUndefined()
-    state.inDht = [of(owner, 1)]
+    state.inDht = [answer(owner, 1)]
     void sequenceFor(discovery, owner).then((sequence) => (found = sequence))
     await settle()
     clock.advance(1_500)
     await settle()
     expect(found).toBe(1)
+  })
+
+  it('is not ended by servers that tell an old record, however many and on whatever paths', async () => {
+    const { discovery, state, clock } = await start()
+    const owner = createTestPublisher(NOW)
+    const steps = async (count: number): Promise<void> => {
+      for (let step = 0; step < count; step += 1) {
+        clock.advance(100)
+        await settle()
+      }
+    }
+    state.ends = false
+    state.atRelay = [of(owner, 1)]
+    // One path is theirs altogether, and each of the others begins with one of them.
+    state.inDht = [0, 0, 0, 0, 0, 0, 1, 2].map((path) => answer(owner, 2, path))
+    state.later = [[1_400, answer(owner, 3, 1)]]
+    let found: number | undefined
+    void sequenceFor(discovery, owner).then((sequence) => (found = sequence))
+    await settle()
+    await steps(28)
+    expect(found).toBeUndefined()
+    await steps(1)
+    expect(found).toBe(3)
+  })
+
+  it('ends when paths that share no server tell the newest, each more than once', async () => {
+    const { discovery, state } = await start()
+    const owner = createTestPublisher(NOW)
+    state.ends = false
+    state.inDht = [0, 1, 2, 0, 1, 2].map((path) => answer(owner, 7, path))
+    expect(await sequenceFor(discovery, owner)).toBe(7)
+  })
+
+  it('takes no longer than a bounded time, whatever keeps coming', async () => {
+    const { discovery, state, clock } = await start()
+    const owner = createTestPublisher(NOW)
+    state.later = Array.from({ length: 100 }, (_, n) => [100, answer(owner, n + 1)] as const)
+    let found: number | undefined
+    void sequenceFor(discovery, owner).then((sequence) => (found = sequence))
+    for (let step = 0; step < 100; step += 1) {
+      await settle()
+      clock.advance(100)
+    }
+    await settle()
+    expect([found, state.asked]).toEqual([80, 80])
   })
 
   it('does not answer with a record that is over, and remembers it against older ones', async () => {

@@ -8,9 +8,13 @@ import type { PeerBook } from './peer-book.ts'
 import type { RelayKeeper } from './relay-keeper.ts'
 import { isNewer, type Published } from './wire/published.ts'
 
-/** Answers that are enough to take the newest of them: so many old ones at once are unlikely. */
-const ENOUGH_ANSWERS = 3
-/** Milliseconds that a search may take, and after its first answer. */
+/**
+ * A search ends early when so many paths through the DHT, which share no server, told the newest record so many times each:
+ * a server can tell a record that was sound once, and choose where in the DHT it stands.
+ */
+const AGREEING_PATHS = 3
+const ANSWERS_PER_PATH = 2
+/** Milliseconds that a search may take, and after its last news. */
 const SEARCH_MS = 8_000
 const SETTLE_MS = 1_500
 /** Milliseconds that the outcome of a search is taken without another one, when a peer is dialled. */
@@ -82,27 +86,40 @@ export function createDiscovery(deps: DiscoveryDeps): Discovery {
     const stop = new AbortController()
     const enough = Promise.withResolvers<void>()
     const end = (): void => enough.resolve()
-    const cancels = [clock.after(SEARCH_MS, end)]
-    let answers = 0
-    const answered = (published: Published): void => {
+    const cancelLimit = clock.after(SEARCH_MS, end)
+    let cancelSettled = (): void => undefined
+    let newest: Published | undefined
+    /** How often each path told the newest. */
+    const told = new Map<number, number>()
+    const answered = (published: Published, path?: number): void => {
       note(published)
-      answers += 1
-      if (answers === 1) cancels.push(clock.after(SETTLE_MS, end))
-      if (answers >= ENOUGH_ANSWERS) end()
+      if (isNews(published, newest)) {
+        newest = published
+        told.clear()
+        cancelSettled()
+        cancelSettled = clock.after(SETTLE_MS, end)
+      }
+      if (path === undefined || published.signed.signature !== newest?.signed.signature) return
+      told.set(path, (told.get(path) ?? 0) + 1)
+      const agreeing = [...told.values()].filter((count) => count >= ANSWERS_PER_PATH)
+      if (agreeing.length >= AGREEING_PATHS) end()
     }
     const failed = (error: unknown): void => {
       if (!stop.signal.aborted) log.log('debug', 'a search met an error', { key, error: errorText(error) })
     }
-    const askRelay = async (relay: Relay): Promise<void> => (await relay.records([key])).forEach(answered)
+    const askRelay = async (relay: Relay): Promise<void> =>
+      (await relay.records([key])).forEach((published) => answered(published))
     const relays = deps.relays().map(askRelay)
     const askDht = async (): Promise<void> => {
-      // The connected relays are where the DHT begins.
-      await Promise.any(relays)
-      for await (const published of (await deps.kad()).get(key, stop.signal)) answered(published)
+      // The connected relays are where the DHT begins, unless it is known from before.
+      await Promise.any(relays).catch(() => undefined)
+      for await (const { published, path } of (await deps.kad()).get(key, stop.signal))
+        answered(published, path)
     }
     const sources = [...relays, askDht()].map((source) => source.catch(failed))
     await Promise.race([enough.promise, Promise.all(sources)])
-    for (const cancel of cancels) cancel()
+    cancelLimit()
+    cancelSettled()
     stop.abort()
     searched.set(key, clock.now())
   }

@@ -8,13 +8,12 @@ import {
   decodePublished,
   DHT_PROTOCOL,
   encodeDhtKey,
-  encodePublished,
   type Published,
 } from './wire/published.ts'
 
 /** Milliseconds that one message to a server may take, from dialling it on: the library adapts between these. */
 const MESSAGE_TIMEOUT = { minTimeout: 1_500, maxTimeout: 4_000, initialTimeout: 3_000 } as const
-/** Servers asked at once on each path, and paths that share no server: what one path meets cannot lead the others astray. */
+/** Servers asked at once on each path, and paths that share no server. */
 const SERVERS_AT_ONCE = 4
 const DISJOINT_PATHS = 3
 /** Milliseconds to wait for the first server. */
@@ -31,12 +30,13 @@ export type KadInit = {
   readonly servers: () => readonly PeerId[]
 }
 
+/** What a server has, and the path that led to it: what one path meets cannot lead the others astray. */
+export type KadAnswer = { readonly published: Published; readonly path: number }
+
 /** Look-ups in the DHT. What it answers is sound; that it is the newest is for the caller to doubt. */
 export interface Kad extends AsyncDisposable {
   /** One answer for each server that has a record, as they come; ends when there are no more, or with the signal. */
-  get(key: string, signal: AbortSignal): AsyncIterable<Published>
-  /** How many servers took the record. */
-  put(published: Published, signal: AbortSignal): Promise<number>
+  get(key: string, signal: AbortSignal): AsyncIterable<KadAnswer>
 }
 
 export async function startKad(components: KadComponents, init: KadInit): Promise<Kad> {
@@ -79,18 +79,8 @@ export async function startKad(components: KadComponents, init: KadInit): Promis
       for await (const event of dht.get(encodeDhtKey(key), { signal })) {
         if (event.name !== 'PEER_RESPONSE' || event.record === undefined) continue
         const published = decodePublished(key, event.record.value, init.now())
-        if (published !== undefined) yield published
+        if (published !== undefined) yield { published, path: event.path.index }
       }
-    },
-    async put(published, signal) {
-      await ready(signal)
-      let taken = 0
-      for await (const event of dht.put(encodeDhtKey(published.key), encodePublished(published), {
-        signal,
-      })) {
-        if (event.name === 'PEER_RESPONSE' && event.messageName === 'PUT_VALUE') taken += 1
-      }
-      return taken
     },
     async [Symbol.asyncDispose]() {
       await stop(dht)
