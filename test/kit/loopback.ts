@@ -26,6 +26,8 @@ export type Sent = {
 export type LoggedRequest = Sent & {
   /** The status of the answer, or how it failed; `waiting` until either. */
   outcome: number | 'waiting' | 'lost' | 'unreachable' | 'aborted'
+  /** JSON text of the request, in UTF-16 code units; 0 for one that did not arrive. */
+  length: number
   /** The answer, where the sender got it. */
   response?: CarrierResponse
 }
@@ -38,30 +40,36 @@ export interface Loopback {
   offline(name: ServerName, isOffline?: boolean): void
   /** Cuts or heals the line between two nodes, both ways. */
   cut(one: ServerName, other: ServerName, isCut?: boolean): void
+  /** Cuts all lines between servers of different groups; those of no group are in one. None are cut of an empty map. */
+  partition(groups: ReadonlyMap<ServerName, number>): void
   /** Asked for each request that sets out. */
   decideFate(rule: (sent: Sent) => Fate): void
-  /** Every request that set out, in order. */
+  /** Every request that set out, in order; empty where `finished` is told of them. */
   readonly log: readonly LoggedRequest[]
   /** Requests that are under way. */
   readonly underway: number
 }
 
-/** Everything becomes bytes on the way: no node shares an object with another. */
-function overTheWire(enveloped: EnvelopedRequest): EnvelopedRequest {
-  return JSON.parse(JSON.stringify(enveloped)) as EnvelopedRequest
+export type LoopbackDeps = {
+  readonly clock: Clock
+  /** Told of each request when its outcome is known: for networks whose log would fill the memory. */
+  readonly finished?: (entry: LoggedRequest) => void
 }
 
-export function createLoopback({ clock }: { readonly clock: Clock }): Loopback {
+export function createLoopback({ clock, finished }: LoopbackDeps): Loopback {
   const handlers = new Map<ServerName, InboundHandler<EnvelopedRequest>>()
   const away = new Set<ServerName>()
   const cuts = new Set<string>()
+  let groups: ReadonlyMap<ServerName, number> = new Map()
   const log: LoggedRequest[] = []
   let underway = 0
   let fateOf: (sent: Sent) => Fate = () => ({})
 
   const lineOf = (one: ServerName, other: ServerName): string => [one, other].toSorted().join(' ')
+  const isCut = (from: ServerName, to: ServerName): boolean =>
+    groups.get(from) !== groups.get(to) || (cuts.size > 0 && cuts.has(lineOf(from, to)))
   const reach = (from: ServerName, to: ServerName): InboundHandler<EnvelopedRequest> | undefined =>
-    away.has(from) || away.has(to) || cuts.has(lineOf(from, to)) ? undefined : handlers.get(to)
+    away.has(from) || away.has(to) || isCut(from, to) ? undefined : handlers.get(to)
 
   const pause = async (ms: number | undefined): Promise<void> => {
     if (ms === undefined) return
@@ -70,13 +78,16 @@ export function createLoopback({ clock }: { readonly clock: Clock }): Loopback {
     })
   }
 
-  const deliver = async (sent: Sent, fate: Fate): Promise<CarrierResponse> => {
+  const deliver = async (sent: LoggedRequest, fate: Fate): Promise<CarrierResponse> => {
     if (reach(sent.from, sent.to) === undefined) throw new CarrierError('unreachable', 'the node is away')
     await pause(fate.delayMs)
     const handle = reach(sent.from, sent.to)
     if (handle === undefined || fate.lose === 'request') throw new CarrierError('timeout', 'no answer came')
-    const response = await handle(overTheWire(sent.enveloped))
-    if (fate.twice === true) await handle(overTheWire(sent.enveloped))
+    // Everything becomes bytes on the way: no node shares an object with another.
+    const text = JSON.stringify(sent.enveloped)
+    sent.length = text.length
+    const response = await handle(JSON.parse(text) as EnvelopedRequest)
+    if (fate.twice === true) await handle(JSON.parse(text) as EnvelopedRequest)
     await pause(fate.answerDelayMs)
     if (fate.lose === 'answer' || reach(sent.from, sent.to) === undefined) {
       throw new CarrierError('timeout', 'the answer was lost')
@@ -87,8 +98,8 @@ export function createLoopback({ clock }: { readonly clock: Clock }): Loopback {
   const carrier = (from: ServerName): Carrier => ({
     async send(enveloped, { signal }) {
       const { destination: to, method, uri } = enveloped.request
-      const entry: LoggedRequest = { from, to, method, uri, enveloped, outcome: 'waiting' }
-      log.push(entry)
+      const entry: LoggedRequest = { from, to, method, uri, enveloped, outcome: 'waiting', length: 0 }
+      if (finished === undefined) log.push(entry)
       underway += 1
       try {
         const response = await deliver(entry, fateOf(entry))
@@ -102,6 +113,7 @@ export function createLoopback({ clock }: { readonly clock: Clock }): Loopback {
         throw error
       } finally {
         underway -= 1
+        finished?.(entry)
       }
     },
   })
@@ -119,6 +131,9 @@ export function createLoopback({ clock }: { readonly clock: Clock }): Loopback {
     cut(one, other, isCut = true) {
       if (isCut) cuts.add(lineOf(one, other))
       else cuts.delete(lineOf(one, other))
+    },
+    partition(next) {
+      groups = next
     },
     decideFate(rule) {
       fateOf = rule

@@ -11,7 +11,9 @@ import {
   type SignedShelf,
 } from '@plexus/core/names'
 import type {
+  Clock,
   KeptMail,
+  MailLane,
   MailRefusal,
   Mailboxes,
   SealedMail,
@@ -21,6 +23,7 @@ import type {
   ShelfKeys,
 } from '@plexus/engine/ports'
 import { CarrierError, MailError } from '@plexus/engine/ports'
+import type { MailPolicy } from '@plexus/relay/mail-policy'
 import { createSeededRandom } from './seeded-random.ts'
 
 /** What a relay does to mail on its way out: it may drop, repeat, reorder or alter. The cursors that it tells are its own. */
@@ -28,13 +31,20 @@ export type Lie = (mails: readonly KeptMail[]) => readonly KeptMail[]
 
 type KeptKeys = { oneTime: JsonObject[]; fallback: JsonObject | undefined; fallbackUsed: boolean }
 type Shelf = { signed: SignedShelf; readonly keys: Map<string, KeptKeys> }
+type Stored = KeptMail & { readonly hash: string; readonly until: number }
+type Fill = { mails: number; bytes: number }
 type Box = {
   record: SignedAccountRecord
   accessKeyHash: string
-  mails: KeptMail[]
+  mails: Stored[]
+  readonly hashes: Set<string>
+  readonly used: Record<MailLane, Fill>
   next: number
   readonly shelves: Map<UserId, Shelf>
 }
+
+/** Within which bounds mail is kept, and the time by which it expires. */
+export type FakeRelaysInit = Pick<MailPolicy, 'quotas' | 'retentionMs'> & { readonly clock: Clock }
 
 export interface FakeRelay {
   readonly peerId: string
@@ -46,7 +56,7 @@ export interface FakeRelay {
   lieOfShelf: ((answer: ShelfAnswer) => ShelfAnswer) | undefined
   /** Mail that waits for a name. */
   waiting(name: ServerName): readonly SealedMail[]
-  readonly deposits: readonly SealedMail[]
+  readonly deposits: readonly Pick<SealedMail, 'recipient' | 'lane'>[]
 }
 
 export interface FakeRelays {
@@ -62,13 +72,23 @@ export interface FakeRelays {
   setOffline(name: ServerName, isOffline: boolean): void
 }
 
-type Kept = FakeRelay & { readonly boxes: Map<ServerName, Box>; readonly deposits: SealedMail[] }
+type Kept = FakeRelay & {
+  readonly boxes: Map<ServerName, Box>
+  readonly deposits: Pick<SealedMail, 'recipient' | 'lane'>[]
+}
+
+function emptyBox(record: SignedAccountRecord, accessKeyHash: string): Box {
+  const used = { keys: none(), events: none(), strangers: none() }
+  return { record, accessKeyHash, mails: [], hashes: new Set(), used, next: 1, shelves: new Map() }
+}
+const none = (): Fill => ({ mails: 0, bytes: 0 })
 
 const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('base64url')
 /** Base58 has neither zero nor l. */
 const peerIdOf = (index: number): string => `12D3KooW${'Re1ay'.repeat(8)}${'123456789'[index] ?? 'x'}`
 
-export function createFakeRelays(): FakeRelays {
+/** Without `init` they keep all mail for ever. */
+export function createFakeRelays(init?: FakeRelaysInit): FakeRelays {
   const relays: Kept[] = []
   const listeners = new Map<ServerName, (relay: string) => void>()
   const offline = new Set<ServerName>()
@@ -77,6 +97,33 @@ export function createFakeRelays(): FakeRelays {
     const box = relay.boxes.get(name)
     if (box === undefined) throw new MailError('unknown-recipient')
     return box
+  }
+  const keepOnly = (box: Box, isKept: (mail: Stored) => boolean): void => {
+    const gone = box.mails.filter((mail) => !isKept(mail))
+    box.mails = box.mails.filter(isKept)
+    for (const { hash, mail } of gone) {
+      box.hashes.delete(hash)
+      box.used[mail.lane].mails -= 1
+      box.used[mail.lane].bytes -= mail.bytes.length
+    }
+  }
+  const expire = (box: Box): void => {
+    const now = init?.clock.now() ?? 0
+    // The first expires first, as all are kept for as long.
+    if ((box.mails[0]?.until ?? Infinity) <= now) keepOnly(box, ({ until }) => until > now)
+  }
+  const put = (box: Box, mail: SealedMail, hash: string): void => {
+    const used = box.used[mail.lane]
+    const quota = init?.quotas[mail.lane]
+    const { length } = mail.bytes
+    if (quota !== undefined && (used.mails + 1 > quota.mails || used.bytes + length > quota.bytes))
+      throw new MailError('quota')
+    const until = init === undefined ? Infinity : Math.min(mail.expires, init.clock.now() + init.retentionMs)
+    box.mails.push({ cursor: box.next, mail, hash, until })
+    box.hashes.add(hash)
+    box.next += 1
+    used.mails += 1
+    used.bytes += length
   }
   const tell = (name: ServerName, peerId: string): void => {
     if (!offline.has(name)) listeners.get(name)?.(peerId)
@@ -133,28 +180,29 @@ export function createFakeRelays(): FakeRelays {
           const box = boxes.get(name)
           if (box !== undefined && accountRecords.isNewer(box.record.record, record.record))
             throw new MailError('old-record', box.record)
-          if (box === undefined)
-            boxes.set(name, { record, accessKeyHash, mails: [], next: 1, shelves: new Map() })
+          if (box === undefined) boxes.set(name, emptyBox(record, accessKeyHash))
           else Object.assign(box, { record, accessKeyHash })
           registered.add(peerId)
         },
         async fetch(peerId, cursor) {
           const relay = reach(peerId)
-          const { mails } = own(peerId)
-          const found = mails.filter((mail) => mail.cursor > cursor).slice(0, 100)
+          const box = own(peerId)
+          expire(box)
+          const found = box.mails.filter((mail) => mail.cursor > cursor).slice(0, 100)
           return relay.lie === undefined ? found : relay.lie(found)
         },
         async acknowledge(peerId, cursor) {
           const box = own(peerId)
-          box.mails = box.mails.filter((mail) => mail.cursor > cursor)
+          keepOnly(box, (mail) => mail.cursor > cursor)
         },
         async deposit({ peerId }, mail, accessKey) {
           const relay = reach(peerId)
           const box = checkDeposit(relay, mail, accessKey)
-          if (box.mails.some((kept) => hashOf(kept.mail.bytes) === hashOf(mail.bytes))) return
-          box.mails.push({ cursor: box.next, mail })
-          box.next += 1
-          relay.deposits.push(mail)
+          const hash = hashOf(mail.bytes)
+          expire(box)
+          if (box.hashes.has(hash)) return
+          put(box, mail, hash)
+          relay.deposits.push({ recipient: mail.recipient, lane: mail.lane })
           tell(mail.recipient, peerId)
         },
         stock: async (peerId, shelf, keys) => putOnShelf(own(peerId).shelves, shelf, keys),

@@ -1,7 +1,6 @@
 /** A loopback with the weather of a real network: latency, loss, duplication, reordering and partitions, by chance of a seed. */
 import type { ServerName } from '@plexus/core'
-import type { Clock } from '@plexus/engine/ports'
-import { createLoopback, type Fate, type Loopback, type Sent } from './loopback.ts'
+import { createLoopback, type Fate, type Loopback, type LoopbackDeps, type Sent } from './loopback.ts'
 import type { SeededRandom } from './seeded-random.ts'
 
 /** Probabilities of each request, and what its way there and back takes at most. */
@@ -24,29 +23,17 @@ export interface SimulatedNetwork {
   heal(): void
 }
 
-export function createSimulatedNetwork(clock: Clock, random: SeededRandom): SimulatedNetwork {
-  const loopback = createLoopback({ clock })
-  let cuts: (readonly [ServerName, ServerName])[] = []
-
-  const heal = (): void => {
-    for (const [one, other] of cuts) loopback.cut(one, other, false)
-    cuts = []
-  }
-
+export function createSimulatedNetwork(deps: LoopbackDeps, random: SeededRandom): SimulatedNetwork {
+  const loopback = createLoopback(deps)
   const network: SimulatedNetwork = {
     loopback,
     weather: CALM,
     sabotage: undefined,
     partition(groups) {
-      heal()
-      for (const [index, group] of groups.entries()) {
-        for (const other of groups.slice(index + 1).flat()) {
-          for (const one of group) cuts.push([one, other])
-        }
-      }
-      for (const [one, other] of cuts) loopback.cut(one, other)
+      const numbered = groups.flatMap((names, index) => names.map((name) => [name, index] as const))
+      loopback.partition(new Map(numbered))
     },
-    heal,
+    heal: () => loopback.partition(new Map()),
   }
   loopback.decideFate((sent) => {
     const { loss, duplication, maxLatencyMs } = network.weather

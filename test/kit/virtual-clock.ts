@@ -10,7 +10,7 @@ export interface VirtualClock extends Clock {
   readonly next: number | undefined
 }
 
-type Timer = { readonly at: number; readonly run: () => void }
+type Timer = { readonly at: number; readonly order: number; run: (() => void) | undefined }
 
 /** Lets all that waits for nothing but other promises go on. */
 export function settled(): Promise<void> {
@@ -22,38 +22,83 @@ export function settled(): Promise<void> {
 /** `settle` is for nodes that wait for more than promises. */
 export function createVirtualClock(start = Date.UTC(2026, 10, 20), settle = settled): VirtualClock {
   let now = start
-  const timers = new Set<Timer>()
-
-  const earliest = (): Timer | undefined => {
-    let found: Timer | undefined
-    for (const timer of timers) if (found === undefined || timer.at < found.at) found = timer
-    return found
-  }
+  let order = 0
+  /** A thousand nodes have tens of thousands of timers. */
+  const timers = createHeap()
 
   return {
     settled: settle,
     now: () => now,
     after(ms, run) {
-      const timer = { at: now + Math.max(0, ms), run }
-      timers.add(timer)
+      const timer: Timer = { at: now + Math.max(0, ms), order: (order += 1), run }
+      timers.push(timer)
       return () => {
-        timers.delete(timer)
+        timer.run = undefined
       }
     },
     async advance(ms) {
       const end = now + ms
       await settle()
-      for (let timer = earliest(); timer !== undefined && timer.at <= end; timer = earliest()) {
-        timers.delete(timer)
+      for (let timer = timers.first(); timer !== undefined && timer.at <= end; timer = timers.first()) {
+        timers.shift()
         now = Math.max(now, timer.at)
-        timer.run()
+        timer.run?.()
         await settle()
       }
       now = end
     },
     get next() {
-      const timer = earliest()
+      const timer = timers.first()
       return timer === undefined ? undefined : Math.max(0, timer.at - now)
     },
+  }
+}
+
+type Heap = {
+  push(timer: Timer): void
+  /** The earliest that was not cancelled; of one time the one that was set first. */
+  first(): Timer | undefined
+  /** Removes the first. */
+  shift(): void
+}
+
+function createHeap(): Heap {
+  const heap: Timer[] = []
+  const isBefore = (a: Timer | undefined, b: Timer | undefined): boolean =>
+    a !== undefined && (b === undefined || a.at < b.at || (a.at === b.at && a.order < b.order))
+  const swap = (i: number, j: number): void => {
+    const [a, b] = [heap[i], heap[j]]
+    if (a === undefined || b === undefined) return
+    heap[i] = b
+    heap[j] = a
+  }
+
+  const shift = (): void => {
+    const last = heap.pop()
+    if (last === undefined || heap.length === 0) return
+    heap[0] = last
+    for (let i = 0; ;) {
+      const child = isBefore(heap[2 * i + 2], heap[2 * i + 1]) ? 2 * i + 2 : 2 * i + 1
+      if (!isBefore(heap[child], heap[i])) return
+      swap(i, child)
+      i = child
+    }
+  }
+
+  return {
+    push(timer) {
+      heap.push(timer)
+      for (let i = heap.length - 1; i > 0;) {
+        const parent = (i - 1) >> 1
+        if (!isBefore(heap[i], heap[parent])) return
+        swap(i, parent)
+        i = parent
+      }
+    },
+    first() {
+      while (heap[0] !== undefined && heap[0].run === undefined) shift()
+      return heap[0]
+    },
+    shift,
   }
 }

@@ -6,12 +6,15 @@
  *   npm run sim -- --runs 1 --seed 17              one run again
  *   npm run sim -- --workers 1 --version 12
  *   npm run sim -- --byzantine                     with a member that cheats, and a stock homeserver
+ *   npm run sim -- --network --nodes 1000          people who come and go, with relays of which one lies
  *   npm run sim -- --fanout --nodes 200            how the events of a room of 200 nodes spread, a fifth of which passes nothing on
  */
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { measureFanOut } from './fan-out.ts'
+import { linesOf } from './network/report.ts'
+import { runNetwork } from './network/run.ts'
 import { replayCommand, runSimulation, type RunReport } from './run.ts'
 
 type Share = {
@@ -61,12 +64,18 @@ async function main(): Promise<void> {
       version: { type: 'string' },
       byzantine: { type: 'boolean', default: false },
       fanout: { type: 'boolean', default: false },
+      network: { type: 'boolean', default: false },
+      minutes: { type: 'string', default: '20' },
       nodes: { type: 'string', default: '200' },
     },
   })
   if (values.fanout) {
     const nodes = wholeNumber(values.nodes, 'nodes')
     console.log(await measureFanOut({ nodes, seed: wholeNumber(values.seed, 'seed') }))
+    return
+  }
+  if (values.network) {
+    await network(values)
     return
   }
   const runs = wholeNumber(values.runs, 'runs')
@@ -95,6 +104,22 @@ async function main(): Promise<void> {
   await Promise.all(shares.map((each) => share(each, onReport)))
   summarize(reports, seed, rate())
   if (failures().length > 0 || reports.length < runs) process.exitCode = 1
+}
+
+async function network(values: { nodes: string; minutes: string; seed: string }): Promise<void> {
+  const start = performance.now()
+  const progress = (line: string): void => {
+    const [seconds, mb] = [(performance.now() - start) / 1_000, process.memoryUsage().heapUsed / 1e6]
+    console.error(`${seconds.toFixed(0)} s, ${mb.toFixed(0)} MB: ${line}`)
+  }
+  const report = await runNetwork({
+    nodes: wholeNumber(values.nodes, 'nodes'),
+    minutes: wholeNumber(values.minutes, 'minutes'),
+    seed: wholeNumber(values.seed, 'seed'),
+    progress,
+  })
+  for (const line of linesOf(report)) console.log(line)
+  if (report.failure !== undefined) process.exitCode = 1
 }
 
 function summarize(reports: readonly RunReport[], seed: number, rate: string): void {

@@ -77,7 +77,7 @@ export interface World {
 export async function createWorld(seed: number, roles: readonly Role[]): Promise<World> {
   const random = createSeededRandom(seed)
   const clock = createVirtualClock()
-  const network = createSimulatedNetwork(clock, createSeededRandom(seed + 1_000_003))
+  const network = createSimulatedNetwork({ clock }, createSeededRandom(seed + 1_000_003))
   const counts: Counts = { crashes: 0, restarts: 0, requests: 0, lost: 0, done: 0, refused: 0 }
   const hash = createHash('sha256')
   const faults: string[] = []

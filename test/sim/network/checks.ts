@@ -1,0 +1,73 @@
+/** What must hold at the end of a run, once all who come back are there and nothing is under way. */
+import { numberOf } from './traffic.ts'
+import { callerOf, type NetworkWorld, type Person, type Room } from './world.ts'
+
+const FROM_START = -(2 ** 50)
+const TO_END = 2 ** 50
+
+/** Of the messages in the timeline, the numbers in order. */
+async function numbersAt({ node }: Person, { id }: Room): Promise<readonly number[]> {
+  if (id === undefined) return []
+  const range = { from: FROM_START, to: TO_END, direction: 'f', limit: 100_000 } as const
+  const { events } = await node.engine.rooms.timeline(id, range)
+  return events.flatMap(({ pdu }) => numberOf(pdu) ?? [])
+}
+
+/** Every acknowledged message is in the timeline of every member that is back, once. */
+export async function missingMessages(
+  world: NetworkWorld,
+  rooms: readonly Room[],
+): Promise<readonly string[]> {
+  const wrong: string[] = []
+  for (const room of rooms) {
+    const due = world.messages.filter(
+      ({ room: of, eventId, from, isSettled }) =>
+        of === room && eventId !== undefined && (!from.isLost || isSettled === true),
+    )
+    for (const person of room.members) {
+      if (!person.isAwake) continue
+      const numbers = await numbersAt(person, room)
+      const there = new Set(numbers)
+      if (there.size < numbers.length) wrong.push(`${person.index} has a message twice`)
+      for (const { number, from } of due)
+        if (!there.has(number))
+          wrong.push(
+            `${person.index} lacks message ${number} of ${from.index}${from.isLost ? ', who is gone' : ''}`,
+          )
+    }
+  }
+  return wrong
+}
+
+/** To-device messages that were acknowledged came, in their order and once. */
+export async function missingToDevice({ people, toDevice }: NetworkWorld): Promise<readonly string[]> {
+  const wrong: string[] = []
+  for (const person of people) {
+    if (!person.isAwake) continue
+    const { events } = await person.node.engine.users.toDevice.inbox(callerOf(person), 0, TO_END, 10_000)
+    const got = new Map<string, number[]>()
+    for (const { content } of events) {
+      const pair = `${Number(content['from'])} ${person.index}`
+      got.set(pair, [...(got.get(pair) ?? []), Number(content['n'])])
+    }
+    for (const from of people) {
+      const pair = `${from.index} ${person.index}`
+      const numbers = got.get(pair) ?? []
+      const isRising = numbers.every((n, index) => index === 0 || n > (numbers[index - 1] ?? n))
+      if (!isRising) wrong.push(`to-device messages of ${pair} came as ${numbers.join()}`)
+      if (from.isLost) continue
+      for (const [n, isAcknowledged] of toDevice.get(pair) ?? [])
+        if (isAcknowledged && !numbers.includes(n)) wrong.push(`to-device message ${n} of ${pair} is missing`)
+    }
+  }
+  return wrong
+}
+
+/** Who never came back had left their last words at the relays: else the run says nothing about these. */
+export function missingMail({ messages }: NetworkWorld): readonly string[] {
+  const of = messages.filter(({ from, eventId }) => from.isLost && eventId !== undefined)
+  const settled = of.filter(({ isSettled }) => isSettled === true)
+  return settled.length * 10 < of.length * 9
+    ? [`only ${settled.length} of ${of.length} messages of those who left for good were at a relay`]
+    : []
+}
