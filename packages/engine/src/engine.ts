@@ -29,6 +29,7 @@ import { createServerKeys } from './keys/server-keys.ts'
 import type { ServerKeys } from './keys/types.ts'
 import { createMail } from './mail/index.ts'
 import type { Mail } from './mail/index.ts'
+import { withShelves } from './mail/shelf-asker.ts'
 import { createSerial } from './kernel/serial.ts'
 import type { Table } from './kernel/table.ts'
 import { table } from './kernel/table.ts'
@@ -153,6 +154,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
           sharesRoom: (name) => outboxOwner.sharesRoom(name),
           outbox: () => outbox,
           peers: () => peersOf({ outbox, rooms }),
+          keyShelf: () => users.keyShelf,
           tell: (names) => outboxOwner.tell(names),
         })
   const outboxOwner = await createOutbox({
@@ -183,6 +185,10 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const users: Users = createUsers(
     {
       ...base,
+      federation:
+        mail === undefined || deps.mail === undefined
+          ? federation
+          : { ...federation, ...withShelves(federation, { ...base, ...deps.mail, contacts: mail.contacts }) },
       blobs,
       pictures,
       webPages,

@@ -6,6 +6,7 @@ import type { Committer } from '../kernel/committer.ts'
 import type { Outbox } from '../outbox-types.ts'
 import type { Clock, Log, Mailboxes, MailHandler, Random, Sealer, Signer, Store } from '../ports.ts'
 import { CarrierError, MailError } from '../ports.ts'
+import type { KeyShelf } from '../users/types.ts'
 import { loadAccount } from './account.ts'
 import type { Contacts } from './contacts.ts'
 import { loadContacts } from './contacts.ts'
@@ -13,6 +14,7 @@ import { createInbox } from './inbox.ts'
 import { loadOwnMailboxes } from './own-mailboxes.ts'
 import type { ReceivedQueue } from './received.ts'
 import { loadReceivedQueue } from './received.ts'
+import { createShelfKeeper } from './shelf-keeper.ts'
 import { loadSealingKeys } from './sealing-keys.ts'
 import { createTeller } from './tell.ts'
 
@@ -38,6 +40,8 @@ export type MailDeps = {
   readonly outbox: () => Pick<Outbox, 'queueDurable'>
   /** The servers that share a room with a user of this node. */
   readonly peers: () => Promise<readonly ServerName[]>
+  /** The keys of this node's users. */
+  readonly keyShelf: () => KeyShelf
   /** There is something to tell to these. */
   readonly tell: (names: readonly ServerName[]) => void
 }
@@ -154,7 +158,12 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
       // One that is out of reach says so when it comes up.
       return error instanceof CarrierError
     })
-    if (!isWhole && !closed && !rests.has(relay)) {
+    if (isWhole) {
+      // After the mail: it may hold what was made with the keys that a shelf gave out.
+      await shelves.fill(relay).catch((error: unknown) => {
+        log.log('info', 'a key shelf was not filled', { relay, error: String(error) })
+      })
+    } else if (!closed && !rests.has(relay)) {
       const fetchRest = (): void => {
         rests.delete(relay)
         fetchFrom(relay)
@@ -163,6 +172,10 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
     }
     deps.tell(received.origins)
   }
+
+  const shelves = createShelfKeeper(deps, () => {
+    for (const relay of registered.keys()) fetchFrom(relay)
+  })
 
   let cancelTick: (() => void) | undefined
   const tick = (): void => {
@@ -193,6 +206,7 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
     close() {
       closed = true
       teller.close()
+      shelves.close()
       cancelTick?.()
       for (const cancel of rests.values()) cancel()
     },

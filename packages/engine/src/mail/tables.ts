@@ -1,6 +1,6 @@
 /** What the mail keeps in the store. */
-import type { RoomId, ServerName } from '@plexus/core'
-import type { SignedAccountRecord } from '@plexus/core/names'
+import type { RoomId, ServerName, UserId } from '@plexus/core'
+import type { SignedAccountRecord, SignedShelf } from '@plexus/core/names'
 import type { Table } from '../kernel/table.ts'
 import { table } from '../kernel/table.ts'
 
@@ -49,6 +49,12 @@ export type MailRow = {
   readonly arrived?: true
 }
 
+/** The newest shelf of a user of this node, and the hash of what it shows. */
+export type ShelfRow = { readonly signed: SignedShelf; readonly shows: string }
+
+/** Users of others of whom it is remembered. */
+export const MAX_SEEN_SHELVES = 10_000
+
 export const sealingKeys: Table<readonly [string], SealingKeyRow> = table('sealing-key', ['s'])
 export const ownRecords: Table<readonly [string], SignedAccountRecord> = table('own-record', ['s'])
 export const accessKeys: Table<readonly [string], string> = table('access-key', ['s'])
@@ -64,3 +70,6 @@ export const received: Table<readonly [ServerName, string, string], readonly str
   'mail-received',
   ['s', 's', 's'],
 )
+export const shelves: Table<readonly [UserId], ShelfRow> = table('key-shelf', ['s'])
+/** The highest sequence of a user's shelf that a relay showed. */
+export const seenShelves: Table<readonly [UserId], number> = table('key-shelf-seen', ['s'])

@@ -34,6 +34,12 @@ export interface LocalKeys {
   forget(device: Caller): void
   /** A key that is then given out for good: `<algorithm>:<key id>` to key. */
   claim(device: Caller, algorithm: string): Promise<JsonObject | undefined>
+  /** Up to `count` one-time keys that are then given out for good, half of those that there are at most; each as `claim` answers. */
+  take(device: Caller, algorithm: string, count: number): Promise<readonly JsonObject[]>
+  /** The fallback key as `claim` answers. */
+  fallback(device: Caller, algorithm: string): Promise<JsonObject | undefined>
+  /** Somebody got the fallback key elsewhere. */
+  fallbackGiven(device: Caller, algorithm: string): Promise<void>
 }
 
 type NewKey = { readonly algorithm: string; readonly keyId: string; readonly key: string | JsonObject }
@@ -154,28 +160,49 @@ export function createLocalKeys(context: UsersContext, lists: LocalLists, used: 
       lock(caller, async () => {
         const device = await devices.get(store, [caller.userId, caller.deviceId])
         if (device === undefined) return undefined
-        return (await claimOneTime(caller, device, algorithm)) ?? claimFallback(caller, algorithm)
+        const [key] = await takeOneTime(caller, device, algorithm, () => 1)
+        return key ?? claimFallback(caller, algorithm)
+      }),
+
+    take: (caller, algorithm, count) =>
+      lock(caller, async () => {
+        const device = await devices.get(store, [caller.userId, caller.deviceId])
+        if (device === undefined) return []
+        return takeOneTime(caller, device, algorithm, (held) => Math.min(count, Math.floor(held / 2)))
+      }),
+
+    async fallback({ userId, deviceId }, algorithm) {
+      const fallback = await fallbackKeys.get(store, [userId, deviceId, algorithm])
+      return fallback && { [`${algorithm}:${fallback.keyId}`]: fallback.key }
+    },
+
+    fallbackGiven: (caller, algorithm) =>
+      lock(caller, async () => {
+        await claimFallback(caller, algorithm)
       }),
   }
 
-  async function claimOneTime(
+  /** `howMany` of those that are held. */
+  async function takeOneTime(
     caller: Caller,
     device: DeviceRow,
     algorithm: string,
-  ): Promise<JsonObject | undefined> {
+    howMany: (held: number) => number,
+  ): Promise<readonly JsonObject[]> {
     const { userId, deviceId } = caller
-    const [first] = await oneTimeKeys.list(store, [userId, deviceId, algorithm], { limit: 1 })
-    if (first === undefined) return undefined
-    const [row, key] = first
-    const name = `${algorithm}:${row[4]}`
-    const scope = scopeOf(caller, device)
-    await used.get(scope, name)
     const before = await counts(caller)
-    const left = Math.max(0, (before.oneTimeKeys[algorithm] ?? 1) - 1)
+    const held = before.oneTimeKeys[algorithm] ?? 1
+    const limit = howMany(held)
+    const rows = limit === 0 ? [] : await oneTimeKeys.list(store, [userId, deviceId, algorithm], { limit })
+    if (rows.length === 0) return []
+    const scope = scopeOf(caller, device)
+    const names = rows.map(([[, , , , keyId]]) => `${algorithm}:${keyId}`)
+    await used.getMany(scope, names)
+    const left = Math.max(0, held - rows.length)
     await committer.submit({
       writes: (position) => [
-        oneTimeKeys.delete(row),
-        ...(used.claim(scope, name, 1) ?? []),
+        ...rows.map(([row]) => oneTimeKeys.delete(row)),
+        ...names.flatMap((name) => used.claim(scope, name, 1) ?? []),
         keyCounts.put([userId, deviceId], {
           oneTimeKeys: { ...before.oneTimeKeys, [algorithm]: left },
           position,
@@ -184,7 +211,7 @@ export function createLocalKeys(context: UsersContext, lists: LocalLists, used: 
       publish: () => forget(caller),
       durability: 'strict',
     })
-    return { [name]: key }
+    return rows.map(([, key], index) => ({ [names[index] ?? '']: key }))
   }
 
   async function claimFallback(caller: Caller, algorithm: string): Promise<JsonObject | undefined> {

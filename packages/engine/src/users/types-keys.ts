@@ -92,6 +92,19 @@ export interface E2eeKeys {
   ): Promise<Readonly<Record<string, Readonly<Record<string, JsonObject>>>>>
 }
 
+/** What relays are given of the keys of this node's users. */
+export interface KeyShelf {
+  users(): Promise<readonly UserId[]>
+  /** As `GET /user/devices` answers, without the names of devices. */
+  list(userId: UserId): Promise<JsonObject>
+  /** The oldest one-time keys, each under its name, given out for good: half of those that there are at most. */
+  take(device: Caller, count: number): Promise<readonly JsonObject[]>
+  /** The fallback key under its name. */
+  fallback(device: Caller): Promise<JsonObject | undefined>
+  /** It was given to somebody: its device is to make another. */
+  fallbackGiven(device: Caller): Promise<void>
+}
+
 export interface DeviceLists {
   /**
    * For `/sync` and `/keys/changes`: whose keys changed or who came to share a room with `userId` at a position in

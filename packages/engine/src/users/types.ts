@@ -29,6 +29,7 @@ import type {
   E2eeKeys,
   KeyBackups,
   KeyClaims,
+  KeyShelf,
   ToDevice,
 } from './types-keys.ts'
 
@@ -251,6 +252,7 @@ export type Users = {
   readonly moderation: Moderation
   readonly devices: Devices
   readonly keys: E2eeKeys
+  readonly keyShelf: KeyShelf
   readonly deviceLists: DeviceLists
   readonly toDevice: ToDevice
   readonly dehydrated: DehydratedDevices

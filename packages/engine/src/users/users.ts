@@ -16,6 +16,7 @@ import { createE2eeKeys, createKeyReader } from './e2ee-keys.ts'
 import { createFilters } from './filters.ts'
 import { createInteractive } from './interactive.ts'
 import { publicSigningKeys } from './local-identity.ts'
+import { createKeyShelf } from './key-shelf.ts'
 import { createLocalKeys } from './local-keys.ts'
 import { createMedia } from './media.ts'
 import { createOpenId } from './open-id.ts'
@@ -67,6 +68,7 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
   const thumbnails = createThumbnails({ media, pictures: deps.pictures })
   const registration = createRegistration(init.registration)
   const pushRules = createPushRules(accountData)
+  const queries = createQueries(context, { accounts, profiles, lists, reader, media, thumbnails, claimed })
   return {
     accounts,
     interactive: createInteractive(deps, accounts, registration),
@@ -82,6 +84,7 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
       crossSigning: createCrossSigning(context, lists),
       signatureUpload: createSignatureUpload(context, { lists, changes, masterOf }),
     }),
+    keyShelf: createKeyShelf({ accounts, queries, local, ownName: deps.signer.name }),
     deviceLists: createDeviceLists(context, { changes, lists, accounts }),
     toDevice,
     dehydrated: createDehydratedDevices(context, { devices, local, toDevice }),
@@ -99,7 +102,7 @@ export function createUsers(deps: UsersDeps, init: UsersInit = {}): Users {
     previews:
       deps.webPages === undefined ? undefined : createPreviews(context, { media, webPages: deps.webPages }),
     backups: createKeyBackups(context),
-    queries: createQueries(context, { accounts, profiles, lists, reader, media, thumbnails, claimed }),
+    queries,
     edus: {
       'm.direct_to_device': (origin, content) => toDevice.directToDevice(origin, content),
       'm.device_list_update': (origin, content) => remote.deviceListUpdate(origin, content),

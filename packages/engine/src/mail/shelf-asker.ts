@@ -1,0 +1,199 @@
+/**
+ * Asks for keys at the relays of a node that is away. A relay is believed in nothing: a shelf counts by its owner's
+ * signature and never after a newer one, a key by the signature of the device that the shelf shows.
+ */
+import type { JsonObject, ServerName, UserId } from '@plexus/core'
+import { checkCanonical, isJsonObject, ownValue, parseUserId, serverOf } from '@plexus/core'
+import { isKeyName, shelfRecords, type MailboxAddress, type SignedShelf } from '@plexus/core/names'
+import type { Committer } from '../kernel/committer.ts'
+import { CarrierError } from '../ports.ts'
+import type {
+  CallOptions,
+  Clock,
+  Federation,
+  Log,
+  Mailboxes,
+  ShelfAnswer,
+  Store,
+  Verifier,
+} from '../ports.ts'
+import { isSignature } from '../users/cross-signing.ts'
+import { deviceSigningKey, isOneTimeKey, signaturesOf } from '../users/key-format.ts'
+import { SHELF_ALGORITHM } from '../users/key-shelf.ts'
+import type { Contacts } from './contacts.ts'
+import { MAX_SEEN_SHELVES, seenShelves } from './tables.ts'
+
+/** How long a node is waited for before its shelves are asked. */
+export const SHELF_AFTER_MS = 5_000
+
+export type ShelfAskerDeps = {
+  readonly store: Store
+  readonly committer: Committer
+  readonly clock: Clock
+  readonly log: Log
+  readonly verifier: Verifier
+  readonly mailboxes: Pick<Mailboxes, 'ask'>
+  readonly contacts: Pick<Contacts, 'get' | 'seek'>
+}
+
+type Keys = Pick<Federation, 'userDevices' | 'claimKeys'>
+
+/** The same calls, answered by the shelves of a name that is a key where its node is away. */
+export function withShelves(federation: Keys, deps: ShelfAskerDeps): Keys {
+  /** @throws what `ask` does, when no shelf answers either. */
+  const orElse = async <T>(
+    name: ServerName,
+    ask: (options: CallOptions) => Promise<T>,
+    options: CallOptions,
+    shelf: () => Promise<T | undefined>,
+  ): Promise<T> => {
+    if (!isKeyName(name)) return ask(options)
+    try {
+      return await ask({ ...options, timeoutMs: Math.min(options.timeoutMs ?? Infinity, SHELF_AFTER_MS) })
+    } catch (error) {
+      if (!(error instanceof CarrierError) || error.code === 'refused') throw error
+      const answer = await shelf()
+      if (answer === undefined) throw error
+      return answer
+    }
+  }
+  return {
+    userDevices: (name, userId, options = {}) =>
+      orElse(
+        name,
+        (given) => federation.userDevices(name, userId, given),
+        options,
+        async () => (await newestShelf(deps, name, userId))?.record.list,
+      ),
+    claimKeys: (name, claims, options = {}) =>
+      orElse(
+        name,
+        (given) => federation.claimKeys(name, claims, given),
+        options,
+        () => claimFromShelves(deps, name, claims),
+      ),
+  }
+}
+
+async function mailboxesOf(
+  { contacts }: ShelfAskerDeps,
+  name: ServerName,
+): Promise<readonly MailboxAddress[]> {
+  const contact = (await contacts.get(name)) ?? (await contacts.seek(name))
+  return contact?.signed.record.mailboxes ?? []
+}
+
+/** What the relay answers, if it is of this user, sound, and not older than what was seen before. */
+async function askAt(
+  deps: ShelfAskerDeps,
+  mailbox: MailboxAddress,
+  user: UserId,
+  devices: readonly string[],
+): Promise<ShelfAnswer | undefined> {
+  const name = serverOf(user)
+  try {
+    const answer = await deps.mailboxes.ask(mailbox, name, { user, devices })
+    const { record } = answer.shelf
+    const why = shelfRecords.check(answer.shelf, deps.clock.now())
+    const isTheirs = record.name === name && record.user === user && why === undefined
+    const seen = (await seenShelves.get(deps.store, [user])) ?? 0
+    return isTheirs && record.sequence >= seen ? answer : undefined
+  } catch (error) {
+    deps.log.log('debug', 'a relay shows no keys', { relay: mailbox.peerId, error: String(error) })
+    return undefined
+  }
+}
+
+/** The newest of what all relays show: one alone could hide that a device is gone. */
+async function newestShelf(
+  deps: ShelfAskerDeps,
+  name: ServerName,
+  user: UserId,
+): Promise<SignedShelf | undefined> {
+  if (serverOf(user) !== name) return undefined
+  const mailboxes = await mailboxesOf(deps, name)
+  const answers = await Promise.all(mailboxes.map((mailbox) => askAt(deps, mailbox, user, [])))
+  const shelves = answers.flatMap((answer) => answer?.shelf ?? [])
+  const [newest] = shelves.toSorted((a, b) => b.record.sequence - a.record.sequence)
+  if (newest !== undefined) await noteSeen(deps, user, newest.record.sequence)
+  return newest
+}
+
+async function noteSeen({ store, committer }: ShelfAskerDeps, user: UserId, sequence: number): Promise<void> {
+  if (((await seenShelves.get(store, [user])) ?? 0) >= sequence) return
+  // Whoever is asked about fills it: the rows are few, and any may go.
+  const rows = await seenShelves.list(store, [], { limit: MAX_SEEN_SHELVES })
+  const [first] = rows.length === MAX_SEEN_SHELVES ? rows : []
+  await committer.submit({
+    writes: () => [
+      ...(first === undefined ? [] : [seenShelves.delete(first[0])]),
+      seenShelves.put([user], sequence),
+    ],
+  })
+}
+
+async function claimFromShelves(
+  deps: ShelfAskerDeps,
+  name: ServerName,
+  claims: Readonly<Record<string, Readonly<Record<string, string>>>>,
+): Promise<JsonObject | undefined> {
+  const found: [string, JsonObject][] = []
+  for (const [text, ofUser] of Object.entries(claims)) {
+    const user = parseUserId(text)
+    const ids = Object.keys(ofUser).filter((id) => ofUser[id] === SHELF_ALGORITHM)
+    if (user === undefined || serverOf(user) !== name || ids.length === 0) continue
+    const keys = await claimOf(deps, user, ids)
+    if (keys.size > 0) found.push([user, Object.fromEntries(keys)])
+  }
+  return found.length === 0 ? undefined : { one_time_keys: Object.fromEntries(found) }
+}
+
+/** A key of each device: a one-time key of the first relay that has one, else a fallback key. */
+async function claimOf(
+  deps: ShelfAskerDeps,
+  user: UserId,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, JsonObject>> {
+  const found = new Map<string, JsonObject>()
+  const spare = new Map<string, JsonObject>()
+  const newest = await newestShelf(deps, serverOf(user), user)
+  if (newest === undefined) return found
+  for (const mailbox of await mailboxesOf(deps, serverOf(user))) {
+    const wanted = ids.filter((id) => !found.has(id))
+    if (wanted.length === 0) break
+    const { keys = {} } = (await askAt(deps, mailbox, user, wanted)) ?? {}
+    for (const id of wanted) {
+      const named = ownValue(keys, id)
+      const key =
+        named === undefined || !isJsonObject(named) ? undefined : await keyIn(deps, newest, id, named)
+      if (key !== undefined) (key['fallback'] === true ? spare : found).set(id, named as JsonObject)
+    }
+  }
+  return new Map([...spare, ...found])
+}
+
+/** The one key of the algorithm, if the device that the shelf shows signed it. */
+async function keyIn(
+  { verifier }: ShelfAskerDeps,
+  { record: { user, list } }: SignedShelf,
+  deviceId: string,
+  named: JsonObject,
+): Promise<JsonObject | undefined> {
+  const [name = '', key] = Object.entries(named)[0] ?? []
+  const isKey = name.startsWith(`${SHELF_ALGORITHM}:`) && isOneTimeKey(key) && isJsonObject(key)
+  const publicKey = deviceKeyIn(list, deviceId)
+  if (!isKey || publicKey === undefined || checkCanonical(key) !== undefined) return undefined
+  const signature = signaturesOf(key, user)[`ed25519:${deviceId}`]
+  const isSigned = signature !== undefined && (await isSignature(verifier, key, publicKey, signature))
+  return isSigned ? key : undefined
+}
+
+function deviceKeyIn(list: JsonObject, deviceId: string): Uint8Array | undefined {
+  const devices = ownValue(list, 'devices')
+  const entries = Array.isArray(devices) ? devices : []
+  for (const entry of entries) {
+    const keys = isJsonObject(entry) && entry['device_id'] === deviceId ? entry['keys'] : undefined
+    if (keys !== undefined && isJsonObject(keys)) return deviceSigningKey(keys, deviceId)
+  }
+  return undefined
+}

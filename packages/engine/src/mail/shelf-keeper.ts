@@ -1,0 +1,162 @@
+/**
+ * Keeps the key shelves of this node's users filled, at each relay that keeps its mail. DESIGN section 8 "Key shelf"
+ *
+ * Invariants:
+ * 1. A one-time key has left this node's table, on disk, before a relay gets it, and goes to one relay once: what
+ *    becomes of it there is unknown, so that it is never given again.
+ * 2. A shelf of a user has a higher sequence than any before it, and is on disk before a relay has it.
+ */
+import type { JsonObject, UserId } from '@plexus/core'
+import { canonicalJson, encodeBase64 } from '@plexus/core'
+import type { SignedShelf } from '@plexus/core/names'
+import {
+  MAX_SHELF_DEVICES,
+  MAX_SHELF_LENGTH,
+  MAX_SHELF_MS,
+  shelfDevices,
+  shelfRecords,
+} from '@plexus/core/names'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { utf8ToBytes } from '@noble/hashes/utils.js'
+import type { Committer } from '../kernel/committer.ts'
+import type { Clock, DeviceStock, Log, Mailboxes, ShelfCounts, ShelfKeys, Signer, Store } from '../ports.ts'
+import { crossSigning, deviceKeys, devices, fallbackKeys, keyCounts, signatures } from '../users/tables.ts'
+import type { KeyShelf } from '../users/types.ts'
+import { shelves, type ShelfRow } from './tables.ts'
+
+/** Users whose keys are shown. */
+const MAX_SHELF_USERS = 64
+/** One-time keys of a device at one relay; they are filled up when half of them are left. */
+export const SHELF_KEYS = 10
+/** How often a shelf is made anew though nothing changed, and a relay is asked what is left. */
+export const SHELF_RENEWAL_MS: number = 24 * 3_600_000
+export const SHELF_LOOK_MS = 1_800_000
+/** Commits closer together than this are looked at once. */
+const SETTLE_MS = 1_000
+/** Length of the keys that go to a relay at once, as JSON. */
+const MAX_STOCK_LENGTH = 24_576
+
+/** Changes of these are seen in what a shelf shows. */
+const SHOWN: readonly string[] = [crossSigning, deviceKeys, devices, fallbackKeys, keyCounts, signatures].map(
+  ({ map }) => map,
+)
+
+export type ShelfKeeperDeps = {
+  readonly store: Store
+  readonly committer: Committer
+  readonly clock: Clock
+  readonly log: Log
+  readonly signer: Signer
+  readonly mailboxes: Pick<Mailboxes, 'stock'>
+  /** Asked at each use: users are made after the mail. */
+  readonly keyShelf: () => KeyShelf
+}
+
+export interface ShelfKeeper {
+  /** Fills the shelves at a relay whose mail is taken, where they may want it. @throws MailError, CarrierError */
+  fill(relay: string): Promise<void>
+  close(): void
+}
+
+/** `changed`: what the shelves show may have. */
+export function createShelfKeeper(deps: ShelfKeeperDeps, changed: () => void): ShelfKeeper {
+  const { clock, committer } = deps
+  /** When each relay was filled in this process, and how often something had changed by then. */
+  const filled = new Map<string, { readonly at: number; readonly changes: number }>()
+  let changes = 0
+  let cancel: (() => void) | undefined
+  const stop = committer.onCommit((_position, maps) => {
+    if (!SHOWN.some((map) => maps.has(map))) return
+    changes += 1
+    cancel ??= clock.after(SETTLE_MS, () => {
+      cancel = undefined
+      changed()
+    })
+  })
+  return {
+    async fill(relay) {
+      const before = filled.get(relay)
+      const now = clock.now()
+      if (before?.changes === changes && Math.abs(now - before.at) < SHELF_LOOK_MS) return
+      const mark = { at: now, changes }
+      for (const user of (await deps.keyShelf().users()).slice(0, MAX_SHELF_USERS))
+        await fillShelf(deps, relay, user)
+      filled.set(relay, mark)
+    },
+    close() {
+      stop()
+      cancel?.()
+    },
+  }
+}
+
+async function fillShelf(deps: ShelfKeeperDeps, relay: string, user: UserId): Promise<void> {
+  const shelf = await shelfOf(deps, user)
+  if (shelf === undefined) return
+  const ids = shelfDevices(shelf.record)
+  const before = await deps.mailboxes.stock(relay, shelf, await fallbacks(deps, user, ids))
+  await noteGiven(deps, user, before)
+  const keys = await nextKeys(deps, user, ids, before)
+  if (Object.keys(keys).length > 0) await deps.mailboxes.stock(relay, shelf, keys)
+}
+
+/** The shelf as it is now: made anew where what it shows has changed, or it is a day old. */
+async function shelfOf(
+  { store, committer, clock, log, signer, keyShelf }: ShelfKeeperDeps,
+  user: UserId,
+): Promise<SignedShelf | undefined> {
+  const list = await keyShelf().list(user)
+  const text = canonicalJson(list)
+  const now = clock.now()
+  const known = await shelves.get(store, [user])
+  const shows = encodeBase64(sha256(utf8ToBytes(text)))
+  const age = known === undefined ? 0 : now + MAX_SHELF_MS - known.signed.record.expires
+  if (known?.shows === shows && Math.abs(age) < SHELF_RENEWAL_MS) return known.signed
+  const sequence = Math.max(now, (known?.signed.record.sequence ?? 0) + 1)
+  const record = { name: signer.name, sequence, expires: now + MAX_SHELF_MS, user, list }
+  if (shelfDevices(record).length > MAX_SHELF_DEVICES || text.length > MAX_SHELF_LENGTH) {
+    log.log('info', 'a user has too many devices for a key shelf', { devices: shelfDevices(record).length })
+    return undefined
+  }
+  const signature = encodeBase64(await signer.sign(shelfRecords.bytes(record)))
+  const row: ShelfRow = { signed: { record, signature }, shows }
+  await committer.submit({ durability: 'strict', writes: () => [shelves.put([user], row)] })
+  return row.signed
+}
+
+async function fallbacks(
+  { keyShelf }: ShelfKeeperDeps,
+  userId: UserId,
+  ids: readonly string[],
+): Promise<ShelfKeys> {
+  const found: [string, DeviceStock][] = []
+  for (const deviceId of ids) {
+    const fallback = await keyShelf().fallback({ userId, deviceId })
+    if (fallback !== undefined) found.push([deviceId, { add: [], fallback }])
+  }
+  return Object.fromEntries(found)
+}
+
+async function noteGiven({ keyShelf }: ShelfKeeperDeps, userId: UserId, counts: ShelfCounts): Promise<void> {
+  for (const [deviceId, { fallbackUsed }] of Object.entries(counts))
+    if (fallbackUsed) await keyShelf().fallbackGiven({ userId, deviceId })
+}
+
+/** One-time keys for the devices that have few left at the relay, as far as they fit. */
+async function nextKeys(
+  { keyShelf }: ShelfKeeperDeps,
+  userId: UserId,
+  ids: readonly string[],
+  counts: ShelfCounts,
+): Promise<ShelfKeys> {
+  const found: [string, { add: readonly JsonObject[] }][] = []
+  let length = 0
+  for (const deviceId of ids) {
+    const left = Object.hasOwn(counts, deviceId) ? (counts[deviceId]?.left ?? 0) : 0
+    if (left > SHELF_KEYS / 2 || length > MAX_STOCK_LENGTH) continue
+    const add = await keyShelf().take({ userId, deviceId }, SHELF_KEYS - left)
+    length += JSON.stringify(add).length
+    if (add.length > 0) found.push([deviceId, { add }])
+  }
+  return Object.fromEntries(found)
+}

@@ -1,0 +1,161 @@
+/** Keys of who is away, from relays that are believed in nothing. */
+import type { JsonObject } from '@plexus/core'
+import type { ShelfAnswer } from '@plexus/engine/ports'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createFakeRelays, createQuickSealer, type FakeRelay, type FakeRelays } from '../kit/mail-relay.ts'
+import { createTestNetwork } from '../kit/node.ts'
+import type { Member, TestNetwork } from '../kit/node.ts'
+import { ALGORITHM, callerOf, deviceKeysOf, signed, testKey } from './users-kit.ts'
+
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
+const BOB_KEY = testKey(5)
+
+describe('a key shelf', () => {
+  let network: TestNetwork
+  let relays: FakeRelays
+  let one: FakeRelay
+  let two: FakeRelay
+  let alice: Member
+  let bob: Member
+
+  const pass = async (ms: number): Promise<void> => {
+    await network.clock.advance(ms)
+    await network.settle()
+  }
+  const setAway = (member: Member, isAway = true): void => {
+    network.loopback.offline(member.node.name, isAway)
+    relays.setOffline(member.node.name, isAway)
+  }
+  const keyNamed = (name: string, more: JsonObject = {}): JsonObject => ({
+    [`${ALGORITHM}:${name}`]: signed({ key: name, ...more }, bob.user, `ed25519:${bob.deviceId}`, BOB_KEY),
+  })
+  const keysFrom = (from: number, count: number): JsonObject =>
+    Object.assign({}, ...Array.from({ length: count }, (_, n) => keyNamed(`K${from + n}`)))
+  const upload = (from: number, count: number, fallback = 'F1') =>
+    bob.node.engine.users.keys.upload(callerOf(bob), {
+      deviceKeys: deviceKeysOf(bob.user, bob.deviceId, BOB_KEY),
+      oneTimeKeys: keysFrom(from, count),
+      fallbackKeys: keyNamed(fallback, { fallback: true }),
+    })
+  const claim = async (): Promise<string | undefined> => {
+    const answer = await alice.node.engine.users.keys.claim({ [bob.user]: { [bob.deviceId]: ALGORITHM } })
+    return Object.keys(answer.one_time_keys[bob.user]?.[bob.deviceId] ?? {})[0]
+  }
+  const query = () => alice.node.engine.users.keys.query(alice.user, { [bob.user]: [] })
+  /** The direct attempt has its time first. */
+  const later = async <T>(work: Promise<T>): Promise<T> => {
+    await pass(10_000)
+    return work
+  }
+
+  beforeEach(async () => {
+    relays = createFakeRelays()
+    one = relays.add()
+    two = relays.add()
+    network = await createTestNetwork(['alice', 'bob'], 1, { mail: { relays, sealer: createQuickSealer(7) } })
+    ;[alice, bob] = network.members as [Member, Member]
+    await upload(0, 50)
+    await pass(MINUTE)
+    setAway(bob)
+  })
+  afterEach(() => network.close())
+
+  it('shows the devices of somebody who is away and whom nobody here has met', async () => {
+    const answer = await later(query())
+    expect(answer.device_keys[bob.user]?.[bob.deviceId]).toMatchObject(
+      deviceKeysOf(bob.user, bob.deviceId, BOB_KEY),
+    )
+    expect(answer.failures).toEqual({})
+  })
+
+  it('gives each one-time key once, then the fallback key, and none that its owner has left', async () => {
+    const given: (string | undefined)[] = []
+    for (let n = 0; n < 22; n += 1) given.push(await later(claim()))
+    expect(new Set(given.slice(0, 20)).size).toBe(20)
+    expect(given.slice(20)).toEqual([`${ALGORITHM}:F1`, `${ALGORITHM}:F1`])
+    setAway(bob, false)
+    const direct: (string | undefined)[] = []
+    for (let n = 0; n < 10; n += 1) direct.push(await later(claim()))
+    expect(direct.filter((name) => given.includes(name))).toEqual([])
+  })
+
+  it('is filled again with other keys when its owner is back, who hears that the fallback key was given', async () => {
+    const given: (string | undefined)[] = []
+    for (let n = 0; n < 21; n += 1) given.push(await later(claim()))
+    const before = await bob.node.engine.users.keys.counts(callerOf(bob))
+    expect(before).toMatchObject({ oneTimeKeys: { [ALGORITHM]: 30 }, unusedFallbackTypes: [ALGORITHM] })
+    setAway(bob, false)
+    await pass(HOUR + MINUTE)
+    expect((await bob.node.engine.users.keys.counts(callerOf(bob))).unusedFallbackTypes).toEqual([])
+    // What was given out is not taken again.
+    await upload(0, 50, 'F2')
+    await pass(MINUTE)
+    setAway(bob)
+    for (let n = 0; n < 5; n += 1) given.push(await later(claim()))
+    const oneTime = given.filter((name) => name !== `${ALGORITHM}:F1`)
+    expect(oneTime).toHaveLength(25)
+    expect(new Set(oneTime).size).toBe(25)
+  })
+
+  it('shows a device no more once a newer one without it was seen, whatever an older relay says', async () => {
+    two.isUp = false
+    setAway(bob, false)
+    await bob.node.engine.users.devices.create({ userId: bob.user, deviceId: 'NEW' }, 'new')
+    await bob.node.engine.users.devices.delete(bob.user, [bob.deviceId])
+    await pass(MINUTE)
+    setAway(bob)
+    two.isUp = true
+    expect(Object.keys((await later(query())).device_keys[bob.user] ?? {})).toEqual([])
+    one.isUp = false
+    expect((await later(query())).failures).toHaveProperty([bob.node.name])
+    expect(await later(claim())).toBeUndefined()
+  })
+
+  it('counts for a month after its owner was here last', async () => {
+    bob.node.end()
+    await pass(29 * DAY)
+    expect(await later(claim())).toBeDefined()
+    await pass(3 * DAY)
+    expect(await later(claim())).toBeUndefined()
+  })
+
+  it.each([
+    [
+      'signed by nobody',
+      (answer: ShelfAnswer) => ({ ...answer, shelf: { ...answer.shelf, signature: 'AAAA' } }),
+    ],
+    [
+      'with another device',
+      ({ shelf, keys }: ShelfAnswer) => {
+        const list = { ...shelf.record.list, devices: [{ device_id: 'EVE', keys: {} }] }
+        return { keys, shelf: { ...shelf, record: { ...shelf.record, list } } }
+      },
+    ],
+    [
+      'of another user',
+      ({ shelf, keys }: ShelfAnswer) => ({
+        keys,
+        shelf: { ...shelf, record: { ...shelf.record, user: alice.user } },
+      }),
+    ],
+  ])('is not believed when a relay shows one %s', async (_what, lie) => {
+    one.lieOfShelf = lie
+    two.lieOfShelf = lie
+    expect((await later(query())).failures).toHaveProperty([bob.node.name])
+    expect(await later(claim())).toBeUndefined()
+    one.lieOfShelf = undefined
+    expect(await later(claim())).toBeDefined()
+  })
+
+  it('gives no key that the device did not sign, and asks the next relay', async () => {
+    one.lieOfShelf = (answer) => ({
+      ...answer,
+      keys: { [bob.deviceId]: { [`${ALGORITHM}:evil`]: { key: 'evil', signatures: {} } } },
+    })
+    expect(await later(claim())).toMatch(/:K\d+$/)
+    two.lieOfShelf = one.lieOfShelf
+    expect(await later(claim())).toBeUndefined()
+  })
+})
