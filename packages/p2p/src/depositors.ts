@@ -11,7 +11,7 @@ import { errorText } from './error-text.ts'
 import type { Gater } from './gater.ts'
 import { createMailboxClient, type MailboxClient } from './mailbox-client.ts'
 import type { Platform } from './platform.ts'
-import { prove } from './prove.ts'
+import { createProver } from './prove.ts'
 import { MAILBOX_PROTOCOL, type MailAccess } from './wire/mailbox.ts'
 import type { ShelfQuestion } from './wire/shelf.ts'
 
@@ -58,8 +58,7 @@ export function createDepositors(deps: DepositorsDeps): Depositors {
   const stopping = new Set<Promise<void>>()
   const stopped = new AbortController()
   let waiting: (() => void)[] = []
-  /** One proof after the other. */
-  let proving: Promise<unknown> = Promise.resolve()
+  const prover = createProver(clock, stopped.signal)
 
   function end(key: string, depositor: Depositor): void {
     if (depositors.get(key) !== depositor) return
@@ -157,9 +156,7 @@ export function createDepositors(deps: DepositorsDeps): Depositors {
     const { proofBits } = await client.hello
     const digest = await crypto.subtle.digest('SHA-256', Uint8Array.from(mail.bytes))
     const subject = { relay, recipient: mail.recipient, mailHash: encodeBase64Url(new Uint8Array(digest)) }
-    const proof = proving.then(() => prove(clock, subject, proofBits, stopped.signal))
-    proving = proof.catch(() => undefined)
-    return { proof: await proof }
+    return { proof: await prover.prove(subject, proofBits) }
   }
 
   return {
