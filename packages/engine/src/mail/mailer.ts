@@ -8,39 +8,32 @@
  * 3. The mails of a room, of those not over, follow on each other without a gap from where its cursor was.
  */
 import type { RoomId } from '@plexus/core'
-import { isKeyName, type MailboxAddress } from '@plexus/core/names'
+import { isKeyName } from '@plexus/core/names'
 import type { Committer } from '../kernel/committer.ts'
 import type { Cursors } from '../outbox/cursors.ts'
 import type { Deliveries } from '../outbox/deliveries.ts'
 import type { Destination } from '../outbox/memory.ts'
 import { edus } from '../outbox/memory.ts'
 import { noteTaken } from '../outbox/transaction.ts'
-import type { Federation, Log, Mailboxes, Received, Sealer } from '../ports.ts'
-import { MailError } from '../ports.ts'
+import type { Log, Received } from '../ports.ts'
 import type { Contacts } from './contacts.ts'
 import { createDrafts, type Draft, type DraftDeps } from './drafts.ts'
-import { sealMail } from './sealing.ts'
-import { MAIL_RETENTION_MS, mails, type Contact, type MailRow } from './tables.ts'
+import { createLeaving, type Left, type LeavingDeps } from './leaving.ts'
+import { mails, type Contact, type MailRow } from './tables.ts'
 import { createTrust, type Trust } from './trust.ts'
 
-/** Relays that a mail is left at. */
-export const MAIL_COPIES = 2
-/** Milliseconds that the expiry of a mail is rounded to. */
-const EXPIRY_STEP_MS = 3_600_000
 /** Times that one mail is sealed to a newer key, since a relay knows one. */
 const MAX_RESEALS = 3
 
-export type MailerDeps = DraftDeps & {
-  readonly committer: Committer
-  readonly log: Log
-  readonly federation: Pick<Federation, 'encloseTransaction'>
-  readonly mailboxes: Pick<Mailboxes, 'deposit'>
-  readonly sealer: Sealer
-  readonly incarnation: string
-  readonly cursors: Cursors
-  readonly deliveries: Deliveries
-  readonly contacts: Pick<Contacts, 'get' | 'learn' | 'seek'>
-}
+export type MailerDeps = DraftDeps &
+  Omit<LeavingDeps, 'trust'> & {
+    readonly committer: Committer
+    readonly log: Log
+    readonly incarnation: string
+    readonly cursors: Cursors
+    readonly deliveries: Deliveries
+    readonly contacts: Pick<Contacts, 'get' | 'learn' | 'seek'>
+  }
 
 export interface Mailer {
   /** Leaves all that waits while `isWanted`. What cannot be left is logged. */
@@ -49,67 +42,11 @@ export interface Mailer {
   workOff(target: Destination): Promise<void>
 }
 
-type Left = { readonly relays: readonly string[]; readonly expires: number }
-
 export function createMailer(deps: MailerDeps): Mailer {
-  const { store, committer, clock, log } = deps
+  const { committer, clock, log } = deps
   const trust = createTrust()
+  const leaveDraft = createLeaving({ ...deps, trust })
   const nextDraft = createDrafts(deps)
-
-  /**
-   * `undefined` when no relay took it, `old-key` when a newer record of the recipient was learned, `locked` when it is too
-   * long for a stranger, which the access key makes of us now.
-   */
-  const deposit = async (
-    target: Destination,
-    { txnId, transaction, row }: Draft,
-    { signed: { record }, accessKey }: Contact,
-  ): Promise<Left | 'old-key' | 'locked' | undefined> => {
-    const now = clock.now()
-    // To the millisecond it would tell how far this clock is off, and so which mails are of one sender.
-    const expires = Math.floor((now + MAIL_RETENTION_MS) / EXPIRY_STEP_MS) * EXPIRY_STEP_MS
-    const key = record.sealingKeys.find((key) => key.expires > now)
-    if (key === undefined) return undefined
-    const enveloped = await deps.federation.encloseTransaction(
-      target.name,
-      { txnId, ...transaction },
-      expires,
-    )
-    const lane = row?.rooms.length === 0 || row === undefined ? 'keys' : 'events'
-    const mail = await sealMail(deps.sealer, enveloped, { lane, key, expires })
-    let isOld = false
-    let isLockedOut = false
-
-    const leaveAt = async (mailbox: MailboxAddress, access: string | undefined): Promise<boolean> => {
-      try {
-        await deps.mailboxes.deposit(
-          mailbox,
-          access === undefined ? { ...mail, lane: 'strangers' } : mail,
-          access,
-        )
-        return true
-      } catch (error) {
-        log.log('debug', 'a relay takes no mail', { relay: mailbox.peerId, error: String(error) })
-        const newer = error instanceof MailError ? error.record : undefined
-        if (newer?.record.name === target.name && (await deps.contacts.learn(newer))) isOld = true
-        // Its owner gives others another key now.
-        const code = error instanceof MailError ? error.code : undefined
-        if (code === 'too-large' && access === undefined && accessKey !== undefined) isLockedOut = true
-        return code === 'bad-access' && access !== undefined && leaveAt(mailbox, undefined)
-      }
-    }
-
-    const candidates = inTurn(record.mailboxes, trust)
-    const relays: string[] = []
-    while (relays.length < MAIL_COPIES && candidates.length > 0) {
-      const tried = candidates.splice(0, MAIL_COPIES - relays.length)
-      const taken = await Promise.all(tried.map((mailbox) => leaveAt(mailbox, accessKey)))
-      relays.push(...tried.filter((_, index) => taken[index]).map(({ peerId }) => peerId))
-    }
-    if (relays.length > 0) return { relays, expires }
-    if (isOld) return 'old-key'
-    return isLockedOut ? 'locked' : undefined
-  }
 
   const noteLeft = async (target: Destination, { txnId, row, telling }: Draft, left: Left): Promise<void> => {
     if (row !== undefined) {
@@ -134,7 +71,7 @@ export function createMailer(deps: MailerDeps): Mailer {
       const contact = isLockedOut && known !== undefined ? { signed: known.signed } : known
       const draft = contact === undefined ? undefined : await nextDraft(target, contact)
       if (contact === undefined || draft === undefined) return false
-      const left = await deposit(target, draft, contact)
+      const left = await leaveDraft(target, draft, contact)
       if (left === 'locked') isLockedOut = true
       if (left === 'locked' || left === 'old-key' || (left === undefined && (await findsNewer(contact))))
         continue
@@ -159,30 +96,36 @@ export function createMailer(deps: MailerDeps): Mailer {
       }
     },
     async workOff(target) {
-      for (const news of target.mail.news.splice(0)) await noteArrived(news, target)
+      for (const news of target.mail.news.splice(0)) await noteArrived(deps, trust, { news, target })
     },
   }
+}
 
-  async function noteArrived(news: Received, target: Destination): Promise<void> {
-    if (news.incarnation !== deps.incarnation) return
-    const { mail } = target
-    const byRelay = new Map(Object.entries(news.transactions).map(([relay, ids]) => [relay, new Set(ids)]))
-    const told = new Set(Object.values(news.transactions).flat())
-    for (const [txnId, row] of mail.rows) {
-      if (!told.has(txnId)) continue
-      trust.arrived(row.relays, (relay) => byRelay.get(relay)?.has(txnId) === true)
-      mail.arrivedAt = Math.max(mail.arrivedAt, row.at)
-      mail.rows.set(txnId, { ...row, arrived: true })
-    }
-    const left = Math.max(0, ...[...mail.rows.values()].map(({ edus }) => edus?.sequence ?? 0))
-    const taken = Math.max(0, Math.min(news.committed, left) - target.acknowledged)
-    const rows = taken === 0 ? [] : await edus.list(store, [target.name], { limit: taken })
-    await noteTaken(deps, target, { reached: reachedBy(mail.rows.values()), rows })
-    const arrived = [...mail.rows].filter(([txnId]) => told.has(txnId))
-    await committer.submit({
-      writes: () => arrived.map(([txnId, row]) => mails.put([target.name, txnId], row)),
-    })
+/** Works off one thing that a destination told of our mail. */
+async function noteArrived(
+  deps: MailerDeps,
+  trust: Trust,
+  { news, target }: { news: Received; target: Destination },
+): Promise<void> {
+  if (news.incarnation !== deps.incarnation) return
+  const { store, committer } = deps
+  const { mail } = target
+  const byRelay = new Map(Object.entries(news.transactions).map(([relay, ids]) => [relay, new Set(ids)]))
+  const told = new Set(Object.values(news.transactions).flat())
+  for (const [txnId, row] of mail.rows) {
+    if (!told.has(txnId)) continue
+    trust.arrived(row.relays, (relay) => byRelay.get(relay)?.has(txnId) === true)
+    mail.arrivedAt = Math.max(mail.arrivedAt, row.at)
+    mail.rows.set(txnId, { ...row, arrived: true })
   }
+  const left = Math.max(0, ...[...mail.rows.values()].map(({ edus }) => edus?.sequence ?? 0))
+  const taken = Math.max(0, Math.min(news.committed, left) - target.acknowledged)
+  const rows = taken === 0 ? [] : await edus.list(store, [target.name], { limit: taken })
+  await noteTaken(deps, target, { reached: reachedBy(mail.rows.values()), rows })
+  const arrived = [...mail.rows].filter(([txnId]) => told.has(txnId))
+  await committer.submit({
+    writes: () => arrived.map(([txnId, row]) => mails.put([target.name, txnId], row)),
+  })
 }
 
 /** How far a destination has got in each room by mail: to the first that has not arrived. */
@@ -196,9 +139,4 @@ function reachedBy(rows: Iterable<MailRow>): ReadonlyMap<RoomId, number> {
     }
   }
   return new Map([...tops].map(([roomId, top]) => [roomId, missing.get(roomId) ?? top]))
-}
-
-/** Relays that keep mail for themselves come last. */
-function inTurn(mailboxes: readonly MailboxAddress[], { isAvoided }: Trust): MailboxAddress[] {
-  return mailboxes.toSorted((a, b) => Number(isAvoided(a.peerId)) - Number(isAvoided(b.peerId)))
 }

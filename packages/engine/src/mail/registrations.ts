@@ -1,0 +1,53 @@
+/** Tells relays the account record of this node, by which they keep its mail. */
+import { accountRecords, type SignedAccountRecord } from '@plexus/core/names'
+import type { Clock, Mailboxes, Signer } from '../ports.ts'
+import { MailError } from '../ports.ts'
+import type { Account } from './account.ts'
+import type { OwnMailboxes } from './own-mailboxes.ts'
+
+/** Times that a record is made anew, since a relay holds a newer one. */
+const MAX_REGISTRATIONS = 3
+
+export type RegistrationsDeps = {
+  readonly clock: Clock
+  readonly signer: Pick<Signer, 'name'>
+  readonly mailboxes: Pick<Mailboxes, 'register'>
+  readonly account: Account
+  readonly own: Pick<OwnMailboxes, 'addresses' | 'registered'>
+}
+
+export interface Registrations {
+  /** True for a relay that got a record from this process. */
+  has(relay: string): boolean
+  /** Tells the newest record, unless the relay has got it. @throws MailError, CarrierError */
+  register(relay: string): Promise<void>
+}
+
+export function createRegistrations(deps: RegistrationsDeps): Registrations {
+  const { account, own } = deps
+  /** The sequence that each has got. One for each relay that is configured. */
+  const registered = new Map<string, number>()
+
+  /** A store that was restored may have forgotten a record; a relay cannot make one up. */
+  const isOwn = (signed: SignedAccountRecord): boolean =>
+    signed.record.name === deps.signer.name && accountRecords.check(signed, deps.clock.now()) === undefined
+
+  return {
+    has: (relay) => registered.has(relay),
+    async register(relay) {
+      for (let attempt = 0; attempt < MAX_REGISTRATIONS; attempt += 1) {
+        const { record, accessKeyHash } = account
+        if (record === undefined || registered.get(relay) === record.record.sequence) return
+        try {
+          await deps.mailboxes.register(relay, { record, accessKeyHash })
+          registered.set(relay, record.record.sequence)
+          return await own.registered(relay)
+        } catch (error) {
+          const known = error instanceof MailError && error.code === 'old-record' ? error.record : undefined
+          if (known === undefined || !isOwn(known)) throw error
+          await account.renew(own.addresses(), known)
+        }
+      }
+    },
+  }
+}
