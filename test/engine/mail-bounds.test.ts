@@ -6,18 +6,23 @@ import {
   contactContent,
   createCommitter,
   createInbox,
+  createSender,
   loadContacts,
+  loadOutboxMemory,
   loadOwnMailboxes,
   loadReceivedQueue,
   MAX_CONTACTS,
   MAX_FETCHES,
+  MAX_MAIL_NEWS,
   MAX_TOLD_MAILS,
+  MAX_TOLD_RELAYS,
+  MAX_UNTOLD,
   MAX_UNTOLD_OF_ORIGIN,
   MAX_USELESS_MAILS,
   SEEK_INTERVAL_MS,
   type Committer,
 } from '@plexus/engine/testing'
-import { createMemoryStore } from '@plexus/store/memory'
+import { createMemoryDisk, createMemoryStore, openMemoryStore, type Fault } from '@plexus/store/memory'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { testSigner } from '../kit/keys.ts'
 import { createQuickSealer } from '../kit/mail-relay.ts'
@@ -117,6 +122,27 @@ describe('contacts', () => {
     expect(await (await load()).get(testSigner(2).name)).toBeUndefined()
   })
 
+  it('whose commit fails are as the disk has them', async () => {
+    const disk = createMemoryDisk({ fault: () => Promise.resolve(fault) })
+    let fault: Fault = 'none'
+    store = await openMemoryStore(disk)
+    committer = await createCommitter(store)
+    const names = Array.from({ length: MAX_CONTACTS }, (_, index) => `n${String(index).padStart(5, '0')}`)
+    const contact = JSON.stringify({ signed: await signed(9) })
+    await store.commit(
+      names.map((name) => ({ map: 'contact', key: `${name}\u0001`, value: contact })),
+      'relaxed',
+    )
+    const contacts = await load()
+    fault = 'failed'
+    await expect(contacts.learn(await signed(1))).rejects.toMatchObject({ name: 'StoreError' })
+    fault = 'none'
+    for (const seed of [2, 1]) expect(await contacts.learn(await signed(seed))).toBe(true)
+    expect(await rows('contact')).toBe(MAX_CONTACTS)
+    expect(await store.get('contact', 'n00001\u0001')).toBeUndefined()
+    expect(await store.get('contact', 'n00002\u0001')).toBeDefined()
+  })
+
   it('are looked up once in a while, and believed for themselves only', async () => {
     const contacts = await load()
     const { name } = testSigner(1)
@@ -147,6 +173,56 @@ describe('what came by mail', () => {
     await telling?.done()
     expect(await rows('mail-received')).toBe(MAX_UNTOLD_OF_ORIGIN - MAX_TOLD_MAILS)
     expect(again.note(mail(MAX_UNTOLD_OF_ORIGIN + 1)).length).toBe(1)
+  })
+})
+
+describe('what came by mail of many', () => {
+  it('is told of so many mails in all', async () => {
+    const queue = await loadReceivedQueue({ store, committer })
+    const note = (origin: string, index: number) =>
+      queue.note({ origin: origin as ServerName, incarnation: 'i', txnId: `t${index}`, relay: 'r' })
+    let kept = 0
+    for (let index = 0; index < MAX_UNTOLD; index += 1)
+      kept += note(`o${Math.floor(index / MAX_UNTOLD_OF_ORIGIN)}`, index).length
+    expect(kept).toBe(MAX_UNTOLD)
+    expect(note('another', 0)).toEqual([])
+    expect(queue.origins).not.toContain('another')
+  })
+
+  it('is told of so many relays at once, and of the others next', async () => {
+    const queue = await loadReceivedQueue({ store, committer })
+    const { name: origin } = testSigner(1)
+    const relays = Array.from({ length: MAX_TOLD_RELAYS + 3 }, (_, index) => `r${index}`)
+    const writes = relays.flatMap((relay, index) =>
+      queue.note({ origin, incarnation: 'i', txnId: `t${String(index).padStart(2, '0')}`, relay }),
+    )
+    await committer.submit({ writes: () => writes })
+    const first = await queue.gather(origin)
+    expect(Object.keys(first?.received.transactions ?? {})).toEqual(relays.slice(0, MAX_TOLD_RELAYS))
+    await first?.done()
+    const second = await queue.gather(origin)
+    expect(Object.keys(second?.received.transactions ?? {})).toEqual(relays.slice(MAX_TOLD_RELAYS))
+    await second?.done()
+    expect(queue.origins).toEqual([])
+  })
+})
+
+describe('what a destination tells of our mail', () => {
+  it('waits in a line of so many', async () => {
+    const memory = await loadOutboxMemory(store)
+    const { name } = testSigner(1)
+    const { mail } = memory.destination(name)
+    const gate = Promise.withResolvers<void>()
+    const mailer = { workOff: () => gate.promise, leave: () => Promise.resolve() }
+    // It is closed before it sends, so that it asks for nothing else.
+    const sender = createSender({ memory, mailer } as unknown as Parameters<typeof createSender>[0])
+    for (let n = 0; n < MAX_MAIL_NEWS + 10; n += 1)
+      sender.received(name, { incarnation: 'i', committed: n, transactions: {} })
+    const first = Array.from({ length: MAX_MAIL_NEWS }, (_, n) => n)
+    expect(mail.news.map(({ committed }) => committed)).toEqual(first)
+    sender.close()
+    gate.resolve()
+    await sender.idle()
   })
 })
 

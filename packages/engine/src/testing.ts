@@ -8,9 +8,17 @@ export { createServerKeys, type ServerKeysOwner } from './keys/server-keys.ts'
 export { contactContent, loadContacts, MAX_CONTACTS, SEEK_INTERVAL_MS } from './mail/contacts.ts'
 export { createInbox, MAX_FETCHES, MAX_USELESS_MAILS } from './mail/inbox.ts'
 export { loadOwnMailboxes } from './mail/own-mailboxes.ts'
-export { loadReceivedQueue, MAX_TOLD_MAILS, MAX_UNTOLD_OF_ORIGIN } from './mail/received.ts'
+export {
+  loadReceivedQueue,
+  MAX_TOLD_MAILS,
+  MAX_TOLD_RELAYS,
+  MAX_UNTOLD,
+  MAX_UNTOLD_OF_ORIGIN,
+} from './mail/received.ts'
 export { loadSealingKeys, SEALING_KEY_MS, type SealingKeysDeps } from './mail/sealing-keys.ts'
 export { MAIL_RETENTION_MS } from './mail/tables.ts'
+export { loadOutboxMemory, MAX_MAIL_NEWS } from './outbox/memory.ts'
+export { createSender } from './outbox/sender.ts'
 export { createOutbox, type OutboxOwner } from './outbox/index.ts'
 export { createRooms } from './rooms/index.ts'
 export { LIMITED_PAUSE_MS, MAX_STATE_EVENTS } from './rooms/claims.ts'

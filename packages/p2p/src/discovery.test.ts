@@ -1,6 +1,12 @@
 import { CarrierError } from '@plexus/engine/ports'
 import { describe, expect, it } from 'vitest'
-import { createDiscovery, MAX_OWN_RECORDS, MAX_SEARCHES, type Discovery } from './discovery.ts'
+import {
+  createDiscovery,
+  MAX_OWN_RECORDS,
+  MAX_SEARCHES,
+  MAX_SEEN_RECORDS,
+  type Discovery,
+} from './discovery.ts'
 import type { KadAnswer } from './kad.ts'
 import { createPeerBook } from './peer-book.ts'
 import { silentLog } from './testing/accounts.ts'
@@ -188,6 +194,21 @@ describe('discovery', () => {
     expect(state.searches).toBe(MAX_SEARCHES)
     clock.advance(8_000)
     expect(await Promise.all(finds)).toEqual(owners.map(() => undefined))
+  })
+
+  it('remembers the newest of so many keys beside those of accounts', async () => {
+    const { discovery, state } = await start()
+    const owner = createTestPublisher(NOW)
+    // What is over is remembered against older ones, and no signature is checked for it.
+    const over = Array.from({ length: MAX_SEEN_RECORDS + 1 }, (_, n) => owner.device(n, 2, NOW - 1))
+    for (const published of over) {
+      state.atRelay = [published]
+      expect(await discovery.find(published.key)).toBeUndefined()
+    }
+    const older = [0, 1].map((n) => owner.device(n, 1, NOW + 1_000))
+    state.atRelay = older
+    expect(await discovery.find(older[1]?.key ?? '')).toBeUndefined()
+    expect(await discovery.find(older[0]?.key ?? '')).toEqual(older[0])
   })
 
   it('tells every relay what was published, also one that comes later', async () => {

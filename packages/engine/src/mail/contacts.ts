@@ -40,20 +40,7 @@ export interface Contacts {
 export async function loadContacts(deps: ContactsDeps): Promise<Contacts> {
   const { store, clock } = deps
   const sought = createLru<ServerName, number>(MAX_CONTACTS)
-  /** In the order in which they came. */
-  const names = new Set<ServerName>()
-  for (const [[name]] of await contacts.list(store, [])) names.add(name)
-
-  /** The writes that keep a contact; none when there is no place for it. */
-  const keep = (name: ServerName, contact: Contact): readonly Write[] => {
-    const isNew = !names.has(name)
-    const isFull = isNew && names.size >= MAX_CONTACTS
-    const leaves = isFull ? [...names].find((known) => !deps.sharesRoom(known)) : undefined
-    if (isFull && leaves === undefined) return []
-    if (leaves !== undefined) names.delete(leaves)
-    names.add(name)
-    return [contacts.put([name], contact), ...(leaves === undefined ? [] : [contacts.delete([leaves])])]
-  }
+  const places = createPlaces(deps, await contacts.list(store, []))
 
   /** What is to be kept of a record; `undefined` if it does not count or tells nothing new. */
   const next = async (signed: SignedAccountRecord, accessKey?: string): Promise<Contact | undefined> => {
@@ -76,7 +63,7 @@ export async function loadContacts(deps: ContactsDeps): Promise<Contacts> {
   const learn = async (signed: SignedAccountRecord): Promise<boolean> => {
     const contact = await next(signed)
     if (contact === undefined) return false
-    await deps.committer.submit({ writes: () => keep(signed.record.name, contact) })
+    await deps.committer.submit({ writes: () => places.keep(signed.record.name, contact) })
     return true
   }
 
@@ -96,7 +83,38 @@ export async function loadContacts(deps: ContactsDeps): Promise<Contacts> {
       const { accessKey } = content
       if (signed?.record.name !== origin || !isAccessKey(accessKey)) return undefined
       const contact = await next(signed, accessKey)
-      return contact === undefined ? undefined : { writes: () => keep(origin, contact) }
+      return contact === undefined ? undefined : { writes: () => places.keep(origin, contact) }
+    },
+  }
+}
+
+/** Who has a place among the contacts; a commit that fails leaves this as the disk has it. */
+function createPlaces(
+  { committer, sharesRoom }: Pick<ContactsDeps, 'committer' | 'sharesRoom'>,
+  rows: readonly (readonly [readonly [ServerName], Contact])[],
+): { keep(name: ServerName, contact: Contact): readonly Write[] } {
+  /** In the order in which they came. */
+  let names = new Set(rows.map(([[name]]) => name))
+  /** As the last commit left them, while another one is under way. */
+  let committed: ReadonlySet<ServerName> | undefined
+  committer.onCommit(() => (committed = undefined))
+  committer.onFailure(() => {
+    names = new Set(committed ?? names)
+    committed = undefined
+  })
+  return {
+    /** The writes that keep a contact; none when there is no place for it. To be called inside `Change.writes`. */
+    keep(name, contact) {
+      const put = contacts.put([name], contact)
+      if (names.has(name)) return [put]
+      const isFull = names.size >= MAX_CONTACTS
+      const leaves = isFull ? [...names].find((known) => !sharesRoom(known)) : undefined
+      if (isFull && leaves === undefined) return []
+      committed ??= new Set(names)
+      names.add(name)
+      if (leaves === undefined) return [put]
+      names.delete(leaves)
+      return [put, contacts.delete([leaves])]
     },
   }
 }

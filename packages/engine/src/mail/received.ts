@@ -13,7 +13,7 @@ export const MAX_UNTOLD_OF_ORIGIN = 10_000
 export const MAX_UNTOLD = 50_000
 /** Mails in one transaction, and relays that brought them. */
 export const MAX_TOLD_MAILS = 500
-const MAX_TOLD_RELAYS = 8
+export const MAX_TOLD_RELAYS = 8
 
 export type CameByMail = {
   readonly origin: ServerName
@@ -87,23 +87,33 @@ export async function loadReceivedQueue({
       if (incarnation === undefined) return undefined
       // Two stores of one origin are told one after the other.
       const rows = found.filter(([[, of]]) => of === incarnation)
-      const transactions = new Map<string, string[]>()
-      for (const [[, , txnId], relays] of rows) {
-        for (const relay of relays) {
-          const ids = transactions.get(relay) ?? []
-          if (ids.length === 0 && transactions.size === MAX_TOLD_RELAYS) continue
-          transactions.set(relay, ids)
-          ids.push(txnId)
-        }
-      }
+      const transactions = byRelay(rows.map(([[, , txnId], relays]) => ({ txnId, relays })))
+      const isTold = new Set([...transactions.values()].flat())
+      const told = rows.filter(([[, , txnId]]) => isTold.has(txnId))
       const committed = await committedOf(store, origin, incarnation)
       return {
         received: { incarnation, committed, transactions: Object.fromEntries(transactions) },
         async done() {
-          await committer.submit({ writes: () => rows.map(([key]) => received.delete(key)) })
-          for (const [[, , txnId]] of rows) remove(origin, keyOf(incarnation, txnId))
+          await committer.submit({ writes: () => told.map(([key]) => received.delete(key)) })
+          for (const [[, , txnId]] of told) remove(origin, keyOf(incarnation, txnId))
         },
       }
     },
   }
+}
+
+/** The mails that each relay brought, of as many relays as one transaction tells; those that others alone brought are told next. */
+function byRelay(
+  mails: readonly { readonly txnId: string; readonly relays: readonly string[] }[],
+): ReadonlyMap<string, readonly string[]> {
+  const transactions = new Map<string, string[]>()
+  for (const { txnId, relays } of mails) {
+    for (const relay of relays) {
+      const ids = transactions.get(relay) ?? []
+      if (ids.length === 0 && transactions.size === MAX_TOLD_RELAYS) continue
+      transactions.set(relay, ids)
+      ids.push(txnId)
+    }
+  }
+  return transactions
 }
