@@ -93,6 +93,37 @@ describe('what a hostile member claims', { timeout: 30_000 }, () => {
     expect(await topicAt(bob)).toBe(topic)
   })
 
+  it('is not kept before an event is decided on it, and does not stand when the node starts again', async () => {
+    const topic = await setTopic(alice, roomId, 'true')
+    await network.settle()
+    lieAbout(topic)
+    const groups = async (): Promise<number> =>
+      (await bob.store.range('group', '\u0001', '\u00ff')).filter(([key]) => key.includes('claimed')).length
+    network.offline.add(alice.name)
+    network.offline.add(trudy.name)
+    const lies = network.cheats.get(trudy.name) ?? {}
+    network.cheats.delete(trudy.name)
+    for (let event = 0; event < 3; event += 1) {
+      const { pdu } = await make(mallory, mallory, roomId, { prev: [nowhere(event)], body: `${event}` })
+      await bob.rooms.receive(mallory.name, [pdu])
+    }
+    await network.pass(LONE_WORD_AFTER_MS / 2)
+    expect(await groups()).toBe(0)
+    bob.staging.close()
+    await network.pass(LONE_WORD_AFTER_MS)
+    const again = await network.add('bob', { store: bob.store, seed: 2 })
+    await again.staging.resume()
+    await network.pass(LONE_WORD_AFTER_MS / 2)
+    expect(await bodies(again, roomId)).toEqual([])
+    expect(await groups()).toBe(0)
+    network.offline.delete(trudy.name)
+    network.cheats.set(trudy.name, lies)
+    again.staging.kick(trudy.name)
+    await network.pass(60_000)
+    expect(await bodies(again, roomId)).toHaveLength(3)
+    expect(await groups()).toBe(1)
+  })
+
   it('does not become the present when the event that it withheld comes', async () => {
     const topic = await setTopic(alice, roomId, 'true')
     await network.settle()

@@ -4,9 +4,9 @@ import { authEventIds, stateKeyOf } from '@plexus/core'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { CarrierError, FederationError } from '../ports.ts'
+import type { Grouped } from './case.ts'
 import { checkTime, type GapDeps, type Inquiry } from './gap.ts'
 import { inAuthOrder, judgeOutliers, outlierWrites } from './outliers.ts'
-import type { StateGroup } from './state-groups.ts'
 import type { CheckedEvent } from './verify.ts'
 import { checkEvents } from './verify.ts'
 
@@ -109,17 +109,15 @@ async function checkAll(
  * The state before an event as `gap.server` tells it. A previous event alone would not do: whether it was rejected
  * there is nothing that the server tells. spec: server-server-api.md "Retrieving a room's state", DESIGN section 4
  */
-export async function claimedState(deps: GapDeps, gap: Inquiry, id: EventId): Promise<StateGroup> {
+export async function claimedState(deps: GapDeps, gap: Inquiry, id: EventId): Promise<StateMap> {
   const { state, lacking } = await toldState(deps, gap, id)
   // Without one of its events it would be another state.
   if (lacking > 0) throw new Error(`${gap.server} does not tell the whole state`)
-  return keepClaim(deps, state)
+  return state
 }
 
-export async function keepClaim({ committer, groups }: GapDeps, state: StateMap): Promise<StateGroup> {
-  const { group, writes } = groups.create(nameOf(state), state, undefined)
-  await committer.submit({ writes: () => writes })
-  return group
+export function claimGroup({ groups }: Pick<GapDeps, 'groups'>, state: StateMap): Grouped {
+  return groups.create(claimName(state), state, undefined)
 }
 
 /** As `claimedState`; `lacking` events of it the server does not give, or they are none. */
@@ -150,7 +148,7 @@ export async function toldState(
 }
 
 /** By content, since a server may tell another state the next time, and a group never changes. */
-function nameOf(state: StateMap): string {
+export function claimName(state: StateMap): string {
   const lines = [...state].map(([key, id]) => `${key} ${id}`).sort()
   return `claimed ${bytesToHex(sha256(utf8ToBytes(lines.join('\n'))))}`
 }

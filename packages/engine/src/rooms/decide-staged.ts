@@ -4,6 +4,7 @@ import { serverOf } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import { combineChanges } from '../kernel/committer.ts'
 import type { Write } from '../ports.ts'
+import { claimGroup } from './claims.ts'
 import { toRecord } from './copy.ts'
 import { fetchGap, MAX_GAP_CLAIMS, type FetchedGap } from './gap-fill.ts'
 import { MAX_GAP_MS } from './gap.ts'
@@ -16,6 +17,9 @@ import { hearWord, standingState, type WordsDeps } from './words.ts'
 
 /** Members asked for the missing part, one after the other, before a pause. */
 export const MAX_GAP_SERVERS = 3
+
+/** Enough to tell whether any but one server is there. */
+const MAX_ANSWERED = 2
 
 /** Events dated later than this wait: a stock server would drop them. DESIGN section 5 "Time" */
 export const MAX_DATED_AHEAD_MS = 604_800_000
@@ -36,8 +40,11 @@ export type StagedEntry = {
   isNew: boolean
   /** What it waits for; empty while it can be decided. */
   missing: Set<EventId>
-  /** How often its gap was tried. */
+  /** How often its gap was tried, and when first, by this process. */
   tries: number
+  triedSince: number | undefined
+  /** Servers that were heard about it, `MAX_ANSWERED` at most. */
+  readonly answered: Set<ServerName>
 }
 
 export type StagedDeps = WordsDeps
@@ -141,7 +148,8 @@ async function decideEntry(
 
 async function decideIn(turn: Turn, event: EventInput, claim: Claim | undefined): Promise<Outcome> {
   if (isKnownHistory(turn, event.id)) return { kind: 'known', change: undefined }
-  return turn.decide({ ...event, ...(claim === undefined ? {} : { claim }) })
+  if (claim === undefined) return turn.decide(event)
+  return turn.decide({ ...event, claim, writes: [...(event.writes ?? []), ...(claim.stateWrites ?? [])] })
 }
 
 /** What this node's join follows: it is shown when somebody reads back to it. */
@@ -207,6 +215,7 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
   let missing: readonly EventId[] = [...entry.missing]
   let progress = false
   entry.tries += 1
+  entry.triedSince ??= deps.clock.now()
   for (const server of serversFor(deps, room, entry)) {
     try {
       const known = await room.run(async ({ copy }) => ({
@@ -226,10 +235,14 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
       for (const fetched of await recommendAll(deps, room, gap.events)) {
         // It waits as if it had been sent, and the entry with it.
         if (isDatedAhead(deps, fetched)) throw new Error('an event of the gap is dated ahead')
-        if (await decideFetched(deps, room, since, fetched, claims.get(fetched.id))) progress = true
+        if (!(await decideFetched(deps, room, since, fetched, claims.get(fetched.id)))) continue
+        deps.words.forget(fetched.id)
+        progress = true
       }
       missing = await decideByClaim(deps, room, since, entry, claims.get(event.id))
-      if (missing.length === 0) return { missing, progress: true }
+      if (missing.length > 0) continue
+      deps.words.forget(event.id)
+      return { missing, progress: true }
     } catch (error) {
       if (room.void) throw error
       deps.log.log('info', 'a member did not fill a gap', {
@@ -246,7 +259,7 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
 async function claimsFor(
   deps: StagedDeps,
   room: Room,
-  { at }: StagedEntry,
+  { triedSince = 0, answered }: StagedEntry,
   server: ServerName,
   { lowest, history }: FetchedGap,
 ): Promise<ReadonlyMap<EventId, Claim>> {
@@ -255,10 +268,13 @@ async function claimsFor(
   const claims = new Map<EventId, Claim>()
   for (const event of lowest.slice(0, MAX_GAP_CLAIMS)) {
     await hearWord(deps, { roomId, version, server, deadline }, event.id)
+    if (answered.size < MAX_ANSWERED) answered.add(server)
     const servers = room.snapshot?.joinedServers ?? []
-    const question = { version, event, servers, waitedMs: deps.clock.now() - at }
+    const question = { version, event, servers, answered, waitedMs: deps.clock.now() - triedSince }
     const state = await standingState(deps, question)
-    if (state !== undefined) claims.set(event.id, { state, history })
+    if (state === undefined) continue
+    const { group, writes } = claimGroup(deps, state)
+    claims.set(event.id, { state: group, stateWrites: writes, history })
   }
   return claims
 }
@@ -266,6 +282,7 @@ async function claimsFor(
 /** An event that turned out to be history. */
 async function leaveStaging(deps: StagedDeps, room: Room, { seq, event }: StagedEntry): Promise<void> {
   const { roomId } = room
+  deps.words.forget(event.id)
   await room.run(async (turn) => {
     const { copy } = turn
     const keep = await historyWrites(deps, room, event)

@@ -90,8 +90,9 @@ export interface ServiceQueue {
 
 /** What other members told about an event. */
 export type Claim = {
-  /** The state before the event. */
+  /** The state before the event, and the writes that keep it where it is not kept yet. */
   readonly state: StateGroup
+  readonly stateWrites?: readonly Write[]
   /** Of the events that this node does not hold, those that were found to be history. */
   readonly history: ReadonlySet<EventId>
 }
@@ -104,7 +105,7 @@ export type EventInput = CheckedEvent & {
   readonly own?: boolean
   /** The caller has looked: it is not in the store. */
   readonly isNew?: boolean
-  /** Deletes of the same commit, such as the event's place in staging. */
+  /** Of the same commit, such as the delete of the event's place in staging. */
   readonly writes?: readonly Write[]
   /** Stands for previous events that this node does not hold. */
   readonly claim?: Claim

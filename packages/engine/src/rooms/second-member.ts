@@ -68,7 +68,7 @@ async function askOthers(
       const transaction = { txnId: `join-${join.id}`, pdus: [join.pdu], edus: [] }
       await deps.federation.sendTransaction(server, transaction, options)
       const inquiry = { roomId, version, server, deadline }
-      const { state } = await claimedState(deps, inquiry, join.id)
+      const state = await claimedState(deps, inquiry, join.id)
       await fetchWholeCopies(deps, entry.room, inquiry, state.values())
       const same = claims.find((claim) => isSame(claim, state))
       if (same !== undefined) return same

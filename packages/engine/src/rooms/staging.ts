@@ -6,7 +6,6 @@
 import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
 import { isServerAllowed, parseRoomId, serverOf, stateKey } from '@plexus/core'
 import type { LookupOptions } from '../keys/types.ts'
-import { createLru } from '../kernel/lru.ts'
 import type { Random, Store } from '../ports.ts'
 import type { StagedEntry } from './decide-staged.ts'
 import { FIRST_RETRY_MS, LAST_RETRY_MS } from './gap-turns.ts'
@@ -23,7 +22,7 @@ import { lengthOf, takeIn, toEntry, type TakeInDeps } from './take-in.ts'
 import type { RoomSnapshot } from './types.ts'
 import type { CheckedEvent } from './verify.ts'
 import { checkEvents } from './verify.ts'
-import { MAX_WORDS } from './words.ts'
+import { createWords } from './words.ts'
 
 export type StagingDeps = Omit<StagedRoomDeps, 'words'> & {
   readonly store: Store
@@ -49,10 +48,7 @@ export interface Staging {
 }
 
 export function createStaging(deps: StagingDeps): Staging {
-  const roomDeps = {
-    ...deps,
-    words: createLru<EventId, ReadonlyMap<ServerName, string | undefined>>(MAX_WORDS),
-  }
+  const roomDeps = { ...deps, words: createWords() }
   const waiting = new Map<RoomId, StagedRoom>()
   let cancelRestart: (() => void) | undefined
   let restartMs = FIRST_RETRY_MS

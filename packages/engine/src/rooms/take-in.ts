@@ -8,7 +8,7 @@
  * 2. What one server can put into staging is bounded. What is over the bound is refused; only what waited in vain for
  *    long makes room for it.
  */
-import type { RoomId, ServerName } from '@plexus/core'
+import type { EventId, RoomId, ServerName } from '@plexus/core'
 import { combineChanges, type Change } from '../kernel/committer.ts'
 import { isDecided, isFetchedHistory } from './case.ts'
 import { decideArriving, type StagedEntry } from './decide-staged.ts'
@@ -175,5 +175,6 @@ function recordOf({ origin, at, event }: Pick<StagedEntry, 'origin' | 'at' | 'ev
 export function toEntry(seq: number, { id, pdu, contentHashOk, origin, at = 0 }: StagedRecord): StagedEntry {
   const event = { id, pdu: pdu as CheckedEvent['pdu'], contentHashOk }
   const { length } = JSON.stringify(pdu)
-  return { seq, origin, at, event, length, isNew: false, missing: new Set(), tries: 0 }
+  const waiting = { isNew: false, missing: new Set<EventId>(), tries: 0, triedSince: undefined }
+  return { seq, origin, at, event, length, ...waiting, answered: new Set() }
 }

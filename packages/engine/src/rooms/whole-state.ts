@@ -1,6 +1,6 @@
 /** The state that a room was entered without: as its members tell it, and checked as any claim. DESIGN section 4 */
 import type { ServerName, StateMap } from '@plexus/core'
-import { keepClaim, toldState } from './claims.ts'
+import { claimGroup, toldState } from './claims.ts'
 import type { Inquiry } from './gap.ts'
 import type { PartialRecord } from './records.ts'
 import type { Room } from './room.ts'
@@ -36,7 +36,9 @@ export async function fetchWholeState(
       const via = servers.filter((name) => name !== server)
       const event = { id: join.id, pdu: join.pdu, contentHashOk: true }
       const entry = { room, server, join: event, via, waitMs: COMPARING_MS }
-      return await keepClaim(deps, await comparedState(deps, entry, told))
+      const { group, writes } = claimGroup(deps, await comparedState(deps, entry, told))
+      await deps.committer.submit({ writes: () => writes })
+      return group
     } catch (error) {
       last = error
       const fields = { roomId, server, error: String(error) }

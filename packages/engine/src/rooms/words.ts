@@ -1,29 +1,72 @@
 /**
  * What members say that the state before an event is, where what it follows is known to none who was asked. One member's
  * word alone does not count: it could tell each another state, and those who believed it would never agree again.
+ * Words are kept in memory alone: a state is written with the event that is decided on it.
  */
-import type { EventId, RoomVersion, ServerName } from '@plexus/core'
+import type { EventId, RoomVersion, ServerName, StateMap } from '@plexus/core'
 import { serverOf } from '@plexus/core'
-import type { Lru } from '../kernel/lru.ts'
+import { createLru } from '../kernel/lru.ts'
 import { CarrierError, type Log } from '../ports.ts'
-import { claimedState, keepClaim } from './claims.ts'
+import { claimedState, claimName, MAX_STATE_EVENTS } from './claims.ts'
 import type { GapDeps, Inquiry } from './gap.ts'
 import { resolveStates } from './present.ts'
-import type { StateGroup } from './state-groups.ts'
 import type { CheckedEvent } from './verify.ts'
 
 /** Members that must say the same. */
 export const MIN_ALIKE_WORDS = 2
-/** Events about which words are remembered. */
+/** Events about which words are remembered, and words about each. */
 export const MAX_WORDS = 1_000
+export const MAX_TELLERS = 20
+/** Entries of all told states together. Of those beyond only the names are remembered, and they are asked for again. */
+export const MAX_TOLD_ENTRIES: number = 2 * MAX_STATE_EVENTS
 /**
  * Where no two agree for so long, what servers other than the event's own say counts, resolved; what the event's own
  * says if none of the others answers at all: they may be gone for good.
  */
 export const LONE_WORD_AFTER_MS = 600_000
 
-/** By event: the name of the state that each server tells, `undefined` of one that answers and tells none. */
-export type Words = Lru<EventId, ReadonlyMap<ServerName, string | undefined>>
+export interface Words {
+  /** The names of the states that servers told, the latest last. */
+  about(id: EventId): ReadonlyMap<ServerName, string>
+  /** `undefined` when it was forgotten. */
+  state(name: string): StateMap | undefined
+  note(id: EventId, server: ServerName, state: StateMap): void
+  /** The event is decided. */
+  forget(id: EventId): void
+}
+
+export function createWords(): Words {
+  const names = createLru<EventId, ReadonlyMap<ServerName, string>>(MAX_WORDS)
+  const states = new Map<string, StateMap>()
+  let entries = 0
+
+  const drop = (name: string): void => {
+    entries -= states.get(name)?.size ?? 0
+    states.delete(name)
+  }
+
+  return {
+    about: (id) => names.get(id) ?? new Map(),
+    state: (name) => states.get(name),
+    note(id, server, state) {
+      const name = claimName(state)
+      const about = new Map(names.get(id))
+      about.delete(server)
+      names.set(id, new Map([...about, [server, name] as const].slice(-MAX_TELLERS)))
+      drop(name)
+      states.set(name, state)
+      entries += state.size
+      for (const oldest of states.keys()) {
+        if (entries <= MAX_TOLD_ENTRIES) break
+        drop(oldest)
+      }
+    },
+    forget(id) {
+      for (const name of names.get(id)?.values() ?? []) drop(name)
+      names.delete(id)
+    },
+  }
+}
 
 export type WordsDeps = GapDeps & {
   readonly words: Words
@@ -36,46 +79,44 @@ export type Question = {
   readonly event: CheckedEvent
   /** Servers in the room, as far as is known. */
   readonly servers: readonly ServerName[]
-  /** How long the event has been waiting. */
+  /** Some that answered, two at least if there are as many. */
+  readonly answered: ReadonlySet<ServerName>
+  /** How long answers have been asked for. */
   readonly waitedMs: number
 }
 
-/** Asks a server for the state before an event, unless it told it before. @throws CarrierError when it cannot be reached. */
+/** Asks a server for the state before an event, unless that is remembered. @throws CarrierError when it cannot be reached. */
 export async function hearWord(deps: WordsDeps, inquiry: Inquiry, id: EventId): Promise<void> {
+  const { words, log } = deps
   const { server } = inquiry
-  // Each state that is told is kept: one that says something else each time would fill the store.
-  if (deps.words.get(id)?.get(server) !== undefined) return
-  const note = (state?: string): void => deps.words.set(id, new Map(deps.words.get(id)).set(server, state))
+  const before = words.about(id).get(server)
+  if (before !== undefined && words.state(before) !== undefined) return
   try {
-    note((await claimedState(deps, inquiry, id)).id)
+    words.note(id, server, await claimedState(deps, inquiry, id))
   } catch (error) {
     if (error instanceof CarrierError) throw error
-    // What others said counts all the same.
-    note()
-    deps.log.log('debug', 'a server does not tell a state', { server, eventId: id, error: String(error) })
+    log.log('debug', 'a server does not tell a state', { server, eventId: id, error: String(error) })
   }
 }
 
 /** The state that stands by what was said so far. */
 export async function standingState(
-  deps: WordsDeps,
-  { version, event, servers, waitedMs }: Question,
-): Promise<StateGroup | undefined> {
-  const words = deps.words.get(event.id) ?? new Map<ServerName, undefined>()
-  const said = [...words.values()].filter((name) => name !== undefined)
+  { words, events, ownName }: WordsDeps,
+  { version, event, servers, answered, waitedMs }: Question,
+): Promise<StateMap | undefined> {
+  const about = words.about(event.id)
+  const said = [...about.values()]
   const alike = said.find((name) => said.filter((other) => other === name).length >= MIN_ALIKE_WORDS)
-  if (alike !== undefined) return deps.groups.load(alike)
+  if (alike !== undefined) return words.state(alike)
   const own = serverOf(event.pdu.sender)
-  const others = new Set([...servers, ...words.keys(), own])
-  others.delete(deps.ownName)
-  const [only] = said
+  const others = new Set([...servers, ...answered, ...about.keys(), own])
+  others.delete(ownName)
   // There is nobody else to ask, nor to part from.
-  if (others.size === 1 && only !== undefined) return deps.groups.load(only)
+  if (others.size === 1) return words.state(said[0] ?? '')
   if (waitedMs < LONE_WORD_AFTER_MS) return undefined
-  const heard = [...words].filter(([server]) => server !== own)
-  const names = heard.length === 0 ? said : heard.flatMap(([, name]) => name ?? [])
-  const [first, ...more] = await Promise.all(names.map((name) => deps.groups.load(name)))
-  if (first === undefined || more.length === 0) return first
-  const states = [first, ...more].map(({ state }) => state)
-  return keepClaim(deps, await resolveStates(version, states, deps.events.view()))
+  const isOtherThere = [...answered].some((server) => server !== own)
+  const heard = [...about].filter(([server]) => server !== own || !isOtherThere)
+  const states = heard.flatMap(([, name]) => words.state(name) ?? [])
+  const [first] = states
+  return states.length < 2 ? first : resolveStates(version, states, events.view())
 }
