@@ -85,13 +85,18 @@ export async function missingEvents(
       if (canPassOn(record)) passedOn.add(id)
     }
   }
-  const present = ancestors(
-    graph,
-    inRoom.flatMap(({ place, snapshot }) =>
-      snapshot.heads.filter((id) => place.role === 'plexus' || isMadeBy(place, graph.get(id))),
-    ),
-  )
+  const honest = new Set(world.honest.map(({ name }) => name))
+  const isByHonest = (id: EventId): boolean => {
+    const pdu = graph.get(id)
+    return pdu !== undefined && honest.has(serverOf(pdu.sender))
+  }
   for (const { place, snapshot } of inRoom) {
+    const present = ancestors(
+      graph,
+      inRoom.flatMap((holder) =>
+        holder.snapshot.heads.filter((id) => isTold(place, holder) || isByHonest(id)),
+      ),
+    )
     const own = held.get(place) ?? new Map<EventId, Pdu>()
     // A stock homeserver asks for what it misses once, and what nobody can pass on is nobody's to have.
     const isOpen = (id: EventId): boolean => place.role === 'plexus' && passedOn.has(id)
@@ -114,12 +119,12 @@ export async function missingEvents(
 }
 
 /**
- * Events go from the server that made them to all others, and nobody else passes them on before an event of its own
- * follows them: what a cheating server told to a stock homeserver alone is nobody's to have until then.
+ * Plexus nodes tell each other their heads. To and from a stock homeserver events come from the server that made them
+ * alone, until an event of another follows them: what a cheating server told to others is not to be had until then.
  * spec: server-server-api.md "Backfilling and retrieving missing events"
  */
-function isMadeBy({ name }: Place, pdu: Pdu | undefined): boolean {
-  return pdu !== undefined && serverOf(pdu.sender) === name
+function isTold(place: Place, holder: Seen): boolean {
+  return place === holder.place || (place.role === 'plexus' && holder.place.role === 'plexus')
 }
 
 /** Nobody says anything, and still all who see each other in the room know each other's heads. */
