@@ -25,13 +25,18 @@ export type DraftDeps = Pick<TransactionDeps, 'loadEvents' | 'transactionId'> & 
 /** A mail that is to be left. */
 export type Draft = {
   readonly txnId: string
+  /** Of a sender that is no stranger. */
+  readonly lane: 'keys' | 'events'
   readonly transaction: Omit<OutgoingTransaction, 'txnId'>
   /** Absent for one that only tells what came: nobody tells that it came. */
   readonly row?: Pick<MailRow, 'rooms' | 'edus'>
   readonly telling?: Telling
 }
 
-/** What is to be left next: a mail that is to be left again, else EDUs, else events, and word of what came. */
+/**
+ * What is to be left next, in lanes that are not stuck: a mail that is to be left again, else EDUs, else events, and word of what
+ * came.
+ */
 export function createDrafts(
   deps: DraftDeps,
 ): (target: Destination, contact: Contact) => Promise<Draft | undefined> {
@@ -50,7 +55,7 @@ export function createDrafts(
       const record = target.rooms.get(roomId)
       return { roomId, from: record === undefined ? to : after(record, roomId), to }
     })
-    return { txnId: deps.transactionId(), transaction: { pdus, edus: [] }, row: { rooms } }
+    return { txnId: deps.transactionId(), lane: 'events', transaction: { pdus, edus: [] }, row: { rooms } }
   }
 
   const edusDraft = async (target: Destination, maxLength: number): Promise<Draft | undefined> => {
@@ -72,6 +77,7 @@ export function createDrafts(
     )
     return {
       txnId: deps.transactionId(),
+      lane: 'keys',
       transaction,
       row: { rooms: [], edus: { from: first, to: last, sequence } },
     }
@@ -87,7 +93,7 @@ export function createDrafts(
         found.map(([, edu]) => edu),
         sequence,
       )
-      return { txnId, transaction, row }
+      return { txnId, lane: 'keys', transaction, row }
     }
     const ids = await Promise.all(
       row.rooms.map(({ roomId, from, to }) => memory.sentBetween(roomId, from, to, MAX_TRANSACTION_PDUS)),
@@ -95,20 +101,24 @@ export function createDrafts(
     const inOrder = ids.flat().toSorted(([a], [b]) => a - b)
     const records = await deps.loadEvents(inOrder.map(([, id]) => id))
     const pdus = records.flatMap((record): JsonObject[] => (record === undefined ? [] : [record.pdu]))
-    return { txnId, transaction: { pdus, edus: [] }, row }
+    return { txnId, lane: 'events', transaction: { pdus, edus: [] }, row }
   }
 
   return async (target, contact) => {
     const now = clock.now()
-    for (const [txnId, row] of target.mail.rows)
-      if (isDue(row, target.mail.arrivedAt, contact, now)) return again(target, txnId, row)
+    const { rows, stuck, arrivedAt } = target.mail
+    const isOpen = ({ edus }: MailRow): boolean => !stuck.has(edus === undefined ? 'events' : 'keys')
+    for (const [txnId, row] of rows)
+      if (isOpen(row) && isDue(row, arrivedAt, contact, now)) return again(target, txnId, row)
     const maxLength = contact.accessKey === undefined ? MAX_STRANGER_LENGTH : MAX_MAIL_LENGTH
     const telling = await deps.received.gather(target.name)
-    const draft = (await edusDraft(target, maxLength)) ?? (await eventsDraft(target, maxLength))
-    if (telling === undefined) return draft
-    const { txnId, transaction, row } = draft ?? { txnId: deps.transactionId(), transaction: EMPTY }
-    const told = { ...transaction, received: telling.received }
-    return { txnId, transaction: told, telling, ...(row === undefined ? {} : { row }) }
+    const draft =
+      (stuck.has('keys') ? undefined : await edusDraft(target, maxLength)) ??
+      (stuck.has('events') ? undefined : await eventsDraft(target, maxLength))
+    if (telling === undefined || (draft === undefined && stuck.has('keys'))) return draft
+    const alone: Draft = { txnId: deps.transactionId(), lane: 'keys', transaction: EMPTY }
+    const { transaction, ...rest } = draft ?? alone
+    return { ...rest, transaction: { ...transaction, received: telling.received }, telling }
   }
 }
 

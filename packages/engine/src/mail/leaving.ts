@@ -43,12 +43,11 @@ export function createLeaving(deps: LeavingDeps): Leaving {
 
   const seal = async (
     target: Destination,
-    { txnId, transaction, row }: Draft,
+    { txnId, lane, transaction }: Draft,
     { key, expires }: { key: SealingKey; expires: number },
   ): Promise<SealedMail> => {
     const content = { txnId, ...transaction }
     const enveloped = await deps.federation.encloseTransaction(target.name, content, expires)
-    const lane = row?.rooms.length === 0 || row === undefined ? 'keys' : 'events'
     return sealMail(deps.sealer, enveloped, { lane, key, expires })
   }
 

@@ -63,24 +63,27 @@ export function createMailer(deps: MailerDeps): Mailer {
   const findsNewer = async ({ signed: { record } }: Contact): Promise<boolean> =>
     ((await deps.contacts.seek(record.name))?.signed.record.sequence ?? 0) > record.sequence
 
-  /** False when there is nothing to leave, or nobody takes it. */
+  /** False when there is nothing to leave. What nobody takes keeps its lane from being tried, and not the other: each has its quota. */
   const leaveNext = async (target: Destination): Promise<boolean> => {
+    const { stuck } = target.mail
     let isLockedOut = false
+    let lane: Draft['lane'] = 'keys'
     for (let seals = 0; seals <= MAX_RESEALS; seals += 1) {
       const known = (await deps.contacts.get(target.name)) ?? (await deps.contacts.seek(target.name))
       const contact = isLockedOut && known !== undefined ? { signed: known.signed } : known
       const draft = contact === undefined ? undefined : await nextDraft(target, contact)
       if (contact === undefined || draft === undefined) return false
+      lane = draft.lane
       const left = await leaveDraft(target, draft, contact)
       if (left === 'locked') isLockedOut = true
       if (left === 'locked' || left === 'old-key' || (left === undefined && (await findsNewer(contact))))
         continue
-      target.mail.isStuck = left === undefined
-      if (left !== undefined) await noteLeft(target, draft, left)
-      return left !== undefined
+      if (left === undefined) break
+      await noteLeft(target, draft, left)
+      return true
     }
-    target.mail.isStuck = true
-    return false
+    stuck.add(lane)
+    return true
   }
 
   return {
@@ -89,9 +92,9 @@ export function createMailer(deps: MailerDeps): Mailer {
       if (!isKeyName(target.name)) return
       try {
         let more = true
-        while (more && isWanted() && !target.mail.isStuck) more = await leaveNext(target)
+        while (more && isWanted()) more = await leaveNext(target)
       } catch (error) {
-        target.mail.isStuck = true
+        for (const lane of ['keys', 'events'] as const) target.mail.stuck.add(lane)
         log.log('warn', 'mail could not be left', { destination: target.name, error: String(error) })
       }
     },

@@ -3,7 +3,7 @@ import type { EventId, RoomId, ServerName } from '@plexus/core'
 import type { Table } from '../kernel/table.ts'
 import { table } from '../kernel/table.ts'
 import type { Edu } from '../outbox-types.ts'
-import type { Received, Store } from '../ports.ts'
+import type { MailLane, Received, Store } from '../ports.ts'
 import { mails, type MailRow } from '../mail/tables.ts'
 import { cursors, sent } from '../rooms/records.ts'
 import type { CursorRecord } from '../rooms/records.ts'
@@ -49,8 +49,8 @@ export type MailState = {
   readonly rows: Map<string, MailRow>
   /** What the destination tells of our mail, until it is worked off. */
   news: Received[]
-  /** No relay took the last mail: the next failed attempt to reach the destination tries again. */
-  isStuck: boolean
+  /** No relay took the last mail of these lanes: the next failed attempt to reach the destination tries again. */
+  readonly stuck: Set<MailLane>
   /** When the newest mail was left that has arrived. */
   arrivedAt: number
 }
@@ -162,6 +162,6 @@ function newDestination(name: ServerName): Destination {
     batch: MAX_TRANSACTION_PDUS,
     refusals: 0,
     greet: false,
-    mail: { rows: new Map(), news: [], isStuck: false, arrivedAt: 0 },
+    mail: { rows: new Map(), news: [], stuck: new Set(), arrivedAt: 0 },
   }
 }

@@ -84,7 +84,7 @@ export function createSender(
     } catch (error) {
       backOff(target, error)
       if (!isAway(error)) return
-      target.mail.isStuck = false
+      target.mail.stuck.clear()
       await mailAll(target)
     }
   }
