@@ -9,7 +9,15 @@ import { accountKey, accountRecords, type SignedAccountRecord } from '@plexus/co
 import type { Clock, Store } from '@plexus/engine/ports'
 import { createRelay, loadRelayIdentity, type Relay } from '@plexus/relay'
 import { createMemoryStore } from '@plexus/store/memory'
-import { collectingLog, eventually, newAccount, realClock, startNode, type Account } from '../kit/p2p.ts'
+import {
+  certify,
+  collectingLog,
+  eventually,
+  newAccount,
+  realClock,
+  startNode,
+  type Account,
+} from '../kit/p2p.ts'
 import { startDelayingProxy, type DelayingProxy } from './delaying-proxy.ts'
 import { figure } from './figures.ts'
 import type { Section } from './section.ts'
@@ -22,8 +30,11 @@ const HUBS = 2
 const HOME = HUBS + DEAD
 /** Servers that have an old record and take no newer one. */
 const BEHIND = 4
+/** Servers that join when all accounts sleep. */
+const LATE = 2
 /** Servers that a put may miss. */
 const MISSED = 3
+const ASLEEP_DAYS = 10
 const ROUND_TRIP_MS = 100
 const DAY_MS = 24 * 3_600_000
 /** A server whose clock is so far behind takes the newest record, which is valid for longer than may be, for wrong. */
@@ -33,6 +44,10 @@ const AIMS = [
   { of: 'median', limit: 3_000 },
   { of: 'p95', limit: 8_000 },
 ] as const
+
+/** That of all servers and nodes: the servers' timers go on as if days had not passed. */
+let asleepMs = 0
+const clock: Clock = { ...realClock, now: () => Date.now() + asleepMs }
 
 type Server = {
   readonly relay: Relay
@@ -48,19 +63,29 @@ export const discovery: Section = {
   async run({ quick, note }) {
     await using ends = new AsyncDisposableStack()
     const servers: Server[] = []
-    for (let n = 0; n < SERVERS; n += 1)
-      servers.push(await startServer(ends, n >= SERVERS - BEHIND, servers.slice(0, HUBS)))
-    await eventually(
-      () => servers.slice(0, HUBS).every(({ relay }) => relay.stats().dhtServers >= SERVERS - 1),
-      'a DHT',
-      SETTLE_MS,
-    )
-    note(`${SERVERS} servers know each other`)
+    const known = (): boolean =>
+      servers.slice(0, HUBS).every(({ relay }) => relay.stats().dhtServers >= servers.length - 1)
+    for (let n = 0; n < SERVERS - LATE; n += 1)
+      servers.push(await startServer(ends, n >= SERVERS - LATE - BEHIND, servers.slice(0, HUBS)))
+    await eventually(known, 'a DHT', SETTLE_MS)
+    note(`${servers.length} servers know each other`)
     const targets = Array.from({ length: quick ? 5 : 40 }, newAccount)
     await publish(targets, servers)
+    note(`${targets.length} accounts have published and are asleep`)
+    asleepMs = ASLEEP_DAYS * DAY_MS
+    const late = await Promise.all(
+      Array.from({ length: LATE }, () => startServer(ends, false, servers.slice(0, HUBS))),
+    )
+    servers.push(...late)
+    await eventually(known, 'the late ones in the DHT', SETTLE_MS)
+    // What those have comes from the relays alone.
+    for (const target of targets)
+      await until(async () =>
+        (await Promise.all(late.map(({ store }) => hasRecord(store, target, 2)))).includes(true),
+      )
     for (const [n, { proxy }] of servers.slice(HUBS, HOME).entries())
       await proxy.become(n % 2 === 0 ? 'silent' : 'refused')
-    note(`${targets.length} accounts are asleep, ${DEAD} servers dead, ${BEHIND} behind`)
+    note(`${ASLEEP_DAYS} days later: ${DEAD} servers dead, ${BEHIND} behind`)
     const times: number[] = []
     let wrong = 0
     for (const [n, target] of targets.entries()) {
@@ -101,10 +126,10 @@ async function startServer(
   )
   const publicUrl = `http://127.0.0.1:${proxy.port}`
   const store = await createMemoryStore()
-  const clock: Clock = isBehind ? { ...realClock, now: () => Date.now() - BEHIND_MS } : realClock
+  const own: Clock = isBehind ? { ...clock, now: () => clock.now() - BEHIND_MS } : clock
   const relay = ends.use(
     await createRelay(
-      { clock, log: collectingLog('relay'), records: store },
+      { clock: own, log: collectingLog('relay'), records: store },
       {
         identity: await loadRelayIdentity(folder, Date.now()),
         server,
@@ -118,7 +143,7 @@ async function startServer(
 }
 
 function recordOf(account: Account, sequence: number, days: number): SignedAccountRecord {
-  const head = { name: account.name, sequence, expires: Date.now() + days * DAY_MS }
+  const head = { name: account.name, sequence, expires: clock.now() + days * DAY_MS }
   const record = { ...head, mailboxes: [], devices: [], sealingKeys: [] }
   return { record, signature: encodeBase64(account.sign(accountRecords.bytes(record))) }
 }
@@ -126,7 +151,7 @@ function recordOf(account: Account, sequence: number, days: number): SignedAccou
 /** Two records of each account one after the other, from nodes that are gone afterwards. */
 async function publish(accounts: readonly Account[], servers: readonly Server[]): Promise<void> {
   const home = servers.slice(HOME, HOME + 2).map(({ address }) => address)
-  const owners = await Promise.all(accounts.map((account) => startNode({ account, relays: home })))
+  const owners = await Promise.all(accounts.map((account) => startNode({ account, relays: home, clock })))
   for (const [sequence, days] of [
     [1, 60],
     [2, 119],
@@ -163,7 +188,14 @@ async function find(
   bootstrap: readonly (Server | undefined)[],
 ): Promise<{ ms: number; sequence: number | undefined }> {
   const relays = bootstrap.flatMap((server) => server?.address ?? [])
-  const { node } = await startNode({ relays })
+  const { node } = await startNode({
+    relays,
+    clock,
+    certify: (account, peerId) => {
+      const notBefore = clock.now()
+      return certify(account, peerId, { notBefore, expires: notBefore + DAY_MS })
+    },
+  })
   await eventually(() => node.status.relays.some(({ state }) => state === 'connected'), 'at a relay')
   const before = performance.now()
   const found = await node.directory.find(name)

@@ -124,6 +124,7 @@ export type TestNodeInit = {
   readonly memory?: PeerMemory
   readonly lan?: boolean
   readonly certify?: (account: Account, peerId: string) => ReturnType<typeof certify>
+  readonly clock?: Clock
 }
 
 /** A node in this process; without more it can be dialled through relays only. */
@@ -141,7 +142,7 @@ export async function startNode(init: TestNodeInit = {}): Promise<TestNode> {
   const node = await createP2pNode(
     {
       platform: nodePlatform({ webrtc: false, ...init.platform }),
-      clock: realClock,
+      clock: init.clock ?? realClock,
       log,
       random: systemRandom,
       memory,
