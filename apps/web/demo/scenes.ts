@@ -210,6 +210,7 @@ function session(init: SessionInit = {}): SessionModel {
     phrase: async () => 'legal winner thank year wave sausage worth useful legal winner thank yellow',
     confirmPhrase: later,
     exportAccount: async () => ({ name: 'robin.plexus', text: '{}' }),
+    closeAccount: later,
     askPersistence: later,
     askNotifications: later,
   }

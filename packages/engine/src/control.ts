@@ -24,6 +24,7 @@ import type { Staging } from './rooms/staging.ts'
 import type { Rooms } from './rooms/types.ts'
 import { RoomError } from './rooms/types.ts'
 import type { Accounts, Media } from './users/types.ts'
+import { UserError } from './users/types.ts'
 
 /** How long a certificate is good; a node renews it long before. */
 export const CERTIFICATE_LIFETIME_MS = 7_776_000_000
@@ -31,6 +32,11 @@ export const CERTIFICATE_LIFETIME_MS = 7_776_000_000
 export const CERTIFICATE_BACKDATE_MS = 86_400_000
 
 const sessions: Table<readonly [string], Session> = table('session', ['s'])
+
+/** The user whose node this is; `undefined` where it is there for many, or for nobody yet. */
+export async function ownUser(store: Store): Promise<UserId | undefined> {
+  return (await sessions.get(store, ['own']))?.userId
+}
 
 export type ControlDeps = {
   readonly store: Store
@@ -53,6 +59,8 @@ export function createNodeControl(deps: ControlDeps): NodeControl {
   return {
     async session() {
       const session = await sessions.get(deps.store, ['own'])
+      if (session !== undefined && !(await deps.accounts.exists(session.userId)))
+        throw new UserError('M_USER_DEACTIVATED', 'this account has been deactivated')
       if (session !== undefined) return session
       // An account whose sign-up was cut short before its session was kept gets a new one.
       const [userId] = await deps.accounts.list()

@@ -21,12 +21,13 @@ import type {
 import { createAppServicesOwner } from './app-services/index.ts'
 import type { AppServicesInit } from './app-services/index.ts'
 import type { AppServiceCalls, AppServices } from './app-services/types.ts'
-import { createNodeControl } from './control.ts'
+import { createNodeControl, ownUser } from './control.ts'
 import { createInbound } from './inbound.ts'
 import type { Committer } from './kernel/committer.ts'
 import { createCommitter } from './kernel/committer.ts'
 import { createServerKeys } from './keys/server-keys.ts'
 import type { ServerKeys } from './keys/types.ts'
+import { createBlocked } from './mail/blocked.ts'
 import { createMail } from './mail/index.ts'
 import type { Mail } from './mail/index.ts'
 import { withShelves } from './mail/shelf-asker.ts'
@@ -143,6 +144,11 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   /** For other servers, who wait for nothing else of ours. */
   const seekUser = (userId: UserId): Promise<void> =>
     appServices.queries.askForUser(userId, undefined).catch(unanswered)
+  /** The account whose node this is, where there is one, was given up. */
+  const isClosed = async (): Promise<boolean> => {
+    const own = await ownUser(store)
+    return own !== undefined && !(await users.accounts.exists(own))
+  }
   const mail =
     deps.mail === undefined
       ? undefined
@@ -155,6 +161,8 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
           outbox: () => outbox,
           peers: () => peersOf({ outbox, rooms }),
           keyShelf: () => users.keyShelf,
+          blocked: createBlocked({ committer, users: () => users, rooms: () => rooms, outbox: () => outbox }),
+          isClosed,
           tell: (names) => outboxOwner.tell(names),
         })
   const outboxOwner = await createOutbox({
@@ -197,6 +205,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       rooms: () => rooms,
       appServices: appServices.services,
       seekUser,
+      deactivated: () => mail?.look(),
     },
     init.users,
   )

@@ -16,9 +16,10 @@ export {
   MAX_UNTOLD_OF_ORIGIN,
 } from './mail/received.ts'
 export { loadSealingKeys, SEALING_KEY_MS, type SealingKeysDeps } from './mail/sealing-keys.ts'
-export { MAIL_RETENTION_MS } from './mail/tables.ts'
 export { loadOutboxMemory, MAX_MAIL_NEWS } from './outbox/memory.ts'
 export { createSender } from './outbox/sender.ts'
+export { contacts, MAIL_RETENTION_MS } from './mail/tables.ts'
+export { ACCESS_KEY_INTERVAL_MS } from './mail/tell.ts'
 export { createOutbox, type OutboxOwner } from './outbox/index.ts'
 export { createRooms } from './rooms/index.ts'
 export { LIMITED_PAUSE_MS, MAX_STATE_EVENTS } from './rooms/claims.ts'

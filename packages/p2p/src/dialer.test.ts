@@ -6,6 +6,7 @@ import type { LinkTable } from './link-table.ts'
 import type { KnownPeer, PeerBook } from './peer-book.ts'
 import type { P2pLibp2p } from './start-libp2p.ts'
 import { silentLog } from './testing/accounts.ts'
+import { createTestPublisher } from './testing/records.ts'
 import { createVirtualClock } from './testing/virtual-clock.ts'
 
 const RELAY = '12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu'
@@ -85,6 +86,14 @@ describe('the dialer', () => {
     const { dialer, dialled } = start({ hints })
     expect(await dialer.connect(name)).toBe('unknown')
     expect(dialled).toEqual([])
+  })
+
+  it('dials nobody who speaks for a name that was given up', async () => {
+    const owner = createTestPublisher(0)
+    const at = `${ADDRESS}/p2p-circuit/p2p/${PEER}`
+    const record = owner.record(1, { tombstone: 'dead' })
+    const { dialer, dialled } = start({ hints: [`/ip4/8.8.8.8/tcp/1/p2p/${PEER}`], record }, [at])
+    expect([await dialer.connect(name), dialled]).toEqual(['unknown', []])
   })
 
   it('shares one attempt among all who ask for a name', async () => {

@@ -129,6 +129,8 @@ export function createDialer(deps: DialerDeps): Dialer {
   }
 
   async function attempt(name: ServerName): Promise<ConnectResult> {
+    // Nobody speaks for a name that was given up, or left for another one.
+    if (book.get(name)?.record?.record.tombstone !== undefined) return 'unknown'
     const found = await deps.find(name)
     const known = book.get(name)
     const remembered = [...(known?.multiaddrs ?? []), ...(known?.hints ?? [])].filter((address) =>

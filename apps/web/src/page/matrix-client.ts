@@ -3,6 +3,7 @@ import {
   ClientEvent,
   Filter,
   MatrixClient,
+  MatrixError,
   MatrixScheduler,
   MemoryStore,
   PendingEventOrdering,
@@ -93,4 +94,16 @@ export async function makeCrossSigning(client: MatrixClient): Promise<void> {
   await crypto.bootstrapCrossSigning({
     authUploadDeviceSigningKeys: async (makeRequest) => makeRequest(null),
   })
+}
+
+/** For ever: the node then tells relays and contacts. spec: client-server-api "Account deactivation" */
+export async function closeAccount(client: MatrixClient): Promise<void> {
+  try {
+    await client.deactivateAccount()
+  } catch (error) {
+    // An account without a password proves itself by its access token: the stage is a dummy.
+    const session = error instanceof MatrixError ? error.data['session'] : undefined
+    if (typeof session !== 'string') throw error
+    await client.deactivateAccount({ type: 'm.login.dummy', session })
+  }
 }

@@ -16,6 +16,11 @@ describe('problems', () => {
     expect(startProblem(error).advice).toContain('Reload')
   })
 
+  it('say that the account is closed', () => {
+    const error = Object.assign(new Error('gone'), { errcode: 'M_USER_DEACTIVATED' })
+    expect(startProblem(error).title).toBe('This account is closed')
+  })
+
   it('tell a link that is spent from people who are away', () => {
     for (const errcode of ['M_FORBIDDEN', 'M_NOT_FOUND']) {
       expect(linkProblem(refusal(errcode)).title).toBe('This link is no longer valid')

@@ -6,6 +6,12 @@ import { wordsOf } from '../ui/use-action.ts'
 export function startProblem(error: unknown): Problem {
   if (error instanceof StoreError && error.code === 'full') return diskFull
   const detail = describe(error)
+  if (errcodeOf(error) === 'M_USER_DEACTIVATED') {
+    return {
+      title: 'This account is closed',
+      advice: 'It was given up for ever. To begin anew, delete the site data of this page and reload.',
+    }
+  }
   if (error instanceof Error && error.name === 'SchemaError') {
     return { title: 'This app is older than your data', advice: 'Reload to get the newer version.', detail }
   }

@@ -19,7 +19,7 @@ import { createBatch } from './batch.ts'
 import { createDeliveries } from './deliveries.ts'
 import { exportText, type AccountExport } from './export.ts'
 import { createInviteMaker } from './invite-maker.ts'
-import { makeCrossSigning, openClient, startClient } from './matrix-client.ts'
+import { closeAccount, makeCrossSigning, openClient, startClient } from './matrix-client.ts'
 import type { MediaAccess } from './media.ts'
 import { memberName, nameIn, shortUserId } from './names.ts'
 import type { Network } from './network.ts'
@@ -271,6 +271,7 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
       const text = await node.call('seal', await exportText(client, me.value))
       return { name: `${me.value.name.replaceAll(/[^\p{L}\p{N}-]+/gu, '-') || 'account'}.plexus`, text }
     },
+    closeAccount: () => closeAccount(client),
     async askPersistence() {
       await navigator.storage.persist()
       await readStorage()

@@ -136,6 +136,8 @@ export interface SessionModel {
   confirmPhrase(): Promise<void>
   /** The encrypted export, to be saved as a file. */
   exportAccount(): Promise<{ readonly name: string; readonly text: string }>
+  /** Gives the account up for ever. What others are told of it goes out while the page stays open. */
+  closeAccount(): Promise<void>
   askPersistence(): Promise<void>
   askNotifications(): Promise<void>
 }

@@ -25,6 +25,7 @@ export function SettingsView({
         <Storage session={session} />
         <Notifications session={session} />
         <Look />
+        <Closing session={session} />
         <About />
       </div>
     </div>
@@ -188,6 +189,43 @@ function Look(): JSX.Element {
           </label>
         ))}
       </fieldset>
+    </section>
+  )
+}
+
+function Closing({ session }: { session: SessionModel }): JSX.Element {
+  const [step, setStep] = useState<'quiet' | 'asking' | 'closed'>('quiet')
+  const close = useAction(async () => {
+    await session.closeAccount()
+    setStep('closed')
+  })
+  if (step === 'closed')
+    return (
+      <section class="card">
+        <h2>The account is closed</h2>
+        <p role="status">Keep this page open for a minute, while the others are told.</p>
+      </section>
+    )
+  return (
+    <section class="card">
+      <h2>Close account</h2>
+      <p>
+        You leave all rooms, and nobody can reach this user id again. This is for ever, in every browser and
+        with the recovery phrase too.
+      </p>
+      <ErrorLine text={close.error} />
+      <div class="actions">
+        {step === 'quiet' ? (
+          <Button onClick={() => setStep('asking')}>Close account</Button>
+        ) : (
+          <>
+            <Button kind="danger" busy={close.busy} onClick={() => close.run()}>
+              Close for ever
+            </Button>
+            <Button onClick={() => setStep('quiet')}>Keep it</Button>
+          </>
+        )}
+      </div>
     </section>
   )
 }

@@ -28,7 +28,7 @@ export type ContactsDeps = {
 }
 
 export interface Contacts {
-  /** Whose record counts at present. */
+  /** Whose record counts at present, and is no tombstone. */
   get(name: ServerName): Promise<Contact | undefined>
   /** A record from anywhere: true when it counts and is newer than what is known, and so is kept. */
   learn(signed: SignedAccountRecord): Promise<boolean>
@@ -56,8 +56,9 @@ export async function loadContacts(deps: ContactsDeps): Promise<Contacts> {
 
   const get = async (name: ServerName): Promise<Contact | undefined> => {
     const known = await contacts.get(store, [name])
+    if (known === undefined || known.signed.record.tombstone !== undefined) return undefined
     // Its signature was checked when it came.
-    return known !== undefined && clock.now() < known.signed.record.expires ? known : undefined
+    return clock.now() < known.signed.record.expires ? known : undefined
   }
 
   const learn = async (signed: SignedAccountRecord): Promise<boolean> => {

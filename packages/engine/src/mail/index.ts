@@ -39,6 +39,10 @@ export type MailDeps = {
   readonly peers: () => Promise<readonly ServerName[]>
   /** The keys of this node's users. */
   readonly keyShelf: () => KeyShelf
+  /** Those of the servers whose users are all unwanted here. */
+  readonly blocked: (names: readonly ServerName[]) => Promise<ReadonlySet<ServerName>>
+  /** The account that this node is there for was given up. */
+  readonly isClosed: () => Promise<boolean>
   /** There is something to tell to these. */
   readonly tell: (names: readonly ServerName[]) => void
 }
@@ -56,6 +60,8 @@ export interface Mail {
 export interface MailOwner extends Mail {
   readonly contacts: Contacts
   readonly received: ReceivedQueue
+  /** The record may be due. */
+  look(): void
   idle(): Promise<void>
   close(): void
 }
@@ -68,7 +74,7 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
   const account = await loadAccount({ ...deps, keys })
   const own = await loadOwnMailboxes(deps)
   const inbox = createInbox({ ...deps, own, keys, received })
-  const teller = createTeller({ ...deps, account })
+  const teller = createTeller({ ...deps, account, rotated: () => look() })
   const registrations = createRegistrations({ ...deps, account, own })
   const runs = createRuns(log)
   const isRegistered = (relay: string): boolean => registrations.has(relay)
@@ -85,7 +91,8 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
   const look = runs.once('mail was not looked after', async () => {
     const connected = await deps.mailboxes.relays()
     await own.seen(connected)
-    await account.renew(own.addresses())
+    if (await deps.isClosed()) await account.end()
+    else await account.renew(own.addresses())
     for (const { peerId } of connected) {
       if (own.get(peerId) === undefined) continue
       await registrations
@@ -109,6 +116,7 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
   return {
     contacts,
     received,
+    look,
     device(peerId) {
       account.device(peerId)
       look()

@@ -19,14 +19,14 @@ export type RegistrationsDeps = {
 export interface Registrations {
   /** True for a relay that got a record from this process. */
   has(relay: string): boolean
-  /** Tells the newest record, unless the relay has got it. @throws MailError, CarrierError */
+  /** Tells the newest record and hash of the access key, unless the relay has got them. @throws MailError, CarrierError */
   register(relay: string): Promise<void>
 }
 
 export function createRegistrations(deps: RegistrationsDeps): Registrations {
   const { account, own } = deps
-  /** The sequence that each has got. One for each relay that is configured. */
-  const registered = new Map<string, number>()
+  /** What each has got. One for each relay that is configured. */
+  const registered = new Map<string, string>()
 
   /** A store that was restored may have forgotten a record; a relay cannot make one up. */
   const isOwn = (signed: SignedAccountRecord): boolean =>
@@ -37,10 +37,12 @@ export function createRegistrations(deps: RegistrationsDeps): Registrations {
     async register(relay) {
       for (let attempt = 0; attempt < MAX_REGISTRATIONS; attempt += 1) {
         const { record, accessKeyHash } = account
-        if (record === undefined || registered.get(relay) === record.record.sequence) return
+        if (record === undefined) return
+        const current = `${record.record.sequence} ${accessKeyHash}`
+        if (registered.get(relay) === current) return
         try {
           await deps.mailboxes.register(relay, { record, accessKeyHash })
-          registered.set(relay, record.record.sequence)
+          registered.set(relay, current)
           return await own.registered(relay)
         } catch (error) {
           const known = error instanceof MailError && error.code === 'old-record' ? error.record : undefined

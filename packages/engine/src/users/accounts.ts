@@ -37,7 +37,7 @@ export function ownUserId(user: string, serverName: ServerName): UserId | undefi
 }
 
 export function createAccounts(context: UsersContext, parts: AccountParts, init: UsersInit): Accounts {
-  const { store, committer, clock, random, signer, mutex, rooms, log, appServices } = context
+  const { store, committer, clock, random, signer, mutex, rooms, log, appServices, deactivated } = context
   const { devices, passwords, accountData } = parts
   const maxAccounts = init.maxAccounts ?? MAX_ACCOUNTS
   const lock = <T>(work: () => Promise<T>): Promise<T> => mutex.run('accounts', work)
@@ -147,6 +147,7 @@ export function createAccounts(context: UsersContext, parts: AccountParts, init:
     },
     async deactivate(userId) {
       await update(userId, ({ createdAt }) => ({ createdAt, deactivated: true }))
+      deactivated()
       await leaveAll(userId)
       await devices.deleteAll(userId)
       await committer.submit({ writes: () => [profiles.delete([userId])] })

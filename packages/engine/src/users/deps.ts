@@ -41,6 +41,8 @@ export type UsersDeps = {
   readonly appServices: Pick<AppServices, 'isUserReserved'>
   /** A local user who is not there may be after this. Never rejects. */
   readonly seekUser: (userId: UserId) => Promise<void>
+  /** An account was given up. */
+  readonly deactivated: () => void
 }
 
 export type RegistrationInit = {
