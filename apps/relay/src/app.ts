@@ -6,6 +6,7 @@ import {
   createServer,
   listen,
   listenToOperator,
+  portOf,
   readTls,
 } from '@plexus/daemon'
 import type { Logger } from 'pino'
@@ -85,7 +86,7 @@ export async function startRelayApp(deps: Deps, flags: Flags): Promise<RelayApp>
     flags: { host: '--host', port: '--port' },
   })
   started.use(web)
-  const mail = flags.mail && openMail(flags.mail, data.path)
+  const mail = flags.mail && (await openMail(flags.mail, { log: portOf(deps.log), folder: data.path }))
   if (mail !== undefined) started.use(mail.store)
   const address = addressToOpen({ ...flags, port, secure: tls !== undefined })
   relay = started.use(

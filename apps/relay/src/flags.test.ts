@@ -71,6 +71,17 @@ describe('readFlags', () => {
     expect(() => read(...Array.from({ length: 33 }, () => ['--peer', peer]).flat())).toThrow('more than 32')
   })
 
+  it('reads the servers of a NATS cluster', () => {
+    expect(
+      read('--mail-nats', 'nats://10.0.0.1:4222', '--mail-nats', 'tls://n2', '--mail-nats-ca', 'ca.pem'),
+    ).toMatchObject({
+      mail: {
+        nats: { servers: ['nats://10.0.0.1:4222', 'tls://n2'], caFile: 'ca.pem', tokenFile: undefined },
+      },
+    })
+    expect(read()?.mail?.nats).toBeUndefined()
+  })
+
   it('takes localhost for the address that it redirects to', () => {
     expect(read('--host', 'localhost')?.host).toBe('127.0.0.1')
   })
@@ -106,6 +117,10 @@ describe('readFlags', () => {
     [['--mail-registration', 'closed'], '--mail-registration closed'],
     [['--mail-registration', 'token'], '--mail-registration-file'],
     [['--mail-registration-file', 'x'], '--mail-registration'],
+    [['--mail-nats', 'http://10.0.0.1'], '--mail-nats'],
+    [['--mail-nats', 'nats://secret@10.0.0.1'], '--mail-nats'],
+    [['--mail-nats-token-file', 'x'], 'need --mail-nats'],
+    [Array.from({ length: 17 }, () => ['--mail-nats', 'nats://n']).flat(), 'more than 16'],
     [['--admin', '8012'], '--admin 8012'],
     [['--admin', '127.0.0.1:99999'], '--admin 127.0.0.1:99999'],
   ])('names the wrong flag of %j in one line', (args, name) => {

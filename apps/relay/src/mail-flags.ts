@@ -12,6 +12,15 @@ export type MailFlags = Omit<MailPolicy, 'registration'> & {
   readonly registration: { readonly mode: (typeof MODES)[number]; readonly file: string | undefined }
   /** Bytes on disk, all mail together. */
   readonly maxBytes: number
+  /** The cluster that mail is kept in; `undefined`: in the data folder. */
+  readonly nats: NatsFlags | undefined
+}
+
+type NatsFlags = {
+  readonly servers: readonly string[]
+  /** Paths of the files with what the servers ask for, and with who signed their certificates. */
+  readonly tokenFile: string | undefined
+  readonly caFile: string | undefined
 }
 
 export const MAIL_OPTIONS = {
@@ -24,11 +33,15 @@ export const MAIL_OPTIONS = {
   'mail-proof-bits': { type: 'string' },
   'mail-registration': { type: 'string' },
   'mail-registration-file': { type: 'string' },
+  'mail-nats': { type: 'string', multiple: true },
+  'mail-nats-token-file': { type: 'string' },
+  'mail-nats-ca': { type: 'string' },
   admin: { type: 'string' },
 } as const
 
-type Values = { readonly [Name in Exclude<keyof typeof MAIL_OPTIONS, 'mail-quota'>]?: string | undefined } & {
-  readonly 'mail-quota'?: string[] | undefined
+type Lists = 'mail-quota' | 'mail-nats'
+type Values = { readonly [Name in Exclude<keyof typeof MAIL_OPTIONS, Lists>]?: string | undefined } & {
+  readonly [Name in Lists]?: string[] | undefined
 }
 
 const policy = DEFAULT_MAIL_POLICY
@@ -48,6 +61,11 @@ export const MAIL_HELP: string = `  --mail on|off       keep mail for nodes that
                       whose mail is kept: everybody's, of who has the token, of the names listed (open)
   --mail-registration-file <file>
                       the token, or the names, one a line
+  --mail-nats <url>   a server of the NATS cluster that several relays keep mail in; one flag each
+  --mail-nats-token-file <file>
+                      what the servers ask for
+  --mail-nats-ca <file>
+                      who signed their certificates, where that is nobody known (PEM)
   --admin <host:port> where /health, /ready and /metrics are served (nowhere)`
 
 function readNumber(flag: string, text: string | undefined, fallback: number, max: number): number {
@@ -77,6 +95,24 @@ function readRegistration(values: Values): MailFlags['registration'] {
   return { mode, file }
 }
 
+const MAX_NATS_SERVERS = 16
+
+function readNats(values: Values): NatsFlags | undefined {
+  const { 'mail-nats': servers = [], 'mail-nats-token-file': tokenFile, 'mail-nats-ca': caFile } = values
+  if (servers.length > MAX_NATS_SERVERS)
+    throw new StartError(`--mail-nats is given more than ${MAX_NATS_SERVERS} times`)
+  for (const server of servers) {
+    if (!/^(?:nats|tls):\/\/[^\s/@]+$/.test(server) || !URL.canParse(server))
+      throw new StartError(
+        '--mail-nats must be like nats://10.0.0.1:4222, with tls:// for TLS, and no token in it',
+      )
+  }
+  if (servers.length > 0) return { servers, tokenFile, caFile }
+  if ((tokenFile ?? caFile) !== undefined)
+    throw new StartError('--mail-nats-token-file and --mail-nats-ca need --mail-nats')
+  return undefined
+}
+
 /** `undefined` for a relay that keeps no mail. @throws StartError */
 export function readMailFlags(values: Values): MailFlags | undefined {
   const { mail = 'on' } = values
@@ -91,6 +127,7 @@ export function readMailFlags(values: Values): MailFlags | undefined {
     depositBurst: rate * (policy.depositBurst / policy.depositsPerSecond),
     proofBits: readNumber('mail-proof-bits', values['mail-proof-bits'], policy.proofBits, MAX_PROOF_BITS),
     registration: readRegistration(values),
+    nats: readNats(values),
   }
   return mail === 'on' ? flags : undefined
 }

@@ -3,5 +3,6 @@ export { loadRelayIdentity, type RelayIdentity, type WebrtcCertificate } from '.
 export { isRelayAddress } from './peers.ts'
 export type { LaneQuota, MailStore } from './mail/mail-store.ts'
 export { DEFAULT_MAIL_POLICY, type MailPolicy, type MailRegistration } from './mail/policy.ts'
+export { openNatsMailStore } from './mail/nats/nats-mail-store.ts'
 export { openSqliteMailStore } from './mail/sqlite-mail-store.ts'
 export { MAX_PROOF_BITS } from '@plexus/p2p/wire'

@@ -51,6 +51,27 @@ export const REMOVALS_PER_COMMIT = 200
 /** Mailboxes whose record and counts are kept in memory, some kilobytes each. */
 export const MAX_CACHED_MAILBOXES = 10_000
 
+/** Milliseconds that one NATS request may take, and a write with its repetitions: less than who leaves mail waits. */
+export const NATS_ANSWER_MS = 3_000
+export const NATS_DEADLINE_MS = 25_000
+/** Milliseconds between repetitions, and between attempts to connect. */
+export const NATS_RETRY_MS = 250
+export const NATS_RECONNECT_MS = 500
+/** Milliseconds between pings of a server; two without an answer and another server is taken. */
+export const NATS_PING_MS = 5_000
+/** Milliseconds between signs of life of what a stream is followed by; two are missed before it is begun anew. */
+export const NATS_HEARTBEAT_MS = 1_000
+/** Messages asked for ahead when a stream is followed. */
+export const NATS_FOLLOW_AHEAD = 1_000
+/** Bytes that a stream may hold beyond those for deposits: what several relays write at once. */
+export const NATS_STREAM_RESERVE_BYTES: number = 256 * 1024 * 1024
+/** Bytes that a mail takes in a stream beside its own, at most. */
+export const NATS_MAIL_OVERHEAD_BYTES = 512
+/** Messages removed at once. */
+export const NATS_PARALLEL_REMOVALS = 32
+/** Milliseconds that the end of a mailbox is remembered, for other relays to learn of it. */
+export const NATS_TOMBSTONE_MS: number = 24 * 60 * 60_000
+
 /** Frames that one mailbox stream may send over time, a second, and at once; each has 64 KiB at most. */
 export const MAIL_FRAMES_PER_SECOND = 2_000
 export const MAIL_FRAME_BURST = 4_000

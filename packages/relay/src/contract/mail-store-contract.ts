@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { JsonObject, UserId } from '@plexus/core'
 import type { SignedShelf } from '@plexus/core/names'
 import type { KeptMail, SealedMail, ShelfKeys } from '@plexus/engine/ports'
@@ -119,6 +119,19 @@ function mailCases(world: () => World, reopen: () => Promise<void>): void {
     expect(await texts(cursors[2])).toEqual([])
     await reopen()
     expect(await world().all()).toEqual(kept)
+  })
+
+  it('tells who watches of each mail that is kept, until they watch no more', async () => {
+    const { owner, put, store } = world()
+    const told: string[] = []
+    const stop = store.watch((recipient) => told.push(recipient))
+    await put(owner.mail('a'))
+    await put(owner.mail('a'))
+    await vi.waitFor(() => expect(told).toEqual([owner.name]))
+    stop()
+    await put(owner.mail('b'))
+    await world().all()
+    expect(told).toEqual([owner.name])
   })
 
   it('keeps many that come at once, each in one place', async () => {

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import type { Clock } from '@plexus/engine/ports'
 import { decodeDeposit, type MailboxRefusal } from '@plexus/p2p/wire'
 import type { MailStore } from './mail-store.ts'
-import type { Owners } from './owners.ts'
 import { depositFault, type MailPolicy } from './policy.ts'
 
 type Message = Parameters<typeof decodeDeposit>[0]
@@ -10,13 +9,12 @@ type Message = Parameters<typeof decodeDeposit>[0]
 export type DepositDeps = {
   readonly clock: Clock
   readonly store: MailStore
-  readonly owners: Pick<Owners, 'announce'>
   readonly relay: string
   readonly policy: MailPolicy
   readonly counts: { kept: number; known: number }
 }
 
-/** Takes a mail: when this resolves with nothing it is on disk, and its recipient was told. @throws StoreError */
+/** Takes a mail: when this resolves with nothing it is on disk. @throws StoreError */
 export async function takeDeposit(deps: DepositDeps, message: Message): Promise<MailboxRefusal | undefined> {
   const { clock, store, policy, relay } = deps
   const deposit = decodeDeposit(message)
@@ -40,6 +38,5 @@ export async function takeDeposit(deps: DepositDeps, message: Message): Promise<
   if (outcome === 'quota') return { code: 'quota' }
   if (outcome === 'unknown') return { code: 'unknown-recipient' }
   deps.counts[outcome] += 1
-  if (outcome === 'kept') deps.owners.announce(mail.recipient)
   return undefined
 }

@@ -71,6 +71,7 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
   const counts = { kept: 0, known: 0, refused: {} as Partial<Record<MailRefusal, number>> }
   const sessions = new Set<MailSession>()
   const owners = createOwners({ clock, log, store, policy })
+  const unwatch = store.watch((recipient) => owners.announce(recipient))
   const shelves = createShelfService({ clock, store })
   const sources = createSources(clock, policy)
   const working = new Set<Promise<void>>()
@@ -143,7 +144,7 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
           waiting += 1
           answer(session, id, async () => {
             try {
-              return await takeDeposit({ clock, store, owners, counts, ...init }, message)
+              return await takeDeposit({ clock, store, counts, ...init }, message)
             } finally {
               waiting -= 1
               hold(-held)
@@ -282,6 +283,7 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
       closed = true
       cancelTidy()
       cancelExpiry()
+      unwatch()
       await Promise.all(working)
       for (const { channel } of sessions) channel.close('the relay stops')
     },

@@ -24,7 +24,7 @@ export type MailTotals = { readonly mailboxes: number; readonly mails: number; r
  * @throws StoreError `full` when the disk is (nothing has changed), `failed` and `closed`.
  */
 export interface MailStore extends AsyncDisposable {
-  /** Why it takes nothing any more, until it is opened again. */
+  /** Why it takes nothing: until it is opened again, or until what it is kept in comes back. */
   readonly failure: StoreError | undefined
   /** `undefined` for a name without a mailbox. */
   mailbox(name: ServerName): Promise<Mailbox | undefined>
@@ -59,6 +59,8 @@ export interface MailStore extends AsyncDisposable {
    * counts as used from then on. `undefined` where there is none.
    */
   claim(claim: ShelfClaim): Promise<JsonObject | undefined>
+  /** Calls with the recipient when mail came, whichever relay took it, until the answer is called. */
+  watch(arrived: (recipient: ServerName) => void): () => void
   /** Removes mail that expired, and mailboxes whose record did and that are empty, with their shelves. */
   expire(now: number): Promise<void>
   totals(): Promise<MailTotals>

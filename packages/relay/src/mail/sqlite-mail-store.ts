@@ -103,9 +103,15 @@ function createMailStore(database: DatabaseSync, path: string, maxBytes: number)
     while ((await write(step)) === REMOVALS_PER_COMMIT);
   }
 
+  const watchers = new Set<(recipient: ServerName) => void>()
+
   return {
     get failure() {
       return commits.failure
+    },
+    watch(arrived) {
+      watchers.add(arrived)
+      return () => watchers.delete(arrived)
     },
     mailbox: (name) => read(() => boxes.get(name)?.mailbox),
     async register(mailbox, maxMailboxes) {
@@ -113,8 +119,8 @@ function createMailStore(database: DatabaseSync, path: string, maxBytes: number)
       if (kept?.mailbox === mailbox) await removeAll(() => removal.acknowledged(kept))
       return kept?.mailbox
     },
-    deposit: ({ mail, hash, quota, now, until = mail.expires }) =>
-      write(() => {
+    async deposit({ mail, hash, quota, now, until = mail.expires }) {
+      const outcome = await write(() => {
         const box = boxes.get(mail.recipient)
         if (box === undefined) return 'unknown'
         const used = box.used[mail.lane]
@@ -127,7 +133,10 @@ function createMailStore(database: DatabaseSync, path: string, maxBytes: number)
         if (!mails.insert(box.id, cursor, { mail, hash, until })) return 'known'
         boxes.added(box, { cursor, lane: mail.lane, size: length })
         return 'kept'
-      }),
+      })
+      if (outcome === 'kept') for (const arrived of watchers) arrived(mail.recipient)
+      return outcome
+    },
     fetch: (name, cursor, bounds) =>
       read(() => {
         const box = boxes.get(name)

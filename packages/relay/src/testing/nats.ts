@@ -1,0 +1,110 @@
+/** NATS servers on loopback, of whatever version the machine has. */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** Debian puts it where only root looks. */
+const CANDIDATES = [process.env['NATS_SERVER'], 'nats-server', '/usr/sbin/nats-server']
+
+function versionOf(program: string): string | undefined {
+  const { status, stdout } = spawnSync(program, ['--version'], { encoding: 'utf8' })
+  return status === 0 ? /v(\d+\.\d+)/.exec(stdout)?.[1] : undefined
+}
+
+const found = CANDIDATES.filter((program) => program !== undefined && program !== '')
+  .map((program) => ({ program: program as string, version: versionOf(program as string) }))
+  .find(({ version }) => version !== undefined)
+
+/** Why tests that need it are skipped; empty where it is. */
+export const natsMissing: string =
+  found === undefined ? ' (skipped: there is no nats-server; Debian: apt-get install nats-server)' : ''
+
+export interface NatsServers extends AsyncDisposable {
+  readonly urls: readonly string[]
+  /** As a power cut ends it. */
+  kill(n: number): Promise<void>
+  start(n: number): Promise<void>
+}
+
+/** One server, or a cluster whose servers sync each write before they acknowledge it, where they can. */
+export async function startNats(howMany: 1 | 3): Promise<NatsServers> {
+  const folder = mkdtempSync(join(tmpdir(), 'plexus-nats-'))
+  const ports = await freePorts(howMany * 2)
+  const processes: (ChildProcess | undefined)[] = []
+  const clientPort = (n: number): number => ports[n] ?? 0
+  const routes = ports.slice(howMany).map((port) => `nats-route://127.0.0.1:${port}`)
+
+  for (let n = 0; n < howMany; n += 1) {
+    const lines = [
+      'host: 127.0.0.1',
+      `port: ${clientPort(n)}`,
+      `server_name: n${n}`,
+      'max_payload: 2MB',
+      `jetstream { store_dir: "${join(folder, `${n}`)}", max_file_store: 1TB${syncs() ? ', sync_interval: always' : ''} }`,
+    ]
+    if (howMany > 1)
+      lines.push(
+        `cluster { name: test, listen: "127.0.0.1:${ports[howMany + n]}", routes: [${routes.map((route) => `"${route}"`).join(', ')}] }`,
+      )
+    writeFileSync(join(folder, `${n}.conf`), lines.join('\n'))
+  }
+
+  async function start(n: number): Promise<void> {
+    const child = spawn(found?.program ?? '', ['-c', join(folder, `${n}.conf`)], { stdio: 'ignore' })
+    processes[n] = child
+    while (child.exitCode === null && !(await answers(clientPort(n))))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    if (child.exitCode !== null) throw new Error('nats-server ended')
+  }
+
+  async function kill(n: number): Promise<void> {
+    const child = processes[n]
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    child.kill('SIGKILL')
+    await ended
+  }
+
+  await Promise.all(Array.from({ length: howMany }, (_, n) => start(n)))
+  return {
+    urls: Array.from({ length: howMany }, (_, n) => `nats://127.0.0.1:${clientPort(n)}`),
+    kill,
+    start,
+    async [Symbol.asyncDispose]() {
+      for (let n = 0; n < howMany; n += 1) await kill(n)
+      rmSync(folder, { recursive: true })
+    },
+  }
+}
+
+/** From 2.10 on. */
+function syncs(): boolean {
+  const [major = 0, minor = 0] = (found?.version ?? '').split('.').map(Number)
+  return major > 2 || (major === 2 && minor >= 10)
+}
+
+async function freePorts(howMany: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: howMany }, async () => {
+      const server = createServer()
+      await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
+      return server
+    }),
+  )
+  const ports = servers.map((server) => (server.address() as AddressInfo).port)
+  await Promise.all(servers.map((server) => new Promise((resolve) => void server.close(resolve))))
+  return ports
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
