@@ -1,7 +1,7 @@
 /** Nodes reduced to rooms, outbox and staging, joined by a federation that calls the other side directly. */
 import { webcrypto } from 'node:crypto'
 import type { EventId, RoomId, ServerName, UserId } from '@plexus/core'
-import type { EduHandler } from '@plexus/engine'
+import type { EduHandler, EngineInit } from '@plexus/engine'
 import { RoomError } from '@plexus/engine'
 import { CarrierError, FederationError } from '@plexus/engine/ports'
 import type { Clock, Federation, Log, Signer, Store } from '@plexus/engine/ports'
@@ -52,6 +52,7 @@ export type BareInit = {
   readonly signer?: Signer
   readonly handlers?: ReadonlyMap<string, EduHandler>
   readonly seekUser?: () => Promise<void>
+  readonly fanOut?: EngineInit['fanOut']
 }
 
 export type BareNetwork = {
@@ -153,7 +154,12 @@ export function createBareNetwork(): BareNetwork {
       const ports = { store, committer, federation, clock, random, log, signer, verifier }
       const keys = createServerKeys(ports)
       const base = { ...ports, keys, ownName: name }
-      const outbox = await createOutbox({ ...base, rooms: () => parts.rooms, staging: () => parts.staging })
+      const outbox = await createOutbox({
+        ...base,
+        rooms: () => parts.rooms,
+        staging: () => parts.staging,
+        fanOut: init.fanOut,
+      })
       const parts = createRooms({
         ...base,
         destinations: outbox.destinations,
@@ -166,6 +172,7 @@ export function createBareNetwork(): BareNetwork {
         ...base,
         staging: parts.staging,
         heads: outbox.heads,
+        taken: (origin, taken) => outbox.taken(origin, taken),
         handlers: init.handlers ?? new Map<string, EduHandler>(),
         received: (origin, received) => outbox.outbox.received(origin, received),
       })
@@ -236,12 +243,13 @@ function honestFederation(own: ServerName, { nodes, offline, calls }: Wires): Fe
   }
   const copy = <T>(value: T): T => structuredClone(value)
   return {
-    sendTransaction: async (to, { pdus, edus, heads, sequence, acknowledged = 0 }) =>
+    sendTransaction: async (to, { pdus, edus, heads, taken, sequence, acknowledged = 0 }) =>
       peer('send', to).inbound.transaction({
         origin: own,
         pdus: copy(pdus),
         edus: copy(edus),
         ...(heads === undefined ? {} : { heads }),
+        ...(taken === undefined ? {} : { taken }),
         ...(sequence === undefined ? {} : { ordered: { incarnation: own, sequence, acknowledged } }),
       }),
     encloseTransaction: unused,

@@ -49,6 +49,7 @@ export type NodeInit = {
   /** Bounds of the users. */
   readonly users?: EngineInit['users']
   readonly appServices?: AppServicesInit
+  readonly fanOut?: EngineInit['fanOut']
   /** It keeps to the specification alone, as an ordinary homeserver does. */
   readonly stock?: boolean
   /** Relays that keep mail for it, and what it seals with. */
@@ -160,6 +161,7 @@ export async function createNode(init: NodeInit): Promise<TestNode> {
   // An honest password hash takes a second of a slow machine.
   const engine = await createEngine(ports, {
     users: { passwordCost: 4, ...init.users },
+    fanOut: init.fanOut,
     ...(init.appServices === undefined ? {} : { appServices: init.appServices }),
   })
   const handler = createServerApi({

@@ -3,7 +3,7 @@
  * and which event follows which. Everything follows from the seed.
  */
 import type { EventId, JsonObject, Pdu, RoomId, RoomVersion, ServerName } from '@plexus/core'
-import { DEFAULT_ROOM_VERSION, encodeBase64Url, roomVersion } from '@plexus/core'
+import { DEFAULT_ROOM_VERSION, encodeBase64Url, roomVersion, serverOf } from '@plexus/core'
 import type { EventRecord, RoomSnapshot } from '@plexus/engine'
 import { CarrierError, type Federation, type OutgoingTransaction } from '@plexus/engine/ports'
 import { createCommitter, createInbound, createOutbox, type OutboxOwner } from '@plexus/engine/testing'
@@ -127,22 +127,30 @@ async function createPlace(
   const committer = await createCommitter(store)
   const random = createSeededRandom(world.random.below(2 ** 31))
   const log = { log: () => undefined }
-  const known = new Set<EventId>()
+  /** With their positions, 0 while they are under way. */
+  const known = new Map<EventId, number>()
   const held = new Map<EventId, ServerName>()
   let heads: readonly EventId[] = []
 
   const accept = async (record: EventRecord, from?: ServerName): Promise<void> => {
     if (known.has(record.id)) return
-    known.add(record.id)
+    known.set(record.id, 0)
     const prev = prevOf(record)
     await committer.submit({
       writes: (position) =>
         outbox.destinations.changed(ROOM, position, {
           joined: [],
           left: [],
+          event: {
+            id: record.id,
+            server: serverOf(record.pdu.sender),
+            sentAt: record.pdu.origin_server_ts,
+            ...(from === undefined ? {} : { from }),
+          },
           ...(from === undefined ? { distributed: record.id } : {}),
         }),
-      publish: () => {
+      publish: (position) => {
+        known.set(record.id, position)
         heads = [...heads.filter((id) => !prev.includes(id)), record.id]
         world.measured.get(record.id)?.arrivals.set(name, clock.now())
       },
@@ -177,6 +185,11 @@ async function createPlace(
     return Object.fromEntries(found.map(({ id }) => [id, {}]))
   }
 
+  const recordOf = (id: EventId): EventRecord | undefined => {
+    const record = records.get(id)
+    const position = known.get(id) ?? 0
+    return record === undefined || position === 0 ? undefined : { ...record, position, order: position }
+  }
   const snapshot = (): RoomSnapshot => ({
     roomId: ROOM,
     version: VERSION,
@@ -186,6 +199,7 @@ async function createPlace(
     state: new Map(),
     stateGroup: '',
     lastPosition: 0,
+    since: 0,
     joinedServers: names,
     joinedMembers: [],
   })
@@ -199,7 +213,8 @@ async function createPlace(
     federation: carrierOf(world, name, isDropping),
     rooms: () => ({
       snapshot: async () => snapshot(),
-      events: async (ids) => ids.map((id) => (known.has(id) ? records.get(id) : undefined)),
+      receivers: async (_, servers) => servers,
+      events: async (ids) => ids.map(recordOf),
     }),
     staging: () => ({ receive, holds: (_, id) => held.has(id) }),
   })
@@ -209,6 +224,7 @@ async function createPlace(
     log,
     staging: { receive } as Parameters<typeof createInbound>[0]['staging'],
     heads: outbox.heads,
+    taken: (origin, taken) => outbox.taken(origin, taken),
     received: () => undefined,
     handlers: new Map(),
   })
@@ -236,6 +252,7 @@ function carrierOf(world: World, own: ServerName, isDropping: boolean): Federati
       const pdus = passed(transaction.pdus)
       count(world, own, pdus)
       await pause(world)
+      placeOf(world, to).outbox.outbox.heard(own)
       const answer = await placeOf(world, to).inbound.transaction({ ...transaction, origin: own, pdus })
       await pause(world)
       return answer
@@ -279,7 +296,7 @@ async function say(world: World, place: Place, isMeasured: boolean): Promise<voi
     origin_server_ts: now,
   } as unknown as Pdu
   const verdict = { verdict: 'accepted', basis: 'full', generation: 0 } as const
-  records.set(id, { id, roomId: ROOM, pdu, ...verdict, order: 1, position: 1, receivedAt: now })
+  records.set(id, { id, roomId: ROOM, pdu, ...verdict, position: 0, receivedAt: now })
   if (isMeasured) measured.set(id, { by: place.name, at: now, arrivals: new Map(), uploads: 0, copies: 0 })
   else world.eventless = 0
   const record = records.get(id)

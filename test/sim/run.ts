@@ -76,7 +76,7 @@ const MAX_JOINING_ROUNDS = 5
 export async function runSimulation(init: RunInit): Promise<RunReport> {
   const { seed, byzantine = false, nodes = DEFAULT_NODES, steps = DEFAULT_STEPS } = init
   const { crowd = seed % 4 === 3 && !byzantine ? CROWD : 0 } = init
-  const world = await createWorld(seed, rolesOf(byzantine, nodes))
+  const world = await createWorld(seed, rolesOf(byzantine, nodes), Math.floor(seed / 4) % 2 === 1)
   const cheat = world.places.find(({ role }) => role === 'byzantine')
   const actions = cheat === undefined ? ACTIONS : [...ACTIONS, ...createByzantine(world, cheat)]
   const watch: Watch = { diverged: 0, partial: 0 }

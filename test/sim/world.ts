@@ -74,7 +74,8 @@ export interface World {
   close(): Promise<void>
 }
 
-export async function createWorld(seed: number, roles: readonly Role[]): Promise<World> {
+/** `isLarge`: events spread as they do in rooms of many servers. */
+export async function createWorld(seed: number, roles: readonly Role[], isLarge: boolean): Promise<World> {
   const random = createSeededRandom(seed)
   const clock = createVirtualClock()
   const network = createSimulatedNetwork({ clock }, createSeededRandom(seed + 1_000_003))
@@ -93,6 +94,7 @@ export async function createWorld(seed: number, roles: readonly Role[]): Promise
       keys: quickKeys(index + 1),
       disk,
       stock: role === 'stock',
+      fanOut: isLarge ? { direct: 1, forwards: 1 } : undefined,
     })
 
   for (const [index, role] of roles.entries()) {

@@ -35,6 +35,7 @@ import { createSerial } from './kernel/serial.ts'
 import type { Table } from './kernel/table.ts'
 import { table } from './kernel/table.ts'
 import type { EduHandler, Inbound, Outbox } from './outbox-types.ts'
+import type { FanOutInit } from './outbox/fan-out.ts'
 import { createOutbox } from './outbox/index.ts'
 import { createPresence, createReadMarkers, createReceipts, createTyping } from './rooms-ephemeral/index.ts'
 import type { Presence, ReadMarkers, Receipts, Typing } from './rooms-ephemeral/types.ts'
@@ -86,6 +87,8 @@ export type EngineInit = {
   readonly users?: UsersInit
   /** Servers asked about the keys of servers that do not answer; none by default. */
   readonly notaries?: readonly ServerName[]
+  /** From which size on the events of a room spread by gossip, and to how many servers at once. */
+  readonly fanOut?: FanOutInit | undefined
   /** None by default. */
   readonly appServices?: AppServicesInit
 }
@@ -170,6 +173,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     ownName: serverName,
     rooms: () => rooms,
     staging: () => staging,
+    fanOut: init.fanOut,
     mail: mail === undefined || deps.mail === undefined ? undefined : { ...deps.mail, ...mail, incarnation },
   })
   const { outbox } = outboxOwner
@@ -266,6 +270,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     log,
     handlers,
     heads: outboxOwner.heads,
+    taken: (origin, taken) => outboxOwner.taken(origin, taken),
     received: (origin, received) => outbox.received(origin, received),
   })
   const control = createNodeControl({

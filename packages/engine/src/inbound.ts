@@ -7,7 +7,7 @@ import type { Table } from './kernel/table.ts'
 import { table } from './kernel/table.ts'
 import type { HeadExchange } from './outbox/heads.ts'
 import type { EduHandler, Inbound } from './outbox-types.ts'
-import type { Durability, Log, Received, Store } from './ports.ts'
+import type { Durability, Log, Received, Store, Taken } from './ports.ts'
 import { StoreError } from './ports.ts'
 import type { Staging } from './rooms/staging.ts'
 import { RoomError } from './rooms/types.ts'
@@ -36,6 +36,8 @@ export type InboundDeps = {
   readonly staging: Staging
   readonly log: Log
   readonly heads: Pick<HeadExchange, 'heard' | 'answer'>
+  /** What a server has of our events. */
+  readonly taken: (origin: ServerName, taken: Taken) => void
   /** What a server has got of our mail. */
   readonly received: (origin: ServerName, received: Received) => void
   /** By EDU type; others are ignored. */
@@ -83,7 +85,7 @@ export function createInbound(deps: InboundDeps): Inbound {
     deps.log.log('error', 'an EDU could not be applied', { origin, type, error: String(error) })
   }
 
-  const take: Inbound['transaction'] = async ({ origin, pdus, edus, heads, received, ordered }) => {
+  const take: Inbound['transaction'] = async ({ origin, pdus, edus, heads, taken, received, ordered }) => {
     const verdicts = await deps.staging.receive(origin, pdus)
     const isDurable = ({ edu_type: type }: JsonObject): boolean =>
       typeof type === 'string' && DURABLE_EDU_TYPES.has(type)
@@ -96,6 +98,7 @@ export function createInbound(deps: InboundDeps): Inbound {
     const own = heads === undefined ? undefined : await deps.heads.answer(origin, heads)
     // What comes of them is not waited for.
     if (heads !== undefined) deps.heads.heard(origin, heads)
+    if (taken !== undefined) deps.taken(origin, taken)
     if (received !== undefined) deps.received(origin, received)
     return {
       pdus: verdicts,

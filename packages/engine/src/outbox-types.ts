@@ -1,6 +1,6 @@
 /** What the rest of the engine and the APIs see of the outbox and of inbound EDUs. */
 import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
-import type { Delivery, Heads, Received, Write } from './ports.ts'
+import type { Delivery, Heads, Received, Taken, Write } from './ports.ts'
 
 export type Edu = { readonly edu_type: string; readonly content: JsonObject }
 
@@ -44,6 +44,8 @@ export type InboundTransaction = {
   readonly edus: readonly JsonObject[]
   /** The forward extremities that the origin tells. */
   readonly heads?: Heads
+  /** The newest of our events that it has. */
+  readonly taken?: Taken
   /** What it has got of our mail. */
   readonly received?: Received
   /**

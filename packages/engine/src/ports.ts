@@ -378,6 +378,9 @@ export class FederationError extends Error {
  */
 export type Heads = Readonly<Record<RoomId, readonly EventId[]>>
 
+/** The newest event of the destination that is here, by room, told between Plexus nodes as `plexus.taken`. */
+export type Taken = Readonly<Record<RoomId, EventId>>
+
 /** What came by mail, told to who mailed it as `plexus.received` of a transaction's content. */
 export type Received = {
   /** Of the store that mailed it. */
@@ -401,6 +404,7 @@ export type OutgoingTransaction = {
    */
   readonly acknowledged?: number
   readonly heads?: Heads
+  readonly taken?: Taken
   readonly received?: Received
 }
 

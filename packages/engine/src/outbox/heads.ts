@@ -6,13 +6,15 @@
  *    converged and is idle sends nothing.
  * 2. Nothing waits for it: heads ride on transactions that go anyway; a transaction for them alone goes when the room
  *    has been as it is for a while, and only to who has not shown by its own heads that it needs none.
- * 3. What a server tells costs memory for the rooms shared with it alone, and requests to that server alone.
+ * 3. In a larger room the heads go to a few servers by chance, not to all: what one lacks, another of them has.
+ * 4. What a server tells costs memory for the rooms shared with it alone, and requests to that server alone.
  */
 import type { EventId, RoomId, ServerName } from '@plexus/core'
 import { isKeyName } from '@plexus/core/names'
 import type { Clock, Heads, Log, Random } from '../ports.ts'
 import type { Rooms } from '../rooms/types.ts'
 import type { RoomSnapshot } from '../rooms/types.ts'
+import type { FanOut } from './fan-out.ts'
 import { createHeadRequests, fetchEvent, unplacedEvents, type HeadRequestDeps } from './head-requests.ts'
 import { createHoleRequests } from './hole-requests.ts'
 import type { OutboxMemory } from './memory.ts'
@@ -24,6 +26,9 @@ export const MAX_TOLD_HEADS = 20
 /** How long a room's heads are left to spread by themselves, and as much again by chance, so that one side begins. */
 export const SPREAD_MS = 10_000
 
+/** Servers of a larger room that are told the heads for their own sake. */
+export const HEADS_TOLD_TO = 3
+
 export type HeadExchangeDeps = Omit<HeadRequestDeps, 'rooms'> & {
   readonly ownName: ServerName
   readonly clock: Clock
@@ -32,6 +37,7 @@ export type HeadExchangeDeps = Omit<HeadRequestDeps, 'rooms'> & {
   readonly memory: OutboxMemory
   readonly rooms: () => Pick<Rooms, 'events' | 'snapshot'>
   readonly kick: (names: readonly ServerName[]) => void
+  readonly fanOut: Pick<FanOut, 'spreads' | 'choose'>
 }
 
 export interface HeadExchange {
@@ -116,7 +122,8 @@ export function createHeadExchange(deps: HeadExchangeDeps): HeadExchange {
     const late: ServerName[] = []
     const room = await deps.rooms().snapshot(roomId)
     if (room !== undefined) holes.look(room)
-    for (const name of peersIn(roomId)) {
+    const isLarge = deps.fanOut.spreads(roomId)
+    for (const name of isLarge ? deps.fanOut.choose(roomId, HEADS_TOLD_TO) : peersIn(roomId)) {
       const snapshot = await roomWith(name, roomId)
       if (snapshot === undefined) continue
       const shared = sharedOf(name, roomId)

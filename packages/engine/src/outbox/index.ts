@@ -14,16 +14,18 @@ import { isKeyName } from '@plexus/core/names'
 import type { Committer } from '../kernel/committer.ts'
 import { createMailer, type MailerDeps } from '../mail/mailer.ts'
 import type { Outbox } from '../outbox-types.ts'
-import type { Clock, Federation, Log, Random, Store } from '../ports.ts'
+import type { Clock, Federation, Log, Random, Store, Taken } from '../ports.ts'
 import type { DestinationTracker } from '../rooms/room.ts'
 import type { Staging } from '../rooms/staging.ts'
 import type { EventRecord, Rooms } from '../rooms/types.ts'
 import { createAfterCommit } from './after-commit.ts'
 import { createCursors } from './cursors.ts'
 import { createDeliveries } from './deliveries.ts'
+import { createFanOut, type FanOutInit } from './fan-out.ts'
 import { createHeadExchange, type HeadExchange } from './heads.ts'
 import { edus, loadOutboxMemory, MAX_COALESCED_EDUS } from './memory.ts'
 import { createSender } from './sender.ts'
+import { createTakenEvents } from './taken.ts'
 import { createTracker } from './tracker.ts'
 
 /** Chance in the transaction ids of one process. */
@@ -40,7 +42,8 @@ export type OutboxDeps = {
   readonly log: Log
   readonly ownName: ServerName
   /** Asked at each use: rooms need the outbox as much as it needs them. */
-  readonly rooms: () => Pick<Rooms, 'events' | 'snapshot'>
+  readonly rooms: () => Pick<Rooms, 'events' | 'snapshot' | 'receivers'>
+  readonly fanOut?: FanOutInit | undefined
   readonly staging: () => Pick<Staging, 'receive' | 'holds'>
   /** Absent where no mail is left. */
   readonly mail?: OutboxMail | undefined
@@ -52,6 +55,8 @@ export interface OutboxOwner {
   readonly outbox: Outbox
   readonly destinations: DestinationTracker
   readonly heads: HeadExchange
+  /** The server tells which of our events it has. */
+  taken(server: ServerName, taken: Taken): void
   /** Sends what an earlier process left. */
   resume(): void
   /** Says what has come by mail to those who mailed it. */
@@ -73,14 +78,18 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
   const transactionId = (): string => `${prefix}-${(transactions += 1)}`
   const loadEvents = (ids: readonly EventId[]): Promise<readonly (EventRecord | undefined)[]> =>
     deps.rooms().events(ids)
+  const kick = (names: readonly ServerName[]): void => sender.kick(names)
+  const fanOut = createFanOut({ ...deps, memory, kick }, deps.fanOut)
+  const taken = createTakenEvents({ ...deps, memory, cursors, deliveries, fanOut, kick })
   const heads = createHeadExchange({
     ...deps,
     memory,
-    kick: (names) => sender.kick(names),
+    fanOut,
+    kick,
     receive: (server, pdus) => deps.staging().receive(server, pdus),
     holds: (roomId, id) => deps.staging().holds(roomId, id),
   })
-  const parts = { ...deps, memory, heads, cursors, deliveries, transactionId, loadEvents }
+  const parts = { ...deps, memory, heads, fanOut, taken, cursors, deliveries, transactionId, loadEvents }
   const sender = createSender({
     ...parts,
     received: deps.mail?.received,
@@ -141,14 +150,18 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
   return {
     outbox,
     destinations: createTracker({
+      ownName: deps.ownName,
       memory,
       afterCommit,
       cursors,
       deliveries,
       heads,
-      kick: (names) => sender.kick(names),
+      fanOut,
+      taken,
+      kick,
     }),
     heads,
+    taken: (server, told) => taken.heard(server, told),
     resume() {
       const names = [...memory.destinations.keys()]
       // Stock servers stop trying a server that was away, until they hear of it. DESIGN section 9
@@ -156,6 +169,7 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
         target.greet =
           !isKeyName(target.name) && [...target.rooms.values()].some(({ until }) => until === undefined)
       heads.appeared(names)
+      fanOut.resume()
       sender.kick(names)
     },
     tell(names) {
@@ -172,6 +186,8 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
     },
     close() {
       heads.close()
+      fanOut.close()
+      taken.close()
       sender.close()
     },
   }

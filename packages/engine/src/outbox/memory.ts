@@ -4,6 +4,7 @@ import type { Table } from '../kernel/table.ts'
 import { table } from '../kernel/table.ts'
 import type { Edu } from '../outbox-types.ts'
 import type { MailLane, Received, Store } from '../ports.ts'
+import type { Forward } from './fan-out.ts'
 import { mails, type MailRow } from '../mail/tables.ts'
 import { cursors, sent } from '../rooms/records.ts'
 import type { CursorRecord } from '../rooms/records.ts'
@@ -33,6 +34,16 @@ export type Destination = {
   again: boolean
   /** Attempts that failed since the last success. */
   failures: number
+  /** It was heard from, or appeared, since the last failed attempt. */
+  isUp: boolean
+  /** Events of larger rooms that it is to get by gossip, oldest first. */
+  readonly forwards: Map<EventId, Forward>
+  /** How many events of it were passed on since a time. */
+  readonly passed: { since: number; count: number }
+  /** The newest event of it that was accepted, of each larger room, until it is told. */
+  readonly taken: Map<RoomId, EventId>
+  /** A transaction is to go for that alone. */
+  isTakenDue: boolean
   cancelRetry: (() => void) | undefined
   /** Events and durable EDUs of the next transaction: fewer after one that the destination could not take. */
   batch: number
@@ -158,6 +169,11 @@ function newDestination(name: ServerName): Destination {
     sending: false,
     again: false,
     failures: 0,
+    isUp: false,
+    forwards: new Map(),
+    passed: { since: 0, count: 0 },
+    taken: new Map(),
+    isTakenDue: false,
     cancelRetry: undefined,
     batch: MAX_TRANSACTION_PDUS,
     refusals: 0,

@@ -80,6 +80,7 @@ export function createSender(
       while (more && !closed) {
         more = await sendTransaction({ ...deps, meanwhile }, target)
         target.failures = 0
+        target.isUp = true
       }
     } catch (error) {
       backOff(target, error)
@@ -92,7 +93,9 @@ export function createSender(
   const backOff = (target: Destination, error: unknown): void => {
     const ceiling = Math.min(FIRST_BACKOFF_MS * 2 ** target.failures, LAST_BACKOFF_MS)
     target.failures += 1
+    target.isUp = false
     target.volatile = []
+    deps.fanOut.failed(target)
     if (closed) return
     // Full jitter, so that a thousand nodes that lost the same peer do not return at once.
     const [high = 0, low = 0] = deps.random.bytes(2)
@@ -114,7 +117,10 @@ export function createSender(
       for (const name of names) {
         const target = deps.memory.destinations.get(name)
         if (target === undefined) continue
-        if (appeared) target.failures = 0
+        if (appeared) {
+          target.failures = 0
+          target.isUp = true
+        }
         if (target.failures > 0) {
           start(target, mailAll)
           continue
@@ -126,6 +132,7 @@ export function createSender(
     },
     heard(name) {
       const target = deps.memory.destinations.get(name)
+      if (target !== undefined) target.isUp = true
       if (closed || target?.cancelRetry === undefined) return
       target.cancelRetry()
       target.cancelRetry = undefined

@@ -1,20 +1,26 @@
 /** Which servers get the own events of a room: rows that are committed with the events that change them. */
 import type { EventId, RoomId, ServerName } from '@plexus/core'
+import { isKeyName } from '@plexus/core/names'
 import type { Write } from '../ports.ts'
 import { sent, type CursorRecord } from '../rooms/records.ts'
-import type { DestinationTracker } from '../rooms/room.ts'
+import type { AcceptedEvent, DestinationTracker } from '../rooms/room.ts'
 import type { AfterCommit } from './after-commit.ts'
 import type { Cursors } from './cursors.ts'
 import type { Deliveries } from './deliveries.ts'
+import type { FanOut } from './fan-out.ts'
 import type { HeadExchange } from './heads.ts'
 import type { OutboxMemory } from './memory.ts'
+import type { TakenEvents } from './taken.ts'
 
 export function createTracker(deps: {
+  ownName: ServerName
   memory: OutboxMemory
   afterCommit: AfterCommit
   cursors: Cursors
   deliveries: Deliveries
   heads: Pick<HeadExchange, 'changed'>
+  fanOut: Pick<FanOut, 'spreads' | 'sent' | 'accepted'>
+  taken: Pick<TakenEvents, 'accepted'>
   kick: (names: readonly ServerName[]) => void
 }): DestinationTracker {
   const { memory, afterCommit, cursors } = deps
@@ -39,13 +45,23 @@ export function createTracker(deps: {
     afterCommit.run(position, () => {
       memory.noteSent(roomId, position, id)
       deps.deliveries.announce(roomId, id, position)
-      deps.kick(memory.destinationsOf(roomId).map(({ name }) => name))
+      deps.fanOut.sent(roomId, position, id)
     })
     return sent.put([roomId, position], id)
   }
 
+  /**
+   * A member's own server brings it to all others by itself: that of a new member too, which is told whom by this node. In a
+   * larger room it has no need of this node for that.
+   */
+  const isOfMember = (roomId: RoomId, { server }: AcceptedEvent, joined: readonly ServerName[]): boolean => {
+    const record = cursors.get(server, roomId)
+    const isMember = joined.includes(server) || (record !== undefined && record.until === undefined)
+    return isMember && isKeyName(server) && deps.fanOut.spreads(roomId)
+  }
+
   return {
-    changed(roomId, position, { joined, left, unproven, distributed, outsider, found, late }) {
+    changed(roomId, position, { joined, left, unproven, event, distributed, outsider, found, late }) {
       const startOf = (name: ServerName): CursorRecord => {
         if (found?.servers.has(name) === true) return { start: found.since, cursor: found.since }
         const isLate = late !== undefined && late.server === name
@@ -56,13 +72,19 @@ export function createTracker(deps: {
       // After the cursors are in memory.
       afterCommit.run(position, () => {
         deps.heads.changed(roomId)
+        if (event !== undefined && event.server !== deps.ownName) {
+          deps.fanOut.accepted(roomId, event)
+          deps.taken.accepted(roomId, event)
+        }
         deps.kick([...(found?.servers ?? []), ...(late === undefined ? [] : [late.server])])
       })
       return [
         ...started,
         ...left.flatMap((name) => end(name, roomId, position, unproven?.has(name) === true ? 0 : position)),
         ...(outsider === undefined ? [] : visit(outsider, roomId, position)),
-        ...(distributed === undefined ? [] : [noteSent(roomId, position, distributed)]),
+        ...(distributed === undefined || (event !== undefined && isOfMember(roomId, event, joined))
+          ? []
+          : [noteSent(roomId, position, distributed)]),
       ]
     },
     joinedRoom(roomId, position, { resident, others, join }) {

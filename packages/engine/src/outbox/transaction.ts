@@ -12,7 +12,9 @@ import type { CursorRecord } from '../rooms/records.ts'
 import type { EventRecord } from '../rooms/types.ts'
 import type { Cursors } from './cursors.ts'
 import type { Deliveries, Moved } from './deliveries.ts'
+import type { FanOut, Forward } from './fan-out.ts'
 import type { HeadExchange } from './heads.ts'
+import type { TakenEvents } from './taken.ts'
 import type { Destination, OutboxMemory, SentRow } from './memory.ts'
 import { acknowledged, edus, MAX_COALESCED_EDUS, MAX_TRANSACTION_PDUS } from './memory.ts'
 
@@ -32,6 +34,8 @@ export type TransactionDeps = {
   readonly loadEvents: (ids: readonly EventId[]) => Promise<readonly (EventRecord | undefined)[]>
   readonly cursors: Cursors
   readonly heads: HeadExchange
+  readonly fanOut: Pick<FanOut, 'ceiling' | 'failed'>
+  readonly taken: TakenEvents
   readonly deliveries: Deliveries
   readonly transactionId: () => string
   /** Absent where no mail is fetched. */
@@ -49,24 +53,31 @@ type Gathered = {
   readonly durable: readonly DurableRow[]
 }
 
+/** Events that go by gossip. */
+type Passed = { readonly pdus: readonly JsonObject[]; readonly forwards: ReadonlyMap<EventId, Forward> }
+
 /** False when nothing waits. @throws when the destination did not take it. */
 export async function sendTransaction(deps: TransactionDeps, target: Destination): Promise<boolean> {
   const gathered = await gather(deps, target)
   const { pdus, durable } = gathered
   // While what cannot be taken is being looked for, nothing else is in the way.
   const isSearching = target.batch < MAX_TRANSACTION_PDUS && pdus.length + durable.length > 0
+  const passed = await gatherForwards(deps, target, gathered, isSearching)
   const loose = takeLoose(target, isSearching ? 0 : MAX_TRANSACTION_EDUS - durable.length)
-  const isEmpty = pdus.length === 0 && durable.length === 0 && loose.edus.length === 0
+  const isEmpty = pdus.length + passed.pdus.length === 0 && durable.length === 0 && loose.edus.length === 0
   const telling = await deps.received?.gather(target.name)
   const isQuiet = isEmpty && !target.greet && telling === undefined
-  if (isQuiet && !deps.heads.isDue(target.name)) return false
+  if (isQuiet && !deps.heads.isDue(target.name) && !target.isTakenDue) return false
+  target.isTakenDue = false
   const heads = await deps.heads.tell(target.name)
-  if (isQuiet && heads === undefined) return false
+  const taken = await deps.taken.tell(target)
+  if (isQuiet && heads === undefined && taken === undefined) return false
   const transaction = {
     txnId: deps.transactionId(),
-    pdus,
+    pdus: [...pdus, ...passed.pdus],
     edus: [...durable.map(([, edu]) => edu), ...loose.edus],
     ...(heads === undefined ? {} : { heads }),
+    ...(taken === undefined ? {} : { taken }),
     ...(telling === undefined ? {} : { received: telling.received }),
     // Stock servers keep no sequence.
     ...(durable.length === 0 || !isKeyName(target.name)
@@ -81,8 +92,11 @@ export async function sendTransaction(deps: TransactionDeps, target: Destination
     const answer = await answered
     noteRefusedEvents(deps, target, answer.pdus)
     if (heads !== undefined) deps.heads.told(target.name, heads)
+    if (taken !== undefined) deps.taken.told(target, taken)
     await telling?.done()
-    await noteAnswer(deps, target, gathered, answer.committed)
+    const reached = await reachedWith(deps, target, gathered.reached, passed)
+    forget(target, passed)
+    await noteAnswer(deps, target, { ...gathered, reached }, answer.committed)
     if (answer.heads !== undefined) deps.heads.heard(target.name, answer.heads)
     target.greet = false
     target.refusals = 0
@@ -92,9 +106,55 @@ export async function sendTransaction(deps: TransactionDeps, target: Destination
       loose.restore()
       throw error
     }
-    await giveLess(deps, target, gathered, error)
+    // What goes by gossip may be left out, which is the first thing to try.
+    if (passed.pdus.length > 0) forget(target, passed)
+    else await giveLess(deps, target, gathered, error)
   }
   return true
+}
+
+/** What waits to be passed on, unless it goes as an own event anyway, or can be passed on no more. */
+async function gatherForwards(
+  { loadEvents }: TransactionDeps,
+  target: Destination,
+  { pdus, reached }: Gathered,
+  isSearching: boolean,
+): Promise<Passed> {
+  for (const [id, { roomId, position }] of target.forwards) {
+    const top = Math.max(reached.get(roomId) ?? 0, target.rooms.get(roomId)?.cursor ?? 0)
+    if (position !== undefined && position <= top) target.forwards.delete(id)
+  }
+  const limit = isSearching ? 0 : MAX_TRANSACTION_PDUS - pdus.length
+  const forwards = new Map([...target.forwards].slice(0, limit))
+  if (forwards.size === 0) return { pdus: [], forwards }
+  const records = await loadEvents([...forwards.keys()])
+  return {
+    pdus: records.flatMap((record): JsonObject[] => (record === undefined ? [] : [record.pdu])),
+    forwards,
+  }
+}
+
+function forget({ forwards }: Destination, passed: Passed): void {
+  for (const [id, forward] of passed.forwards) if (forwards.get(id) === forward) forwards.delete(id)
+}
+
+/** How far the destination has got where own events that went by gossip follow on what it had. */
+async function reachedWith(
+  { memory }: TransactionDeps,
+  target: Destination,
+  given: ReadonlyMap<RoomId, number>,
+  { forwards }: Passed,
+): Promise<ReadonlyMap<RoomId, number>> {
+  const reached = new Map(given)
+  for (const { roomId, position } of forwards.values()) {
+    const from = Math.max(reached.get(roomId) ?? 0, target.rooms.get(roomId)?.cursor ?? 0)
+    if (position === undefined || position <= from) continue
+    for (const [at, id] of await memory.sentBetween(roomId, from, position, MAX_TRANSACTION_PDUS)) {
+      if (!forwards.has(id)) break
+      reached.set(roomId, at)
+    }
+  }
+  return reached
 }
 
 function noteRefusedEvents(
@@ -109,7 +169,11 @@ function noteRefusedEvents(
 }
 
 async function gather(deps: TransactionDeps, target: Destination): Promise<Gathered> {
-  const events = await collectPdus(deps, target, { limit: target.batch, after: ({ cursor }) => cursor })
+  const events = await collectPdus(deps, target, {
+    limit: target.batch,
+    after: ({ cursor }) => cursor,
+    ceiling: (roomId) => deps.fanOut.ceiling(target, roomId),
+  })
   // Of the smallest batch the event alone, since either can be what the destination cannot take.
   const limit = target.batch === 1 && events.pdus.length > 0 ? 0 : target.batch
   const durable =
@@ -153,18 +217,21 @@ export type Portion = {
   readonly maxLength?: number
   /** How far the destination has got in a room. */
   readonly after: (record: CursorRecord, roomId: RoomId) => number
+  /** The last position that is to go; all if absent. */
+  readonly ceiling?: (roomId: RoomId) => number
 }
 
 /** The oldest own events that the destination lacks, and how far it has got with them. */
 export async function collectPdus(
   { memory, loadEvents }: Pick<TransactionDeps, 'memory' | 'loadEvents'>,
   target: Destination,
-  { limit, maxLength = Number.POSITIVE_INFINITY, after }: Portion,
+  { limit, maxLength = Number.POSITIVE_INFINITY, after, ceiling }: Portion,
 ): Promise<Pick<Gathered, 'pdus' | 'reached'>> {
   const found: { roomId: RoomId; top: number; rows: readonly SentRow[] }[] = []
   for (const [roomId, record] of target.rooms) {
     const from = after(record, roomId)
-    const top = Math.min(memory.newest.get(roomId) ?? 0, record.until ?? Number.MAX_SAFE_INTEGER)
+    const last = Math.min(record.until ?? Infinity, ceiling?.(roomId) ?? Infinity)
+    const top = Math.min(memory.newest.get(roomId) ?? 0, last)
     if (top <= from) continue
     found.push({ roomId, top, rows: await memory.sentBetween(roomId, from, top, limit) })
   }
@@ -245,7 +312,7 @@ export async function noteTaken(
       ...over.map(([txnId]) => mails.delete([target.name, txnId])),
     ],
   })
-  target.acknowledged = sequence
+  if (rows.length > 0) target.acknowledged = sequence
   const last = rows.at(-1)?.[0][1] ?? 0
   if (last >= target.lastEdu) target.lastEdu = 0
   for (const [txnId] of over) target.mail.rows.delete(txnId)

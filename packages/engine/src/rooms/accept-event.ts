@@ -114,6 +114,12 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
         ...membershipWrites(deps, copy.roomId, position, changes, facts.find),
         ...deps.destinations.changed(copy.roomId, position, {
           ...servers,
+          event: {
+            id: event.id,
+            server: serverOf(draft.pdu.sender),
+            sentAt: draft.pdu.origin_server_ts,
+            ...(event.from === undefined ? {} : { from: event.from }),
+          },
           ...(event.distribute === true ? { distributed: event.id, ...outsider } : {}),
         }),
         ...deps.services.accepted(draft, joinedBefore, copy.joined),

@@ -130,6 +130,7 @@ export function toSnapshot(copy: RoomCopy, lastPosition: number): RoomSnapshot {
     state: copy.current.state,
     stateGroup: copy.current.id,
     lastPosition,
+    since: copy.since,
     joinedMembers,
     joinedServers,
     ...(partial === undefined ? {} : { isPartial: true as const }),

@@ -132,7 +132,7 @@ async function decideEntry(
   deps: StagedDeps,
   turn: Turn,
   room: Room,
-  { event, isNew, seq }: StagedEntry,
+  { event, origin, isNew, seq }: StagedEntry,
   claim: Claim | undefined,
 ): Promise<{ outcome: Outcome; change: Change | undefined }> {
   const unstage = seq === 0 ? [] : [staged.delete([room.roomId, seq])]
@@ -141,7 +141,7 @@ async function decideEntry(
     const change = { writes: (position: number) => [...keep(position), ...unstage] }
     return { outcome: { kind: 'known', change: undefined }, change }
   }
-  const outcome = await decideIn(turn, { ...event, isNew, writes: unstage }, claim)
+  const outcome = await decideIn(turn, { ...event, from: origin, isNew, writes: unstage }, claim)
   const change = outcome.kind === 'missing' ? undefined : (outcome.change ?? { writes: () => unstage })
   return { outcome, change }
 }

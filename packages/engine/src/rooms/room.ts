@@ -40,6 +40,17 @@ export type RoomDeps = {
   readonly onJoined: (snapshot: RoomSnapshot, users: readonly UserId[]) => void
 }
 
+/** An event that a room accepts. */
+export type AcceptedEvent = {
+  readonly id: EventId
+  /** Of its sender. */
+  readonly server: ServerName
+  /** By that server's clock, milliseconds since the epoch. */
+  readonly sentAt: number
+  /** The server whose transaction brought it. */
+  readonly from?: ServerName
+}
+
 /** Implemented by the outbox: which servers get the own events of a room. */
 export interface DestinationTracker {
   /** Called while a commit is assembled, for each event that a room accepts. */
@@ -51,7 +62,8 @@ export interface DestinationTracker {
       readonly left: readonly ServerName[]
       /** Those of `left` that were in the room by the word of a server alone: nothing more goes to them. */
       readonly unproven?: ReadonlySet<ServerName>
-      /** The accepted event, where it goes to the other members' servers. */
+      readonly event?: AcceptedEvent
+      /** That event, where this node brings it to the other members' servers. */
       readonly distributed?: EventId
       /** A server that gets the accepted event too, and nothing else. */
       readonly outsider?: ServerName
@@ -98,6 +110,8 @@ export type Claim = {
 }
 
 export type EventInput = CheckedEvent & {
+  /** The server whose transaction brought it. */
+  readonly from?: ServerName
   readonly sentBy?: EventRecord['sentBy']
   /** An event that this node built, or accepted for distribution: it goes to the other members' servers. */
   readonly distribute?: boolean

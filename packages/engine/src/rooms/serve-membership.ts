@@ -74,7 +74,7 @@ export async function acceptMembership(
     )
   })
   const { done } = await room.run(async (turn) => {
-    const outcome = await turn.decide({ ...event, distribute: true })
+    const outcome = await turn.decide({ ...event, from: origin, distribute: true })
     if (outcome.kind === 'missing')
       throw new RoomError('M_BAD_STATE', 'the event refers to events that are not known here')
     if (outcome.kind === 'drop') throw new RoomError('M_INVALID_PARAM', outcome.why)

@@ -24,6 +24,7 @@ type Serving = Pick<
   | 'missingEvents'
   | 'backfillFor'
   | 'eventFor'
+  | 'receivers'
   | 'eventAtTimeFor'
   | 'stateFor'
 >
@@ -117,6 +118,20 @@ export function createServing(deps: ServeDeps): Serving {
       if (pdu === undefined) throw new RoomError('M_NOT_FOUND', 'no such event')
       return pdu
     },
+    async receivers(eventId, servers) {
+      const record = await deps.events.get(eventId)
+      if (record === undefined || isStripped(record) || record.redactedBy !== undefined) return []
+      const room = await deps.registry.get(record.roomId)
+      const { snapshot } = room ?? {}
+      if (room === undefined || snapshot?.joinedServers.includes(deps.ownName) !== true) return []
+      const past = createPastVisibility(deps, record.roomId)
+      const found: ServerName[] = []
+      for (const server of servers) {
+        const isIn = snapshot.joinedServers.includes(server) && (await isAllowed(deps, server, snapshot))
+        if (isIn && (await isVisible(deps, room, server, record, past))) found.push(server)
+      }
+      return found
+    },
     async eventAtTimeFor(origin, roomId, ts, direction) {
       const { room } = await roomFor(origin, roomId)
       const past = createPastVisibility(deps, roomId)
@@ -154,10 +169,14 @@ function checkWhole({ isPartial }: RoomSnapshot): void {
     )
 }
 
-async function checkAcl(deps: RemoteDeps, origin: ServerName, snapshot: RoomSnapshot): Promise<void> {
-  const id = snapshot.state.get(stateKey('m.room.server_acl', ''))
+async function isAllowed(deps: RemoteDeps, server: ServerName, { state }: RoomSnapshot): Promise<boolean> {
+  const id = state.get(stateKey('m.room.server_acl', ''))
   const acl = id === undefined ? undefined : (await deps.events.get(id))?.pdu.content
-  if (!isServerAllowed(acl, origin))
+  return isServerAllowed(acl, server)
+}
+
+async function checkAcl(deps: RemoteDeps, origin: ServerName, snapshot: RoomSnapshot): Promise<void> {
+  if (!(await isAllowed(deps, origin, snapshot)))
     throw new RoomError('M_FORBIDDEN', 'the server ACL of the room denies the server')
 }
 

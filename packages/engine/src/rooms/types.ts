@@ -88,6 +88,8 @@ export type RoomSnapshot = {
   /** Servers with a joined member, this one included, sorted. */
   readonly joinedServers: readonly ServerName[]
   readonly joinedMembers: readonly UserId[]
+  /** Own events that were committed up to here are of an earlier stay of this node in the room; 0 for none. */
+  readonly since: StreamPosition
   /** The state still lacks members; `joinedServers` are as another server told. */
   readonly isPartial?: true
 }
@@ -294,6 +296,8 @@ export interface Rooms {
     limit: number,
   ): Promise<readonly Pdu[]>
   eventFor(origin: ServerName, eventId: EventId): Promise<Pdu>
+  /** Those of the servers that are in the event's room and may see all of it; none where it is not here whole. */
+  receivers(eventId: EventId, servers: readonly ServerName[]): Promise<readonly ServerName[]>
   /** The event closest to a time that `origin` may see. @throws RoomError M_NOT_FOUND */
   eventAtTimeFor(
     origin: ServerName,

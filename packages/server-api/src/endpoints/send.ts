@@ -2,7 +2,7 @@
 import type { JsonObject, ServerName } from '@plexus/core'
 import { checkCanonical } from '@plexus/core'
 import * as v from 'valibot'
-import type { Heads, OutgoingTransaction, Received } from '@plexus/engine/ports'
+import type { Heads, OutgoingTransaction, Received, Taken } from '@plexus/engine/ports'
 import {
   MAX_INCARNATION_LENGTH,
   MAX_PEER_ID_LENGTH,
@@ -23,6 +23,7 @@ import type { Services } from '../services.ts'
 const PATH = '/_matrix/federation/v1/send/{txnId}'
 const ACKNOWLEDGED = 'plexus.acknowledged'
 const HEADS = 'plexus.heads'
+const TAKEN = 'plexus.taken'
 const RECEIVED = 'plexus.received'
 
 export const txnId: Schema<string> = v.pipe(
@@ -32,6 +33,8 @@ export const txnId: Schema<string> = v.pipe(
 )
 
 const heads: Schema<Heads> = mapOf(roomId, listOf(eventId, MAX_TOLD_HEADS), MAX_TOLD_ROOMS)
+
+const taken: Schema<Taken> = mapOf(roomId, eventId, MAX_TOLD_ROOMS)
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 
@@ -50,6 +53,7 @@ export type TransactionBody = {
   readonly edus: readonly JsonObject[]
   readonly [ACKNOWLEDGED]: number
   readonly [HEADS]?: Heads
+  readonly [TAKEN]?: Taken
   readonly [RECEIVED]?: Received
 }
 
@@ -61,6 +65,8 @@ export const transactionBody: Schema<TransactionBody> = v.object({
   [ACKNOWLEDGED]: v.optional(count, 0),
   // The sender's forward extremities, between Plexus nodes.
   [HEADS]: v.exactOptional(heads),
+  // The newest of our events that the sender has, between Plexus nodes.
+  [TAKEN]: v.exactOptional(taken),
   // What the sender has got of our mail, between Plexus nodes.
   [RECEIVED]: v.exactOptional(received),
 })
@@ -74,7 +80,8 @@ export const send: Endpoint<Services> = {
   async handle(services, request) {
     pathOf(request, 'txnId', txnId)
     const transaction = bodyOf(request, transactionBody)
-    const { pdus, edus, [ACKNOWLEDGED]: acknowledged, [HEADS]: told, [RECEIVED]: received } = transaction
+    const { pdus, edus, [ACKNOWLEDGED]: acknowledged } = transaction
+    const { [HEADS]: told, [TAKEN]: taken, [RECEIVED]: received } = transaction
     const { origin, incarnation, sequence } = request
     const ordered =
       sequence === undefined || incarnation === undefined
@@ -87,6 +94,7 @@ export const send: Endpoint<Services> = {
       edus: permitted,
       ...ordered,
       ...(told === undefined ? {} : { heads: told }),
+      ...(taken === undefined ? {} : { taken }),
       ...(received === undefined ? {} : { received }),
     })
     const json = { pdus: result.pdus, ...(result.heads === undefined ? {} : { [HEADS]: result.heads }) }
@@ -112,7 +120,7 @@ export function sendCall(
   now: number,
   transaction: OutgoingTransaction,
 ): Call<{ pdus: Readonly<Record<string, { error?: string }>>; [HEADS]?: Heads }> {
-  const { txnId, pdus, edus, sequence, acknowledged, heads, received } = transaction
+  const { txnId, pdus, edus, sequence, acknowledged, heads, taken, received } = transaction
   const call = {
     method: 'PUT' as const,
     uri: uriOf(PATH, { txnId }),
@@ -123,6 +131,7 @@ export function sendCall(
       edus,
       [ACKNOWLEDGED]: acknowledged,
       [HEADS]: heads,
+      [TAKEN]: taken,
       [RECEIVED]: received,
     },
     answer,

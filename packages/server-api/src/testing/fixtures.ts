@@ -200,6 +200,7 @@ export function testRooms(creator: UserId, members: readonly UserId[]): TestRoom
     state: room.state(),
     stateGroup: '1',
     lastPosition: 1,
+    since: 0,
     joinedServers: [...new Set(joinedServers)].sort(),
     joinedMembers: [creator, ...members],
   }

@@ -1,0 +1,258 @@
+/**
+ * Gossip in larger rooms: who makes an event gives it to a few servers, and each gives what is new to it on to a few
+ * others. DESIGN section 7 "Fan-out"
+ *
+ * Invariants:
+ * 1. The server that made an event stays responsible for it: cursors move by the word of the destination alone, and who
+ *    has not given it when the hold is over gets the event directly, or by mail.
+ * 2. An event of another server is passed on once, by the commit that accepts it, and only to servers that are in the room
+ *    and may see it. What is old, or came by no transaction, is not news.
+ * 3. Stock servers (DNS names) get events from the event's own server, and from nobody else.
+ * 4. What waits for one destination is bounded, and so is what is passed on for one server; what is over the bound is left
+ *    to the hold and to the comparison of heads.
+ */
+import type { EventId, RoomId, ServerName } from '@plexus/core'
+import { isKeyName } from '@plexus/core/names'
+import type { Clock, Log, Random } from '../ports.ts'
+import type { AcceptedEvent } from '../rooms/room.ts'
+import type { Rooms } from '../rooms/types.ts'
+import type { Destination, OutboxMemory } from './memory.ts'
+
+/** Rooms of more servers than this besides this one spread events by gossip. */
+export const MAX_DIRECT = 12
+/** Servers that each node gives an event to, besides one that it has not heard from yet. */
+export const FORWARDS = 6
+/** Other servers that are tried in turn for one that is out of reach. */
+export const MAX_FORWARD_TRIES = 3
+/** Events that wait to be passed on to one destination: the oldest gives way. */
+export const MAX_WAITING_FORWARDS = 50
+/** Events of one server that are passed on in one window. */
+export const MAX_FORWARDED = 200
+export const FORWARDED_WINDOW_MS = 10_000
+/** Older events are no news: who was away fetches them. */
+export const NEWS_MS = 300_000
+/** How long it takes until all have told what they have got: so that their word comes to the sender at 50 a second. */
+export const TAKEN_MS = 3_000
+export const TAKEN_PER_SERVER_MS = 20
+/** How much longer events are held back from those who have told nothing. */
+export const HOLD_SLACK_MS = 10_000
+/** Events that are made within this time are held for the same time. */
+const HOLD_STEP_MS = 1_000
+
+export type FanOutInit = {
+  /** `MAX_DIRECT` by default. */
+  readonly direct?: number
+  /** `FORWARDS` by default. */
+  readonly forwards?: number
+}
+
+export type FanOutDeps = {
+  readonly memory: OutboxMemory
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly ownName: ServerName
+  readonly rooms: () => Pick<Rooms, 'receivers'>
+  readonly kick: (names: readonly ServerName[]) => void
+}
+
+/** An event that waits to be passed on; `position` is that of an own one. */
+export type Forward = { readonly roomId: RoomId; readonly position?: number; readonly tries: number }
+
+export interface FanOut {
+  /** The room has so many servers that its events spread by gossip. */
+  spreads(roomId: RoomId): boolean
+  /** Some of the servers of the room that are not known to be away, by chance. */
+  choose(roomId: RoomId, count: number): readonly ServerName[]
+  /** How long the servers of the room may take to tell what they have got. */
+  takenMs(roomId: RoomId): number
+  /** An own event was committed. */
+  sent(roomId: RoomId, position: number, id: EventId): void
+  /** An event of another server was committed. */
+  accepted(roomId: RoomId, event: AcceptedEvent): void
+  /** The last position of which own events of the room go to the destination directly now. */
+  ceiling(target: Destination, roomId: RoomId): number
+  /** The destination was out of reach: what waited for it goes to others. */
+  failed(target: Destination): void
+  /** What an earlier process left is held as if it had been made now. */
+  resume(): void
+  close(): void
+}
+
+type Hold = { readonly position: number; readonly since: number; until: number }
+
+export function createFanOut(deps: FanOutDeps, init: FanOutInit = {}): FanOut {
+  const { memory, clock, ownName } = deps
+  const { direct = MAX_DIRECT, forwards = FORWARDS } = init
+  const holds = new Map<RoomId, Hold[]>()
+  const timers = new Map<RoomId, () => void>()
+  let closed = false
+
+  const peersOf = (roomId: RoomId): readonly Destination[] =>
+    memory.destinationsOf(roomId).filter((target) => isPeer(target, roomId))
+  const spreads = (roomId: RoomId): boolean => peersOf(roomId).length > direct
+  const takenMs = (roomId: RoomId): number => TAKEN_MS + TAKEN_PER_SERVER_MS * peersOf(roomId).length
+
+  /** Those that were heard from, and as many others as are lacking, and one more: it may be here. */
+  const choose = (roomId: RoomId, count: number, except: readonly ServerName[]): readonly Destination[] => {
+    const present = peersOf(roomId).filter(({ name, failures }) => failures === 0 && !except.includes(name))
+    const up = sample(
+      deps.random,
+      present.filter(({ isUp }) => isUp),
+      count,
+    )
+    const unknown = present.filter(({ isUp }) => !isUp)
+    return [...up, ...sample(deps.random, unknown, count - up.length + (up.length > 0 ? 1 : 0))]
+  }
+
+  const wait = (targets: readonly Destination[], id: EventId, forward: Forward): void => {
+    for (const { forwards: waiting } of targets) {
+      waiting.set(id, forward)
+      const [oldest] = waiting.keys()
+      if (waiting.size > MAX_WAITING_FORWARDS && oldest !== undefined) waiting.delete(oldest)
+    }
+    deps.kick(targets.map(({ name }) => name))
+  }
+
+  const isWithinBudget = (server: ServerName): boolean => {
+    const passed = memory.destinations.get(server)?.passed
+    if (passed === undefined) return false
+    const now = clock.now()
+    if (now >= passed.since + FORWARDED_WINDOW_MS) Object.assign(passed, { since: now, count: 0 })
+    passed.count += 1
+    return passed.count <= MAX_FORWARDED
+  }
+
+  const pass = async (
+    roomId: RoomId,
+    id: EventId,
+    forward: Forward,
+    except: readonly ServerName[],
+    count: number,
+  ): Promise<void> => {
+    const chosen = choose(roomId, count, except)
+    const names = chosen.map(({ name }) => name)
+    const may = forward.position === undefined ? await deps.rooms().receivers(id, names) : names
+    if (!closed)
+      wait(
+        chosen.filter(({ name }) => may.includes(name)),
+        id,
+        forward,
+      )
+  }
+
+  const start = (...args: Parameters<typeof pass>): void => {
+    pass(...args).catch((error: unknown) =>
+      deps.log.log('error', 'an event was not passed on', { eventId: args[1], error: String(error) }),
+    )
+  }
+
+  /** Until all had the time to tell that they have it. */
+  const hold = (roomId: RoomId, position: number): void => {
+    const now = clock.now()
+    const until = now + takenMs(roomId) + HOLD_SLACK_MS
+    const held = holds.get(roomId) ?? []
+    holds.set(roomId, held)
+    const last = held.at(-1)
+    if (last !== undefined && now < last.since + HOLD_STEP_MS) last.until = until
+    else held.push({ position, since: now, until })
+    schedule(roomId, held)
+  }
+
+  const schedule = (roomId: RoomId, held: Hold[]): void => {
+    const [first] = held
+    if (first === undefined || timers.has(roomId) || closed) return
+    const cancel = clock.after(first.until - clock.now(), () => {
+      timers.delete(roomId)
+      if (first.until <= clock.now()) release(roomId, held)
+      schedule(roomId, held)
+    })
+    timers.set(roomId, cancel)
+  }
+
+  const release = (roomId: RoomId, held: Hold[]): void => {
+    held.shift()
+    const top = held[0] === undefined ? (memory.newest.get(roomId) ?? 0) : held[0].position - 1
+    const late = peersOf(roomId).filter(({ rooms }) => (rooms.get(roomId)?.cursor ?? top) < top)
+    deps.kick(late.map(({ name }) => name))
+  }
+
+  /** Whoever gets it asks for what it follows. */
+  const sendNewest = (roomId: RoomId, newest: number): void => {
+    memory
+      .sentBetween(roomId, newest - 1, newest, 1)
+      .then(([row]) => {
+        const forward = { roomId, position: newest, tries: MAX_FORWARD_TRIES }
+        return row === undefined ? undefined : pass(roomId, row[1], forward, [], forwards)
+      })
+      .catch((error: unknown) =>
+        deps.log.log('error', 'an event was not passed on', { error: String(error) }),
+      )
+  }
+
+  const ceiling = (target: Destination, roomId: RoomId): number => {
+    const [first] = holds.get(roomId) ?? []
+    return first === undefined || target.failures > 0 || !isPeer(target, roomId)
+      ? Infinity
+      : first.position - 1
+  }
+
+  return {
+    spreads,
+    takenMs,
+    choose: (roomId, count) => choose(roomId, count, []).map(({ name }) => name),
+    sent(roomId, position, id) {
+      if (spreads(roomId)) {
+        hold(roomId, position)
+        start(roomId, id, { roomId, position, tries: MAX_FORWARD_TRIES }, [], forwards)
+      }
+      const others = memory.destinationsOf(roomId).filter((target) => ceiling(target, roomId) >= position)
+      deps.kick(others.map(({ name }) => name))
+    },
+    accepted(roomId, { id, server, sentAt, from }) {
+      const isNews = from !== undefined && Math.abs(clock.now() - sentAt) < NEWS_MS
+      if (!isNews || !isKeyName(server) || !spreads(roomId) || !isWithinBudget(server)) return
+      start(roomId, id, { roomId, tries: MAX_FORWARD_TRIES }, [ownName, server, from], forwards)
+    },
+    ceiling,
+    failed(target) {
+      const waiting = [...target.forwards]
+      target.forwards.clear()
+      for (const [id, { tries, ...forward }] of waiting)
+        if (tries > 0) start(forward.roomId, id, { ...forward, tries: tries - 1 }, [target.name], 1)
+    },
+    resume() {
+      for (const [roomId, newest] of memory.newest) {
+        const isBehind = ({ rooms }: Destination): boolean => (rooms.get(roomId)?.cursor ?? newest) < newest
+        if (!spreads(roomId) || !peersOf(roomId).some(isBehind)) continue
+        hold(roomId, 1)
+        sendNewest(roomId, newest)
+      }
+    },
+    close() {
+      closed = true
+      for (const cancel of timers.values()) cancel()
+    },
+  }
+}
+
+/** A Plexus server that is in the room. */
+function isPeer({ name, rooms }: Destination, roomId: RoomId): boolean {
+  const record = rooms.get(roomId)
+  return isKeyName(name) && record !== undefined && record.until === undefined
+}
+
+/** So many of the values, or all, by chance and in no order. */
+function sample<T>(random: Random, values: readonly T[], count: number): readonly T[] {
+  const left = [...values]
+  const chosen: T[] = []
+  while (chosen.length < count && left.length > 0) {
+    const [a = 0, b = 0, c = 0] = random.bytes(3)
+    const index = ((a << 16) | (b << 8) | c) % left.length
+    const last = left.pop()
+    const value = index < left.length ? left[index] : last
+    if (index < left.length && last !== undefined) left[index] = last
+    if (value !== undefined) chosen.push(value)
+  }
+  return chosen
+}

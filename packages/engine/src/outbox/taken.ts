@@ -1,0 +1,116 @@
+/**
+ * Word of what came by gossip: a server tells the one that made events, a little later and in one message for many, which
+ * is the newest that it has (`plexus.taken`). Own events of a server follow each other, and nobody places an event before
+ * what it follows, so the newest stands for all.
+ */
+import type { EventId, RoomId, ServerName } from '@plexus/core'
+import { serverOf } from '@plexus/core'
+import { isKeyName } from '@plexus/core/names'
+import type { Clock, Log, Random, Taken } from '../ports.ts'
+import { isStripped } from '../rooms/copy.ts'
+import type { AcceptedEvent } from '../rooms/room.ts'
+import type { Rooms } from '../rooms/types.ts'
+import type { FanOut } from './fan-out.ts'
+import { MAX_TOLD_ROOMS } from './heads.ts'
+import type { Destination, OutboxMemory } from './memory.ts'
+import { noteTaken, type TransactionDeps } from './transaction.ts'
+
+export type TakenEventsDeps = Pick<TransactionDeps, 'committer' | 'cursors' | 'deliveries'> & {
+  readonly memory: OutboxMemory
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly ownName: ServerName
+  readonly rooms: () => Pick<Rooms, 'events' | 'snapshot'>
+  readonly fanOut: Pick<FanOut, 'spreads' | 'takenMs'>
+  readonly kick: (names: readonly ServerName[]) => void
+}
+
+export interface TakenEvents {
+  /** An event of another server was committed. */
+  accepted(roomId: RoomId, event: AcceptedEvent): void
+  /** What a transaction to the destination carries. */
+  tell(target: Destination): Promise<Taken | undefined>
+  /** The destination has been told. */
+  told(target: Destination, taken: Taken): void
+  /** The server tells what it has of our events. */
+  heard(server: ServerName, taken: Taken): void
+  close(): void
+}
+
+export function createTakenEvents(deps: TakenEventsDeps): TakenEvents {
+  const { memory, clock, ownName } = deps
+  const timers = new Map<RoomId, () => void>()
+  let closed = false
+
+  /** From the first event on, so that a busy room's servers hear in time too; by chance, so that not all tell at once. */
+  const schedule = (roomId: RoomId): void => {
+    if (closed || timers.has(roomId)) return
+    const [chance = 0] = deps.random.bytes(1)
+    const cancel = clock.after(Math.ceil((deps.fanOut.takenMs(roomId) * (chance + 1)) / 256), () => {
+      timers.delete(roomId)
+      const due = memory
+        .destinationsOf(roomId)
+        .filter(({ taken, failures }) => taken.has(roomId) && failures === 0)
+      for (const target of due) target.isTakenDue = true
+      deps.kick(due.map(({ name }) => name))
+    })
+    timers.set(roomId, cancel)
+  }
+
+  /** All of it is here: nothing that it follows is missing, and its content came with it. */
+  const isWhole = async (roomId: RoomId, id: EventId): Promise<boolean> => {
+    const snapshot = await deps.rooms().snapshot(roomId)
+    const [record] = await deps.rooms().events([id])
+    return snapshot?.holes.length === 0 && record !== undefined && !isStripped(record)
+  }
+
+  const note = async (server: ServerName, taken: Taken): Promise<void> => {
+    const reached = new Map<RoomId, number>()
+    const target = memory.destinations.get(server)
+    for (const [roomId, id] of entriesOf(taken).slice(0, MAX_TOLD_ROOMS)) {
+      const [record] = await deps.rooms().events([id])
+      const snapshot = await deps.rooms().snapshot(roomId)
+      const cursor = target?.rooms.get(roomId)?.cursor
+      const isOwn = record?.roomId === roomId && serverOf(record.pdu.sender) === ownName
+      if (!isOwn || record.order === undefined || snapshot === undefined || cursor === undefined) continue
+      // What was made in an earlier stay is not followed by what was made in this one.
+      if (cursor >= snapshot.since && cursor < record.order) reached.set(roomId, record.order)
+    }
+    if (target !== undefined && reached.size > 0) await noteTaken(deps, target, { reached, rows: [] })
+  }
+
+  return {
+    accepted(roomId, { id, server }) {
+      if (!isKeyName(server) || !deps.fanOut.spreads(roomId)) return
+      memory.destinations.get(server)?.taken.set(roomId, id)
+      schedule(roomId)
+    },
+    async tell({ taken }) {
+      const told: [RoomId, EventId][] = []
+      for (const [roomId, id] of taken) {
+        if (told.length === MAX_TOLD_ROOMS) break
+        if (await isWhole(roomId, id)) told.push([roomId, id])
+        else taken.delete(roomId)
+      }
+      return told.length === 0 ? undefined : (Object.fromEntries(told) as Taken)
+    },
+    told(target, taken) {
+      for (const [roomId, id] of entriesOf(taken))
+        if (target.taken.get(roomId) === id) target.taken.delete(roomId)
+    },
+    heard(server, taken) {
+      note(server, taken).catch((error: unknown) =>
+        deps.log.log('error', 'what a server took was not noted', { server, error: String(error) }),
+      )
+    },
+    close() {
+      closed = true
+      for (const cancel of timers.values()) cancel()
+    },
+  }
+}
+
+function entriesOf(taken: Taken): readonly (readonly [RoomId, EventId])[] {
+  return Object.entries(taken) as unknown as readonly (readonly [RoomId, EventId])[]
+}
