@@ -22,6 +22,7 @@ import { createAppServicesOwner } from './app-services/index.ts'
 import type { AppServicesInit } from './app-services/index.ts'
 import type { AppServiceCalls, AppServices } from './app-services/types.ts'
 import { createNodeControl, ownUser } from './control.ts'
+import { loadEarlyEdus } from './early-edus.ts'
 import { createInbound } from './inbound.ts'
 import type { Committer } from './kernel/committer.ts'
 import { createCommitter } from './kernel/committer.ts'
@@ -152,6 +153,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     const own = await ownUser(store)
     return own !== undefined && !(await users.accounts.exists(own))
   }
+  const sharesRoom = (name: ServerName): boolean => outboxOwner.sharesRoom(name)
   const mail =
     deps.mail === undefined
       ? undefined
@@ -160,7 +162,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
           ...deps.mail,
           find: (name) => deps.directory.find(name),
           publish: (record) => deps.directory.publish(record),
-          sharesRoom: (name) => outboxOwner.sharesRoom(name),
+          sharesRoom,
           outbox: () => outbox,
           peers: () => peersOf({ outbox, rooms }),
           keyShelf: () => users.keyShelf,
@@ -263,6 +265,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     ['m.presence', presence.edu],
     ...(mail === undefined ? [] : [['plexus.contact', mail.contacts.edu] as const]),
   ])
+  const early = mail === undefined ? undefined : await loadEarlyEdus({ ...base, sharesRoom })
   const inbound = createInbound({
     store,
     committer,
@@ -271,6 +274,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     handlers,
     heads: outboxOwner.heads,
     taken: (origin, taken) => outboxOwner.taken(origin, taken),
+    early,
     received: (origin, received) => outbox.received(origin, received),
   })
   const control = createNodeControl({
@@ -351,6 +355,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       completion.close()
       roomDirectory.close()
       mail?.close()
+      early?.close()
       outboxOwner.close()
       services.push.close()
       await committer.idle()

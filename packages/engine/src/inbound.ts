@@ -5,9 +5,10 @@ import type { Committer } from './kernel/committer.ts'
 import { createKeyedMutex } from './kernel/mutex.ts'
 import type { Table } from './kernel/table.ts'
 import { table } from './kernel/table.ts'
+import type { EarlyEdus } from './early-edus.ts'
 import type { HeadExchange } from './outbox/heads.ts'
-import type { EduHandler, Inbound } from './outbox-types.ts'
-import type { Durability, Log, Received, Store, Taken } from './ports.ts'
+import type { EduHandler, Inbound, InboundTransaction } from './outbox-types.ts'
+import type { Durability, Log, Received, Store, Taken, Write } from './ports.ts'
 import { StoreError } from './ports.ts'
 import type { Staging } from './rooms/staging.ts'
 import { RoomError } from './rooms/types.ts'
@@ -30,6 +31,9 @@ export const DURABLE_EDU_TYPES: ReadonlySet<string> = new Set([
   'plexus.contact',
 ])
 
+/** In the place of an EDU that is applied. */
+const NOTHING: JsonObject = {}
+
 export type InboundDeps = {
   readonly store: Store
   readonly committer: Committer
@@ -40,6 +44,8 @@ export type InboundDeps = {
   readonly taken: (origin: ServerName, taken: Taken) => void
   /** What a server has got of our mail. */
   readonly received: (origin: ServerName, received: Received) => void
+  /** Absent where no mail is fetched. */
+  readonly early?: EarlyEdus | undefined
   /** By EDU type; others are ignored. */
   readonly handlers: ReadonlyMap<string, EduHandler>
 }
@@ -55,12 +61,8 @@ export function createInbound(deps: InboundDeps): Inbound {
   /** Transactions of each server that are here. */
   const waiting = new Map<ServerName, number>()
 
-  const apply = async (
-    origin: ServerName,
-    edu: JsonObject,
-    record: readonly OriginRecord[] | undefined,
-    durability: Durability = 'relaxed',
-  ): Promise<void> => {
+  /** `note`: what is committed with it, if it is to be noted. */
+  const apply: Apply = async (origin, edu, note, durability = 'relaxed') => {
     const { edu_type: type, content } = edu
     const name = typeof type === 'string' ? type : ''
     const handler = deps.handlers.get(name)
@@ -68,13 +70,10 @@ export function createInbound(deps: InboundDeps): Inbound {
       handler === undefined || !isJsonObject(content)
         ? undefined
         : await handler(origin, content).catch((error: unknown) => skip(origin, name, error))
-    if (effect === undefined && record === undefined) return
+    if (effect === undefined && note === undefined) return
     await deps.committer.submit({
       durability,
-      writes: (position) => [
-        ...(effect?.writes(position) ?? []),
-        ...(record === undefined ? [] : [origins.put([origin], record)]),
-      ],
+      writes: (position) => [...(effect?.writes(position) ?? []), ...(note === undefined ? [] : [note])],
       ...(effect?.publish === undefined ? {} : { publish: effect.publish }),
     })
   }
@@ -107,6 +106,15 @@ export function createInbound(deps: InboundDeps): Inbound {
     }
   }
 
+  deps.early?.onDue((origin) =>
+    perOrigin.run(origin, async () => {
+      for (const { edu, write, publish } of (await deps.early?.waiting(origin)) ?? []) {
+        await apply(origin, edu, write)
+        publish()
+      }
+    }),
+  )
+
   return {
     /** One at a time of each server, whatever carriers brought them: who sends many slows down nobody but itself. */
     async transaction(transaction) {
@@ -126,35 +134,51 @@ export function createInbound(deps: InboundDeps): Inbound {
   }
 }
 
-type Ordered = { readonly incarnation: string; readonly sequence: number; readonly acknowledged: number }
+type Ordered = NonNullable<InboundTransaction['ordered']>
+
+type Apply = (
+  origin: ServerName,
+  edu: JsonObject,
+  note: Write | undefined,
+  durability?: Durability,
+) => Promise<void>
 
 /** Applies what is new and next in sequence, each with the rise of the counter as one commit. */
 async function applyOrdered(
   deps: InboundDeps,
-  apply: (
-    origin: ServerName,
-    edu: JsonObject,
-    record: readonly OriginRecord[],
-    durability: Durability,
-  ) => Promise<void>,
+  apply: Apply,
   origin: ServerName,
   durable: readonly JsonObject[],
-  { incarnation, sequence, acknowledged }: Ordered,
+  { incarnation, sequence, acknowledged, byMail }: Ordered,
 ): Promise<number> {
+  const { early } = deps
   const records = (await origins.get(deps.store, [origin])) ?? []
   const others = records.filter((record) => record.incarnation !== incarnation).slice(0, MAX_INCARNATIONS - 1)
   const stored = records.find((record) => record.incarnation === incarnation)?.committed ?? 0
+  const noteOf = (position: number): Write =>
+    origins.put([origin], [{ incarnation, committed: position }, ...others])
   let committed = Math.max(stored, acknowledged)
   const first = sequence - durable.length + 1
-  // A gap is not skipped: the answer tells the sender where to go on.
-  if (first > committed + 1) return committed
+  // A gap is not skipped: the answer tells the sender where to go on. Who mailed hears of no answer.
+  if (first > committed + 1) {
+    if (byMail === true) await early?.keep(origin, incarnation, { sequence: first, edus: durable })
+    return committed
+  }
   for (const [index, edu] of durable.entries()) {
     const position = first + index
     if (position <= committed) continue
     // The sender forgets what is acknowledged: it must outlive a power cut, and the last commit takes all before along.
     const durability = index === durable.length - 1 ? 'strict' : 'relaxed'
-    await apply(origin, edu, [{ incarnation, committed: position }, ...others], durability)
+    const known = await early?.get(origin, incarnation, position)
+    await apply(origin, known === 'applied' ? NOTHING : edu, noteOf(position), durability)
     committed = position
   }
+  if (early === undefined) return committed
+  const next = (): ReturnType<EarlyEdus['get']> => early.get(origin, incarnation, committed + 1)
+  for (let edu = await next(); edu !== undefined; edu = await next()) {
+    await apply(origin, edu === 'applied' ? NOTHING : edu, noteOf(committed + 1), 'strict')
+    committed += 1
+  }
+  await early.forgetUpTo(origin, incarnation, committed)
   return committed
 }

@@ -56,6 +56,8 @@ export type InboundTransaction = {
     readonly incarnation: string
     readonly sequence: number
     readonly acknowledged: number
+    /** It was left at a relay, where others may have been lost: what is ahead of its turn is kept. */
+    readonly byMail?: true
   }
 }
 

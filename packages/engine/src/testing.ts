@@ -1,5 +1,13 @@
 /** Parts of the engine by themselves, for tests that need no users. */
 export { createCommitter, type Committer } from './kernel/committer.ts'
+export {
+  EARLY_WAIT_MS,
+  loadEarlyEdus,
+  MAX_EARLY_EDUS,
+  MAX_EARLY_LENGTH,
+  MAX_EARLY_LENGTH_OF_ALL,
+  type EarlyEdus,
+} from './early-edus.ts'
 export { createInbound, MAX_WAITING_TRANSACTIONS } from './inbound.ts'
 export type { Inbound } from './outbox-types.ts'
 export { MAX_REMEMBERED_LENGTH, MAX_TOLD_CHILDREN, MAX_WALK_REQUESTS } from './directory/spaces.ts'

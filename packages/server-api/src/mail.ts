@@ -75,7 +75,7 @@ async function prove(deps: MailDeps, inbound: EnvelopedRequest, index: number): 
       origin: request.origin,
       pdus: body.pdus,
       edus: sequence === 0 ? [] : body.edus.filter(isDurable),
-      ordered: { incarnation, sequence, acknowledged: body['plexus.acknowledged'] },
+      ordered: { incarnation, sequence, acknowledged: body['plexus.acknowledged'], byMail: true as const },
       ...receivedOf(body['plexus.received']),
     }
     return { index, txnId: pathOf(open, 'txnId', txnId), transaction }

@@ -3,11 +3,18 @@
  * most of the time that mail is kept, and some never come back. What was acknowledged must reach every member that returns.
  */
 import type { EventId, RoomId } from '@plexus/core'
-import { CALM } from '../../kit/simulated-network.ts'
 import { missingMail, missingMessages, missingToDevice } from './checks.ts'
 import type { RelaysInit } from './relays.ts'
 import { mean } from './traffic.ts'
-import { createNetworkWorld, MINUTE, SECOND, type NetworkWorld, type Person, type Room } from './world.ts'
+import {
+  createNetworkWorld,
+  MINUTE,
+  SECOND,
+  WEATHER,
+  type NetworkWorld,
+  type Person,
+  type Room,
+} from './world.ts'
 
 export type NetworkInit = {
   readonly seed: number
@@ -149,8 +156,11 @@ async function found(world: NetworkWorld): Promise<readonly Room[]> {
       const [host, person] = [members[0], members[turn]]
       if (person === undefined || host === undefined) continue
       left += 1
-      const joined = join(person, id as RoomId, host)
-      void joined.then(() => (left -= 1))
+      const { node, user } = person
+      node.engine.rooms.join(user, id as RoomId, { via: [host.name] }).then(
+        () => (left -= 1),
+        () => undefined,
+      )
     }
     await world.pass(JOIN_MS)
   }
@@ -170,19 +180,6 @@ function create({ node, user }: Person): Promise<RoomId> {
   })
 }
 
-/** Packets are lost, so it may take more than one attempt. */
-async function join(person: Person, roomId: RoomId, host: Person): Promise<void> {
-  const { node, user } = person
-  for (let attempt = 0; attempt < 10; attempt += 1) {
-    try {
-      await node.engine.rooms.join(user, roomId, { via: [host.name] })
-      return
-    } catch {
-      // Asked again at once.
-    }
-  }
-}
-
 /** In one room of each size somebody sends the key of a new Megolm session to the others, of whom each gets it directly. */
 async function startSessions(
   world: NetworkWorld,
@@ -190,9 +187,7 @@ async function startSessions(
 ): Promise<NetworkReport['sessions']> {
   const sessions: NetworkReport['sessions'][number][] = []
   const sizes = new Map(rooms.map((room) => [room.members.length, room]))
-  const { network, traffic } = world
-  const { weather } = network
-  network.weather = CALM
+  const { traffic } = world
   traffic.takeToDevice()
   for (const [size, { members }] of [...sizes].toSorted(([a], [b]) => a - b)) {
     const [from, ...others] = members
@@ -200,13 +195,13 @@ async function startSessions(
     await world.pass(SETTLE_MS)
     sessions.push({ receivers: size - 1, ...traffic.takeToDevice() })
   }
-  network.weather = weather
   return sessions
 }
 
 async function comeAndGo(world: NetworkWorld, minutes: number): Promise<void> {
   const { people, random, network, relays } = world
   let cutUntil = 0
+  network.weather = WEATHER
   let down: (typeof relays.honest)[number] | undefined
   for (let second = 0; second < minutes * 60; second += 1) {
     const now = world.clock.now()

@@ -15,7 +15,8 @@ import { createTraffic, type Traffic } from './traffic.ts'
 export const SECOND = 1_000
 export const MINUTE: number = 60 * SECOND
 
-const WEATHER: Weather = { loss: 0.01, duplication: 0.01, maxLatencyMs: 100 }
+/** Calm until a run lets this begin. */
+export const WEATHER: Weather = { loss: 0.01, duplication: 0.01, maxLatencyMs: 100 }
 /** How often who is here hears that a node has appeared: the others find out by themselves. */
 const HEARD_OF = 0.8
 
@@ -91,7 +92,6 @@ export async function createNetworkWorld({ seed, nodes, liars, lie }: WorldInit)
     { clock, finished: traffic.finished },
     createSeededRandom(seed + 1_000_003),
   )
-  network.weather = WEATHER
   const chance = createSeededRandom(seed + 2_000_003)
   const relays = createRelays({ clock, random: chance, liars, lie, traffic: () => traffic })
   const sealer = createQuickSealer(seed + 3_000_003)

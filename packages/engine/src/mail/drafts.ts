@@ -8,8 +8,8 @@ import type { Clock, OutgoingTransaction, Store } from '../ports.ts'
 import type { ReceivedQueue, Telling } from './received.ts'
 import type { Contact, MailRow } from './tables.ts'
 
-/** A mail that has not arrived by so long before its expiry is left again. */
-export const RENEW_BEFORE_MS: number = 3 * 24 * 3_600_000
+/** A mail that has not arrived by so long before its expiry is left again: also by who comes once a week, before it expires. */
+export const RENEW_BEFORE_MS: number = 10 * 24 * 3_600_000
 /** A mail that was left so long before another one that has arrived is lost. */
 export const LOST_AFTER_MS = 600_000
 /** Bytes of events or EDUs in a mail, so that it fits the bucket of 256 KiB; of a stranger, of 64 KiB. */
