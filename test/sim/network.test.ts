@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { runNetwork } from './network/run.ts'
 
-describe('a network of people who come and go', () => {
+describe('a network of people who come and go', { timeout: 60_000 }, () => {
   it('loses nothing that it acknowledged', async () => {
     const report = await runNetwork({ seed: 1, nodes: 12, minutes: 3 })
     expect(report.failure).toBeUndefined()
