@@ -41,7 +41,7 @@ export default defineConfig({
         test: {
           name: 'node',
           include: ['packages/**/*.test.ts', 'apps/**/*.test.ts', 'test/**/*.test.ts'],
-          exclude: ['**/*.{browser,e2e,interop}.test.ts', '**/node_modules/**'],
+          exclude: ['**/*.{browser,e2e,interop,scenario}.test.ts', '**/node_modules/**'],
           // A limit against hanging, with room for a busy machine; what is slow shows in the budget of the group.
           testTimeout: 30_000,
           sequence: { groupOrder: 0 },
@@ -73,6 +73,16 @@ export default defineConfig({
           expect: { poll: { timeout: 20_000 } },
           hookTimeout: 120_000,
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
+          // Browsers over slow lines, many times: `npm run scenarios`.
+          name: 'scenarios',
+          include: ['test/scenarios/*.scenario.test.ts'],
+          maxWorkers: 1,
+          expect: { poll: { timeout: 20_000 } },
+          sequence: { groupOrder: 4 },
         },
       },
       {

@@ -1,0 +1,194 @@
+/**
+ * Somebody comes back to thousands of envelopes over a slow line: the message that a friend left, who is away again, is on the
+ * screen soon. `SCENARIO_RUNS` times from the same beginning.
+ */
+import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { RoomId } from '@plexus/core'
+import type { BrowserContext, Page } from 'playwright'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  accept,
+  inviteLink,
+  makeRoom,
+  members,
+  message,
+  openApp,
+  openBrowser,
+  openRoom,
+  send,
+  shown,
+  signUp,
+} from '../kit/app.ts'
+import { register, startNodeApp } from '../kit/node-app.ts'
+import { startRelay, type RelayProcess } from '../kit/relay-process.ts'
+import { createSeededRandom } from '../kit/seeded-random.ts'
+import { startShapedProxy, type Line, type ShapedProxy } from '../kit/shaped-proxy.ts'
+
+const RUNS = Number(process.env['SCENARIO_RUNS'] ?? 20)
+const ENVELOPES = Number(process.env['SCENARIO_ENVELOPES'] ?? 2_000)
+const CONTACTS = 4
+const ROOM = 'Two of us'
+const SLOW: Line = { roundTripMs: 100, loss: 0.01 }
+const FAST: Line = { roundTripMs: 0, loss: 0 }
+/** From opening to the message on the screen: DESIGN section 12. */
+const P95_MS = 5_000
+const LIMIT_MS = 60_000
+const SETUP_MS = 600_000
+
+const folder = await mkdtemp(join(tmpdir(), 'plexus-scenario-'))
+const begun = join(folder, 'begun')
+let proxy: ShapedProxy
+let relayPort = 0
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+function relayOn(data: string, admin: number): Promise<RelayProcess> {
+  const args = [
+    '--public-url',
+    `http://127.0.0.1:${proxy.port}`,
+    '--admin',
+    `127.0.0.1:${admin}`,
+    '--mail-rate',
+    '100000',
+  ]
+  return startRelay({ data, port: relayPort, args })
+}
+
+const address = (): string => `http://127.0.0.1:${proxy.port}/`
+
+/** Mails that all mailboxes hold. */
+async function kept(admin: number): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${admin}/metrics`)).text()
+  return Number(/^plexus_mail_kept (\d+)$/m.exec(text)?.[1])
+}
+
+const delivery = (page: Page, text: string): Promise<string | null> =>
+  message(page, text).getAttribute('data-delivery')
+
+async function newPerson(name: string): Promise<{ context: BrowserContext; page: Page }> {
+  const context = await openBrowser({ profile: join(begun, name) })
+  const { page } = await openApp(context, address())
+  await signUp(page, name)
+  return { context, page }
+}
+
+async function contactWith(userId: string, index: number): Promise<Talker> {
+  const data = join(begun, `contact${index}`)
+  const { relays } = (await (await fetch(`${address()}plexus.json`)).json()) as { relays: readonly string[] }
+  const app = await startNodeApp(data, [
+    '--rate-limits',
+    'off',
+    ...relays.flatMap((each) => ['--relay', each]),
+  ])
+  const contact = await register(data, () => app.clientApi, `contact${index}`)
+  const made = await contact.ok('POST', 'v3/createRoom', { name: `Room ${index}`, invite: [userId] })
+  const room = made['room_id'] as RoomId
+  const say = (text: string): Promise<unknown> => contact.say(room, text.replaceAll(' ', '-'), text)
+  return { stop: () => app.stop(), say }
+}
+
+type Talker = { stop(): Promise<unknown>; say(text: string): Promise<unknown> }
+
+/** Fills the mailbox: one message of each is under way at a time, so that each goes in an envelope of its own. */
+async function fill(talkers: readonly Talker[], admin: number): Promise<void> {
+  for (let round = 0; (await kept(admin)) < ENVELOPES; round += 1) {
+    const before = await kept(admin)
+    await Promise.all(talkers.map(({ say }) => say(`message ${round}`)))
+    const enough = before + talkers.length
+    await expect.poll(() => kept(admin), { timeout: 30_000, interval: 5 }).toBeGreaterThanOrEqual(enough)
+  }
+}
+
+async function begin(): Promise<void> {
+  const admin = await freePort()
+  proxy.lead(relayPort, FAST)
+  await using _relay = await relayOn(join(begun, 'relay'), admin)
+  const ada = await newPerson('ada')
+  const ben = await newPerson('ben')
+  await makeRoom(ada.page, ROOM)
+  await ben.page.goto(await inviteLink(ada.page))
+  await accept(ben.page)
+  await members(ada.page, 2)
+  await send(ada.page, 'hello')
+  await shown(ben.page, 'hello')
+  await ben.page.goto(`${address()}#/settings`)
+  const userId = await ben.page.getByLabel('User id').inputValue()
+  const talkers: Talker[] = []
+  for (let index = 0; index < CONTACTS; index += 1) {
+    const talker = await contactWith(userId, index)
+    await accept(ben.page)
+    await talker.say('here')
+    await shown(ben.page, 'here')
+    talkers.push(talker)
+  }
+  await Promise.all([ada.context.close(), ben.context.close()])
+  await fill(talkers, admin)
+  for (const { stop } of talkers) await stop()
+}
+
+/** One run from the beginning; the milliseconds from opening to the message on the screen. */
+async function run(index: number): Promise<number> {
+  const here = join(folder, `run${index}`)
+  await cp(begun, here, { recursive: true })
+  const admin = await freePort()
+  proxy.lead(relayPort, SLOW)
+  await using _relay = await relayOn(join(here, 'relay'), admin)
+  const text = `left for Ben, run ${index}`
+  const before = await kept(admin)
+  const ada = await openBrowser({ profile: join(here, 'ada') })
+  const { page } = await openApp(ada, address())
+  await openRoom(page, ROOM)
+  await send(page, text)
+  await expect.poll(() => delivery(page, text), { timeout: LIMIT_MS }).toBe('at relay')
+  await ada.close()
+  expect(await kept(admin)).toBeGreaterThan(before)
+
+  const ben = await openBrowser({ profile: join(here, 'ben') })
+  const tab = await ben.newPage()
+  const start = performance.now()
+  await tab.goto(address())
+  await openRoom(tab, ROOM)
+  await shown(tab, text, LIMIT_MS)
+  const taken = performance.now() - start
+  // The rest comes as well: the mailbox is empty in the end, and what was left is there once.
+  await expect.poll(() => kept(admin), { timeout: LIMIT_MS }).toBe(0)
+  expect(await message(tab, text).count()).toBe(1)
+  await ben.close()
+  await rm(here, { recursive: true, force: true, maxRetries: 5 })
+  return taken
+}
+
+describe(`somebody who comes back to ${ENVELOPES} envelopes`, () => {
+  beforeAll(async () => {
+    const random = createSeededRandom(7)
+    proxy = await startShapedProxy(() => random.below(1_000_000) / 1_000_000)
+    relayPort = await freePort()
+  })
+  afterAll(async () => {
+    await proxy?.[Symbol.asyncDispose]()
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+  })
+
+  it(`reads the new message soon, ${RUNS} times`, { timeout: SETUP_MS + RUNS * 2 * LIMIT_MS }, async () => {
+    await begin()
+    const taken: number[] = []
+    for (let index = 0; index < RUNS; index += 1) {
+      taken.push(await run(index))
+      console.log(`run ${index}: ${Math.round(taken.at(-1) ?? 0)} ms`)
+    }
+    const sorted = taken.toSorted((x, y) => x - y)
+    const [p50 = Infinity, p95 = Infinity] = [0.5, 0.95].map((part) => sorted[Math.ceil(part * RUNS) - 1])
+    console.log(`from opening to the message: p50 ${Math.round(p50)} ms, p95 ${Math.round(p95)} ms`)
+    expect(p95).toBeLessThan(P95_MS)
+  })
+})
