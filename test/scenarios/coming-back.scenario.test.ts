@@ -3,8 +3,6 @@
  * screen soon. `SCENARIO_RUNS` times from the same beginning.
  */
 import { cp, mkdtemp, rm } from 'node:fs/promises'
-import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { RoomId } from '@plexus/core'
@@ -23,6 +21,7 @@ import {
   shown,
   signUp,
 } from '../kit/app.ts'
+import { freePort } from '../kit/free-port.ts'
 import { register, startNodeApp } from '../kit/node-app.ts'
 import { startRelay, type RelayProcess } from '../kit/relay-process.ts'
 import { createSeededRandom } from '../kit/seeded-random.ts'
@@ -43,14 +42,6 @@ const folder = await mkdtemp(join(tmpdir(), 'plexus-scenario-'))
 const begun = join(folder, 'begun')
 let proxy: ShapedProxy
 let relayPort = 0
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 function relayOn(data: string, admin: number): Promise<RelayProcess> {
   const args = [

@@ -220,6 +220,15 @@ describe('the relay app', () => {
     expect(app.log()).toContain('https://relay.example.org/')
   })
 
+  it('tells the app of the relays that it knows, as far as a page can dial them', async () => {
+    const [one, two] = ['/dns4/one.example/tcp/443/tls/ws', '/ip4/192.0.2.1/tcp/4001'].map(
+      (where) => `${where}/p2p/12D3KooWGtwVfx44AV81ifyycKUBHyMxgKCqGs3iEm5rGFT4QxbU`,
+    ) as [string, string]
+    await using app = await start('--port', '0', '--peer', one, '--peer', two)
+    const { relays } = (await (await fetch(`${app.address}plexus.json`)).json()) as { relays: string[] }
+    expect(relays.filter((each) => each === one || each === two)).toEqual([one])
+  })
+
   it('speaks HTTPS with a certificate, and leaves its name to it', async () => {
     const [cert, key] = [join(scratch, 'cert.pem'), join(scratch, 'key.pem')]
     await writeCertificate(cert, key)

@@ -66,6 +66,11 @@ function warn(log: Logger, flags: Flags, before: number | undefined, port: numbe
   }
 }
 
+/** A page can dial WebSockets only. */
+function isForBrowsers(peer: string): boolean {
+  return /\/wss?\//.test(peer)
+}
+
 /** @throws StartError for what the person who started it can mend. */
 export async function startRelayApp(deps: Deps, flags: Flags): Promise<RelayApp> {
   await using started = new AsyncDisposableStack()
@@ -76,7 +81,11 @@ export async function startRelayApp(deps: Deps, flags: Flags): Promise<RelayApp>
   const assets = readSnapshot(await deps.build())
   let relay: Relay | undefined
   const network = (requested: string): NetworkConfig | undefined =>
-    relay && { relays: relay.multiaddrs(flags.publicUrl?.href ?? requested), iceServers: [] }
+    relay && {
+      // With the others a node has mailboxes at more than one relay, and goes on when this one is away.
+      relays: [...relay.multiaddrs(flags.publicUrl?.href ?? requested), ...flags.peers.filter(isForBrowsers)],
+      iceServers: [],
+    }
   const reachesLoopback = isWildcard(flags.host) || flags.host === '127.0.0.1'
   const redirectLocalhost = reachesLoopback && tls === undefined && flags.publicUrl === undefined
   const web = createServer(createSite({ assets, network, redirectLocalhost }), { tls, mayUpgrade })

@@ -33,7 +33,7 @@ export const HELP: string = `Plexus relay: lets nodes find each other, keeps mai
   --public-url <url>  where others reach this relay, when a proxy stands in front of it
   --tls-cert <file>   certificate chain (PEM); HTTPS together with --tls-key
   --tls-key <file>    its private key (PEM)
-  --peer <multiaddr>  another relay, with its peer id: through it nodes of both find each other; may be repeated
+  --peer <multiaddr>  another relay, with its peer id: nodes of both find each other, and the app uses both; may be repeated
 ${MAIL_HELP}
   --help              this text`
 
