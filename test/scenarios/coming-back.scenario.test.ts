@@ -94,7 +94,7 @@ type Talker = { stop(): Promise<unknown>; say(text: string): Promise<unknown> }
 async function fill(talkers: readonly Talker[], admin: number): Promise<void> {
   for (let round = 0; (await kept(admin)) < ENVELOPES; round += 1) {
     const before = await kept(admin)
-    await Promise.all(talkers.map(({ say }) => say(`message ${round}`)))
+    await Promise.all(talkers.map((talker) => talker.say(`message ${round}`)))
     const enough = before + talkers.length
     await expect.poll(() => kept(admin), { timeout: 30_000, interval: 5 }).toBeGreaterThanOrEqual(enough)
   }
@@ -124,7 +124,7 @@ async function begin(): Promise<void> {
   }
   await Promise.all([ada.context.close(), ben.context.close()])
   await fill(talkers, admin)
-  for (const { stop } of talkers) await stop()
+  for (const talker of talkers) await talker.stop()
 }
 
 /** One run from the beginning; the milliseconds from opening to the message on the screen. */
