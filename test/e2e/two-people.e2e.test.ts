@@ -14,6 +14,7 @@ import {
   openApp,
   openBrowser,
   openRoom,
+  pathShown,
   send,
   sendFiles,
   shown,
@@ -55,15 +56,6 @@ async function says(from: Person, to: Person, text: string): Promise<void> {
 const delivery = ({ page }: Person, text: string): Promise<string | null> =>
   message(page, text).getAttribute('data-delivery')
 
-const path = async ({ page }: Person): Promise<string> => {
-  await page.getByRole('status', { name: 'Connection' }).click()
-  const row = page.getByRole('table').first().locator('td[data-state]')
-  await row.waitFor()
-  const words = (await row.textContent()) ?? ''
-  await page.goBack()
-  return words
-}
-
 beforeAll(async () => {
   relay = await startRelay({ data: join(folder, 'relay') })
   ;[a, b] = await Promise.all([person('ada'), person('ben')])
@@ -104,8 +96,8 @@ describe('two people in two browsers', () => {
   })
 
   it('are connected directly', async () => {
-    await expect.poll(() => path(a)).toBe('direct')
-    await expect.poll(() => path(b)).toBe('direct')
+    await expect.poll(() => pathShown(a.page)).toBe('direct')
+    await expect.poll(() => pathShown(b.page)).toBe('direct')
     for (const { page } of [a, b]) {
       const ends = await connectedEnds(page)
       expect(ends.length).toBeGreaterThan(0)
@@ -156,7 +148,7 @@ describe('two people in two browsers', () => {
     await expect.poll(() => delivery(a, 'waiting for the relay'), { timeout: 10_000 }).toBe('delivered')
     await expect.poll(() => connectionWords(a.page).textContent(), { timeout: MEET_MS }).toBe('Online')
     await says(b, a, 'here again')
-    await expect.poll(async () => path(a), { timeout: 20_000 }).toBe('direct')
+    await expect.poll(async () => pathShown(a.page), { timeout: 20_000 }).toBe('direct')
     expect([...a.faults, ...b.faults]).toEqual([])
   })
 

@@ -163,6 +163,16 @@ export function connectionWords(page: Page): Locator {
   return page.getByRole('status', { name: 'Connection' })
 }
 
+/** How the first person on the connection's page is connected: `direct`, for example. */
+export async function pathShown(page: Page): Promise<string> {
+  await connectionWords(page).click()
+  const row = page.getByRole('table').first().locator('td[data-state]')
+  await row.waitFor()
+  const words = (await row.textContent()) ?? ''
+  await page.goBack()
+  return words
+}
+
 /** Resolves when the app is kept for opening without its server. */
 export async function installed(page: Page): Promise<void> {
   await page.evaluate(async () => {

@@ -15,6 +15,7 @@ import {
   openApp,
   openBrowser,
   openRoom,
+  pathShown,
   send,
   shown,
   signUp,
@@ -107,6 +108,7 @@ describe('a conversation with three relays', () => {
     await openRoom(b.page, ROOM)
     await shown(b.page, 'left at the others', HEAL_MS)
     await says(b, a, 'found without the server of the app')
+    await expect.poll(() => pathShown(a.page), { timeout: HEAL_MS }).toBe('direct')
 
     await Promise.all(relays.slice(1).map((relay) => relay.stop('SIGKILL')))
     await expect.poll(() => words(a)).toBe('No relay')
