@@ -264,6 +264,22 @@ describe('mail', () => {
     expect(await inbox(bob)).toEqual([2, 1])
   })
 
+  it('is left again in time where relays keep mail for a day', async () => {
+    one.retentionMs = two.retentionMs = DAY
+    await leave('hello', 1)
+    const before = one.deposits.length
+    setAway(alice, false)
+    await pass(11 * HOUR)
+    expect(one.deposits).toHaveLength(before)
+    await pass(2 * HOUR)
+    expect(one.deposits.length).toBeGreaterThan(before)
+    setAway(alice)
+    setAway(bob, false)
+    await network.settle()
+    expect(await read(bob, roomId)).toEqual(['hello'])
+    expect(await inbox(bob)).toEqual([1])
+  })
+
   it('is sealed to the newest key, which the relay tells to who knows an older one', async () => {
     const keysOf = async ({ node }: Member): Promise<number> =>
       (await node.store.range('sealing-key', '', '\u00ff')).length

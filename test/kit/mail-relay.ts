@@ -23,6 +23,7 @@ import type {
   ShelfKeys,
 } from '@plexus/engine/ports'
 import { CarrierError, MailError } from '@plexus/engine/ports'
+import { MAIL_RETENTION_MS } from '@plexus/engine/testing'
 import type { MailPolicy } from '@plexus/relay/mail-policy'
 import { createSeededRandom } from './seeded-random.ts'
 
@@ -52,6 +53,8 @@ export interface FakeRelay {
   /** The answer to each deposit, where it is refused. */
   refuse: ((mail: SealedMail) => MailRefusal | undefined) | undefined
   lie: Lie | undefined
+  /** Milliseconds that it says to keep mail for. */
+  retentionMs: number
   /** What is given for the answer about a shelf. */
   lieOfShelf: ((answer: ShelfAnswer) => ShelfAnswer) | undefined
   /** Mail that waits for a name. */
@@ -151,6 +154,7 @@ export function createFakeRelays(init?: FakeRelaysInit): FakeRelays {
         isUp: true,
         refuse: undefined,
         lie: undefined,
+        retentionMs: init?.retentionMs ?? MAIL_RETENTION_MS,
         lieOfShelf: undefined,
         boxes: new Map(),
         deposits: [],
@@ -200,10 +204,11 @@ export function createFakeRelays(init?: FakeRelaysInit): FakeRelays {
           const box = checkDeposit(relay, mail, accessKey)
           const hash = hashOf(mail.bytes)
           expire(box)
-          if (box.hashes.has(hash)) return
+          if (box.hashes.has(hash)) return relay.retentionMs
           put(box, mail, hash)
           relay.deposits.push({ recipient: mail.recipient, lane: mail.lane })
           tell(mail.recipient, peerId)
+          return relay.retentionMs
         },
         stock: async (peerId, shelf, keys) => putOnShelf(own(peerId).shelves, shelf, keys),
         async ask({ peerId }, recipient, { user, devices }) {

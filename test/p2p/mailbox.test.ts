@@ -112,7 +112,7 @@ beforeAll(async () => {
   cleanups.push(async () => sender.node[Symbol.asyncDispose]())
 })
 
-const leave = (mail: SealedMail, key = mail.lane === 'strangers' ? undefined : ACCESS.key): Promise<void> =>
+const leave = (mail: SealedMail, key = mail.lane === 'strangers' ? undefined : ACCESS.key): Promise<number> =>
   sender.node.mailboxes.deposit(relay.address, mail, key)
 
 describe('mailboxes at a relay', { timeout: 60_000 }, () => {
@@ -147,7 +147,7 @@ describe('mailboxes at a relay', { timeout: 60_000 }, () => {
 
     const large = { ...mailFor(first, ''), bytes: new Uint8Array(randomBytes(1_000_000)) }
     for (const mail of [mailFor(first, 'a'), large, mailFor(first, 'a'), mailFor(first, 'b', 'events')])
-      await leave(mail)
+      expect(await leave(mail)).toBe(POLICY.retentionMs)
 
     const back = await ownerAt(relay, { account, transportKey: keys[0], record })
     const at = relay.address.peerId
@@ -207,7 +207,7 @@ describe('mailboxes at a relay', { timeout: 60_000 }, () => {
     const quota = { mails: 1, bytes: 1_000 }
     const small = await newRelay({ quotas: { keys: quota, events: quota, strangers: quota } })
     const owner = await ownerAt(small)
-    const put = (mail: SealedMail): Promise<void> =>
+    const put = (mail: SealedMail): Promise<number> =>
       sender.node.mailboxes.deposit(small.address, mail, mail.lane === 'strangers' ? undefined : ACCESS.key)
     for (const lane of ['keys', 'events', 'strangers'] as const) {
       await put(mailFor(owner, `${lane} 1`, lane))

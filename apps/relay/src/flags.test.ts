@@ -110,6 +110,7 @@ describe('readFlags', () => {
     [['--tls-key', 'k.pem'], '--tls-cert'],
     [['--mail', 'maybe'], '--mail maybe'],
     [['--mail-days', '366'], '--mail-days 366'],
+    [['--mail-days', '0'], '--mail-days 0'],
     [['--mail-proof-bits', '25'], '--mail-proof-bits 25'],
     [['--mail-rate', '-1'], '--mail-rate'],
     [['--mail-quota', 'keys=5'], '--mail-quota keys=5'],

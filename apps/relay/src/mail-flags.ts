@@ -75,6 +75,13 @@ function readNumber(flag: string, text: string | undefined, fallback: number, ma
   return number
 }
 
+/** Senders leave mail nowhere where it is kept for less than a day. */
+function readDays(text: string | undefined): number {
+  const days = readNumber('mail-days', text, policy.retentionMs / DAY_MS, 365)
+  if (days === 0) throw new StartError('--mail-days 0: must be 1 or more; --mail off keeps none')
+  return days
+}
+
 function readQuotas(texts: readonly string[]): MailPolicy['quotas'] {
   const quotas: Record<string, LaneQuota> = { ...policy.quotas }
   for (const text of texts) {
@@ -120,7 +127,7 @@ export function readMailFlags(values: Values): MailFlags | undefined {
   const rate = readNumber('mail-rate', values['mail-rate'], policy.depositsPerSecond, 1_000_000)
   const flags = {
     maxMailboxes: readNumber('mail-boxes', values['mail-boxes'], policy.maxMailboxes, 10_000_000),
-    retentionMs: readNumber('mail-days', values['mail-days'], policy.retentionMs / DAY_MS, 365) * DAY_MS,
+    retentionMs: readDays(values['mail-days']) * DAY_MS,
     maxBytes: readNumber('mail-disk-mb', values['mail-disk-mb'], DEFAULT_DISK_MB, 100_000_000) * MB,
     quotas: readQuotas(values['mail-quota'] ?? []),
     depositsPerSecond: rate,

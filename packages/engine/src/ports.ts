@@ -316,11 +316,11 @@ export interface Mailboxes {
   acknowledge(relay: string, cursor: number): Promise<void>
   /**
    * Leaves mail at a relay, under an identity that is used for this recipient alone. On disk there when it resolves; the
-   * same bytes again change nothing. `accessKey`, unpadded base64 of 32 bytes, goes with the lanes `keys` and `events`;
+   * same bytes again change nothing. Resolves with the milliseconds that the relay says to keep mail for at most. `accessKey`, unpadded base64 of 32 bytes, goes with the lanes `keys` and `events`;
    * without it the lane is `strangers`, and a proof of work is made.
    * @throws MailError, CarrierError
    */
-  deposit(mailbox: MailboxAddress, mail: SealedMail, accessKey: string | undefined): Promise<void>
+  deposit(mailbox: MailboxAddress, mail: SealedMail, accessKey: string | undefined): Promise<number>
   /**
    * Puts the shelf of a user in the place of an older one at a relay that keeps this node's mail, and keys on it. The keys of
    * devices that it does not name are gone. What is left is the relay's word. @throws MailError, CarrierError

@@ -37,8 +37,8 @@ export type DepositorsDeps = {
  * that of this node.
  */
 export interface Depositors extends AsyncDisposable {
-  /** @throws MailError, CarrierError */
-  deposit(mailbox: MailboxAddress, mail: SealedMail, accessKey: string | undefined): Promise<void>
+  /** As the port says. @throws MailError, CarrierError */
+  deposit(mailbox: MailboxAddress, mail: SealedMail, accessKey: string | undefined): Promise<number>
   /** As the port says. @throws MailError, CarrierError */
   ask(mailbox: MailboxAddress, question: ShelfQuestion): Promise<ShelfAnswer>
 }
@@ -165,6 +165,7 @@ export function createDepositors(deps: DepositorsDeps): Depositors {
       return using(`${mail.recipient} ${relay}`, mailbox, async (client) => {
         const access = await accessOf(client, relay, mail, accessKey)
         await client.deposit({ mail, access })
+        return (await client.hello).retentionMs
       })
     },
     ask: (mailbox, question) =>

@@ -5,7 +5,13 @@ import { createAccount, type TestAccount } from './testing/accounts.ts'
 import { createStreamPair } from './testing/stream-pair.ts'
 import { createVirtualClock } from './testing/virtual-clock.ts'
 import { createFrameReader, encodeFrame, type Frame } from './wire/frame.ts'
-import { MAX_DEPOSITS_IN_FLIGHT, MAX_FRAME_BODY, MAX_MAILS_PER_FETCH, MAX_PROOF_BITS } from './wire/limits.ts'
+import {
+  MAX_DEPOSITS_IN_FLIGHT,
+  MAX_FRAME_BODY,
+  MAX_MAILS_PER_FETCH,
+  MAX_PROOF_BITS,
+  MIN_RETENTION_MS,
+} from './wire/limits.ts'
 import { encodeKeptMail, encodeMailboxHello, encodeRefusal, MailboxFrame as K } from './wire/mailbox.ts'
 import { encodeShelfAnswer } from './wire/shelf.ts'
 import { encodeJson, messagePart } from './wire/message.ts'
@@ -156,7 +162,7 @@ describe('a mailbox client', () => {
 
   it('waits so long for an answer and a first word, and asks so much at once', async () => {
     const { client, clock, say, reasons } = start()
-    await say(K.hello, 0, encodeMailboxHello({ proofBits: 1 }))
+    await say(K.hello, 0, encodeMailboxHello({ proofBits: 1, retentionMs: MIN_RETENTION_MS }))
     const outcomes: unknown[] = []
     for (let n = 0; n < MAX_DEPOSITS_IN_FLIGHT + 2; n += 1)
       client.acknowledge(n).catch((error: unknown) => outcomes.push(error))

@@ -130,9 +130,7 @@ export function createMailboxes(deps: MailboxesDeps): OwnMailboxes {
     async acknowledge(relay, cursor) {
       await sessionAt(relay).client.acknowledge(cursor)
     },
-    async deposit(mailbox, mail, accessKey) {
-      await depositors.deposit(mailbox, mail, accessKey)
-    },
+    deposit: (mailbox, mail, accessKey) => depositors.deposit(mailbox, mail, accessKey),
     async stock(relay, shelf, keys) {
       return sessionAt(relay).client.stock({ shelf, keys })
     },

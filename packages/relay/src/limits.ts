@@ -59,8 +59,9 @@ export const NATS_RETRY_MS = 250
 export const NATS_RECONNECT_MS = 500
 /** Milliseconds between pings of a server; two without an answer and another server is taken. */
 export const NATS_PING_MS = 5_000
-/** Milliseconds between signs of life of what a stream is followed by; two are missed before it is begun anew. */
+/** Milliseconds between signs of life of what a stream is followed by, and without one until it is begun anew. */
 export const NATS_HEARTBEAT_MS = 1_000
+export const NATS_SILENCE_MS = 3_000
 /** Messages asked for ahead when a stream is followed. */
 export const NATS_FOLLOW_AHEAD = 1_000
 /** Bytes that a stream may hold beyond those for deposits: what several relays write at once. */

@@ -76,7 +76,7 @@ export function createRelays({ clock, random, liars, lie, traffic }: RelaysInit)
     async deposit(mailbox, mail, accessKey) {
       await pause()
       traffic().mail(name, 'up', mail.bytes.length)
-      await near.deposit(mailbox, mail, accessKey)
+      return near.deposit(mailbox, mail, accessKey)
     },
     async stock(...given) {
       await pause()

@@ -116,7 +116,7 @@ export type PageApi = {
     readonly mailbox: MailboxAddress
     readonly mail: SealedMail
     readonly accessKey: string | undefined
-  }) => Promise<void>
+  }) => Promise<number>
   readonly mailStock: (at: {
     readonly relay: string
     readonly shelf: SignedShelf

@@ -37,6 +37,12 @@ describe('a mail is left again', () => {
     expect(isDueAt(EXPIRES - AT - RENEW_BEFORE_MS + 1)).toBe(true)
   })
 
+  it('half way where it is kept for a short time', () => {
+    const DAY_MS = 24 * 3_600_000
+    expect(isDueAt(DAY_MS / 2, { expires: AT + DAY_MS })).toBe(false)
+    expect(isDueAt(DAY_MS / 2 + 1, { expires: AT + DAY_MS })).toBe(true)
+  })
+
   it('when one that was left well after it has arrived', () => {
     expect(isDueAt(1, {}, AT + LOST_AFTER_MS)).toBe(false)
     expect(isDueAt(1, {}, AT + LOST_AFTER_MS + 1)).toBe(true)

@@ -140,5 +140,6 @@ export function isDue(row: MailRow, arrivedAt: number, { signed }: Contact, now:
   const { mailboxes } = signed.record
   if (mailboxes.length === 0) return false
   const isNamed = mailboxes.some(({ peerId }) => relays.includes(peerId))
-  return !isNamed || at + LOST_AFTER_MS < arrivedAt || now > expires - RENEW_BEFORE_MS
+  const renewBefore = Math.min(RENEW_BEFORE_MS, (expires - at) / 2)
+  return !isNamed || at + LOST_AFTER_MS < arrivedAt || now > expires - renewBefore
 }

@@ -24,6 +24,7 @@ export type LeavingDeps = {
   readonly trust: Trust
 }
 
+/** `expires`: when the first of the relays removes it. */
 export type Left = { readonly relays: readonly string[]; readonly expires: number }
 
 /**
@@ -36,7 +37,8 @@ export type Leaving = (
   contact: Contact,
 ) => Promise<Left | 'old-key' | 'locked' | undefined>
 
-type Attempt = 'taken' | 'old-key' | 'locked' | 'refused'
+/** A number: it was taken, and is kept for so many milliseconds. */
+type Attempt = number | 'old-key' | 'locked' | 'refused'
 
 export function createLeaving(deps: LeavingDeps): Leaving {
   const { clock, log } = deps
@@ -59,8 +61,7 @@ export function createLeaving(deps: LeavingDeps): Leaving {
   ): Promise<Attempt> => {
     const laned: SealedMail = access === undefined ? { ...mail, lane: 'strangers' } : mail
     try {
-      await deps.mailboxes.deposit(mailbox, laned, access)
-      return 'taken'
+      return await deps.mailboxes.deposit(mailbox, laned, access)
     } catch (error) {
       log.log('debug', 'a relay takes no mail', { relay: mailbox.peerId, error: String(error) })
       if (!(error instanceof MailError)) return 'refused'
@@ -82,15 +83,21 @@ export function createLeaving(deps: LeavingDeps): Leaving {
     const candidates = inTurn(record.mailboxes, deps.trust)
     const relays: string[] = []
     const attempts = new Set<Attempt>()
+    let keptMs = expires - now
     while (relays.length < MAIL_COPIES && candidates.length > 0) {
       const tried = candidates.splice(0, MAIL_COPIES - relays.length)
       const leave = (mailbox: MailboxAddress): Promise<Attempt> =>
         leaveAt(mailbox, mail, accessKey, accessKey !== undefined)
       const outcomes = await Promise.all(tried.map(leave))
-      relays.push(...tried.filter((_, index) => outcomes[index] === 'taken').map(({ peerId }) => peerId))
-      for (const outcome of outcomes) attempts.add(outcome)
+      for (const [index, { peerId }] of tried.entries()) {
+        const outcome = outcomes[index] ?? 'refused'
+        attempts.add(outcome)
+        if (typeof outcome !== 'number') continue
+        relays.push(peerId)
+        keptMs = Math.min(keptMs, outcome)
+      }
     }
-    if (relays.length > 0) return { relays, expires }
+    if (relays.length > 0) return { relays, expires: now + keptMs }
     if (attempts.has('old-key')) return 'old-key'
     return attempts.has('locked') ? 'locked' : undefined
   }

@@ -13,6 +13,7 @@ export {
   MAX_SHELF_KEYS,
   MAX_STRANGER_MAIL_BYTES,
   MAX_WATCHED_NAMES,
+  MIN_RETENTION_MS,
   WRITE_HIGH_WATER,
 } from './limits.ts'
 export {

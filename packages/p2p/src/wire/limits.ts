@@ -84,6 +84,8 @@ export const MAX_DEPOSITS_IN_FLIGHT = 64
 
 /** Zero bits of a proof of work that a node makes for a relay: some seconds of a phone, since other mail waits for it. */
 export const MAX_PROOF_BITS = 20
+/** Milliseconds that a relay keeps mail for at least: what goes sooner would be left again all the time. */
+export const MIN_RETENTION_MS: number = 24 * 3_600_000
 
 /** Keys of records in one question to a relay. */
 export const MAX_KEYS_PER_FRAME = 16

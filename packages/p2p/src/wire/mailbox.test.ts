@@ -4,7 +4,13 @@ import type { SignedAccountRecord } from '@plexus/core/names'
 import type { KeptMail, SealedMail } from '@plexus/engine/ports'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { createAccount, type TestAccount } from '../testing/accounts.ts'
-import { MAX_FRAME_BODY, MAX_MAIL_BYTES, MAX_MAIL_HEADER_BYTES, MAX_PROOF_BITS } from './limits.ts'
+import {
+  MAX_FRAME_BODY,
+  MAX_MAIL_BYTES,
+  MAX_MAIL_HEADER_BYTES,
+  MAX_PROOF_BITS,
+  MIN_RETENTION_MS,
+} from './limits.ts'
 import {
   createMailReader,
   decodeCursor,
@@ -78,7 +84,8 @@ describe('what travels on a mailbox stream', () => {
     expect(decodeCursor(encodeCursor(2 ** 52))).toBe(2 ** 52)
     expect(decodeRefusal(encodeRefusal({ code: 'quota' }))).toEqual({ code: 'quota' })
     expect(decodeRefusal(encodeRefusal({ code: 'old-key', record }))).toEqual({ code: 'old-key', record })
-    expect(decodeMailboxHello(encodeMailboxHello({ proofBits: 18 }))).toEqual({ proofBits: 18 })
+    const hello = { proofBits: 18, retentionMs: MIN_RETENTION_MS }
+    expect(decodeMailboxHello(encodeMailboxHello(hello))).toEqual(hello)
   })
 
   it('is of the shape or nothing', () => {
@@ -102,7 +109,13 @@ describe('what travels on a mailbox stream', () => {
     expect(decodeRefusal(encodeJson({ code: 'a later one' }))).toEqual({ code: 'nonsense' })
     expect(decodeRefusal(encodeJson({ code: 'old-key', record: { record: {} } }))).toBeUndefined()
     expect(decodeCursor(encodeJson({ cursor: '1' }))).toBeUndefined()
-    expect(decodeMailboxHello(encodeJson({ proofBits: MAX_PROOF_BITS + 1 }))).toBeUndefined()
+    const hello = { proofBits: 1, retentionMs: MIN_RETENTION_MS }
+    for (const change of [
+      { proofBits: MAX_PROOF_BITS + 1 },
+      { retentionMs: MIN_RETENTION_MS - 1 },
+      { retentionMs: 1e99 },
+    ])
+      expect(decodeMailboxHello(encodeJson({ ...hello, ...change }))).toBeUndefined()
     const registration = { certificate: account.certify(NOW), record, accessKeyHash: KEY }
     for (const change of [{ accessKeyHash: 'x' }, { token: 'x'.repeat(300) }, { record: 1 }]) {
       expect(decodeRegistration(encodeJson({ ...registration, ...change }))).toBeUndefined()

@@ -18,6 +18,7 @@ import {
   MAX_NAME_LENGTH,
   MAX_PROOF_BITS,
   MAX_TOKEN_LENGTH,
+  MIN_RETENTION_MS,
 } from './limits.ts'
 import {
   createAssembly,
@@ -63,8 +64,11 @@ export const MailboxFrame = {
   shelf: 14,
 } as const
 
-/** What a relay says first. `proofBits`: zero bits of the proof of work for the lane `strangers`. */
-export type MailboxHello = { readonly proofBits: number }
+/**
+ * What a relay says first. `proofBits`: zero bits of the proof of work for the lane `strangers`. `retentionMs`: milliseconds after
+ * which it removes a mail that has not expired.
+ */
+export type MailboxHello = { readonly proofBits: number; readonly retentionMs: number }
 
 export type MailboxRegistration = {
   readonly certificate: SignedCertificate
@@ -97,14 +101,16 @@ const REFUSALS: readonly MailRefusal[] = [
 const KEY_ID = /^[A-Za-z0-9_-]{1,32}$/
 const KEY_BYTES = 32
 
-export const encodeMailboxHello = ({ proofBits }: MailboxHello): Uint8Array => encodeJson({ proofBits })
+export const encodeMailboxHello = ({ proofBits, retentionMs }: MailboxHello): Uint8Array =>
+  encodeJson({ proofBits, retentionMs })
 
-/** `undefined` also for a relay that asks for more work than anybody does. */
+/** `undefined` also for a relay that asks for more work than anybody does, or keeps mail for less time than is worth it. */
 export function decodeMailboxHello(body: Uint8Array): MailboxHello | undefined {
   const value = decodeJson(body)
-  if (!isJsonObject(value) || !isCount(value['proofBits'])) return undefined
-  const proofBits = value['proofBits']
-  return proofBits <= MAX_PROOF_BITS ? { proofBits } : undefined
+  if (!isJsonObject(value)) return undefined
+  const { proofBits, retentionMs } = value
+  if (!isCount(proofBits) || proofBits > MAX_PROOF_BITS) return undefined
+  return isCount(retentionMs) && retentionMs >= MIN_RETENTION_MS ? { proofBits, retentionMs } : undefined
 }
 
 export function encodeRegistration(registration: MailboxRegistration): Uint8Array {

@@ -36,6 +36,7 @@ import {
   visit,
 } from '../testing/mail-world.ts'
 import { ACCESS_KEY, deviceAt, sha256 } from '../testing/recipients.ts'
+import { DEFAULT_MAIL_POLICY } from './policy.ts'
 import { sourceOf } from './sources.ts'
 
 useMailService()
@@ -54,7 +55,10 @@ describe('who leaves mail', () => {
     start()
     const { got } = visit()
     await turn()
-    expect(decodeMailboxHello(got[0]?.body ?? new Uint8Array(0))).toEqual({ proofBits: 6 })
+    expect(decodeMailboxHello(got[0]?.body ?? new Uint8Array(0))).toEqual({
+      proofBits: 6,
+      retentionMs: DEFAULT_MAIL_POLICY.retentionMs,
+    })
   })
 
   it('proves work for this relay, recipient, mail and day when no key is had', async () => {

@@ -21,11 +21,18 @@ const found = CANDIDATES.filter((program) => program !== undefined && program !=
 export const natsMissing: string =
   found === undefined ? ' (skipped: there is no nats-server; Debian: apt-get install nats-server)' : ''
 
+/** The same for a cluster, which older servers do not keep together. */
+export const natsClusterMissing: string =
+  natsMissing === '' && !syncs()
+    ? ' (skipped: nats-server is older than 2.10; NATS_SERVER names another)'
+    : natsMissing
+
 export interface NatsServers extends AsyncDisposable {
   readonly urls: readonly string[]
   /** As a power cut ends it. */
   kill(n: number): Promise<void>
-  start(n: number): Promise<void>
+  /** `isEmpty`: what it had on disk is lost. */
+  start(n: number, change?: { readonly isEmpty: boolean }): Promise<void>
 }
 
 /** One server, or a cluster whose servers sync each write before they acknowledge it, where they can. */
@@ -51,7 +58,8 @@ export async function startNats(howMany: 1 | 3): Promise<NatsServers> {
     writeFileSync(join(folder, `${n}.conf`), lines.join('\n'))
   }
 
-  async function start(n: number): Promise<void> {
+  async function start(n: number, { isEmpty } = { isEmpty: false }): Promise<void> {
+    if (isEmpty) rmSync(join(folder, `${n}`), { recursive: true })
     const child = spawn(found?.program ?? '', ['-c', join(folder, `${n}.conf`)], { stdio: 'ignore' })
     processes[n] = child
     while (child.exitCode === null && !(await answers(clientPort(n))))

@@ -86,7 +86,9 @@ export async function joinCluster(log: Log, init: NatsInit): Promise<Cluster> {
   const { prefix = 'plexus' } = init
   const connection = await connectTo(init)
   try {
-    const manager = await retried(() => jetstreamManager(connection, { checkAPI: false }))
+    const manager = await retried(() =>
+      jetstreamManager(connection, { checkAPI: false, timeout: NATS_ANSWER_MS }),
+    )
     checkServer(log, connection)
     for (const stream of STREAMS) await openStream(connection, manager, { prefix, stream, ...init })
     return createCluster(log, { prefix, connection, manager })
@@ -117,10 +119,13 @@ function checkServer(log: Log, { info }: NatsConnection): void {
   if (info !== undefined && info.max_payload < largest)
     throw new StoreError('failed', `the NATS servers' max_payload is below ${largest} bytes`)
   const [major = 0, minor = 0] = (info?.version ?? '').split('.').map(Number)
-  if (major < 2 || (major === 2 && minor < 10))
-    log.log('warn', 'these NATS servers cannot sync each write: a power cut of most at once loses mail', {
-      version: info?.version ?? 'unknown',
-    })
+  if (major > 2 || (major === 2 && minor >= 10)) return
+  // In one run of six a replica of 2.9.10 that was killed came back without the beginning of a stream, and said nothing of it.
+  if (info?.cluster !== undefined)
+    throw new StoreError('failed', 'the NATS servers of a cluster must be 2.10 or newer')
+  log.log('warn', 'this NATS server cannot sync each write: a power cut loses mail', {
+    version: info?.version ?? 'unknown',
+  })
 }
 
 /** Bytes of a message beside those of the mail: subject and label. */

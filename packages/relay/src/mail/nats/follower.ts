@@ -2,7 +2,7 @@
 import { DeliverPolicy, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream'
 import type { JsonObject } from '@plexus/core'
 import type { Log } from '@plexus/engine/ports'
-import { NATS_FOLLOW_AHEAD, NATS_HEARTBEAT_MS, NATS_RETRY_MS } from '../../limits.ts'
+import { NATS_FOLLOW_AHEAD, NATS_HEARTBEAT_MS, NATS_RETRY_MS, NATS_SILENCE_MS } from '../../limits.ts'
 import { labelOf, type Cluster, type StreamName } from './cluster.ts'
 
 /** A message without its bytes. `subject`: its tokens below the stream's. */
@@ -46,10 +46,27 @@ export function follow(log: Log, cluster: Cluster, { stream, depth, took }: Foll
     }
   }
 
-  /** A consumer lives on one server and is not heard of when that is gone: then another is made. */
-  async function leaveSilent(messages: ConsumerMessages): Promise<void> {
-    for await (const { type } of messages.status()) {
-      if (type === 'heartbeats_missed') messages.stop()
+  /**
+   * A consumer lives on one server, and is not heard of when that is gone. The library waits for it half a minute after this
+   * relay's own connection was lost; here another is made.
+   */
+  async function readAll(messages: ConsumerMessages): Promise<void> {
+    let heard = performance.now()
+    const check = (): void => {
+      if (performance.now() - heard > NATS_SILENCE_MS) messages.stop()
+    }
+    const timer = setInterval(check, NATS_HEARTBEAT_MS)
+    const hearSigns = async (): Promise<void> => {
+      for await (const { type } of messages.status()) if (type === 'heartbeat') heard = performance.now()
+    }
+    void hearSigns()
+    try {
+      for await (const message of messages) {
+        heard = performance.now()
+        take(message)
+      }
+    } finally {
+      clearInterval(timer)
     }
   }
 
@@ -67,8 +84,7 @@ export function follow(log: Log, cluster: Cluster, { stream, depth, took }: Foll
         })
         current = messages
         if (isClosed) messages.stop()
-        void leaveSilent(messages)
-        for await (const message of messages) take(message)
+        await readAll(messages)
       } catch (error) {
         log.log('debug', 'the NATS cluster is not followed', { stream, error: String(error) })
       }

@@ -1,7 +1,8 @@
 /** The MailStore port on NATS JetStream: mailboxes that several relays share. */
 import type { ServerName } from '@plexus/core'
-import type { KeptMail, Log, MailLane } from '@plexus/engine/ports'
+import { StoreError, type KeptMail, type Log, type MailLane } from '@plexus/engine/ports'
 import {
+  NATS_DEADLINE_MS,
   NATS_MAIL_OVERHEAD_BYTES,
   NATS_PARALLEL_REMOVALS,
   NATS_RETRY_MS,
@@ -236,23 +237,35 @@ async function fetch(
   { name, cursor, bounds }: Wanted,
 ): Promise<readonly KeptMail[]> {
   const { cluster, index } = parts
-  for (;;) {
+  const deadline = performance.now() + NATS_DEADLINE_MS
+  for (let missed = 0; ;) {
     const box = index.box(token)
     if (box === undefined || !isLive(box.record)) return []
     await settled(parts, box)
     const after = given(parts, box).filter(({ seq }) => index.cursorOf(seq) > cursor)
     const wanted = within(after, bounds)
     const messages = await Promise.all(wanted.map(({ seq }) => cluster.read('mail', seq)))
-    const kept: KeptMail[] = []
-    for (const [n, message] of messages.entries()) {
-      // What follows one that is not here yet would be taken for all that there is.
-      if (message === 'later') return kept
+    // What follows one that is not here yet would be taken for all that there is.
+    const missing = messages.indexOf('later')
+    const here = missing < 0 ? messages : messages.slice(0, missing)
+    for (const [n, message] of here.entries())
       if (message === 'gone') index.removeMail(token, wanted[n]?.seq ?? 0)
-      else kept.push({ cursor: index.cursorOf(message.seq), mail: mailIn(name, message) })
-    }
-    if (kept.length > 0 || wanted.length === 0) return kept
+    const found = here.filter((message) => typeof message === 'object')
+    if (found.length > 0 || wanted.length === 0)
+      return found.map((message) => ({ cursor: index.cursorOf(message.seq), mail: mailIn(name, message) }))
+    if (missing !== 0) continue
+    if (performance.now() > deadline)
+      throw new StoreError('failed', 'the NATS cluster does not give what it has')
+    missed += 1
+    // It may have been the last, and removed: whoever has what comes after it knows.
+    if (missed === MISSES_BEFORE_MARK)
+      await cluster.write({ stream: 'mail', subject: 'base', label: { base: 0 } })
+    await pause()
   }
 }
+
+/** Attempts at a mail that is not there, after which something is written behind it. */
+const MISSES_BEFORE_MARK = 2
 
 function within(mails: readonly IndexedMail[], bounds: LaneQuota): readonly IndexedMail[] {
   let left = bounds.bytes
