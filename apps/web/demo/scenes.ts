@@ -285,6 +285,7 @@ const SCENES: Readonly<Record<string, () => AppModel>> = {
     ),
   decision: () => ready({}, { kind: 'shown', link: LINK }),
   joining: () => ready({}, { kind: 'joining', link: LINK, step: 'Looking for Ada' }),
+  waiting: () => ready({}, { kind: 'waiting', link: LINK }),
   joinfailed: () =>
     ready(
       {},

@@ -16,8 +16,11 @@ import type {
   Session,
   Signer,
   Store,
+  Write,
 } from './ports.ts'
 import { exchangeRequest } from './rooms/link-invites.ts'
+import { MAILED_EXCHANGE } from './rooms/mailed-edus.ts'
+import { isAsleep, type RoomMail } from './rooms/mailed-invites.ts'
 import { asRoomError } from './rooms/remote-join.ts'
 import type { Completion } from './rooms/completion.ts'
 import type { Staging } from './rooms/staging.ts'
@@ -30,6 +33,9 @@ import { UserError } from './users/types.ts'
 export const CERTIFICATE_LIFETIME_MS = 7_776_000_000
 /** A peer's clock may be behind by this. */
 export const CERTIFICATE_BACKDATE_MS = 86_400_000
+
+/** How long the inviter's node is waited for before it is mailed what a link asks of it. */
+const EXCHANGE_WAIT_MS = 10_000
 
 const sessions: Table<readonly [string], Session> = table('session', ['s'])
 
@@ -51,6 +57,8 @@ export type ControlDeps = {
   readonly completion: Pick<Completion, 'kick'>
   readonly federation: Federation
   readonly directory: Directory
+  /** Absent where no mail is left for nodes that are away. */
+  readonly mail: RoomMail | undefined
   /** A transport key speaks for this node. */
   readonly certified: (peerId: string) => void
 }
@@ -120,8 +128,8 @@ async function roomName(rooms: Rooms, roomId: RoomId): Promise<string | undefine
   return typeof name === 'string' && name !== '' ? name : undefined
 }
 
-/** Exchanges the link at the inviter's node, which answers with an ordinary invite before this resolves. */
-async function openInvite(deps: ControlDeps, link: InviteLink, as: UserId): Promise<void> {
+/** Exchanges the link at the inviter's node, which answers with an ordinary invite before this resolves, or by mail. */
+async function openInvite(deps: ControlDeps, link: InviteLink, as: UserId): Promise<'invited' | 'waiting'> {
   const roomId = parseRoomId(link.roomId)
   const inviter = parseUserId(link.inviter)
   const secret = decodeBase64(link.secret)
@@ -134,9 +142,18 @@ async function openInvite(deps: ControlDeps, link: InviteLink, as: UserId): Prom
   if (server === deps.signer.name) throw new RoomError('M_INVALID_PARAM', 'this is a link of your own')
   await deps.directory.learn({ name: server, multiaddrs: link.multiaddrs })
   const event = exchangeRequest({ roomId, token: link.token, secret, inviter }, as)
+  const { mail } = deps
+  const options = mail === undefined ? {} : { timeoutMs: EXCHANGE_WAIT_MS }
   try {
-    await deps.federation.exchangeThirdPartyInvite(server, roomId, event)
+    await deps.federation.exchangeThirdPartyInvite(server, roomId, event, options)
+    return 'invited'
   } catch (error) {
+    if (mail !== undefined && (await isAsleep(mail, server, error))) {
+      const edu = { edu_type: MAILED_EXCHANGE, content: { room_id: roomId, event } }
+      const writes = (): readonly Write[] => mail.queueDurable(server, edu)
+      await deps.committer.submit({ durability: 'strict', writes })
+      return 'waiting'
+    }
     throw asRoomError(error, 'the invite cannot be opened')
   }
 }

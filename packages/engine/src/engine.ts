@@ -42,6 +42,7 @@ import { createPresence, createReadMarkers, createReceipts, createTyping } from 
 import type { Presence, ReadMarkers, Receipts, Typing } from './rooms-ephemeral/types.ts'
 import { createPush } from './push/push.ts'
 import { createRooms } from './rooms/index.ts'
+import type { RoomMail } from './rooms/mailed-invites.ts'
 import type { Rooms } from './rooms/types.ts'
 import { createRoomDirectory, listAliases } from './directory/index.ts'
 import type { RoomDirectory } from './directory/index.ts'
@@ -179,10 +180,15 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     mail: mail === undefined || deps.mail === undefined ? undefined : { ...deps.mail, ...mail, incarnation },
   })
   const { outbox } = outboxOwner
+  const roomMail: RoomMail | undefined = mail && {
+    queueDurable: (name, edu) => outbox.queueDurable(name, edu),
+    hasMailboxes: (name) => mail.contacts.hasMailboxes(name),
+  }
 
-  const { rooms, staging, links, completion } = createRooms({
+  const roomParts = createRooms({
     ...base,
     destinations: outboxOwner.destinations,
+    mail: roomMail,
     services: appServices.queue,
     blocksInvites: (userId) => blocksInvites(users.accountData, userId),
     seekUser,
@@ -195,6 +201,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       }
     },
   })
+  const { rooms, staging, links, completion } = roomParts
   const { blobs, pictures, webPages, pushGateway } = deps
   const users: Users = createUsers(
     {
@@ -260,6 +267,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const services = await appServices.start({ rooms, receipts, typing, presence, outbox, serial })
   const handlers = new Map<string, EduHandler>([
     ...Object.entries(users.edus),
+    ...Object.entries(roomParts.edus),
     ['m.receipt', receipts.edu],
     ['m.typing', typing.edu],
     ['m.presence', presence.edu],
@@ -286,6 +294,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     staging,
     completion,
     directory: deps.directory,
+    mail: roomMail,
     certified: (peerId) => mail?.device(peerId),
   })
 

@@ -10,6 +10,8 @@ import type { HeadExchange } from './outbox/heads.ts'
 import type { EduHandler, Inbound, InboundTransaction } from './outbox-types.ts'
 import type { Durability, Log, Received, Store, Taken, Write } from './ports.ts'
 import { StoreError } from './ports.ts'
+import { MAILED_EXCHANGE } from './rooms/mailed-edus.ts'
+import { MAILED_INVITE } from './rooms/mailed-invites.ts'
 import type { Staging } from './rooms/staging.ts'
 import { RoomError } from './rooms/types.ts'
 
@@ -29,6 +31,8 @@ export const DURABLE_EDU_TYPES: ReadonlySet<string> = new Set([
   'm.device_list_update',
   'm.signing_key_update',
   'plexus.contact',
+  MAILED_INVITE,
+  MAILED_EXCHANGE,
 ])
 
 /** In the place of an EDU that is applied. */

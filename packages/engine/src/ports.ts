@@ -676,8 +676,11 @@ export interface NodeControl {
   /** Makes the third-party invite event and the link's parts; valid for 7 days. */
   createInvite(roomId: RoomId, as: UserId): Promise<InviteLink>
   revokeInvite(roomId: RoomId, token: string, as: UserId): Promise<void>
-  /** Exchanges a link for an ordinary invite, which arrives by sync. @throws with what to do, when it cannot. */
-  openInvite(link: InviteLink, as: UserId): Promise<void>
+  /**
+   * Exchanges a link for an ordinary invite, which arrives by sync: `waiting` for one that comes by mail once the inviter's node
+   * is up. @throws with what to do, when it cannot.
+   */
+  openInvite(link: InviteLink, as: UserId): Promise<'invited' | 'waiting'>
   /** Certificate that binds a transport key (libp2p peer id) to this node's name. */
   certify(peerId: string): Promise<{ certificate: Certificate; signature: string }>
   /** A peer's node appeared: whatever waits for it is sent. */

@@ -44,14 +44,19 @@ export function createMailHandler(deps: MailDeps): MailHandler {
         byOrigin.set(origin, [...(byOrigin.get(origin) ?? []), mail])
       }
     }
-    const takeAll = async (mails: readonly Mail[]): Promise<void> => {
+    /** Answers with what the room did not want: events of others in the same mail may let their servers in. */
+    const takeAll = async (mails: readonly Mail[]): Promise<readonly (readonly Mail[])[]> => {
+      const unwanted: (readonly Mail[])[] = []
       for (const group of grouped(mails)) {
-        const verdict = await take(deps, group)
+        const outcome = await take(deps, group)
+        if (outcome === 'unwanted') unwanted.push(group)
         for (const { index, txnId, transaction } of group)
-          verdicts[index] = verdict ?? taken(txnId, transaction)
+          verdicts[index] = typeof outcome === 'object' ? outcome : taken(txnId, transaction)
       }
+      return unwanted
     }
-    await Promise.all([...byOrigin.values()].map(takeAll))
+    const unwanted = await Promise.all([...byOrigin.values()].map(takeAll))
+    for (const group of unwanted.flat()) await take(deps, group)
     return verdicts
   }
 }
@@ -120,9 +125,13 @@ function grouped(mails: readonly Mail[]): readonly (readonly Mail[])[] {
   return groups
 }
 
-/** True when the durable EDUs of `next` come right after those of `last`. */
+/**
+ * True when the durable EDUs of `next` come right after those of `last`. Events do not go before EDUs that were left first:
+ * an invite may be among these.
+ */
 function follows(next: Mail['transaction'], last: Mail['transaction']): boolean {
   if (next.received !== undefined || last.received !== undefined) return false
+  if (last.edus.length > 0 && next.pdus.length > 0) return false
   if (next.edus.length === 0 && last.edus.length === 0) return true
   return (
     next.edus.length > 0 &&
@@ -132,16 +141,17 @@ function follows(next: Mail['transaction'], last: Mail['transaction']): boolean 
   )
 }
 
-/** `undefined` when it is taken. */
-async function take(deps: MailDeps, group: readonly Mail[]): Promise<MailVerdict | undefined> {
+/** A verdict when it is not taken; `unwanted` when some of its events are refused. */
+async function take(deps: MailDeps, group: readonly Mail[]): Promise<MailVerdict | 'taken' | 'unwanted'> {
   const last = group.at(-1)?.transaction
-  if (last === undefined) return undefined
+  if (last === undefined) return 'taken'
   const pdus = group.flatMap(({ transaction }) => transaction.pdus)
   const edus = group.flatMap(({ transaction }) => transaction.edus)
   const { ordered, ...rest } = last
   try {
-    await deps.inbound.transaction({ ...rest, pdus, edus, ...(edus.length === 0 ? {} : { ordered }) })
-    return undefined
+    const numbered = edus.length === 0 ? {} : { ordered }
+    const answer = await deps.inbound.transaction({ ...rest, pdus, edus, ...numbered })
+    return Object.values(answer.pdus).some(({ error }) => error !== undefined) ? 'unwanted' : 'taken'
   } catch (error) {
     return failed(deps, error)
   }

@@ -68,7 +68,10 @@ export type NodeApi = {
     readonly token: string
     readonly as: UserId
   }) => Promise<void>
-  readonly openInvite: (invite: { readonly link: InviteLink; readonly as: UserId }) => Promise<void>
+  readonly openInvite: (invite: {
+    readonly link: InviteLink
+    readonly as: UserId
+  }) => ReturnType<NodeControl['openInvite']>
   readonly certify: (peerId: string) => Promise<Certified>
   readonly peerAppeared: (name: ServerName) => Promise<void>
   /** The relay has come up, or has mail. */

@@ -14,9 +14,12 @@ export interface Links {
   readAddress(): void
   readText(text: string): void
   dismiss(): void
-  /** Runs `join` for the shown link and shows how it goes; answers with the room, `undefined` when it failed. */
+  /**
+   * Runs `join` for the shown link and shows how it goes, or that the inviter is waited for when it answers with no room. Answers
+   * with the room, `undefined` when there is none yet.
+   */
   accept(
-    join: (link: InviteLink, step: (words: string) => void) => Promise<string>,
+    join: (link: InviteLink, step: (words: string) => void) => Promise<string | undefined>,
   ): Promise<string | undefined>
 }
 
@@ -60,6 +63,7 @@ export function createLinks(): Links {
       try {
         const roomId = await join(accepted, step)
         dismiss()
+        if (roomId === undefined) state.value = { kind: 'waiting', link: view }
         return roomId
       } catch (error) {
         state.value = { kind: 'failed', link: view, problem: linkProblem(error) }

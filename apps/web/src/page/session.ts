@@ -57,7 +57,7 @@ export type LiveSession = SessionModel & {
   /** The node told how far an event has got. */
   delivered(delivery: Delivery): void
   /** Exchanges a link for an invite and accepts it; answers with the room. */
-  acceptLink(link: InviteLink, step: (words: string) => void): Promise<string>
+  acceptLink(link: InviteLink, step: (words: string) => void): Promise<string | undefined>
   /** Takes over rooms and message keys of an export. */
   restore(exported: AccountExport): Promise<void>
   /** Unsent messages or files: closing the page would lose or delay them. */
@@ -166,7 +166,8 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
     touch(roomId)
   }
 
-  async function acceptLink(link: InviteLink, step: (words: string) => void): Promise<string> {
+  /** `undefined` when the invitation comes by mail. */
+  async function acceptLink(link: InviteLink, step: (words: string) => void): Promise<string | undefined> {
     const { roomId } = link
     if (client.getRoom(roomId)?.getMyMembership() === KnownMembership.Join) return roomId
     joining.value = [...joining.value, roomId]
@@ -176,7 +177,8 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
         step('Connecting')
         await until(network.status, ({ state }) => state !== 'offline', RELAY_WAIT_MS)
         step('Looking for the person who invited you')
-        await withPatience(() => node.call('openInvite', { link, as: session.userId }))
+        const opened = await withPatience(() => node.call('openInvite', { link, as: session.userId }))
+        if (opened === 'waiting') return undefined
         step('Waiting for the invitation')
         await untilMembership(client, roomId, KnownMembership.Invite)
       }
@@ -286,7 +288,7 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
     async acceptLink(link, step) {
       askOnce(notifications)
       const roomId = await acceptLink(link, step)
-      await untilListed(rooms, roomId)
+      if (roomId !== undefined) await untilListed(rooms, roomId)
       return roomId
     },
     async restore({ rooms: exported, roomKeys }) {

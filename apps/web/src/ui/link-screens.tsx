@@ -102,6 +102,22 @@ export function LinkDecision({ app }: { app: AppModel }): JSX.Element | undefine
       </div>
     )
   }
+  if (state.kind === 'waiting') {
+    return (
+      <div class="center-pane">
+        <div class="card" role="status">
+          <Claim link={state.link} />
+          <p>
+            Waiting for <InviterName userId={state.link.inviter} />, whose Plexus is closed. The invitation
+            comes by itself once they have opened it, also when you close this page meanwhile.
+          </p>
+          <div class="actions">
+            <Button onClick={() => app.dismissLink()}>Close</Button>
+          </div>
+        </div>
+      </div>
+    )
+  }
   const accept = (): void => {
     app
       .acceptLink()

@@ -33,6 +33,8 @@ export type LinkView = {
 export type LinkState =
   | { readonly kind: 'shown'; readonly link: LinkView }
   | { readonly kind: 'joining'; readonly link: LinkView; readonly step: string }
+  /** The inviter is away: the invitation comes when they are back. */
+  | { readonly kind: 'waiting'; readonly link: LinkView }
   | { readonly kind: 'failed'; readonly link: LinkView; readonly problem: Problem }
   | { readonly kind: 'broken'; readonly problem: Problem }
 
@@ -56,7 +58,7 @@ export interface AppModel {
   useHere(): void
   /** Reads a pasted link and shows it. */
   readLink(text: string): void
-  /** Accepts the shown link; resolves with the joined room's id. */
+  /** Accepts the shown link; resolves with the joined room's id, `undefined` when there is none yet. */
   acceptLink(): Promise<string | undefined>
   dismissLink(): void
   applyUpdate(): void

@@ -34,6 +34,8 @@ export interface Contacts {
   learn(signed: SignedAccountRecord): Promise<boolean>
   /** Looks a node up that is not known, once in a while. */
   seek(name: ServerName): Promise<Contact | undefined>
+  /** Of a node that is known, or found. */
+  hasMailboxes(name: ServerName): Promise<boolean>
   readonly edu: EduHandler
 }
 
@@ -68,16 +70,22 @@ export async function loadContacts(deps: ContactsDeps): Promise<Contacts> {
     return true
   }
 
+  const seek: Contacts['seek'] = async (name) => {
+    const now = clock.now()
+    if (now - (sought.get(name) ?? Number.NEGATIVE_INFINITY) < SEEK_INTERVAL_MS) return undefined
+    sought.set(name, now)
+    const found = await deps.find(name)
+    if (found?.record.name === name) await learn(found)
+    return get(name)
+  }
+
   return {
     get,
     learn,
-    async seek(name) {
-      const now = clock.now()
-      if (now - (sought.get(name) ?? Number.NEGATIVE_INFINITY) < SEEK_INTERVAL_MS) return undefined
-      sought.set(name, now)
-      const found = await deps.find(name)
-      if (found?.record.name === name) await learn(found)
-      return get(name)
+    seek,
+    async hasMailboxes(name) {
+      const contact = (await get(name)) ?? (await seek(name))
+      return (contact?.signed.record.mailboxes.length ?? 0) > 0
     },
     async edu(origin, content) {
       const signed = accountRecords.parse(content)

@@ -33,6 +33,16 @@ export function createTracker(deps: {
       : [cursors.set(name, roomId, position, { ...record, until })]
   }
 
+  /** The event at `position` is for this destination too, after what was before. */
+  const extend = (name: ServerName, roomId: RoomId, position: number): readonly Write[] => {
+    const { until, ...known } = cursors.get(name, roomId) ?? {
+      start: position - 1,
+      cursor: position - 1,
+      until: 0,
+    }
+    return until === undefined ? [] : [cursors.set(name, roomId, position, { ...known, until: position })]
+  }
+
   /** The event at `position` is for this destination, unless something of an earlier stay still is. */
   const visit = (name: ServerName, roomId: RoomId, position: number): readonly Write[] => {
     const known = cursors.get(name, roomId)
@@ -61,9 +71,17 @@ export function createTracker(deps: {
   }
 
   return {
-    changed(roomId, position, { joined, left, unproven, event, distributed, outsider, found, late }) {
+    changed(
+      roomId,
+      position,
+      { joined, left, unproven, event, distributed, outsider, invited, found, late },
+    ) {
       const startOf = (name: ServerName): CursorRecord => {
         if (found?.servers.has(name) === true) return { start: found.since, cursor: found.since }
+        const known = cursors.get(name, roomId)
+        // What went to it before it joined, and has not arrived, still does.
+        if (known?.until !== undefined && known.cursor < known.until)
+          return { start: known.start, cursor: known.cursor }
         const isLate = late !== undefined && late.server === name
         const start = isLate ? Math.max(late.since, memory.recentSince(roomId) ?? position) : position
         return { start, cursor: start }
@@ -82,6 +100,7 @@ export function createTracker(deps: {
         ...started,
         ...left.flatMap((name) => end(name, roomId, position, unproven?.has(name) === true ? 0 : position)),
         ...(outsider === undefined ? [] : visit(outsider, roomId, position)),
+        ...(invited ?? []).flatMap((name) => extend(name, roomId, position)),
         ...(distributed === undefined || (event !== undefined && isOfMember(roomId, event, joined))
           ? []
           : [noteSent(roomId, position, distributed)]),
@@ -89,7 +108,7 @@ export function createTracker(deps: {
     },
     joinedRoom(roomId, position, { resident, others, join }) {
       const before = position - 1
-      const present = new Set([resident, ...others])
+      const present = new Set(resident === undefined ? others : [resident, ...others])
       afterCommit.run(position, () => deps.heads.changed(roomId))
       // Own events of an earlier stay that have not arrived yet still go.
       const left = (name: ServerName): CursorRecord | undefined => {
@@ -101,7 +120,16 @@ export function createTracker(deps: {
       return [
         // Of an earlier stay: they left while this node was away.
         ...gone.flatMap(({ name }) => end(name, roomId, position, before)),
-        cursors.set(resident, roomId, position, left(resident) ?? { start: position, cursor: position }),
+        ...(resident === undefined
+          ? []
+          : [
+              cursors.set(
+                resident,
+                roomId,
+                position,
+                left(resident) ?? { start: position, cursor: position },
+              ),
+            ]),
         ...others.map((name) =>
           cursors.set(name, roomId, position, left(name) ?? { start: before, cursor: before }),
         ),

@@ -59,8 +59,15 @@ export async function acceptEvent(
     partial: copy?.partial,
   }
   const servers = serverChanges(current.deps, copy, next, draft)
+  const isOwn = event.distribute === true
+  const invited = isOwn ? await current.deps.mailedInvites.waiting(next) : { servers: [], writes: [] }
   const change = acceptedChange(current, next, draft, {
-    servers: { ...servers, ...(await lateComer(current, decision, next, servers.joined)) },
+    servers: {
+      ...servers,
+      ...(await lateComer(current, decision, next, servers.joined)),
+      ...(invited.servers.length === 0 ? {} : { invited: invited.servers }),
+    },
+    invited: invited.writes,
     stateWrites: [...after.writes, ...resolved.writes],
     changes,
     find,
@@ -73,6 +80,8 @@ type ServerChanges = Parameters<RoomDeps['destinations']['changed']>[2]
 
 type Accepted = {
   readonly servers: ServerChanges
+  /** Forget mailed invites that are over. */
+  readonly invited: readonly Write[]
   readonly stateWrites: readonly Write[]
   readonly changes: readonly StateChange[]
   readonly find: (id: EventId) => EventRecord | undefined
@@ -111,6 +120,7 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
         ...placeWrites(copy.roomId, position, event.id, draft.pdu),
         rooms.put([copy.roomId], toRecord(copy, position)),
         ...facts.stateWrites,
+        ...facts.invited,
         ...membershipWrites(deps, copy.roomId, position, changes, facts.find),
         ...deps.destinations.changed(copy.roomId, position, {
           ...servers,

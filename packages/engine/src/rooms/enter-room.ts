@@ -62,6 +62,8 @@ export type Told = {
   readonly authChain: readonly JsonObject[]
   /** Set when the state lacks members. */
   readonly serversInRoom?: readonly ServerName[]
+  /** The invite that the join follows, where `server` told all this with it: nobody has the join yet. */
+  readonly invite?: EventId
 }
 
 /** Makes the room of what the resident server told. */
@@ -85,10 +87,11 @@ export async function enterRoom(deps: RemoteDeps, room: Room, told: Told): Promi
     joined.stage()
     return {
       done: turn.submit({
+        positions: joined.positions,
         writes: joined.writes,
         publish: (position) => {
           joined.publish()
-          publish(position)
+          publish(position + joined.positions - 1)
         },
       }),
     }
@@ -115,6 +118,7 @@ type Adopting = Answer & {
 
 type Adopted = {
   readonly copy: RoomCopy
+  readonly positions: number
   readonly writes: (position: number) => Write[]
   /** Holds the join until it is committed: what is decided meanwhile follows it. */
   readonly stage: () => void
@@ -144,7 +148,9 @@ async function adoptRoom(
     const pdu = byId.get(id)?.pdu
     if (id !== replaced && membershipOf(pdu) === 'join') joined.add(pdu?.state_key as UserId)
   }
-  const lower = await unplaced(deps, [...prevEventIds(join.pdu), ...(previous?.backward ?? [])])
+  const invited = answer.invite === undefined ? undefined : byId.get(answer.invite)
+  const first = invited ?? join
+  const lower = await unplaced(deps, [...prevEventIds(first.pdu), ...(previous?.backward ?? [])])
   const copy: RoomCopy = {
     roomId,
     version,
@@ -177,8 +183,21 @@ async function adoptRoom(
     return isChanged ? (byId.get(id) ?? []) : []
   })
   const forgotten = await forgetProvisional(deps, roomId)
-  const facts = { groupWrites: writes, localMembers, forgotten }
+  const invite = invited === undefined ? undefined : placedInvite(deps, invited, before)
+  const facts = {
+    groupWrites: [...writes, ...(invite?.writes ?? [])],
+    invite: invite?.record,
+    localMembers,
+    forgotten,
+  }
   return { copy, ...joinChange(deps, answer, copy, record, facts) }
+}
+
+/** The invite with its place in the room: what members told meanwhile follows it. */
+function placedInvite({ groups }: RemoteDeps, invited: EventRecord, after: StateMap) {
+  const name = groupName({ partial: undefined }, `after ${invited.id}`)
+  const { group, writes } = groups.create(name, after, undefined)
+  return { record: { ...invited, basis: 'partial' as const, stateGroup: group.id }, writes }
 }
 
 function unprovenServers({ server, serversInRoom = [] }: Answer): readonly ServerName[] {
@@ -235,6 +254,8 @@ function joinChange(
   join: EventRecord,
   facts: {
     readonly groupWrites: readonly Write[]
+    /** Takes its place before the join. */
+    readonly invite: EventRecord | undefined
     /** Memberships of other users of this node, as far as they changed since an earlier stay. */
     readonly localMembers: readonly EventRecord[]
     /** Decisions of an earlier stay that nobody makes again. */
@@ -244,19 +265,27 @@ function joinChange(
   const { roomId, server } = answer
   const servers = new Set(serversIn(copy))
   servers.delete(deps.ownName)
-  const others = [...servers].filter((name) => name !== server)
+  const { invite } = facts
+  const resident = invite === undefined ? server : undefined
+  const others = [...servers].filter((name) => name !== resident)
   // What changed since an earlier stay, of which those who keep step with the state must hear.
   const before = answer.previous?.current.state
   const changes = before === undefined ? [] : stateChanges(before, copy.current.state)
   let final = join
+  let placed: EventRecord | undefined
   return {
-    stage: () => deps.events.stage(join),
-    writes: (position) => {
+    stage: () =>
+      [...(invite === undefined ? [] : [invite]), join].forEach((event) => deps.events.stage(event)),
+    writes: (at) => {
+      const position = invite === undefined ? at : at + 1
+      placed = invite === undefined ? undefined : { ...invite, position: at, order: at }
+      if (placed !== undefined) deps.events.stage(placed)
       final = { ...join, position, order: position }
       deps.events.stage(final)
       return [
         ...facts.groupWrites,
         ...newEventWrites(final),
+        ...(placed === undefined ? [] : [...newEventWrites(placed), timelines.put([roomId, at], placed.id)]),
         timelines.put([roomId, position], join.id),
         rooms.put([roomId], toRecord(copy, position)),
         ...facts.forgotten,
@@ -273,10 +302,12 @@ function joinChange(
           }),
         ),
         ...deps.services.accepted(join, answer.previous?.joined ?? new Set(), copy.joined),
-        ...deps.destinations.joinedRoom(roomId, position, { resident: server, others, join: join.id }),
+        ...deps.destinations.joinedRoom(roomId, position, { resident, others, join: join.id }),
       ]
     },
-    publish: () => deps.events.adopt(final),
+    publish: () =>
+      [...(placed === undefined ? [] : [placed]), final].forEach((event) => deps.events.adopt(event)),
+    positions: invite === undefined ? 1 : 2,
   }
 }
 

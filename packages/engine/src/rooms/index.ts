@@ -4,11 +4,15 @@ import { memberKey, parseUserId, serverOf } from '@plexus/core'
 import type { Committer } from '../kernel/committer.ts'
 import { createKeyedMutex } from '../kernel/mutex.ts'
 import type { ServerKeys } from '../keys/types.ts'
+import type { EduHandler } from '../outbox-types.ts'
 import type { Clock, Federation, Log, Random, Signer, Store, Verifier } from '../ports.ts'
 import { createEventStore } from './event-store.ts'
 import { backfillRoom, backfillTo } from './history.ts'
 import { createAcceptInvite } from './accept-invite.ts'
 import { createCompletion, type Completion } from './completion.ts'
+import { forgetPackage, joinByPackage, takeEarly } from './invite-packages.ts'
+import { mailedEdus } from './mailed-edus.ts'
+import { createMailedInvites, type RoomMail } from './mailed-invites.ts'
 import type { InvitePolicy } from './remote-join.ts'
 import type { InviteDeps } from './invites.ts'
 import { checkInvitable, inviteUser, memberRoom } from './invites.ts'
@@ -19,7 +23,7 @@ import { createLocalEvents } from './local.ts'
 import { checkCanMeet } from './networks.ts'
 import { createOutsiders } from './outsiders.ts'
 import { createReader, LOWEST_ORDER } from './read.ts'
-import { memberships } from './records.ts'
+import { invitePackages, memberships } from './records.ts'
 import { createRoomRegistry } from './registry.ts'
 import type { JoinRequest } from './remote-join.ts'
 import { asRoomError, isHere, joinRemotely, leaveRemotely } from './remote-join.ts'
@@ -54,6 +58,8 @@ export type RoomsDeps = {
   readonly onJoined: RoomDeps['onJoined']
   /** Whether a user of this node wants no invites. Not asked before `createRooms` returned. */
   readonly blocksInvites: InvitePolicy
+  /** Absent where no mail is left. */
+  readonly mail?: RoomMail | undefined
 }
 
 export type RoomsParts = {
@@ -61,6 +67,8 @@ export type RoomsParts = {
   readonly staging: Staging
   readonly links: LinkInvites
   readonly completion: Completion
+  /** By type. */
+  readonly edus: Readonly<Record<string, EduHandler>>
 }
 
 export function createRooms(deps: RoomsDeps): RoomsParts {
@@ -73,6 +81,7 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
     events,
     groups,
     waitingRedactions: createWaitingRedactions(deps),
+    mailedInvites: createMailedInvites(deps.store, events),
     onJoined(snapshot: RoomSnapshot, users: readonly UserId[]) {
       deps.onJoined(snapshot, users)
       // Who came back by an event of another server, or because a kick was undone, asked for no join.
@@ -139,7 +148,9 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       }
       const row = await memberships.get(deps.store, [userId, roomId])
       const inviter = row?.membership === 'invite' ? [serverOf(row.sender)] : []
-      await joinRemotely(inner, [...new Set([...inviter, ...via])], request)
+      const isPacked = (await invitePackages.get(deps.store, [roomId, userId])) !== undefined
+      const alone = isPacked ? () => joinByPackage(inner, request) : undefined
+      await joinRemotely(inner, [...new Set([...inviter, ...via])], request, alone)
       completion.start(roomId)
     })
 
@@ -158,8 +169,11 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       return
     }
     await leaveFromOutside(inner, userId, roomId, content)
+    const left = await forgetPackage(deps.store, roomId, userId)
+    await deps.committer.submit({ writes: () => left })
   }
 
+  const acceptInvite = createAcceptInvite({ ...inner, seekUser: deps.seekUser })
   const rooms: Rooms = {
     ...reader,
     ...serving,
@@ -178,7 +192,10 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       return withMembers(roomId, users, () => local.send(roomId, sent))
     },
     // Outside of the queue of joins, which events of others wait for.
-    join: (userId, roomId, options) => withMembers(roomId, [userId], () => join(userId, roomId, options)),
+    async join(userId, roomId, options) {
+      await withMembers(roomId, [userId], () => join(userId, roomId, options))
+      await takeEarly(inner, roomId, (origin, pdus) => staging.receive(origin, pdus))
+    },
     knock: (userId, roomId, options) => withMembers(roomId, [userId], () => knock(userId, roomId, options)),
     leave: (userId, roomId, content) => withMembers(roomId, [userId], () => leave(userId, roomId, content)),
     async invite(sender, roomId, target, content = {}) {
@@ -217,12 +234,13 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
     },
     whole: (roomId) => completion.whole(roomId),
     receive: (origin, pdus) => staging.receive(origin, pdus),
-    acceptInvite: createAcceptInvite({ ...inner, seekUser: deps.seekUser }),
+    acceptInvite,
     exchangeThirdPartyInvite: (origin, roomId, event) => links.exchange(origin, roomId, event),
     createLinkInvite: (roomId, as) => links.createLink(roomId, as),
     revokeLinkInvite: (roomId, token, as) => links.revokeLink(roomId, token, as),
   }
-  return { rooms, staging, links, completion }
+  const edus = mailedEdus({ ...inner, acceptInvite, exchange: (...given) => links.exchange(...given) })
+  return { rooms, staging, links, completion, edus }
 }
 
 function withoutAuthoriser(content: JsonObject): JsonObject {

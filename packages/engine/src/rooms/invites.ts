@@ -1,19 +1,25 @@
 /** Inviting users of this and of other servers. spec: server-server-api.md "Inviting to a room" */
 import type { EventTemplate, JsonObject, RoomId, UserId } from '@plexus/core'
+import { isKeyName } from '@plexus/core/names'
 import { serverOf, stateKey } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import { combineChanges } from '../kernel/committer.ts'
-import type { Random } from '../ports.ts'
+import type { Random, Write } from '../ports.ts'
 import { withSignatureOf } from './co-sign.ts'
 import type { RoomCopy } from './copy.ts'
 import { buildOwn, decideOwn, recommendedOwn } from './local.ts'
+import { INVITE_WAIT_MS, isAsleep, mailedInvite, type RoomMail } from './mailed-invites.ts'
 import { checkCanMeet } from './networks.ts'
 import { recommend } from './policy.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { EventInput, Room, Turn } from './room.ts'
 import { RoomError } from './types.ts'
 
-export type InviteDeps = RemoteDeps & { readonly random: Random }
+export type InviteDeps = RemoteDeps & {
+  readonly random: Random
+  /** Absent where no mail is left. */
+  readonly mail?: RoomMail | undefined
+}
 
 /** State that an invite shows of a room before it is joined. spec: client-server-api "Stripped state" */
 const STRIPPED_STATE_TYPES = [
@@ -67,36 +73,60 @@ export async function inviteUser(
     stateKey: target,
     content: { ...content, membership: 'invite' },
   }
-  const prepared = await (serverOf(target) === deps.ownName
-    ? recommendedOwn(deps, room, template)
-    : cosignedInvite(deps, room, template, target))
+  const isOwn = serverOf(target) === deps.ownName
+  const remote = isOwn ? undefined : await cosignedInvite(deps, room, template, target)
+  const prepared = remote === undefined ? await recommendedOwn(deps, room, template) : remote.event
   const { done } = await room.run(async (turn) => {
     const event = prepared ?? (await buildOwn(deps, copyOf(turn), template))
     const invite = await decideOwn(turn, event)
-    return { done: turn.submit(combineChanges([invite, ...(await also(turn))])) }
+    const changes = [invite, ...(remote?.changes ?? []), ...(await also(turn))]
+    return { done: turn.submit(combineChanges(changes)) }
   })
   await done
 }
 
-/** The invitee's server signs before the room learns of it, outside of the room's queue: the network is slow. */
+type RemoteInvite = {
+  readonly event: EventInput
+  /** What is committed with it. */
+  readonly changes: readonly Change[]
+}
+
+/**
+ * The invitee's server signs before the room learns of it, outside of the room's queue: the network is slow. To one that is
+ * away the invite is mailed.
+ */
 async function cosignedInvite(
   deps: InviteDeps,
   room: Room,
   template: EventTemplate,
   target: UserId,
-): Promise<EventInput> {
+): Promise<RemoteInvite> {
   const server = serverOf(target)
   if (room.snapshot !== undefined) await checkCanMeet(deps, room.snapshot, server)
-  const { built, inviteRoomState } = await room.run(async (turn) => {
-    const event = await buildOwn(deps, copyOf(turn), template)
+  const { built, inviteRoomState, before } = await room.run(async (turn) => {
+    const copy = copyOf(turn)
+    const event = await buildOwn(deps, copy, template)
     const why = await turn.check(event)
     if (why !== undefined) throw new RoomError('M_FORBIDDEN', why)
-    return { built: event, inviteRoomState: await strippedStateOf(deps, copyOf(turn)) }
+    return { built: event, inviteRoomState: await strippedStateOf(deps, copy), before: copy.current.state }
   })
   const event = await recommend(deps, room, built)
   const invite = { roomVersion: room.version.id, event: event.pdu, inviteRoomState }
-  const answer = await deps.federation.invite(server, room.roomId, event.id, invite)
-  return withSignatureOf(deps, room.version, event, answer.event, server)
+  const { mail } = deps
+  const options = mail === undefined || !isKeyName(server) ? {} : { timeoutMs: INVITE_WAIT_MS }
+  try {
+    const answer = await deps.federation.invite(server, room.roomId, event.id, invite, options)
+    return { event: await withSignatureOf(deps, room.version, event, answer.event, server), changes: [] }
+  } catch (error) {
+    if (mail === undefined || !(await isAsleep(mail, server, error))) throw error
+    const edu = await mailedInvite(deps, room, { event, inviteRoomState, before })
+    if (edu === undefined) throw error
+    const writes = (): readonly Write[] => [
+      deps.mailedInvites.add(room.roomId, target),
+      ...mail.queueDurable(server, edu),
+    ]
+    return { event, changes: [{ writes, durability: 'strict' }] }
+  }
 }
 
 async function strippedStateOf(deps: InviteDeps, copy: RoomCopy): Promise<readonly JsonObject[]> {

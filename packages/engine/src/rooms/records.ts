@@ -130,6 +130,35 @@ export const cursors: Table<Key<readonly [ServerName, RoomId]>, CursorRecord> = 
 export const partialRooms: Table<Key<readonly [RoomId]>, PartialRecord> = table('partial', ['s'])
 /** Events that were decided while the room's state lacked members, by the position of that: they are decided again. */
 export const provisional: Table<Key<readonly [RoomId, number]>, EventId> = table('provisional', ['s', 'n'])
+/** Invites whose invitee's node was not reached: it gets the room's own events by mail until the invite is answered. */
+export const mailedInvites: Table<Key<readonly [RoomId, UserId]>, Readonly<Record<string, never>>> = table(
+  'mailed-invite',
+  ['s', 's'],
+)
+
+/** What came with an invite by mail. */
+export type InvitePackage = {
+  /** The inviter's server. */
+  readonly origin: ServerName
+  readonly eventId: EventId
+  readonly roomVersion: string
+  /** The invite with this node's signature. */
+  readonly event: JsonObject
+  /** What the invite follows, and what authorises it. */
+  readonly state: readonly JsonObject[]
+  readonly authChain: readonly JsonObject[]
+  /** Those of the joined members. */
+  readonly servers: readonly ServerName[]
+}
+export const invitePackages: Table<Key<readonly [RoomId, UserId]>, InvitePackage> = table('invite-package', [
+  's',
+  's',
+])
+/** What members told of a room before the invite to it was answered, by arrival. */
+export const earlyEvents: Table<
+  Key<readonly [RoomId, number]>,
+  { readonly origin: ServerName; readonly pdu: JsonObject }
+> = table('early-event', ['s', 'n'])
 export const linkInvites: Table<Key<readonly [RoomId, string]>, LinkInviteRecord> = table('link-invite', [
   's',
   's',

@@ -58,19 +58,27 @@ export type JoinRequest = {
   readonly signal?: AbortSignal
 }
 
-/** Joins through the first of `via` that helps. @throws RoomError with what the last of them said. */
+/** How long a resident server is waited for by who could join without. */
+const RESIDENT_WAIT_MS = 5_000
+
+/**
+ * Joins through the first of `via` that helps, or where none of them answers by `alone`. @throws RoomError with what the
+ * last of them said.
+ */
 export async function joinRemotely(
   deps: RemoteDeps,
   via: readonly ServerName[],
   request: JoinRequest,
+  alone?: () => Promise<boolean>,
 ): Promise<void> {
+  const waitMs = alone === undefined ? undefined : RESIDENT_WAIT_MS
   let last: unknown = new RoomError('M_NOT_FOUND', 'no server is known through which this room can be joined')
   const absent = new Set<ServerName>()
   for (const server of via.filter((name) => name !== deps.ownName).slice(0, MAX_VIA)) {
     request.signal?.throwIfAborted()
     try {
       const others = via.filter((name) => !absent.has(name))
-      return await joinThrough(deps, server, others, request)
+      return await joinThrough(deps, server, others, { ...request, waitMs })
     } catch (error) {
       // By its own word it is not in the room, and is asked nothing more about it.
       if (error instanceof FederationError && error.remote.status === 404) absent.add(server)
@@ -83,6 +91,7 @@ export async function joinRemotely(
       })
     }
   }
+  if (last instanceof CarrierError && (await alone?.()) === true) return
   throw asRoomError(last, 'the room cannot be joined')
 }
 
@@ -115,9 +124,9 @@ async function joinThrough(
   deps: RemoteDeps,
   server: ServerName,
   via: readonly ServerName[],
-  request: JoinRequest,
+  request: JoinRequest & { readonly waitMs: number | undefined },
 ): Promise<void> {
-  const { roomId, userId } = request
+  const { roomId, userId, waitMs } = request
   const options = request.signal === undefined ? {} : { signal: request.signal }
   const template = await deps.federation.makeMembership(
     'join',
@@ -125,7 +134,7 @@ async function joinThrough(
     roomId,
     userId,
     ROOM_VERSIONS,
-    options,
+    waitMs === undefined ? options : { ...options, timeoutMs: waitMs },
   )
   const version = roomVersion(template.roomVersion)
   if (version === undefined) {
@@ -214,7 +223,7 @@ async function rejoin(deps: RemoteDeps, room: Room, server: ServerName, join: Ev
  * homeserver could not check the events of a node without a DNS name. Events that cannot be checked here tell it too,
  * so the raw state counts. DESIGN section 2
  */
-function mixesNetworks(
+export function mixesNetworks(
   ownName: ServerName,
   state: readonly JsonObject[],
   servers: readonly ServerName[] = [],

@@ -19,6 +19,7 @@ import { checkEvent, decideEvent, type Decided } from './decide-event.ts'
 import type { EventStore } from './event-store.ts'
 import type { StateGroup, StateGroups } from './state-groups.ts'
 import type { EventRecord, RoomSnapshot } from './types.ts'
+import type { MailedInvites } from './mailed-invites.ts'
 import type { WaitingRedactions } from './waiting-redactions.ts'
 import { RoomError } from './types.ts'
 import type { CheckedEvent } from './verify.ts'
@@ -29,6 +30,7 @@ export type RoomDeps = {
   readonly events: EventStore
   readonly groups: StateGroups
   readonly waitingRedactions: WaitingRedactions
+  readonly mailedInvites: MailedInvites
   readonly clock: Clock
   readonly ownName: ServerName
   readonly log: Log
@@ -67,6 +69,8 @@ export interface DestinationTracker {
       readonly distributed?: EventId
       /** A server that gets the accepted event too, and nothing else. */
       readonly outsider?: ServerName
+      /** Servers of users who are invited by mail: they get the accepted event as members do. */
+      readonly invited?: readonly ServerName[]
       /** Those of `joined` that were there before, unknown to this node, and the position after which they lack own events. */
       readonly found?: { readonly servers: ReadonlySet<ServerName>; readonly since: number }
       /** The one of `joined` that lacks the newest own events after `since`, since its join does not follow them. */
@@ -74,14 +78,14 @@ export interface DestinationTracker {
     },
   ): readonly Write[]
   /**
-   * This node joined by its own event `join`, which `resident` has already and the others get from us too: the
-   * resident server may vanish before it passes it on.
+   * This node joined by its own event `join`, which `resident`, if there is one, has already and the others get from us too:
+   * the resident server may vanish before it passes it on.
    */
   joinedRoom(
     roomId: RoomId,
     position: number,
     servers: {
-      readonly resident: ServerName
+      readonly resident: ServerName | undefined
       readonly others: readonly ServerName[]
       readonly join: EventId
     },

@@ -4,11 +4,13 @@
  * cuts included. It leaves staging in the commit that decides it.
  */
 import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
-import { isServerAllowed, parseRoomId, serverOf, stateKey } from '@plexus/core'
+import { parseRoomId, serverOf } from '@plexus/core'
 import type { LookupOptions } from '../keys/types.ts'
 import type { Random, Store } from '../ports.ts'
 import type { StagedEntry } from './decide-staged.ts'
+import { deniedByAcl } from './acl.ts'
 import { FIRST_RETRY_MS, LAST_RETRY_MS } from './gap-turns.ts'
+import { keepEarly } from './invite-packages.ts'
 import { membershipOf } from './copy.ts'
 import { mayJoin } from './may-join.ts'
 import { takeFromOutside, type Outsiders } from './outsiders.ts'
@@ -169,7 +171,10 @@ async function receiveAll(
       }
     })
     for (const id of taken?.values() ?? []) verdicts[id] = {}
-    if (room?.snapshot === undefined) continue
+    if (room?.snapshot === undefined) {
+      await keepEarly(deps, origin, roomId, given)
+      continue
+    }
     const raw = given.filter((pdu) => taken?.has(pdu) !== true)
     const isMember = isIn(origin, room.snapshot)
     const lookup = { ...options, broughtBy: origin, forStranger: !isMember }
@@ -248,16 +253,6 @@ async function admit(
 
 function isIn(server: ServerName, snapshot: RoomSnapshot | undefined): boolean {
   return snapshot?.joinedServers.includes(server) ?? false
-}
-
-async function deniedByAcl(
-  deps: StagingDeps,
-  origin: ServerName,
-  snapshot: RoomSnapshot,
-): Promise<string | undefined> {
-  const aclId = snapshot.state.get(stateKey('m.room.server_acl', ''))
-  const acl = aclId === undefined ? undefined : (await deps.events.get(aclId))?.pdu.content
-  return isServerAllowed(acl, origin) ? undefined : 'the server ACL of the room denies the sending server'
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import type { EventId, JsonObject, RoomId, RoomVersion } from '@plexus/core'
 import { parseUserId, roomVersion, serverOf } from '@plexus/core'
-import { checkEvents } from '@plexus/engine'
+import { inviteStateFault } from '@plexus/engine'
 import * as v from 'valibot'
 import { ApiError } from '../answer.ts'
 import { MAX_INVITE_STATE_EVENTS } from '../bounds.ts'
@@ -85,23 +85,18 @@ async function take(services: Services, request: ProvenRequest, given: Invite): 
   return { event: accepted.event }
 }
 
-/** Signed state events of this very room, its create event among them. spec: data/api/server-server/invites-v2.yaml */
+/** @throws ApiError */
 async function checkInviteState(
   services: Services,
   version: RoomVersion,
   request: ProvenRequest,
   state: readonly JsonObject[],
 ): Promise<void> {
-  const room = pathOf(request, 'roomId', roomId)
-  const lookup = { broughtBy: request.origin, forStranger: true }
-  const results = await checkEvents(services, version, room, state, lookup)
-  const pdus = results.map((result) => (result.kind === 'ok' ? result.event.pdu : undefined))
-  if (pdus.some((pdu) => pdu?.state_key === undefined)) {
-    throw new ApiError(400, 'M_INVALID_PARAM', 'invite_room_state holds what is no signed state of the room')
-  }
-  if (!pdus.some((pdu) => pdu?.type === 'm.room.create')) {
-    throw new ApiError(400, 'M_MISSING_PARAM', 'invite_room_state has no m.room.create event')
-  }
+  const about = { version, roomId: pathOf(request, 'roomId', roomId), origin: request.origin }
+  const fault = await inviteStateFault(services, about, state)
+  if (fault === undefined) return
+  const errcode = fault.includes('m.room.create') ? 'M_MISSING_PARAM' : 'M_INVALID_PARAM'
+  throw new ApiError(400, errcode, `invite_room_state: ${fault}`)
 }
 
 const answer = v.object({ event: jsonObject })

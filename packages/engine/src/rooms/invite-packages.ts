@@ -1,0 +1,230 @@
+/**
+ * Invites that came by mail, the invitee's side: what the inviter packed of the room, what members tell meanwhile, and the
+ * join where nobody answers. DESIGN section 8 "First contact with both asleep in turn"
+ */
+import type { EventId, JsonObject, JsonValue, RoomId, ServerName, UserId } from '@plexus/core'
+import {
+  authStateKeys,
+  canonicalJson,
+  isJsonObject,
+  MAX_PDU_BYTES,
+  parseRoomId,
+  parseUserId,
+  referenceTo,
+  roomVersion,
+  serverOf,
+  stateKeyOf,
+  utf8Length,
+} from '@plexus/core'
+import type { EduEffect } from '../outbox-types.ts'
+import type { Store, Write } from '../ports.ts'
+import type { AcceptInvite } from './accept-invite.ts'
+import { inviteStateFault } from './invite-state.ts'
+import { enterRoom } from './enter-room.ts'
+import { mixesNetworks, fromTemplate, isHere, type JoinRequest, type RemoteDeps } from './remote-join.ts'
+import { MIXED_ROOM } from './networks.ts'
+import { earlyEvents, invitePackages, memberships, type InvitePackage } from './records.ts'
+import { RoomError } from './types.ts'
+import { checkEvents, type CheckedEvent } from './verify.ts'
+
+/** Packages that are kept, and the length of one as JSON in UTF-16 code units. */
+export const MAX_PACKAGES = 50
+export const MAX_PACKAGE_LENGTH: number = 256 * 1024
+/** Events that members may tell of one room before its invite is answered, and of all rooms. */
+export const MAX_EARLY_EVENTS = 200
+export const MAX_ALL_EARLY_EVENTS = 1_000
+/** Events in an invite's shown state. */
+const MAX_SHOWN_EVENTS = 100
+const MAX_EVENT_ID = 255
+
+type Mailed = {
+  readonly roomId: RoomId
+  readonly eventId: EventId
+  readonly invite: Parameters<AcceptInvite>[3]
+  readonly state: readonly JsonObject[]
+  readonly authChain: readonly JsonObject[]
+}
+
+/** Takes the durable EDU `plexus.invite`. */
+export async function takeMailedInvite(
+  deps: RemoteDeps & { readonly acceptInvite: AcceptInvite },
+  origin: ServerName,
+  content: JsonObject,
+): Promise<EduEffect> {
+  const mailed = parseMailed(content)
+  const version = mailed === undefined ? undefined : roomVersion(mailed.invite.roomVersion)
+  if (mailed === undefined || version === undefined) return undefined
+  const { roomId, eventId, invite, state, authChain } = mailed
+  const room = await deps.registry.get(roomId)
+  if (room !== undefined && isHere(room, deps.ownName)) return undefined
+  try {
+    if (version.roomIdIsCreateHash) {
+      const fault = await inviteStateFault(deps, { version, roomId, origin }, invite.inviteRoomState)
+      if (fault !== undefined) throw new RoomError('M_INVALID_PARAM', fault)
+    }
+    const { event } = await deps.acceptInvite(origin, roomId, eventId, invite)
+    const target = parseUserId(typeof event['state_key'] === 'string' ? event['state_key'] : '')
+    if (target === undefined || state.length === 0) return undefined
+    const writes = await roomFor(deps.store, roomId, target)
+    const packed: InvitePackage = {
+      origin,
+      eventId,
+      roomVersion: version.id,
+      event,
+      state,
+      authChain,
+      servers: joinedServers(state),
+    }
+    return writes && { writes: () => [...writes, invitePackages.put([roomId, target], packed)] }
+  } catch (error) {
+    if (!(error instanceof RoomError)) throw error
+    deps.log.log('info', 'an invite that came by mail is refused', { roomId, origin, error: error.message })
+    return undefined
+  }
+}
+
+/** The writes that make room for one more package: those of invites that were answered go. `undefined` where there is none. */
+async function roomFor(store: Store, roomId: RoomId, userId: UserId): Promise<readonly Write[] | undefined> {
+  const rows = (await invitePackages.list(store, [])).map(([key]) => key)
+  if (rows.length < MAX_PACKAGES || rows.some(([room, user]) => room === roomId && user === userId)) return []
+  const writes: Write[] = []
+  for (const [room, user] of rows) {
+    if ((await memberships.get(store, [user, room]))?.membership === 'invite') continue
+    writes.push(...(await forgetPackage(store, room, user)))
+  }
+  return writes.length === 0 ? undefined : writes
+}
+
+/** The writes after which nothing is left of what came with an invite. */
+export async function forgetPackage(store: Store, roomId: RoomId, userId: UserId): Promise<readonly Write[]> {
+  const early = await earlyEvents.list(store, [roomId])
+  return [invitePackages.delete([roomId, userId]), ...early.map(([key]) => earlyEvents.delete(key))]
+}
+
+/** Keeps what a member tells of a room that a user of ours is invited to by mail. It shows nowhere before they join. */
+export async function keepEarly(
+  { store, committer }: Pick<RemoteDeps, 'store' | 'committer'>,
+  origin: ServerName,
+  roomId: RoomId,
+  pdus: readonly JsonObject[],
+): Promise<void> {
+  const packages = await invitePackages.list(store, [roomId])
+  if (!packages.some(([, { servers }]) => servers.includes(origin))) return
+  const all = await earlyEvents.list(store, [])
+  const here = all.filter(([[room]]) => room === roomId)
+  const known = new Set(here.map(([, { pdu }]) => canonicalJson(pdu)))
+  const room = Math.min(MAX_EARLY_EVENTS - here.length, MAX_ALL_EARLY_EVENTS - all.length)
+  const fresh = pdus
+    .filter((pdu) => utf8Length(canonicalJson(pdu)) <= MAX_PDU_BYTES && !known.has(canonicalJson(pdu)))
+    .slice(0, Math.max(0, room))
+  if (fresh.length === 0) return
+  await committer.submit({
+    durability: 'strict',
+    positions: fresh.length,
+    writes: (position) =>
+      fresh.map((pdu, index) => earlyEvents.put([roomId, position + index], { origin, pdu })),
+  })
+}
+
+/** Hands over what members told before a user of ours joined. */
+export async function takeEarly(
+  { store, committer }: Pick<RemoteDeps, 'store' | 'committer'>,
+  roomId: RoomId,
+  receive: (origin: ServerName, pdus: readonly JsonObject[]) => Promise<unknown>,
+): Promise<void> {
+  const packages = await invitePackages.list(store, [roomId])
+  if (packages.length === 0) return
+  const early = await earlyEvents.list(store, [roomId])
+  const byOrigin = Map.groupBy(early, ([, { origin }]) => origin)
+  for (const [origin, rows] of byOrigin)
+    await receive(
+      origin,
+      rows.map(([, { pdu }]) => pdu),
+    )
+  await committer.submit({
+    writes: () => [
+      ...packages.map(([key]) => invitePackages.delete(key)),
+      ...early.map(([key]) => earlyEvents.delete(key)),
+    ],
+  })
+}
+
+/**
+ * Joins by what the inviter packed: the state is checked by the rules, the join is built and decided here, and goes to all
+ * members. False where there is no package.
+ */
+export async function joinByPackage(deps: RemoteDeps, request: JoinRequest): Promise<boolean> {
+  const { roomId, userId } = request
+  const packed = await invitePackages.get(deps.store, [roomId, userId])
+  const version = packed === undefined ? undefined : roomVersion(packed.roomVersion)
+  if (packed === undefined || version === undefined) return false
+  const { origin, state, authChain, event: raw } = packed
+  if (mixesNetworks(deps.ownName, state)) throw new RoomError('M_FORBIDDEN', MIXED_ROOM)
+  const checked = await checkEvents(deps, version, roomId, [...state, raw], { broughtBy: origin })
+  const events = checked.flatMap((result) => (result.kind === 'ok' ? [result.event] : []))
+  const invite = events.find(({ id }) => id === packed.eventId)
+  if (invite === undefined) throw new RoomError('M_BAD_STATE', 'the invite that came by mail is damaged')
+  const byKey = new Map<string, CheckedEvent>()
+  for (const event of [...events, invite]) byKey.set(stateKeyOf(event.pdu) ?? '', event)
+  const template = {
+    type: 'm.room.member',
+    sender: userId,
+    stateKey: userId,
+    content: { ...request.content, membership: 'join' },
+  }
+  const { stateKey, ...rest } = template
+  const auth = authStateKeys(version, { ...rest, state_key: stateKey }).flatMap((key) => byKey.get(key) ?? [])
+  const follows: JsonObject = {
+    prev_events: [referenceTo(version, invite)] as readonly JsonValue[],
+    auth_events: auth.map((event) => referenceTo(version, event)) as readonly JsonValue[],
+    depth: invite.pdu.depth + 1,
+    origin_server_ts: invite.pdu.origin_server_ts,
+  }
+  const join = await fromTemplate(deps, version, roomId, follows, template)
+  const room = await deps.registry.ensure(roomId, version)
+  const told = { server: origin, via: [], join, state: [...state, raw], authChain, invite: invite.id }
+  try {
+    await enterRoom(deps, room, told)
+  } catch (error) {
+    deps.registry.discard(room)
+    throw error
+  }
+  return true
+}
+
+function joinedServers(state: readonly JsonObject[]): readonly ServerName[] {
+  const servers = state.flatMap(({ type, state_key: key, content }) => {
+    const userId = type === 'm.room.member' && typeof key === 'string' ? parseUserId(key) : undefined
+    const isJoined = isJsonObject(content ?? null) && (content as JsonObject)['membership'] === 'join'
+    return userId === undefined || !isJoined ? [] : serverOf(userId)
+  })
+  return [...new Set(servers)]
+}
+
+function parseMailed(content: JsonObject): Mailed | undefined {
+  if (JSON.stringify(content).length > MAX_PACKAGE_LENGTH) return undefined
+  const { room_id: room, event_id: eventId, room_version: version, event } = content
+  const roomId = typeof room === 'string' ? parseRoomId(room) : undefined
+  const shown = objects(content['invite_room_state'])
+  const state = objects(content['state'])
+  const authChain = objects(content['auth_chain'])
+  if (roomId === undefined || typeof eventId !== 'string' || eventId.length > MAX_EVENT_ID) return undefined
+  if (typeof version !== 'string' || event === undefined || !isJsonObject(event)) return undefined
+  if (
+    shown === undefined ||
+    shown.length > MAX_SHOWN_EVENTS ||
+    state === undefined ||
+    authChain === undefined
+  )
+    return undefined
+  const invite = { roomVersion: version, event, inviteRoomState: shown }
+  return { roomId, eventId: eventId as EventId, invite, state, authChain }
+}
+
+/** None where it is absent. */
+function objects(value: JsonValue | undefined): readonly JsonObject[] | undefined {
+  if (value === undefined) return []
+  if (!Array.isArray(value)) return undefined
+  const list = (value as readonly JsonValue[]).filter((item) => isJsonObject(item))
+  return list.length === value.length ? list : undefined
+}

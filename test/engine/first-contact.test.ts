@@ -1,0 +1,325 @@
+/** Two who have never met and are never awake together. */
+import { encodeBase64Url, type JsonObject, type RoomId } from '@plexus/core'
+import { MAX_EARLY_EVENTS, MAX_PACKAGE_LENGTH, MAX_PACKAGES } from '@plexus/engine/testing'
+import type { Write } from '@plexus/engine/ports'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createFakeRelays, createQuickSealer, type FakeRelay, type FakeRelays } from '../kit/mail-relay.ts'
+import { createTestNetwork } from '../kit/node.ts'
+import type { Member, TestNetwork } from '../kit/node.ts'
+import { bringIn, createRoom, membershipAt, read, say, stateOf } from '../server-api/room.ts'
+
+const MINUTE = 60_000
+const removed = (rows: readonly (readonly [string, string])[]): readonly Write[] =>
+  rows.map(([key]) => ({ map: 'invite-package', key, value: undefined }))
+const bobsSecret = encodeBase64Url(new Uint8Array(32).fill(9))
+
+describe('first contact', () => {
+  let network: TestNetwork
+  let relays: FakeRelays
+  let relay: FakeRelay
+  let two: FakeRelay
+  let alice: Member
+  let bob: Member
+  let carol: Member
+
+  const pass = async (ms: number): Promise<void> => {
+    await network.clock.advance(ms)
+    await network.settle()
+  }
+  const setAway = (member: Member, isAway = true): void => {
+    network.loopback.offline(member.node.name, isAway)
+    relays.setOffline(member.node.name, isAway)
+  }
+  /** One is awake, and nobody else. */
+  const turnOf = async (awake: Member): Promise<void> => {
+    for (const member of network.members) setAway(member, member !== awake)
+    await pass(MINUTE)
+  }
+  /** Does what has to wait for who does not answer. */
+  const patiently = async <T>(work: Promise<T>): Promise<T> => {
+    work.catch(() => undefined)
+    await pass(MINUTE)
+    return work
+  }
+  const invite = (from: Member, to: Member, roomId: RoomId): Promise<void> =>
+    patiently(from.node.engine.rooms.invite(from.user, roomId, to.user))
+  const join = (who: Member, roomId: RoomId): Promise<void> =>
+    patiently(who.node.engine.rooms.join(who.user, roomId, { via: [] }))
+  const rowsOf = async ({ node }: Member, map: string): Promise<number> =>
+    (await node.store.range(map, '', '\u00ff')).length
+  const invitesOf = async (who: Member): Promise<readonly RoomId[]> =>
+    (await who.node.engine.rooms.memberships(who.user)).flatMap(({ roomId, membership }) =>
+      membership === 'invite' ? [roomId] : [],
+    )
+
+  beforeEach(async () => {
+    relays = createFakeRelays()
+    relay = relays.add()
+    two = relays.add()
+    const mail = { relays, sealer: createQuickSealer(7) }
+    network = await createTestNetwork(['alice', 'bob', 'carol'], 1, { mail })
+    ;[alice, bob, carol] = network.members as [Member, Member, Member]
+    await network.pass(3_000)
+  })
+  afterEach(() => network.close())
+
+  const says = async (who: Member, roomId: RoomId, text: string): Promise<void> => {
+    await say(who, roomId, text)
+    await pass(MINUTE)
+  }
+
+  it('by user id: an invite, what was said after it, and the answer', async () => {
+    await turnOf(alice)
+    const roomId = await createRoom(alice)
+    await invite(alice, bob, roomId)
+    await says(alice, roomId, 'hello')
+    await turnOf(bob)
+    expect(await invitesOf(bob)).toEqual([roomId])
+    await join(bob, roomId)
+    expect(await read(bob, roomId)).toEqual(['hello'])
+    await says(bob, roomId, 'hi')
+    await turnOf(alice)
+    expect(await read(alice, roomId)).toEqual(['hello', 'hi'])
+    expect(await membershipAt(alice, roomId, bob.user)).toBe('join')
+    await says(alice, roomId, 'how are you?')
+    await turnOf(bob)
+    expect(await read(bob, roomId)).toEqual(['hello', 'hi', 'how are you?'])
+    expect(await stateOf(bob, roomId)).toEqual(await stateOf(alice, roomId))
+    expect([...bob.node.complaints, ...alice.node.complaints]).toEqual([])
+  })
+
+  it('by link: the inviter wakes in between, and each restarts every time', async () => {
+    await turnOf(alice)
+    const roomId = await createRoom(alice)
+    const link = await alice.node.engine.control.createInvite(roomId, alice.user)
+    await turnOf(bob)
+    expect(await patiently(bob.node.engine.control.openInvite(link, bob.user))).toBe('waiting')
+    bob = await network.restart(bob)
+    await turnOf(alice)
+    expect(await membershipAt(alice, roomId, bob.user)).toBe('invite')
+    await says(alice, roomId, 'hello')
+    alice = await network.restart(alice)
+    await turnOf(bob)
+    expect(await invitesOf(bob)).toEqual([roomId])
+    bob = await network.restart(bob)
+    await turnOf(bob)
+    await join(bob, roomId)
+    await says(bob, roomId, 'hi')
+    bob = await network.restart(bob)
+    await turnOf(alice)
+    expect(await read(alice, roomId)).toEqual(['hello', 'hi'])
+    // The link is used up.
+    await turnOf(carol)
+    await patiently(carol.node.engine.control.openInvite(link, carol.user))
+    await turnOf(alice)
+    await turnOf(carol)
+    expect(await invitesOf(carol)).toEqual([])
+  })
+
+  it('of one whom another member of the room has not met either', async () => {
+    for (const member of network.members) setAway(member, false)
+    const roomId = await createRoom(alice)
+    await bringIn(alice, carol, roomId)
+    await turnOf(alice)
+    await invite(alice, bob, roomId)
+    await turnOf(bob)
+    await join(bob, roomId)
+    await says(bob, roomId, 'hi')
+    await turnOf(carol)
+    expect(await read(carol, roomId)).toEqual(['hi'])
+    await says(carol, roomId, 'welcome')
+    await turnOf(bob)
+    await turnOf(alice)
+    for (const member of [alice, bob]) expect(await read(member, roomId)).toEqual(['hi', 'welcome'])
+  })
+
+  it('with somebody there to answer is an ordinary one', async () => {
+    await turnOf(alice)
+    const roomId = await createRoom(alice)
+    await invite(alice, bob, roomId)
+    await says(alice, roomId, 'hello')
+    await turnOf(bob)
+    setAway(alice, false)
+    await join(bob, roomId)
+    await network.settle()
+    expect(await read(alice, roomId)).toEqual(['hello'])
+    await says(bob, roomId, 'hi')
+    expect(await read(alice, roomId)).toEqual(['hello', 'hi'])
+    expect(await rowsOf(bob, 'early-event')).toBe(0)
+    expect(await rowsOf(bob, 'invite-package')).toBe(0)
+  })
+
+  it('that is declined leaves nothing, and the inviter tells no more', async () => {
+    await turnOf(alice)
+    const roomId = await createRoom(alice)
+    await invite(alice, bob, roomId)
+    await says(alice, roomId, 'hello')
+    await turnOf(bob)
+    setAway(alice, false)
+    await patiently(bob.node.engine.rooms.leave(bob.user, roomId))
+    expect(await rowsOf(bob, 'early-event')).toBe(0)
+    expect(await rowsOf(bob, 'invite-package')).toBe(0)
+    expect(await membershipAt(alice, roomId, bob.user)).toBe('leave')
+    setAway(bob)
+    await says(alice, roomId, 'are you there?')
+    expect(relay.waiting(bob.node.name)).toEqual([])
+    expect(await rowsOf(alice, 'mailed-invite')).toBe(0)
+  })
+
+  it('with a room that no mail holds waits for somebody who is there', async () => {
+    await turnOf(alice)
+    const roomId = await createRoom(alice)
+    for (let n = 0; n < 60; n += 1) {
+      const content = { text: 'x'.repeat(1_000) }
+      await alice.node.engine.rooms.send(roomId, {
+        type: 'm.test',
+        stateKey: `${n}`,
+        sender: alice.user,
+        content,
+      })
+    }
+    await invite(alice, bob, roomId)
+    await turnOf(bob)
+    expect(await invitesOf(bob)).toEqual([roomId])
+    await expect(join(bob, roomId)).rejects.toThrow(/nobody there could be reached/)
+    setAway(alice, false)
+    await join(bob, roomId)
+    expect(await membershipAt(alice, roomId, bob.user)).toBe('join')
+  })
+
+  it('needs a node that somebody found', async () => {
+    await turnOf(alice)
+    const roomId = await createRoom(alice)
+    relays.published.delete(bob.node.name)
+    await expect(invite(alice, bob, roomId)).rejects.toThrow(/nobody there could be reached/)
+    expect(await membershipAt(alice, roomId, bob.user)).toBeUndefined()
+    const link = await carol.node.engine.control.createInvite(await createRoom(carol), carol.user)
+    relays.published.delete(carol.node.name)
+    await expect(patiently(alice.node.engine.control.openInvite(link, alice.user))).rejects.toThrow(
+      /nobody there could be reached/,
+    )
+  })
+
+  describe('of hostile senders', () => {
+    let roomId: RoomId
+    let mailed: JsonObject
+
+    const tell = (to: Member, from: Member, edu: JsonObject, n = 1): Promise<unknown> =>
+      to.node.engine.inbound.transaction({
+        origin: from.node.name,
+        pdus: [],
+        edus: [edu],
+        ordered: { incarnation: `hostile-${n}`, sequence: 1, acknowledged: 0 },
+      })
+    const inviteEdu = (content: JsonObject): JsonObject => ({ edu_type: 'plexus.invite', content })
+
+    /** What Alice mails to Bob, who has not fetched it. */
+    beforeEach(async () => {
+      await turnOf(alice)
+      roomId = await createRoom(alice)
+      await invite(alice, bob, roomId)
+      const [row] = await alice.node.store.range('edu', '', '\u00ff')
+      mailed = (JSON.parse(row?.[1] ?? '') as { content: JsonObject }).content
+      for (const each of [relay, two]) each.lie = () => []
+    })
+
+    it('is no invite where anything about it is wrong', async () => {
+      const changes: readonly Readonly<Record<string, unknown>>[] = [
+        { event_id: '$other' },
+        { room_id: '!other:example.org' },
+        { room_version: 'none' },
+        { event: undefined },
+        { event: [1] },
+        { invite_room_state: [] },
+        { state: { a: 1 } },
+        { auth_chain: [1] },
+        { more: 'x'.repeat(MAX_PACKAGE_LENGTH) },
+      ]
+      for (const [n, change] of changes.entries())
+        await tell(bob, alice, inviteEdu({ ...mailed, ...change } as JsonObject), n)
+      expect(await invitesOf(bob)).toEqual([])
+      expect(await rowsOf(bob, 'invite-package')).toBe(0)
+      await tell(bob, alice, inviteEdu(mailed), 99)
+      expect(await invitesOf(bob)).toEqual([roomId])
+    })
+
+    it('is no invite of anybody else', async () => {
+      await tell(bob, carol, inviteEdu(mailed))
+      await tell(carol, alice, inviteEdu(mailed))
+      expect([...(await invitesOf(bob)), ...(await invitesOf(carol))]).toEqual([])
+    })
+
+    it('leads into no room whose state was made up', async () => {
+      const state = (mailed['state'] as readonly JsonObject[]).map((event) => ({ ...event, signatures: {} }))
+      await tell(bob, alice, inviteEdu({ ...mailed, state }))
+      expect(await invitesOf(bob)).toEqual([roomId])
+      await turnOf(bob)
+      await expect(join(bob, roomId)).rejects.toThrow()
+      expect(await bob.node.engine.rooms.snapshot(roomId)).toBeUndefined()
+    })
+
+    it('fills nobody with events of rooms that they are not in', async () => {
+      const event = (n: number): JsonObject => ({ type: 'm.room.message', room_id: roomId, depth: n })
+      const events = (from: Member, count: number): Promise<unknown> =>
+        bob.node.engine.inbound.transaction({
+          origin: from.node.name,
+          pdus: Array.from({ length: count }, (_, n) => event(n)),
+          edus: [],
+        })
+      await events(alice, 5)
+      expect(await rowsOf(bob, 'early-event')).toBe(0)
+      await tell(bob, alice, inviteEdu(mailed))
+      await events(carol, 5)
+      expect(await rowsOf(bob, 'early-event')).toBe(0)
+      await events(alice, 5)
+      await events(alice, MAX_EARLY_EVENTS + 5)
+      expect(await rowsOf(bob, 'early-event')).toBe(MAX_EARLY_EVENTS)
+    })
+
+    it('keeps the packages of so many invites, and forgets those that were answered', async () => {
+      await tell(bob, alice, inviteEdu(mailed))
+      const copies = async (map: string, change: Record<string, unknown>): Promise<readonly Write[]> => {
+        const [[key, value] = ['', '{}']] = await bob.node.store.range(map, '', '\u00ff')
+        const row = JSON.stringify({ ...(JSON.parse(value) as JsonObject), ...change })
+        return Array.from({ length: MAX_PACKAGES }, (_, n) => ({
+          map,
+          key: key.replace(roomId, `!${n}:example.org`),
+          value: row,
+        }))
+      }
+      const packages = await copies('invite-package', {})
+      const waiting = await copies('membership', {})
+      const answered = await copies('membership', { membership: 'leave' })
+      const write = (writes: readonly Write[]) => bob.node.engine.committer.submit({ writes: () => writes })
+      await write([
+        ...packages,
+        ...waiting,
+        ...removed(await bob.node.store.range('invite-package', '', '\u00ff')),
+      ])
+      await tell(bob, alice, inviteEdu(mailed), 2)
+      expect(await rowsOf(bob, 'invite-package')).toBe(MAX_PACKAGES)
+      await write(answered)
+      await tell(bob, alice, inviteEdu(mailed), 3)
+      expect(await rowsOf(bob, 'invite-package')).toBe(1)
+    })
+
+    it('opens no link that is another one, of another user, or of no room of the node', async () => {
+      const link = await alice.node.engine.control.createInvite(roomId, alice.user)
+      await turnOf(carol)
+      await patiently(carol.node.engine.control.openInvite({ ...link, secret: bobsSecret }, carol.user))
+      const [row] = await carol.node.store.range('edu', '', '\u00ff')
+      const edu = JSON.parse(row?.[1] ?? '') as { edu_type: string; content: JsonObject }
+      const { event } = edu.content as { event: JsonObject }
+      for (const content of [
+        edu.content,
+        { ...edu.content, room_id: '!other:example.org' },
+        { ...edu.content, event: { ...event, state_key: bob.user } },
+        { room_id: roomId, event: 1 },
+        { room_id: roomId, event: { type: 'm.room.member', sender: alice.user, state_key: carol.user } },
+      ])
+        await tell(alice, carol, { edu_type: edu.edu_type, content })
+      expect(await membershipAt(alice, roomId, carol.user)).toBeUndefined()
+      expect(await membershipAt(alice, roomId, bob.user)).toBe('invite')
+    })
+  })
+})
