@@ -23,6 +23,7 @@ export {
   MAX_UNTOLD,
   MAX_UNTOLD_OF_ORIGIN,
 } from './mail/received.ts'
+export { createOwnDevice } from './mail/own-device.ts'
 export { loadSealingKeys, SEALING_KEY_MS, type SealingKeysDeps } from './mail/sealing-keys.ts'
 export { loadOutboxMemory, MAX_MAIL_NEWS } from './outbox/memory.ts'
 export { createSender } from './outbox/sender.ts'

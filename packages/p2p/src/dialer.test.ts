@@ -26,7 +26,7 @@ const name = nameOf('peer.example')
 function start(
   known: Partial<KnownPeer> = {},
   found: readonly string[] = [],
-  discovered: readonly string[] = [],
+  discovered: readonly (readonly string[])[] = [],
 ) {
   const dialled: string[][] = []
   const failures: (() => void)[] = []
@@ -50,7 +50,9 @@ function start(
     ownPeerId: OWN,
     webrtc: true,
     find: () => Promise.resolve(found),
-    discover: () => Promise.resolve(discovered),
+    async *discover() {
+      yield* discovered
+    },
   })
   const fail = async (): Promise<void> => {
     for (const run of failures.splice(0)) run()
@@ -86,6 +88,26 @@ describe('the dialer', () => {
     const { dialer, dialled } = start({ hints })
     expect(await dialer.connect(name)).toBe('unknown')
     expect(dialled).toEqual([])
+  })
+
+  it('dials what records say, each address once, until somebody is there', async () => {
+    const [a, b, c] = [1, 2, 3].map((port) => `/ip4/8.8.8.8/tcp/${port}/p2p/${PEER}`) as [
+      string,
+      string,
+      string,
+    ]
+    const { dialer, dialled, fail } = start(
+      { hints: [a] },
+      [],
+      [
+        [a, b, `/ip4/10.0.0.1/tcp/1/p2p/${PEER}`],
+        [b, c],
+      ],
+    )
+    const result = dialer.connect(name)
+    await settle()
+    for (let step = 0; step < 3; step += 1) await fail()
+    expect([await result, dialled]).toEqual(['failed', [[a], [b], [c]]])
   })
 
   it('dials nobody who speaks for a name that was given up', async () => {

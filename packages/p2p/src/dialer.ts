@@ -33,8 +33,8 @@ export type DialerDeps = {
   readonly webrtc: boolean
   /** Relayed addresses of a name's devices at the relays. */
   find(name: ServerName): Promise<readonly string[]>
-  /** Addresses by the records that the name publishes: it takes seconds, and is asked last. */
-  discover(name: ServerName): Promise<readonly string[]>
+  /** Addresses by the records that the name publishes, the likeliest first: it takes seconds, and is asked last. */
+  discover(name: ServerName): AsyncIterable<readonly string[]>
 }
 
 /** Finds addresses, dials them and opens federation streams. */
@@ -143,11 +143,12 @@ export function createDialer(deps: DialerDeps): Dialer {
     })
     const tried = [...found, ...elsewhere]
     if (await reachAny(name, found, tried)) return 'ready'
-    const fresh = (await deps.discover(name)).filter(
-      (address) => gater.allows(address) && !tried.includes(address),
-    )
-    if (await reachAny(name, fresh, fresh)) return 'ready'
-    const isKnown = [...tried, ...fresh].some((address) => peerIdOf(address) !== deps.ownPeerId)
+    for await (const addresses of deps.discover(name)) {
+      const fresh = addresses.filter((address) => gater.allows(address) && !tried.includes(address))
+      if (await reachAny(name, fresh, fresh)) return 'ready'
+      tried.push(...fresh)
+    }
+    const isKnown = tried.some((address) => peerIdOf(address) !== deps.ownPeerId)
     return isKnown ? 'failed' : 'unknown'
   }
 

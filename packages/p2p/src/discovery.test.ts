@@ -1,3 +1,4 @@
+import { deviceKey } from '@plexus/core/names'
 import { CarrierError } from '@plexus/engine/ports'
 import { describe, expect, it } from 'vitest'
 import {
@@ -78,6 +79,11 @@ const answer = (owner: TestPublisher, sequence: number, path = 0): KadAnswer => 
   published: of(owner, sequence),
   path,
 })
+async function addressesOf(discovery: Discovery, { name }: TestPublisher): Promise<(readonly string[])[]> {
+  const all: (readonly string[])[] = []
+  for await (const addresses of discovery.addresses(name)) all.push(addresses)
+  return all
+}
 const sequenceFor = async (discovery: Discovery, owner: TestPublisher): Promise<number | undefined> =>
   (await discovery.find(owner.key))?.signed.record.sequence
 
@@ -177,12 +183,27 @@ describe('discovery', () => {
     const record = owner.record(1, { mailboxes, devices: [DEVICE] })
     state.atRelay = [{ key: owner.key, signed: record }]
     const way = [`${address}/p2p-circuit/p2p/${DEVICE}`]
-    expect(await discovery.addresses(owner.name)).toEqual(way)
-    expect(await discovery.addresses(owner.name)).toEqual(way)
-    expect(state.searches).toBe(1)
+    expect(await addressesOf(discovery, owner)).toEqual([way, []])
+    expect(await addressesOf(discovery, owner)).toEqual([way, []])
+    // One for the account, and one for its device.
+    expect(state.searches).toBe(2)
     clock.advance(600_000)
     state.atRelay = [{ key: owner.key, signed: owner.record(1, { tombstone: 'dead' }) }]
-    expect(await discovery.addresses(owner.name)).toEqual([])
+    expect(await addressesOf(discovery, owner)).toEqual([])
+  })
+
+  it('tells the dialer then where the devices of the account say that they are', async () => {
+    const { discovery, state } = await start()
+    const owner = createTestPublisher(NOW)
+    const at = `/dns4/other.example.org/tcp/443/wss/p2p/${RELAY}/p2p-circuit/p2p/${DEVICE}`
+    const account = { key: owner.key, signed: owner.record(1, { devices: [DEVICE] }) }
+    state.atRelay = [account, owner.deviceAt(DEVICE, 4, [at])]
+    expect(await addressesOf(discovery, owner)).toEqual([[], [at]])
+    // A device that the account does not list is not asked about, and an older record of one is not believed.
+    state.atRelay = [account, owner.deviceAt(DEVICE, 3, [])]
+    expect(await discovery.find(deviceKey(owner.name, DEVICE))).toMatchObject({
+      signed: { record: { sequence: 4 } },
+    })
   })
 
   it('has so many searches under way at once', async () => {

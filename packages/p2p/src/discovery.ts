@@ -1,5 +1,12 @@
 import type { ServerName } from '@plexus/core'
-import { accountKey, kindOfKey, type AccountRecord, type SignedAccountRecord } from '@plexus/core/names'
+import {
+  accountKey,
+  deviceKey,
+  kindOfKey,
+  type AccountRecord,
+  type DeviceRecord,
+  type SignedAccountRecord,
+} from '@plexus/core/names'
 import { CarrierError, type Clock, type Log } from '@plexus/engine/ports'
 import { circuitAddress, peerIdOf } from './addresses.ts'
 import { errorText } from './error-text.ts'
@@ -46,8 +53,11 @@ export type DiscoveryDeps = {
 export interface Discovery {
   /** The newest record under a key that relays and DHT have; `undefined` when there is none. Never rejects. */
   find(key: string): Promise<Published | undefined>
-  /** Addresses of a name's devices by its account record, looked for anew when the last search is a while ago. */
-  addresses(name: ServerName): Promise<readonly string[]>
+  /**
+   * Addresses of a name's devices, looked for anew when the last search is a while ago: first those by its account record,
+   * then those where the devices say that they are.
+   */
+  addresses(name: ServerName): AsyncIterable<readonly string[]>
   /** Tells the relays, which put it into the DHT. @throws CarrierError when none takes it */
   publish(published: Published): Promise<void>
   /** A relay is connected: it is told what was published. */
@@ -134,6 +144,12 @@ export function createDiscovery(deps: DiscoveryDeps): Discovery {
     return current(key)
   }
 
+  /** As `find`, without a search when the last one is not long ago. */
+  async function recent(key: string): Promise<Published | undefined> {
+    const last = searched.get(key)
+    return last !== undefined && clock.now() - last < FRESH_MS ? current(key) : find(key)
+  }
+
   async function tell(relay: Relay, published: Published): Promise<boolean> {
     try {
       await relay.publish(published)
@@ -146,12 +162,13 @@ export function createDiscovery(deps: DiscoveryDeps): Discovery {
 
   return {
     find,
-    async addresses(name) {
-      const key = accountKey(name)
-      const last = searched.get(key)
-      const isFresh = last !== undefined && clock.now() - last < FRESH_MS
-      const published = isFresh ? current(key) : await find(key)
-      return published === undefined ? [] : circuitsOf(published.signed.record as AccountRecord)
+    async *addresses(name) {
+      const published = await recent(accountKey(name))
+      const record = published?.signed.record as AccountRecord | undefined
+      if (record === undefined || record.tombstone !== undefined) return
+      yield circuitsOf(record)
+      const devices = await Promise.all(record.devices.map((peerId) => recent(deviceKey(name, peerId))))
+      yield devices.flatMap((device) => (device?.signed.record as DeviceRecord | undefined)?.multiaddrs ?? [])
     },
     async publish(published) {
       const { key } = published
@@ -171,8 +188,7 @@ function isNews(published: Published, before: Published | undefined): boolean {
 }
 
 /** The ways to an account's devices through the relays that keep its mail, each device by each relay in turn. */
-function circuitsOf({ mailboxes, devices, tombstone }: AccountRecord): string[] {
-  if (tombstone !== undefined) return []
+function circuitsOf({ mailboxes, devices }: AccountRecord): string[] {
   return mailboxes
     .flatMap(({ peerId, multiaddrs }) => multiaddrs.filter((address) => peerIdOf(address) === peerId))
     .flatMap((relay) => devices.map((device) => circuitAddress(relay, device)))

@@ -1,6 +1,6 @@
 /** The mail of a node: its mailboxes, its record, and what it fetches from there. What it leaves is the outbox's affair. */
 import type { ServerName } from '@plexus/core'
-import type { SignedAccountRecord } from '@plexus/core/names'
+import type { AccountRecord, DeviceRecord, SignedAccountRecord, SignedRecord } from '@plexus/core/names'
 import type { Committer } from '../kernel/committer.ts'
 import { createRuns } from '../kernel/runs.ts'
 import type { Outbox } from '../outbox-types.ts'
@@ -11,6 +11,7 @@ import type { Contacts } from './contacts.ts'
 import { loadContacts } from './contacts.ts'
 import { createFetches } from './fetches.ts'
 import { createInbox } from './inbox.ts'
+import { createOwnDevice } from './own-device.ts'
 import { loadOwnMailboxes } from './own-mailboxes.ts'
 import type { ReceivedQueue } from './received.ts'
 import { loadReceivedQueue } from './received.ts'
@@ -32,7 +33,9 @@ export type MailDeps = {
   readonly sealer: Sealer
   readonly mailboxes: Mailboxes
   readonly find: (name: ServerName) => Promise<SignedAccountRecord | undefined>
-  readonly publish: (record: SignedAccountRecord) => Promise<void>
+  readonly publish: (record: SignedRecord<AccountRecord | DeviceRecord>) => Promise<void>
+  /** Where this node can be reached. */
+  readonly addresses: () => Promise<readonly string[]>
   readonly sharesRoom: (name: ServerName) => boolean
   readonly outbox: () => Pick<Outbox, 'queueDurable'>
   /** The servers that share a room with a user of this node. */
@@ -143,14 +146,19 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
 }
 
 /** Publishes each record of this node once. */
-function createPublishing({ log, publish }: MailDeps, account: Account): () => Promise<void> {
+function createPublishing(deps: MailDeps, account: Account): () => Promise<void> {
+  const device = createOwnDevice(deps)
   let published = 0
+  const failed = (error: unknown): void =>
+    deps.log.log('debug', 'nobody took a record', { error: String(error) })
   return async () => {
     const { record } = account
-    if (record === undefined || record.record.sequence === published) return
-    published = record.record.sequence
-    await publish(record).catch((error: unknown) =>
-      log.log('debug', 'nobody took the account record', { error: String(error) }),
-    )
+    if (record === undefined) return
+    if (record.record.sequence !== published) {
+      published = record.record.sequence
+      await deps.publish(record).catch(failed)
+    }
+    const [peerId] = record.record.devices
+    if (peerId !== undefined && record.record.tombstone === undefined) await device(peerId).catch(failed)
   }
 }

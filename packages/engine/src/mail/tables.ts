@@ -1,6 +1,6 @@
 /** What the mail keeps in the store. */
 import type { RoomId, ServerName, UserId } from '@plexus/core'
-import type { SignedAccountRecord, SignedShelf } from '@plexus/core/names'
+import type { DeviceRecord, SignedAccountRecord, SignedRecord, SignedShelf } from '@plexus/core/names'
 import type { Table } from '../kernel/table.ts'
 import { table } from '../kernel/table.ts'
 
@@ -57,6 +57,8 @@ export const MAX_SEEN_SHELVES = 10_000
 
 export const sealingKeys: Table<readonly [string], SealingKeyRow> = table('sealing-key', ['s'])
 export const ownRecords: Table<readonly [string], SignedAccountRecord> = table('own-record', ['s'])
+/** By peer id. */
+export const ownDevices: Table<readonly [string], SignedRecord<DeviceRecord>> = table('own-device', ['s'])
 export const accessKeys: Table<readonly [string], string> = table('access-key', ['s'])
 /** By peer id. */
 export const mailboxes: Table<readonly [string], MailboxRow> = table('mailbox', ['s'])

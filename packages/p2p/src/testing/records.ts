@@ -7,6 +7,7 @@ import {
   deviceRecords,
   nameOfKey,
   type AccountRecord,
+  type DeviceRecord,
   type SignedAccountRecord,
 } from '@plexus/core/names'
 import type { Published } from '../wire/published.ts'
@@ -18,6 +19,8 @@ export type TestPublisher = {
   record(sequence: number, change?: Partial<AccountRecord>): SignedAccountRecord
   /** The record of one of its devices, by number. */
   device(number: number, sequence: number, expires: number): Published
+  /** The record of a device that is at these addresses. */
+  deviceAt(peerId: string, sequence: number, multiaddrs: readonly string[]): Published
 }
 
 const PEER = '12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu'
@@ -26,6 +29,13 @@ export function createTestPublisher(now: number): TestPublisher {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519')
   const name = nameOfKey(new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }).subarray(-32)))
   const signed = (bytes: Uint8Array): string => encodeBase64(new Uint8Array(sign(null, bytes, privateKey)))
+  const deviceRecord = (fields: Omit<DeviceRecord, 'name'>): Published => {
+    const record = { name, ...fields }
+    return {
+      key: deviceKey(name, record.peerId),
+      signed: { record, signature: signed(deviceRecords.bytes(record)) },
+    }
+  }
   return {
     name,
     key: accountKey(name),
@@ -37,11 +47,9 @@ export function createTestPublisher(now: number): TestPublisher {
     device(number, sequence, expires) {
       // Base58 has no zero.
       const peerId = PEER.slice(0, -4) + String(number + 1_000).replaceAll('0', 'z')
-      const record = { name, sequence, expires, peerId, multiaddrs: [] }
-      return {
-        key: deviceKey(name, peerId),
-        signed: { record, signature: signed(deviceRecords.bytes(record)) },
-      }
+      return deviceRecord({ sequence, expires, peerId, multiaddrs: [] })
     },
+    deviceAt: (peerId, sequence, multiaddrs) =>
+      deviceRecord({ sequence, expires: now + 3_600_000, peerId, multiaddrs }),
   }
 }
