@@ -32,14 +32,14 @@ const HOME = HUBS + DEAD
 const BEHIND = 4
 /** Servers that join when all accounts sleep. */
 const LATE = 2
-/** Servers that a put may miss. */
-const MISSED = 3
+/** Servers that are to have a record before its owner goes: as many as a relay is content with. */
+const HOLDERS = 8
 const ASLEEP_DAYS = 10
 const ROUND_TRIP_MS = 100
 const DAY_MS = 24 * 3_600_000
 /** A server whose clock is so far behind takes the newest record, which is valid for longer than may be, for wrong. */
 const BEHIND_MS = 30 * DAY_MS
-const SETTLE_MS = 60_000
+const SETTLE_MS = 120_000
 const AIMS = [
   { of: 'median', limit: 3_000 },
   { of: 'p95', limit: 8_000 },
@@ -164,7 +164,7 @@ async function publish(accounts: readonly Account[], servers: readonly Server[])
     for (const account of accounts)
       await until(async () => {
         const has = await Promise.all(takers.map(({ store }) => hasRecord(store, account, sequence)))
-        return has.filter(Boolean).length >= takers.length - MISSED
+        return has.filter(Boolean).length >= HOLDERS
       })
   }
   await Promise.all(owners.map(({ node }) => node[Symbol.asyncDispose]()))
@@ -178,7 +178,7 @@ async function hasRecord(store: Store, { name }: Account, sequence: number): Pro
 async function until(check: () => Promise<boolean>): Promise<void> {
   const end = Date.now() + SETTLE_MS
   while (!(await check())) {
-    if (Date.now() > end) throw new Error('a record did not reach all servers')
+    if (Date.now() > end) throw new Error('a record did not reach enough servers')
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }

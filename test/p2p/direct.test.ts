@@ -157,6 +157,26 @@ describe('addresses of others', { timeout: 60_000 }, () => {
   })
 })
 
+describe('where a node itself is', { timeout: 30_000 }, () => {
+  it('is told to who shares a room with it, and to no stranger', async () => {
+    const folder = await temporaryFolder()
+    cleanups.push(() => folder.remove())
+    const relay = await startRelayHere(folder.path)
+    cleanups.push(() => relay.stop())
+    const relays = relay.addresses.slice(0, 1)
+    const [a, b] = [await node({ relays }), await node({ relays, ...TCP })]
+    await eventually(() => b.node.status.relays[0]?.state === 'connected', 'at the relay')
+    await send(a, b, {})
+    const toldOf = ({ account }: TestNode): readonly string[] =>
+      a.saved.find(({ name }) => name === account.name)?.multiaddrs ?? []
+    const isDirect = (address: string): boolean => !address.includes('/p2p-circuit')
+    await eventually(() => toldOf(b).length > 0, 'it is remembered')
+    expect(toldOf(b).filter(isDirect)).toEqual([])
+    b.node.want([a.account.name])
+    await eventually(() => toldOf(b).some(isDirect), 'it has been told')
+  })
+})
+
 describe('a pair that meets over a relay and can dial', { timeout: 60_000 }, () => {
   it('becomes direct under load without losing a request', async () => {
     const folder = await temporaryFolder()
@@ -167,8 +187,11 @@ describe('a pair that meets over a relay and can dial', { timeout: 60_000 }, () 
     const [a, b] = [await node({ relays }), await node({ relays, ...TCP })]
     await eventually(() => b.node.status.relays[0]?.state === 'connected', 'at the relay')
     const paths = new Set<string>()
-    let statuses = 0
-    for (let n = 0; n < 10_000 && !(paths.has('direct') && statuses > 100); n += 1) {
+    let statuses = Number((await send(a, b, { n: 0 })).status === 200)
+    for (const { path } of a.node.status.peers) paths.add(path)
+    a.node.want([b.account.name])
+    b.node.want([a.account.name])
+    for (let n = 1; n < 10_000 && !(paths.has('direct') && statuses > 100); n += 1) {
       statuses += Number((await send(a, b, { n })).status === 200)
       for (const { path } of a.node.status.peers) paths.add(path)
       expect(statuses).toBe(n + 1)

@@ -33,6 +33,7 @@ import { createDiscovery } from './discovery.ts'
 import { errorText } from './error-text.ts'
 import { createGater, type Gater } from './gater.ts'
 import type { Kad } from './kad.ts'
+import type { Link } from './link.ts'
 import { createLinkTable } from './link-table.ts'
 import { createMailboxes } from './mailboxes.ts'
 import { createPeerBook, type PeerMemory } from './peer-book.ts'
@@ -108,6 +109,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
   const libp2p = await startLibp2p(platform, gater, reservations, {
     transportKey: init.transportKey,
     relayCount: configured.length,
+    lan: init.lan === true,
   })
   const ownPeerId = libp2p.peerId.toString()
   const session = hex(random.bytes(16))
@@ -130,18 +132,31 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
     },
     ownPeerId,
   )
-  const ownAddresses = (): string[] => {
+  const circuits = (): string[] => {
     const reserved = relays.filter(({ status }) => status.reserved).map(({ status }) => status.address)
-    const circuits = reserved.map((relay) => circuitAddress(relay, ownPeerId))
+    return reserved.map((relay) => circuitAddress(relay, ownPeerId))
+  }
+  /** Where this node itself is: for who shares a room with it or got an invite, and for no stranger. */
+  const direct = (): readonly string[] => {
     const local = init.lan === true ? libp2p.getMultiaddrs().map(String).filter(isListening) : []
-    return [...circuits, ...platform.announce, ...local].slice(0, MAX_HELLO_ADDRESSES)
+    return [...platform.announce, ...local]
+  }
+  const ownAddresses = (): string[] => [...circuits(), ...direct()].slice(0, MAX_HELLO_ADDRESSES)
+  const toldDirect = new WeakSet<Link>()
+  /** Once it is known who is at the other side. */
+  const tellDirect = (link: Link | undefined): void => {
+    if (link?.name === undefined || !wanted(link.name) || toldDirect.has(link)) return
+    toldDirect.add(link)
+    if (direct().length > 0) link.renew()
   }
   const table = createLinkTable({
     clock,
     log,
     ownPeerId,
-    hello: async (serial): Promise<Hello> => {
-      return { ...(await certificates.current()), session, serial, addresses: ownAddresses() }
+    hello: async (serial, name): Promise<Hello> => {
+      const isFriend = name !== undefined && wanted(name)
+      const addresses = isFriend ? ownAddresses() : circuits().slice(0, MAX_HELLO_ADDRESSES)
+      return { ...(await certificates.current()), session, serial, addresses }
     },
     handle: (request) =>
       handler === undefined
@@ -155,6 +170,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
         link.peerId,
         told.filter((address) => gater.allows(address)),
       )
+      tellDirect(link)
       if (!link.direct) upgrader.relayed(link, connection.address)
     },
     appeared: (name) => emit({ kind: 'appeared', name }),
@@ -275,7 +291,11 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
     onRequest(next) {
       handler = next
     },
-    want: (names) => supervisor.want(names),
+    want(names) {
+      const all = [...names]
+      supervisor.want(all)
+      for (const name of all) tellDirect(table.best(name))
+    },
     watch(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

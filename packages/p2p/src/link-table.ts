@@ -38,7 +38,7 @@ export type LinkTableDeps = {
   readonly clock: Clock
   readonly log: Log
   readonly ownPeerId: string
-  hello(serial: number): Promise<Hello>
+  hello(serial: number, name: ServerName | undefined): Promise<Hello>
   readonly handle: InboundHandler<EnvelopedRequest>
   /** A name that matters here: strangers must not take its place. */
   wanted(name: ServerName): boolean
@@ -179,7 +179,7 @@ export function createLinkTable(deps: LinkTableDeps): LinkTable {
         {
           clock: deps.clock,
           log: deps.log,
-          hello: (count) => deps.hello(count),
+          hello: (count, name) => deps.hello(count, name),
           handle: (request) => deps.handle(request),
           ready: onReady,
           changed: () => deps.changed(),

@@ -29,7 +29,7 @@ export type LinkDeps = {
   readonly clock: Clock
   readonly log: Log
   /** Own certificate and addresses, current. */
-  hello(serial: number): Promise<Hello>
+  hello(serial: number, name: ServerName | undefined): Promise<Hello>
   readonly handle: InboundHandler<EnvelopedRequest>
   /** The other side's certificate was checked: requests may go both ways. Again after each renewal. */
   ready(link: Link, hello: Hello): void
@@ -79,7 +79,7 @@ export interface Link {
   retire(): void
   /** There is reason to doubt the connection: finds out soon whether the other side is there. */
   probe(): void
-  /** Tells the own certificate again, after it was renewed. */
+  /** Says hello again: the certificate was renewed, or the other side may know more. */
   renew(): void
   close(reason: string): void
 }
@@ -145,7 +145,7 @@ export function createLink(deps: LinkDeps, init: LinkInit): Link {
   }
 
   function sayHello(): void {
-    deps.hello(init.serial).then(
+    deps.hello(init.serial, greeted?.certificate.name).then(
       (hello) => {
         channel.send(K.hello, 0, encodeHello(hello))
         introduced = true

@@ -21,6 +21,8 @@ const INBOUND_PER_SECOND = 50
 export type StartInit = {
   readonly transportKey: Uint8Array
   readonly relayCount: number
+  /** All addresses are told to everybody. */
+  readonly lan: boolean
 }
 
 export function startLibp2p(
@@ -33,7 +35,12 @@ export function startLibp2p(
   const circuits = Array.from({ length: init.relayCount }, () => '/p2p-circuit')
   return createLibp2p({
     privateKey: privateKeyFromProtobuf(init.transportKey),
-    addresses: { listen: [...platform.listen, ...circuits] },
+    addresses: {
+      listen: [...platform.listen, ...circuits],
+      // What identify tells relays and strangers: only peers hear where this node itself is.
+      announceFilter: (all) =>
+        init.lan ? all : all.filter((each) => each.toString().includes('/p2p-circuit')),
+    },
     transports: [...platform.transports, reservations.transport],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],

@@ -1,5 +1,5 @@
 import type { Clock, Random } from '@plexus/engine/ports'
-import { createBackoff, pause } from './backoff.ts'
+import { createBackoff, pause, type Backoff } from './backoff.ts'
 import type { LinkTable } from './link-table.ts'
 import type { Link } from './link.ts'
 
@@ -18,17 +18,16 @@ export type UpgraderDeps = {
 
 /** Replaces relayed streams by direct ones, while requests go on over the relayed ones. */
 export interface Upgrader extends Disposable {
-  /** A stream over a relay became ready. */
+  /** A stream over a relay became ready, or its peer told more of its addresses. */
   relayed(link: Link, address: string): void
 }
 
 export function createUpgrader(deps: UpgraderDeps): Upgrader {
   const { clock, table } = deps
   const stop = new AbortController()
-  const running = new Set<string>()
+  const running = new Map<string, Backoff>()
 
-  async function run(link: Link, address: string): Promise<void> {
-    const backoff = createBackoff(clock, deps.random, UPGRADE_BACKOFF)
+  async function run(link: Link, address: string, backoff: Backoff): Promise<void> {
     if (deps.ownPeerId > link.peerId) await pause(clock, UPGRADE_YIELD_MS, stop.signal)
     while (!stop.signal.aborted && link.state === 'ready' && table.bestOf(link.peerId)?.direct !== true) {
       if (await deps.upgrade(link, address)) return
@@ -38,9 +37,12 @@ export function createUpgrader(deps: UpgraderDeps): Upgrader {
 
   return {
     relayed(link, address) {
-      if (running.has(link.peerId)) return
-      running.add(link.peerId)
-      void run(link, address).finally(() => running.delete(link.peerId))
+      const before = running.get(link.peerId)
+      before?.kick()
+      if (before !== undefined) return
+      const backoff = createBackoff(clock, deps.random, UPGRADE_BACKOFF)
+      running.set(link.peerId, backoff)
+      void run(link, address, backoff).finally(() => running.delete(link.peerId))
     },
     [Symbol.dispose]() {
       stop.abort()
