@@ -27,6 +27,8 @@ const FLOOD_TRANSACTIONS = 3
 /** Events that it made and told to nobody, answers that it gave, and states that it saw. */
 const MAX_REMEMBERED = 20
 const LIE = 0.5
+/** In place of what was hashed. */
+export const FORGED: JsonObject = { body: 'forged' }
 
 type Made = { readonly id: EventId; readonly pdu: Pdu }
 type Moment = { readonly heads: readonly EventId[]; readonly state: StateMap; readonly depth: number }
@@ -91,7 +93,7 @@ const listOf = (answer: JsonObject, key: string): readonly JsonObject[] => {
   const list = answer[key]
   return Array.isArray(list) ? list.filter(isJsonObject) : []
 }
-const forged = (pdu: JsonObject): JsonObject => ({ ...pdu, content: { body: 'forged' } })
+const forged = (pdu: JsonObject): JsonObject => ({ ...pdu, content: FORGED })
 const unsigned = (pdu: JsonObject): JsonObject => ({ ...pdu, signatures: {} })
 
 /** Withholds, forges, or turns around. */

@@ -1,8 +1,10 @@
 /** What holds at all times, and what holds in the end. Each answer is what is wrong, `undefined` when nothing is. */
 import {
   canonicalJson,
+  encodeBase64,
   prevEventIds,
   serverOf,
+  signingBytes,
   type EventId,
   type Pdu,
   type RoomId,
@@ -10,6 +12,8 @@ import {
 } from '@plexus/core'
 import type { EventRecord, RoomSnapshot } from '@plexus/engine'
 import { MAX_HEADS_PER_SERVER, MAX_HOLES, MAX_STAGED_PER_SERVER } from '@plexus/engine/testing'
+import { quickKeys } from '../kit/keys.ts'
+import { FORGED } from './byzantine.ts'
 import type { Place, World } from './world.ts'
 
 export type Seen = { readonly place: Place; readonly snapshot: RoomSnapshot }
@@ -125,6 +129,27 @@ export async function missingEvents(
  */
 function isTold(place: Place, holder: Seen): boolean {
   return place === holder.place || (place.role === 'plexus' && holder.place.role === 'plexus')
+}
+
+/** Nobody holds what an honest server did not sign in its name, nor content in place of what was hashed. */
+export async function forgedEvent(
+  world: World,
+  roomId: RoomId,
+  inRoom: readonly Seen[],
+): Promise<string | undefined> {
+  const signers = new Map(world.honest.map(({ name, index }) => [name, quickKeys(index + 1).signer]))
+  for (const { place, snapshot } of inRoom) {
+    const held = await heldEvents(place, roomId, new Set(snapshot.state.values()))
+    for (const { id, pdu } of held.values()) {
+      const signer = signers.get(serverOf(pdu.sender))
+      const signature = signer && encodeBase64(await signer.sign(signingBytes(snapshot.version, pdu)))
+      const signatures = Object.values(pdu.signatures[serverOf(pdu.sender)] ?? {})
+      if (signature !== undefined && !signatures.includes(signature))
+        return `node ${place.index} holds ${id}, which its sender's server did not sign`
+      if (pdu.content['body'] === FORGED['body']) return `node ${place.index} holds forged content of ${id}`
+    }
+  }
+  return undefined
 }
 
 /** Nobody says anything, and still all who see each other in the room know each other's heads. */

@@ -16,6 +16,7 @@ import {
   isPartial,
   look,
   followedBy,
+  forgedEvent,
   missingEvents,
   unknownHeads,
   overBounds,
@@ -298,6 +299,8 @@ async function agree(world: World, roomId: RoomId, before: readonly Seen[]): Pro
   if (states.size > 1) throw new Wrong('the states differ in the end')
   const lost = await missingEvents(world, roomId, members)
   if (lost !== undefined) throw new Wrong(lost)
+  const forged = await forgedEvent(world, roomId, members)
+  if (forged !== undefined) throw new Wrong(forged)
 }
 
 /** Where an event is missing that nobody can pass on, what it follows stays a head until something else joins it. */
