@@ -15,15 +15,18 @@ import {
   type UserId,
 } from '@plexus/core'
 import type { CarrierResponse, InboundHandler, InboundRequest } from '@plexus/engine/ports'
+import { MAX_STAGED_PER_SERVER } from '@plexus/engine/testing'
 import { createFakePeer, type FakePeer } from '../kit/fake-peer.ts'
 import { quickKeys } from '../kit/keys.ts'
 import { createSeededRandom } from '../kit/seeded-random.ts'
 import type { Action } from './actions.ts'
 import type { Place, World } from './world.ts'
 
-/** Events of one transaction of the flood, and transactions. */
+/** Events of one transaction of a flood, transactions, and those of one that is more than a node lets wait. */
 const FLOOD_EVENTS = 50
 const FLOOD_TRANSACTIONS = 3
+const DROWNING_TRANSACTIONS: number = MAX_STAGED_PER_SERVER / FLOOD_EVENTS + 5
+const DROWNING = 0.1
 /** Events that it made and told to nobody, answers that it gave, and states that it saw. */
 const MAX_REMEMBERED = 20
 const LIE = 0.5
@@ -342,12 +345,14 @@ async function inventHeads(cheat: Cheat, roomId: RoomId): Promise<void> {
 
 /** Events whose gaps nobody can fill. */
 async function flood(cheat: Cheat, roomId: RoomId, now: Moment): Promise<void> {
-  for (let transaction = 0; transaction < FLOOD_TRANSACTIONS; transaction += 1) {
+  const isDrowning = cheat.random.chance(DROWNING)
+  const count = isDrowning ? DROWNING_TRANSACTIONS : FLOOD_TRANSACTIONS
+  for (let transaction = 0; transaction < count; transaction += 1) {
     const pdus: Pdu[] = []
     while (pdus.length < FLOOD_EVENTS) {
       const lost = { ...now, heads: [nowhere(cheat)] }
       pdus.push((await make(cheat, roomId, lost, text('flood'))).pdu)
     }
-    await tell(cheat, { pdus }, ({ index }) => index % 2 === transaction % 2)
+    await tell(cheat, { pdus }, ({ index }) => index % 2 === (isDrowning ? 0 : transaction % 2))
   }
 }

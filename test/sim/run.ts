@@ -268,13 +268,15 @@ async function agree(world: World, roomId: RoomId, before: readonly Seen[]): Pro
     if (holder === undefined && round === MAX_JOINING_ROUNDS) throw new Wrong('no member holds all heads')
     const sender = holder ?? members[round % members.length]?.place
     if (sender === undefined) throw new Wrong('nobody is in the room')
-    world.act(sender, 'last word', ({ engine }) =>
-      engine.rooms.send(roomId, {
-        type: 'm.room.message',
-        sender: sender.user,
-        content: { msgtype: 'm.text', body: 'last' },
-      }),
-    )
+    let said: EventId | undefined
+    world.act(sender, 'last word', async ({ engine }) => {
+      const content = { msgtype: 'm.text', body: 'last' }
+      said = await engine.rooms.send(roomId, { type: 'm.room.message', sender: sender.user, content })
+      return said
+    })
+    await world.pass(SETTLE_MS)
+    const late = await notHeard(members, said)
+    if (holder !== undefined && late !== undefined) throw new Wrong(late)
     await world.pass(PEACE_MS)
     seen = await look(world, roomId)
     const wrong = differingStates(seen)
@@ -301,6 +303,16 @@ async function agree(world: World, roomId: RoomId, before: readonly Seen[]): Pro
   if (lost !== undefined) throw new Wrong(lost)
   const forged = await forgedEvent(world, roomId, members)
   if (forged !== undefined) throw new Wrong(forged)
+}
+
+/** However much else waits, what an honest server says in calm weather is soon with all. */
+async function notHeard(members: readonly Seen[], said: EventId | undefined): Promise<string | undefined> {
+  if (said === undefined) return undefined
+  for (const { place } of members) {
+    const [record] = await place.node.engine.rooms.events([said])
+    if (record?.stateGroup === undefined) return `the last word is late at node ${place.index}`
+  }
+  return undefined
 }
 
 /** Where an event is missing that nobody can pass on, what it follows stays a head until something else joins it. */
