@@ -211,8 +211,9 @@ describe('events', { timeout: 30_000 }, () => {
     expect(alice.calls.length).toBe(after)
   })
 
-  it('cost few requests and timers when a thousand destinations are away', async () => {
-    const away = Array.from({ length: 1_000 }, (_, index) => testSigner(1_000 + index).name)
+  it('cost few requests and timers when hundreds of destinations are away', async () => {
+    const AWAY = 300
+    const away = Array.from({ length: AWAY }, (_, index) => testSigner(1_000 + index).name)
     await alice.committer.submit({
       writes: (position) => alice.outbox.destinations.changed(roomId, position, { joined: away, left: [] }),
     })
@@ -220,13 +221,13 @@ describe('events', { timeout: 30_000 }, () => {
     await network.settle()
     // One request each to learn that it is away, whatever is said meanwhile, and one timer; one for the heads and one for
     // those that are not known to be away yet.
-    expect(alice.calls.length).toBeLessThanOrEqual(1_000)
-    expect(network.clock.waiting).toBeLessThanOrEqual(1_002)
-    await network.pass(60_000)
+    expect(alice.calls.length).toBeLessThanOrEqual(AWAY)
+    expect(network.clock.waiting).toBeLessThanOrEqual(AWAY + 2)
+    await network.pass(30_000)
     // Full jitter: pauses of 0.5, 1, 2, 4, … seconds on average.
-    expect(new Set(alice.calls).size).toBeGreaterThanOrEqual(1_000)
-    expect(alice.calls.length).toBeLessThan(1_000 * 10)
-    expect(network.clock.waiting).toBeLessThanOrEqual(1_001)
+    expect(new Set(alice.calls).size).toBeGreaterThanOrEqual(AWAY)
+    expect(alice.calls.length).toBeLessThan(AWAY * 10)
+    expect(network.clock.waiting).toBeLessThanOrEqual(AWAY + 1)
   })
 })
 
@@ -387,7 +388,7 @@ describe('durable EDUs', () => {
     const { outbox } = alice.outbox
     for (let index = 0; index < 5_000; index += 1) {
       outbox.sendCoalesced(bob.name, `key ${index}`, { edu_type: 'm.receipt', content: { index } })
-      outbox.sendVolatile(bob.name, { edu_type: 'm.typing', content: { index } })
+      outbox.sendToRoom(roomId, [bob.name], { edu_type: 'm.typing', content: { index } })
     }
     await network.settle()
     const sent: number[] = []

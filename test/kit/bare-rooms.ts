@@ -168,12 +168,13 @@ export function createBareNetwork(): BareNetwork {
         onJoined: () => undefined,
         blocksInvites: async () => false,
       })
+      const handlers = new Map<string, EduHandler>(init.handlers)
       const inbound = createInbound({
         ...base,
         staging: parts.staging,
         heads: outbox.heads,
         taken: (origin, taken) => outbox.taken(origin, taken),
-        handlers: init.handlers ?? new Map<string, EduHandler>(),
+        handlers: handlers.set('plexus.gossip', outbox.gossip.edu(handlers)),
         received: (origin, received) => outbox.outbox.received(origin, received),
       })
       const node = {

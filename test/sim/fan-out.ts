@@ -3,12 +3,12 @@
  * and which event follows which. Everything follows from the seed.
  */
 import type { EventId, JsonObject, Pdu, RoomId, RoomVersion, ServerName } from '@plexus/core'
-import { DEFAULT_ROOM_VERSION, encodeBase64Url, roomVersion, serverOf } from '@plexus/core'
-import type { EventRecord, RoomSnapshot } from '@plexus/engine'
+import { DEFAULT_ROOM_VERSION, encodeBase64Url, isJsonObject, roomVersion, serverOf } from '@plexus/core'
+import type { EduHandler, EventRecord, RoomSnapshot } from '@plexus/engine'
 import { CarrierError, type Federation, type OutgoingTransaction } from '@plexus/engine/ports'
 import { createCommitter, createInbound, createOutbox, type OutboxOwner } from '@plexus/engine/testing'
 import { createMemoryStore } from '@plexus/store/memory'
-import { testSigner } from '../kit/keys.ts'
+import { quickKeys } from '../kit/keys.ts'
 import { createSeededRandom, type SeededRandom } from '../kit/seeded-random.ts'
 import { createVirtualClock, type VirtualClock } from '../kit/virtual-clock.ts'
 
@@ -31,6 +31,11 @@ export type FanOutReport = {
   readonly copies: number
   /** Transactions without an event, for each event and node. */
   readonly eventless: number
+  /** How often its sender sent a typing notice, and anybody, for each node that is to get it. */
+  readonly noticeUploads: number
+  readonly noticeCopies: number
+  /** Share of the nodes that get a typing notice. */
+  readonly noticed: number
   /** Milliseconds from the commit of an event at its sender to that at another node. */
   readonly p50: number
   readonly p95: number
@@ -41,7 +46,7 @@ export type FanOutReport = {
   readonly unacknowledged: number
 }
 
-const ROOM = '!room' as RoomId
+const ROOM = '!room:sim.example' as RoomId
 /** Milliseconds one way, and as much again at most by chance. */
 const DELAY_MS = 50
 const SPEAKERS = 5
@@ -52,9 +57,12 @@ const SETTLE_MS = 300_000
 export async function measureFanOut(init: FanOutInit): Promise<FanOutReport> {
   const { seed, nodes, dropping = 0.2, events = 20 } = init
   const world = createWorld(seed)
-  const names = Array.from({ length: nodes }, (_, index) => testSigner(seed + index).name)
-  for (const [index, name] of names.entries())
-    world.places.set(name, await createPlace(world, names, name, index >= nodes - nodes * dropping))
+  const keys = Array.from({ length: nodes }, (_, index) => quickKeys(seed + index))
+  const names = keys.map(({ signer }) => signer.name)
+  for (const [index, own] of keys.entries()) {
+    const isDropping = index >= nodes - nodes * dropping
+    world.places.set(own.signer.name, await createPlace(world, names, own, isDropping))
+  }
   const speakers = names.slice(0, SPEAKERS).map((name) => placeOf(world, name))
   const unacknowledged = new Map<EventId, number>()
   for (const { outbox } of speakers)
@@ -64,6 +72,7 @@ export async function measureFanOut(init: FanOutInit): Promise<FanOutReport> {
   // One event that is not measured lets everybody hear from others.
   for (let count = 0; count <= events; count += 1) {
     const speaker = speakers[count % speakers.length]
+    if (speaker !== undefined && count > 0) notice(world, speaker, names, count)
     if (speaker !== undefined) await say(world, speaker, count > 0)
     await world.clock.advance(count === 0 ? SETTLE_MS : 1 + world.random.below(MAX_PAUSE_MS))
   }
@@ -88,6 +97,9 @@ type World = {
   readonly records: Map<EventId, EventRecord>
   readonly measured: Map<EventId, Sent>
   eventless: number
+  /** Typing notices: which node got which, and how often they were sent. */
+  readonly noticed: Set<string>
+  readonly notices: { sent: number; uploads: number; copies: number }
 }
 
 type Place = {
@@ -107,6 +119,8 @@ function createWorld(seed: number): World {
     records: new Map(),
     measured: new Map(),
     eventless: 0,
+    noticed: new Set(),
+    notices: { sent: 0, uploads: 0, copies: 0 },
   }
 }
 
@@ -119,10 +133,11 @@ function placeOf({ places }: World, name: ServerName): Place {
 async function createPlace(
   world: World,
   names: readonly ServerName[],
-  name: ServerName,
+  keys: ReturnType<typeof quickKeys>,
   isDropping: boolean,
 ): Promise<Place> {
   const { clock, records } = world
+  const { name } = keys.signer
   const store = await createMemoryStore()
   const committer = await createCommitter(store)
   const random = createSeededRandom(world.random.below(2 ** 31))
@@ -209,6 +224,7 @@ async function createPlace(
     clock,
     random,
     log,
+    ...keys,
     ownName: name,
     federation: carrierOf(world, name, isDropping),
     rooms: () => ({
@@ -218,6 +234,16 @@ async function createPlace(
     }),
     staging: () => ({ receive, holds: (_, id) => held.has(id) }),
   })
+  const handlers = new Map<string, EduHandler>([
+    [
+      'm.typing',
+      async (origin, { notice }) => {
+        world.noticed.add(JSON.stringify([name, origin, notice]))
+        return undefined
+      },
+    ],
+  ])
+  handlers.set('plexus.gossip', outbox.gossip.edu(handlers))
   const inbound = createInbound({
     store,
     committer,
@@ -226,7 +252,7 @@ async function createPlace(
     heads: outbox.heads,
     taken: (origin, taken) => outbox.taken(origin, taken),
     received: () => undefined,
-    handlers: new Map(),
+    handlers,
   })
   const others = names.filter((other) => other !== name)
   await committer.submit({
@@ -250,10 +276,14 @@ function carrierOf(world: World, own: ServerName, isDropping: boolean): Federati
   const carrier: Pick<Federation, 'sendTransaction' | 'event'> = {
     async sendTransaction(to, transaction) {
       const pdus = passed(transaction.pdus)
+      const edus = transaction.edus.filter(
+        ({ content }) => !isDropping || !isJsonObject(content) || (content['origin'] ?? own) === own,
+      )
       count(world, own, pdus)
+      countNotices(world, own, edus)
       await pause(world)
       placeOf(world, to).outbox.outbox.heard(own)
-      const answer = await placeOf(world, to).inbound.transaction({ ...transaction, origin: own, pdus })
+      const answer = await placeOf(world, to).inbound.transaction({ ...transaction, origin: own, pdus, edus })
       await pause(world)
       return answer
     },
@@ -266,6 +296,27 @@ function carrierOf(world: World, own: ServerName, isDropping: boolean): Federati
     },
   }
   return carrier as Federation
+}
+
+/** The speaker is typing. */
+function notice(
+  { notices }: World,
+  { name, outbox }: Place,
+  names: readonly ServerName[],
+  number: number,
+): void {
+  notices.sent += 1
+  const content = { room_id: ROOM, user_id: `@u:${name}`, typing: true, notice: number }
+  outbox.outbox.sendToRoom(ROOM, names, { edu_type: 'm.typing', content })
+}
+
+function countNotices({ notices }: World, from: ServerName, edus: OutgoingTransaction['edus']): void {
+  for (const { edu_type: type, content } of edus) {
+    const origin = isJsonObject(content) ? (content['origin'] ?? from) : from
+    if (type !== 'm.typing' && type !== 'plexus.gossip') continue
+    notices.copies += 1
+    if (origin === from) notices.uploads += 1
+  }
 }
 
 function count(world: World, from: ServerName, pdus: OutgoingTransaction['pdus']): void {
@@ -321,6 +372,9 @@ function reportOf(world: World, names: readonly ServerName[]): Omit<FanOutReport
     mostUploads: Math.max(...sent.map(({ uploads }) => uploads)),
     copies: mean(({ copies }) => copies) / (names.length - 1),
     eventless: world.eventless / sent.length / names.length,
+    noticeUploads: world.notices.uploads / world.notices.sent,
+    noticeCopies: world.notices.copies / world.notices.sent / (names.length - 1),
+    noticed: world.noticed.size / world.notices.sent / (names.length - 1),
     p50: percentile(0.5),
     p95: percentile(0.95),
     slowest: times.at(-1) ?? Infinity,

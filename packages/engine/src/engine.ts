@@ -224,8 +224,8 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     init.users,
   )
   const serial = createSerial(clock)
-  const receipts = createReceipts({ store, committer, rooms: () => rooms, outbox, clock, serverName })
-  const typing = createTyping({ rooms: () => rooms, outbox, clock, serial, serverName })
+  const receipts = createReceipts({ store, committer, rooms: () => rooms, outbox, clock })
+  const typing = createTyping({ rooms: () => rooms, outbox, clock, serial })
   const presence = createPresence({ rooms: () => rooms, outbox, clock, log, serial, serverName })
   const readMarkers = createReadMarkers({ rooms: () => rooms, accountData: users.accountData })
   const polls = createPolls({ committer, clock, sources: [typing, presence] })
@@ -275,6 +275,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     ...(mail === undefined ? [] : [['plexus.contact', mail.contacts.edu] as const]),
   ])
   const early = mail === undefined ? undefined : await loadEarlyEdus({ ...base, sharesRoom })
+  handlers.set('plexus.gossip', outboxOwner.gossip.edu(handlers))
   const inbound = createInbound({
     store,
     committer,

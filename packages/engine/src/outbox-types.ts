@@ -13,8 +13,11 @@ export interface Outbox {
   queueDurable(destination: ServerName, edu: Edu): readonly Write[]
   /** Sends an EDU of which only the newest per `key` matters (receipts); lost when the process ends. */
   sendCoalesced(destination: ServerName, key: string, edu: Edu): void
-  /** Sends an EDU now or never (typing). */
-  sendVolatile(destination: ServerName, edu: Edu): void
+  /**
+   * Sends an EDU about a room to its servers: of those with one `key` only the newest matters (receipts), one without goes
+   * now or never (typing). Where there are many servers, they pass it on to each other.
+   */
+  sendToRoom(roomId: RoomId, servers: readonly ServerName[], edu: Edu, key?: string): void
   /** Work may be waiting for these destinations. `appeared`: the peer is here, forget the backoff. */
   kick(destinations: readonly ServerName[], appeared?: boolean): void
   /** The server has made a request, so it is up: what waits for it is tried now, once. */

@@ -30,6 +30,13 @@ export { createSender } from './outbox/sender.ts'
 export { contacts, MAIL_RETENTION_MS } from './mail/tables.ts'
 export { ACCESS_KEY_INTERVAL_MS } from './mail/tell.ts'
 export { MAX_FORWARDED, MAX_WAITING_FORWARDS, NEWS_MS } from './outbox/fan-out.ts'
+export {
+  GOSSIP_WINDOW_MS,
+  MAX_FALSE_GOSSIP,
+  MAX_GOSSIP_OF_ORIGIN,
+  MAX_PASSED_GOSSIP,
+  RECEIPTS_MS,
+} from './outbox/gossip.ts'
 export { createOutbox, type OutboxOwner } from './outbox/index.ts'
 export { createRooms } from './rooms/index.ts'
 export { LIMITED_PAUSE_MS, MAX_STATE_EVENTS } from './rooms/claims.ts'

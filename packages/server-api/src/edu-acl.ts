@@ -42,7 +42,7 @@ async function permittedPart(
 ): Promise<JsonObject | undefined> {
   const content = ownValue(edu, 'content')
   if (!isJsonObject(content)) return edu
-  if (edu['edu_type'] === 'm.typing') {
+  if (edu['edu_type'] === 'm.typing' || edu['edu_type'] === 'plexus.gossip') {
     const room = ownValue(content, 'room_id')
     return typeof room === 'string' && (await isOpen(room)) ? edu : undefined
   }

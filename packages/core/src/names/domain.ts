@@ -9,6 +9,7 @@ import type { JsonObject } from '../json.ts'
 const PREFIXES = {
   certificate: 'plexus certificate 1\n',
   envelope: 'plexus envelope 1\n',
+  gossip: 'plexus gossip 1\n',
   accountRecord: 'plexus account record 1\n',
   deviceRecord: 'plexus device record 1\n',
   aliasRecord: 'plexus alias record 1\n',

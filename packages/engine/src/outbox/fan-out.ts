@@ -12,7 +12,6 @@
  *    to the hold and to the comparison of heads.
  */
 import type { EventId, RoomId, ServerName } from '@plexus/core'
-import { isKeyName } from '@plexus/core/names'
 import type { Clock, Log, Random } from '../ports.ts'
 import type { AcceptedEvent } from '../rooms/room.ts'
 import type { Rooms } from '../rooms/types.ts'
@@ -44,6 +43,8 @@ export type FanOutInit = {
   readonly direct?: number
   /** `FORWARDS` by default. */
   readonly forwards?: number
+  /** `MAX_DIRECT_EDUS` by default. */
+  readonly directEdus?: number
 }
 
 export type FanOutDeps = {
@@ -62,6 +63,8 @@ export type Forward = { readonly roomId: RoomId; readonly position?: number; rea
 export interface FanOut {
   /** The room has so many servers that its events spread by gossip. */
   spreads(roomId: RoomId): boolean
+  /** Plexus servers in the room besides this one. */
+  size(roomId: RoomId): number
   /** Some of the servers of the room that are not known to be away, by chance. */
   choose(roomId: RoomId, count: number): readonly ServerName[]
   /** How long the servers of the room may take to tell what they have got. */
@@ -90,8 +93,9 @@ export function createFanOut(deps: FanOutDeps, init: FanOutInit = {}): FanOut {
 
   const peersOf = (roomId: RoomId): readonly Destination[] =>
     memory.destinationsOf(roomId).filter((target) => isPeer(target, roomId))
-  const spreads = (roomId: RoomId): boolean => peersOf(roomId).length > direct
-  const takenMs = (roomId: RoomId): number => TAKEN_MS + TAKEN_PER_SERVER_MS * peersOf(roomId).length
+  const size = (roomId: RoomId): number => peersOf(roomId).length
+  const spreads = (roomId: RoomId): boolean => size(roomId) > direct
+  const takenMs = (roomId: RoomId): number => TAKEN_MS + TAKEN_PER_SERVER_MS * size(roomId)
 
   /** Those that were heard from, and as many others as are lacking, and one more: it may be here. */
   const choose = (roomId: RoomId, count: number, except: readonly ServerName[]): readonly Destination[] => {
@@ -198,6 +202,7 @@ export function createFanOut(deps: FanOutDeps, init: FanOutInit = {}): FanOut {
   }
 
   return {
+    size,
     spreads,
     takenMs,
     choose: (roomId, count) => choose(roomId, count, []).map(({ name }) => name),
@@ -211,7 +216,13 @@ export function createFanOut(deps: FanOutDeps, init: FanOutInit = {}): FanOut {
     },
     accepted(roomId, { id, server, sentAt, from }) {
       const isNews = from !== undefined && Math.abs(clock.now() - sentAt) < NEWS_MS
-      if (!isNews || !isKeyName(server) || !spreads(roomId) || !isWithinBudget(server)) return
+      if (
+        !isNews ||
+        memory.destinations.get(server)?.isKeyName !== true ||
+        !spreads(roomId) ||
+        !isWithinBudget(server)
+      )
+        return
       start(roomId, id, { roomId, tries: MAX_FORWARD_TRIES }, [ownName, server, from], forwards)
     },
     ceiling,
@@ -237,9 +248,9 @@ export function createFanOut(deps: FanOutDeps, init: FanOutInit = {}): FanOut {
 }
 
 /** A Plexus server that is in the room. */
-function isPeer({ name, rooms }: Destination, roomId: RoomId): boolean {
+function isPeer({ isKeyName, rooms }: Destination, roomId: RoomId): boolean {
   const record = rooms.get(roomId)
-  return isKeyName(name) && record !== undefined && record.until === undefined
+  return isKeyName && record !== undefined && record.until === undefined
 }
 
 /** So many of the values, or all, by chance and in no order. */

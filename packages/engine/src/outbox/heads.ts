@@ -102,7 +102,7 @@ export function createHeadExchange(deps: HeadExchangeDeps): HeadExchange {
   const peersIn = (roomId: RoomId): readonly ServerName[] =>
     memory
       .destinationsOf(roomId)
-      .filter(({ name, rooms }) => isKeyName(name) && rooms.get(roomId)?.until === undefined)
+      .filter(({ isKeyName: isKey, rooms }) => isKey && rooms.get(roomId)?.until === undefined)
       .map(({ name }) => name)
 
   /** Time for the heads to spread by themselves; from the first change on, so that a busy room is told too. */

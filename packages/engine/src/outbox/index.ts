@@ -13,8 +13,8 @@ import { checkCanonical, encodeBase64Url } from '@plexus/core'
 import { isKeyName } from '@plexus/core/names'
 import type { Committer } from '../kernel/committer.ts'
 import { createMailer, type MailerDeps } from '../mail/mailer.ts'
-import type { Outbox } from '../outbox-types.ts'
-import type { Clock, Federation, Log, Random, Store, Taken } from '../ports.ts'
+import type { Edu, Outbox } from '../outbox-types.ts'
+import type { Clock, Federation, Log, Random, Signer, Store, Taken, Verifier } from '../ports.ts'
 import type { DestinationTracker } from '../rooms/room.ts'
 import type { Staging } from '../rooms/staging.ts'
 import type { EventRecord, Rooms } from '../rooms/types.ts'
@@ -22,6 +22,7 @@ import { createAfterCommit } from './after-commit.ts'
 import { createCursors } from './cursors.ts'
 import { createDeliveries } from './deliveries.ts'
 import { createFanOut, type FanOutInit } from './fan-out.ts'
+import { createGossip, MAX_DIRECT_EDUS, type RoomGossip } from './gossip.ts'
 import { createHeadExchange, type HeadExchange } from './heads.ts'
 import { edus, loadOutboxMemory, MAX_COALESCED_EDUS } from './memory.ts'
 import { createSender } from './sender.ts'
@@ -30,8 +31,8 @@ import { createTracker } from './tracker.ts'
 
 /** Chance in the transaction ids of one process. */
 const TRANSACTION_ID_BYTES = 9
-/** Typing notices that wait for the next transaction. */
-export const MAX_VOLATILE_EDUS = 20
+/** Typing notices and gossip that wait for the next transaction. */
+export const MAX_VOLATILE_EDUS = 50
 
 export type OutboxDeps = {
   readonly store: Store
@@ -40,6 +41,8 @@ export type OutboxDeps = {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  readonly signer: Signer
+  readonly verifier: Verifier
   readonly ownName: ServerName
   /** Asked at each use: rooms need the outbox as much as it needs them. */
   readonly rooms: () => Pick<Rooms, 'events' | 'snapshot' | 'receivers'>
@@ -55,6 +58,8 @@ export interface OutboxOwner {
   readonly outbox: Outbox
   readonly destinations: DestinationTracker
   readonly heads: HeadExchange
+  /** Takes receipts and typing notices that others pass on. */
+  readonly gossip: Pick<RoomGossip, 'edu'>
   /** The server tells which of our events it has. */
   taken(server: ServerName, taken: Taken): void
   /** Sends what an earlier process left. */
@@ -96,6 +101,22 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
     mailer: deps.mail === undefined ? undefined : createMailer({ ...parts, ...deps.mail }),
   })
 
+  const sendVolatile = (name: ServerName, edu: Edu): void => {
+    const target = memory.destinations.get(name)
+    if (target === undefined || target.failures > 0) return
+    target.volatile = [...target.volatile, edu].slice(-MAX_VOLATILE_EDUS)
+    sender.kick([name])
+  }
+  const sendCoalesced = (name: ServerName, key: string, edu: Edu): void => {
+    const { coalesced } = memory.destination(name)
+    coalesced.delete(key)
+    coalesced.set(key, edu)
+    const [oldest] = coalesced.keys()
+    if (coalesced.size > MAX_COALESCED_EDUS && oldest !== undefined) coalesced.delete(oldest)
+    sender.kick([name])
+  }
+  const gossip = createGossip({ ...deps, fanOut, send: sendVolatile })
+
   const outbox: Outbox = {
     queueDurable(name, edu) {
       const key = memory.nextEduKey()
@@ -110,19 +131,15 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
         deps.log.log('error', 'an EDU is not canonical JSON', { type: edu.edu_type, why })
       return [edus.put([name, key], why === undefined ? edu : { edu_type: edu.edu_type, content: {} })]
     },
-    sendCoalesced(name, key, edu) {
-      const { coalesced } = memory.destination(name)
-      coalesced.delete(key)
-      coalesced.set(key, edu)
-      const [oldest] = coalesced.keys()
-      if (coalesced.size > MAX_COALESCED_EDUS && oldest !== undefined) coalesced.delete(oldest)
-      sender.kick([name])
-    },
-    sendVolatile(name, edu) {
-      const target = memory.destinations.get(name)
-      if (target === undefined || target.failures > 0) return
-      target.volatile = [...target.volatile, edu].slice(-MAX_VOLATILE_EDUS)
-      sender.kick([name])
+    sendCoalesced,
+    sendToRoom(roomId, servers, edu, key) {
+      const isLarge = fanOut.size(roomId) > (deps.fanOut?.directEdus ?? MAX_DIRECT_EDUS)
+      if (isLarge) gossip.say(roomId, edu, key)
+      for (const name of servers) {
+        if (name === deps.ownName || (isLarge && isKeyName(name))) continue
+        if (key === undefined) sendVolatile(name, edu)
+        else sendCoalesced(name, key, edu)
+      }
     },
     kick(names, appeared) {
       if (appeared === true) heads.appeared(names)
@@ -161,6 +178,7 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
       kick,
     }),
     heads,
+    gossip,
     taken: (server, told) => taken.heard(server, told),
     resume() {
       const names = [...memory.destinations.keys()]
@@ -188,6 +206,7 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
       heads.close()
       fanOut.close()
       taken.close()
+      gossip.close()
       sender.close()
     },
   }

@@ -1,5 +1,6 @@
 /** What the outbox keeps in memory of its tables: which destinations there are and how far each has got. */
 import type { EventId, RoomId, ServerName } from '@plexus/core'
+import { isKeyName } from '@plexus/core/names'
 import type { Table } from '../kernel/table.ts'
 import { table } from '../kernel/table.ts'
 import type { Edu } from '../outbox-types.ts'
@@ -21,6 +22,8 @@ export const acknowledged: Table<readonly [ServerName], number> = table('edu-ack
 
 export type Destination = {
   readonly name: ServerName
+  /** A Plexus server; others are stock ones. */
+  readonly isKeyName: boolean
   readonly rooms: Map<RoomId, CursorRecord>
   /** The last key of a durable EDU that waits, 0 for none. */
   lastEdu: number
@@ -161,6 +164,7 @@ export async function loadOutboxMemory(store: Store): Promise<OutboxMemory> {
 function newDestination(name: ServerName): Destination {
   return {
     name,
+    isKeyName: isKeyName(name),
     rooms: new Map(),
     lastEdu: 0,
     acknowledged: 0,

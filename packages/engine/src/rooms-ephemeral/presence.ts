@@ -7,11 +7,13 @@ import type { JsonObject, JsonValue, ServerName, UserId } from '@plexus/core'
 import type { Serial } from '../kernel/serial.ts'
 import type { Outbox } from '../outbox-types.ts'
 import type { Clock, Log } from '../ports.ts'
-import type { Rooms } from '../rooms/types.ts'
-import { joinedRooms, sharingServers } from '../users/sharing.ts'
+import type { Rooms, RoomSnapshot } from '../rooms/types.ts'
+import { joinedRooms } from '../users/sharing.ts'
 import type { Caller } from '../users/types.ts'
 import type { Presence, PresenceRecord, PresenceState } from './types.ts'
 
+/** Servers of a room, this one included, of which others are told of presence for its sake. */
+export const MAX_PRESENCE_SERVERS = 50
 /** Users, here and elsewhere, whose presence is remembered; who changed longest ago is forgotten first. */
 export const MAX_PRESENCE_RECORDS = 10_000
 /** In UTF-16 code units; the rest is cut. */
@@ -50,6 +52,9 @@ type PresenceDeps = {
 const RANK: Readonly<Record<PresenceState, number>> = { offline: 0, unavailable: 1, online: 2 }
 const nothing = (): void => undefined
 
+/** Presence is told between the servers of such rooms. DESIGN section 7 "Fan-out" */
+const isSmall = ({ joinedServers }: RoomSnapshot): boolean => joinedServers.length <= MAX_PRESENCE_SERVERS
+
 export function createPresence({ rooms, outbox, clock, log, serial, serverName }: PresenceDeps): Presence {
   /** In the order of the last change. */
   const entries = new Map<UserId, Entry>()
@@ -87,7 +92,9 @@ export function createPresence({ rooms, outbox, clock, log, serial, serverName }
     if (record === undefined) return
     const push = [{ user_id: userId, ...presenceContent(record, clock.now()) }]
     const edu = { edu_type: 'm.presence', content: { push } }
-    const servers = await sharingServers(rooms(), userId)
+    const shared = await joinedRooms(rooms(), userId)
+    const servers = new Set(shared.filter(isSmall).flatMap(({ joinedServers }) => joinedServers))
+    servers.delete(serverName)
     for (const server of servers) outbox.sendCoalesced(server, `presence ${userId}`, edu)
   }
 
@@ -105,7 +112,7 @@ export function createPresence({ rooms, outbox, clock, log, serial, serverName }
       if (sharing.size === users.size) break
       if (!servers.includes(origin)) continue
       const snapshot = await rooms().snapshot(roomId)
-      if (snapshot?.joinedServers.includes(serverName) !== true) continue
+      if (snapshot?.joinedServers.includes(serverName) !== true || !isSmall(snapshot)) continue
       for (const member of snapshot.joinedMembers) if (users.has(member)) sharing.add(member)
     }
     return sharing

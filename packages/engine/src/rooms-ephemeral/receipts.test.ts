@@ -33,9 +33,8 @@ function receiptsIn(snapshot: Partial<RoomSnapshot>, rows = 0): Receipts {
     store: store as Store,
     committer: { onCommit: () => () => undefined } as Partial<Committer> as Committer,
     rooms: () => rooms as Rooms,
-    outbox: { sendCoalesced: () => undefined },
+    outbox: { sendToRoom: () => undefined },
     clock: { now: () => 0, after: () => () => undefined },
-    serverName: 'here.x' as ServerName,
   })
 }
 

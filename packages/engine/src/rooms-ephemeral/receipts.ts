@@ -37,9 +37,8 @@ export type ReceiptsDeps = {
   readonly store: Store
   readonly committer: Committer
   readonly rooms: () => Rooms
-  readonly outbox: Pick<Outbox, 'sendCoalesced'>
+  readonly outbox: Pick<Outbox, 'sendToRoom'>
   readonly clock: Clock
-  readonly serverName: ServerName
 }
 
 type Candidate = Omit<Receipt, 'position'>
@@ -153,11 +152,7 @@ function writesOf(
   ]
 }
 
-function announce(
-  { outbox, serverName }: ReceiptsDeps,
-  receipt: Candidate,
-  servers: readonly ServerName[],
-): void {
+function announce({ outbox }: ReceiptsDeps, receipt: Candidate, servers: readonly ServerName[]): void {
   const { roomId, userId, type, thread, eventId, ts } = receipt
   const data: JsonObject = { ts, ...(thread === '' ? {} : { thread_id: thread }) }
   const edu = {
@@ -165,7 +160,7 @@ function announce(
     content: { [roomId]: { [type]: { [userId]: { event_ids: [eventId], data } } } },
   }
   const key = JSON.stringify(['receipt', roomId, userId, type, thread])
-  for (const server of servers) if (server !== serverName) outbox.sendCoalesced(server, key, edu)
+  outbox.sendToRoom(roomId, servers, edu, key)
 }
 
 /** The receipts of an EDU that are well-formed and belong to joined users of the origin, as far as is known. */

@@ -16,7 +16,7 @@ type Timer = { readonly at: number; readonly run: () => void }
 export type World = {
   readonly deps: {
     readonly rooms: () => Rooms
-    readonly outbox: Pick<Outbox, 'sendVolatile' | 'sendCoalesced' | 'peers'>
+    readonly outbox: Pick<Outbox, 'sendToRoom' | 'sendCoalesced' | 'peers'>
     readonly clock: Clock
     readonly log: Log
     readonly serial: Serial
@@ -79,7 +79,9 @@ export function world(members: readonly UserId[] = [ALICE, BOB]): World {
     now = end
   }
   const outbox: World['deps']['outbox'] = {
-    sendVolatile: note,
+    sendToRoom: (_, servers, edu) => {
+      for (const server of servers) if (server !== HERE) note(server, edu)
+    },
     sendCoalesced: (to, _key, edu) => note(to, edu),
     peers: () => new Map([[ROOM, [THERE]]]),
   }

@@ -1,6 +1,6 @@
 /** Who is typing: in memory only, worth nothing after a restart. spec: client-server-api/modules/typing_notifications.md */
 import { ownValue, parseRoomId, parseUserId, serverOf } from '@plexus/core'
-import type { RoomId, ServerName, UserId } from '@plexus/core'
+import type { RoomId, UserId } from '@plexus/core'
 import type { Serial } from '../kernel/serial.ts'
 import type { Outbox } from '../outbox-types.ts'
 import type { Clock } from '../ports.ts'
@@ -21,13 +21,12 @@ type RoomTyping = { readonly users: Map<UserId, () => void>; changed: number }
 
 type TypingDeps = {
   readonly rooms: () => Rooms
-  readonly outbox: Pick<Outbox, 'sendVolatile'>
+  readonly outbox: Pick<Outbox, 'sendToRoom'>
   readonly clock: Clock
   readonly serial: Serial
-  readonly serverName: ServerName
 }
 
-export function createTyping({ rooms, outbox, clock, serial, serverName }: TypingDeps): Typing {
+export function createTyping({ rooms, outbox, clock, serial }: TypingDeps): Typing {
   /** In the order of the last change. */
   const byRoom = new Map<RoomId, RoomTyping>()
   const listeners = new Set<() => void>()
@@ -73,7 +72,7 @@ export function createTyping({ rooms, outbox, clock, serial, serverName }: Typin
       if (typing) start(userId, roomId, Math.min(Math.max(0, timeoutMs), MAX_TYPING_MS))
       else if (!stop(userId, roomId)) return
       const edu = { edu_type: 'm.typing', content: { room_id: roomId, user_id: userId, typing } }
-      for (const server of snapshot.joinedServers) if (server !== serverName) outbox.sendVolatile(server, edu)
+      outbox.sendToRoom(roomId, snapshot.joinedServers, edu)
     },
     changedSince(since) {
       return [...byRoom].filter(([, room]) => room.changed > since).map(([roomId]) => roomId)
