@@ -173,6 +173,8 @@ export type TestRelay = {
   readonly server: Server
   readonly url: string
   readonly addresses: readonly string[]
+  /** What it logged. */
+  readonly lines: readonly string[]
   /** Once; later calls do nothing. */
   stop(): Promise<void>
 }
@@ -189,8 +191,9 @@ export async function startRelayHere(
   const server = createServer((_request, response) => response.end('page'))
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const log = collectingLog('relay')
   const relay = await createRelay(
-    { clock: realClock, log: collectingLog('relay') },
+    { clock: realClock, log },
     {
       identity: await loadRelayIdentity(folder, Date.now()),
       server,
@@ -205,6 +208,7 @@ export async function startRelayHere(
     server,
     url,
     addresses: relay.multiaddrs(url),
+    lines: log.lines,
     async stop() {
       if (stopped) return
       stopped = true

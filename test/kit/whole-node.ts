@@ -52,8 +52,14 @@ export type NodeInit = {
   readonly fanOut?: EngineInit['fanOut']
   /** It keeps to the specification alone, as an ordinary homeserver does. */
   readonly stock?: boolean
-  /** Relays that keep mail for it, and what it seals with. */
-  readonly mail?: { readonly relays: FakeRelays; readonly sealer: Sealer }
+  /** Relays that keep mail for it, and what it seals with. `peerId`: of a device that is no made-up one. */
+  readonly mail?: {
+    readonly relays: Pick<FakeRelays, 'mailboxes' | 'published'>
+    readonly sealer: Sealer
+    readonly peerId?: string
+  }
+  /** In place of one by which everybody on the loopback is reachable. */
+  readonly directory?: Directory
   /** Restarts before this one: chance must not repeat. */
   readonly restarts?: number
 }
@@ -150,7 +156,7 @@ export async function createNode(init: NodeInit): Promise<TestNode> {
       const federation = createFederation({ carrier, signer, clock }, { incarnation })
       return init.stock === true ? asStockSender(federation) : federation
     },
-    directory: directoryOf(init),
+    directory: init.directory ?? directoryOf(init),
     signer,
     verifier,
     clock,
@@ -186,7 +192,7 @@ export async function createNode(init: NodeInit): Promise<TestNode> {
   })
   await engine.resume()
   if (engine.mail !== undefined) {
-    await engine.control.certify(peerIdOf(name))
+    await engine.control.certify(init.mail?.peerId ?? peerIdOf(name))
     engine.mail.start(createMailHandler({ ...engine, verifier }))
   }
   const end = (): void => {

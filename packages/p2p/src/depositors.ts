@@ -19,8 +19,11 @@ import type { ShelfQuestion } from './wire/shelf.ts'
 const MAX_DEPOSITORS = 16
 /** Deposits that wait for one of them. */
 const MAX_WAITING_DEPOSITS = 512
-/** Milliseconds that a throw-away node is kept for the next mail to the same mailbox. */
-const DEPOSITOR_IDLE_MS = 20_000
+/**
+ * Milliseconds that a throw-away node is kept for the next mail to the same mailbox. One that ends together with its node tells
+ * the relay whose it was, and a page may be closed soon after a message.
+ */
+const DEPOSITOR_IDLE_MS = 3_000
 /** Addresses of one relay that are tried, and milliseconds for each. */
 const MAX_ADDRESSES = 4
 const DIAL_MS = 10_000

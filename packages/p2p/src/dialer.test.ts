@@ -118,6 +118,12 @@ describe('the dialer', () => {
     expect([await dialer.connect(name), dialled]).toEqual(['unknown', []])
   })
 
+  it('calls at its own relays for nobody who is not there, whatever records say', async () => {
+    const { dialer, dialled } = start({}, [], [`${ADDRESS}/p2p-circuit/p2p/${PEER}`])
+    expect(await dialer.connect(name)).toBe('failed')
+    expect(dialled).toEqual([])
+  })
+
   it('shares one attempt among all who ask for a name', async () => {
     const { dialer, dialled, fail } = start({ hints: [`/ip4/8.8.8.8/tcp/1/p2p/${PEER}`] })
     const results = [dialer.connect(name), dialer.connect(name), dialer.connect(name)]

@@ -133,23 +133,26 @@ export function createDialer(deps: DialerDeps): Dialer {
     if (book.get(name)?.record?.record.tombstone !== undefined) return 'unknown'
     const found = await deps.find(name)
     const known = book.get(name)
-    const remembered = [...(known?.multiaddrs ?? []), ...(known?.hints ?? [])].filter((address) =>
-      gater.allows(address),
-    )
-    // What a relay says of its own peers is better than what is remembered of them.
-    const elsewhere = remembered.filter((address) => {
-      const relay = relayOf(address)
-      return relay === undefined || !gater.isRelay(peerIdOf(relay) ?? '')
-    })
-    const tried = [...found, ...elsewhere]
+    const remembered = [...(known?.multiaddrs ?? []), ...(known?.hints ?? [])]
+    const tried = [...found, ...remembered.filter(isElsewhere)]
     if (await reachAny(name, found, tried)) return 'ready'
     for await (const addresses of deps.discover(name)) {
       const fresh = addresses.filter((address) => gater.allows(address) && !tried.includes(address))
-      if (await reachAny(name, fresh, fresh)) return 'ready'
+      const elsewhere = fresh.filter(isElsewhere)
+      if (await reachAny(name, elsewhere, elsewhere)) return 'ready'
       tried.push(...fresh)
     }
     const isKnown = tried.some((address) => peerIdOf(address) !== deps.ownPeerId)
     return isKnown ? 'failed' : 'unknown'
+  }
+
+  /**
+   * May be dialled, and is not at a relay of this node: what that says of its own peers is better than what is remembered or
+   * published of them, and who calls for somebody away there tells it whom the mail is from that is left next.
+   */
+  function isElsewhere(address: string): boolean {
+    const relay = relayOf(address)
+    return gater.allows(address) && (relay === undefined || !gater.isRelay(peerIdOf(relay) ?? ''))
   }
 
   /** True when a peer at one of the addresses speaks for `name`. Of each peer's, those that are `best` come first. */
