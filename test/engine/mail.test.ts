@@ -54,6 +54,8 @@ describe('mail', () => {
   }
   const deliveryOf = (member: Member, id: EventId): Promise<unknown> =>
     member.node.engine.control.delivery(roomId, id)
+  const incarnationOf = async ({ node }: Member): Promise<string> =>
+    JSON.parse((await node.store.get('meta', 'incarnation\u0001')) ?? '""') as string
   const mailFor = (relay: FakeRelay, member: Member): readonly SealedMail[] => relay.waiting(member.node.name)
   /** A message and a to-device message of Alice while Bob is away, and then nobody is there. */
   const leave = async (text: string, n: number): Promise<EventId> => {
@@ -96,6 +98,23 @@ describe('mail', () => {
     await pass(MINUTE)
     expect([...mailFor(one, alice), ...mailFor(one, bob), ...mailFor(two, bob)]).toEqual([])
     expect(await alice.node.engine.control.waiting()).toBe(0)
+  })
+
+  it('is noted as arrived once the store of its sender takes that', async () => {
+    const id = await leave('hello', 1)
+    setAway(bob, false)
+    await network.settle()
+    const full = vi.spyOn(alice.node.store, 'commit').mockRejectedValue(new StoreError('full', 'no room'))
+    const word = { incarnation: await incarnationOf(alice), committed: 1, transactions: {} }
+    network.loopback.offline(bob.node.name, true)
+    alice.node.engine.outbox.received(bob.node.name, word)
+    await network.settle()
+    expect(alice.node.complaints.join()).toContain('what arrived of our mail was not noted')
+    full.mockRestore()
+    setAway(alice, false)
+    setAway(bob, false)
+    await pass(20 * MINUTE)
+    expect(await deliveryOf(alice, id)).toMatchObject({ delivered: 1, atRelay: 0 })
   })
 
   it('goes both ways between two who are never there together', async () => {

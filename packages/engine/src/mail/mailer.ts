@@ -38,7 +38,7 @@ export type MailerDeps = DraftDeps &
 export interface Mailer {
   /** Leaves all that waits while `isWanted`. What cannot be left is logged. */
   leave(target: Destination, isWanted: () => boolean): Promise<void>
-  /** Works off what the destination told of our mail. */
+  /** Works off what the destination told of our mail; what the store does not take waits for the next time. Never rejects. */
   workOff(target: Destination): Promise<void>
 }
 
@@ -99,7 +99,18 @@ export function createMailer(deps: MailerDeps): Mailer {
       }
     },
     async workOff(target) {
-      for (const news of target.mail.news.splice(0)) await noteArrived(deps, trust, { news, target })
+      const { mail } = target
+      try {
+        for (let [news] = mail.news; news !== undefined; [news] = mail.news) {
+          await noteArrived(deps, trust, { news, target })
+          mail.news.shift()
+        }
+      } catch (error) {
+        log.log('warn', 'what arrived of our mail was not noted', {
+          destination: target.name,
+          error: String(error),
+        })
+      }
     },
   }
 }
