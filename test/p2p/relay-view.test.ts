@@ -66,7 +66,7 @@ function observed(mailboxes: Mailboxes, p2p: () => P2pNode, name: () => ServerNa
     async deposit(mailbox, mail, accessKey) {
       await leak?.(p2p(), mail.recipient)
       truth.set(headOf(mail.bytes), { sender: name(), type, size: mail.bytes.length })
-      await mailboxes.deposit(mailbox, mail, accessKey)
+      return mailboxes.deposit(mailbox, mail, accessKey)
     },
   }
 }
