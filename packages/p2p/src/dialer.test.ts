@@ -119,7 +119,7 @@ describe('the dialer', () => {
   })
 
   it('calls at its own relays for nobody who is not there, whatever records say', async () => {
-    const { dialer, dialled } = start({}, [], [`${ADDRESS}/p2p-circuit/p2p/${PEER}`])
+    const { dialer, dialled } = start({}, [], [[`${ADDRESS}/p2p-circuit/p2p/${PEER}`]])
     expect(await dialer.connect(name)).toBe('failed')
     expect(dialled).toEqual([])
   })
