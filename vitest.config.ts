@@ -41,7 +41,7 @@ export default defineConfig({
         test: {
           name: 'node',
           include: ['packages/**/*.test.ts', 'apps/**/*.test.ts', 'test/**/*.test.ts'],
-          exclude: ['**/*.{browser,e2e,interop,scenario}.test.ts', '**/node_modules/**'],
+          exclude: ['**/*.{browser,e2e,interop,pair,scenario}.test.ts', '**/node_modules/**'],
           // A limit against hanging, with room for a busy machine; what is slow shows in the budget of the group.
           testTimeout: 30_000,
           sequence: { groupOrder: 0 },
@@ -83,6 +83,17 @@ export default defineConfig({
           maxWorkers: 1,
           expect: { poll: { timeout: 20_000 } },
           sequence: { groupOrder: 4 },
+        },
+      },
+      {
+        test: {
+          // What two servers do with each other, over either carrier: `npm run two-servers`.
+          name: 'two-servers',
+          include: ['test/two-servers/*.pair.test.ts'],
+          maxWorkers: 2,
+          testTimeout: 90_000,
+          hookTimeout: 90_000,
+          sequence: { groupOrder: 5 },
         },
       },
       {

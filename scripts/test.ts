@@ -59,7 +59,11 @@ const GROUPS: readonly Group[] = [
   vitest('e2e', 220, true),
 ]
 /** Longer ones, which run when they are named. */
-const LONG: readonly Group[] = [vitest('interop', 600, false), vitest('scenarios', 1_800, true)]
+const LONG: readonly Group[] = [
+  vitest('interop', 600, false),
+  vitest('scenarios', 1_800, true),
+  vitest('two-servers', 600, false),
+]
 const STATIC: readonly string[] = ['format', 'lint', 'types', 'unused']
 
 type Result = {

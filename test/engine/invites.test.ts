@@ -186,6 +186,15 @@ describe('an invite by name', () => {
     expect(last?.others).toHaveLength(MAX_OTHER_INVITES)
   })
 
+  it('is accepted through its server, though one of another came later', async () => {
+    await alice.rooms.invite(alice.user, roomId, bob.user)
+    const { id, pdu } = await signed(carol, invite(carol.user, bob.user))
+    const made = { roomVersion: '12', event: pdu, inviteRoomState: [] }
+    await bob.rooms.acceptInvite(carol.name, roomId, id, made)
+    await bob.rooms.join(bob.user, roomId, { via: [] })
+    expect((await bob.rooms.membership(bob.user, roomId))?.membership).toBe('join')
+  })
+
   it('is not made when the invited server signs something else', async () => {
     for (const signatures of [
       {},

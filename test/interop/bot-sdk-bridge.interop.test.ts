@@ -1,27 +1,17 @@
 /** A bridge of matrix-bot-sdk as an application service of a headless node. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { JsonObject, RoomId } from '@plexus/core'
 import { Appservice, LogLevel, LogService, type IAppserviceRegistration } from 'matrix-bot-sdk'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { freePort } from '../kit/free-port.ts'
 import { register, startNodeApp, type NodeApp, type Person } from '../kit/node-app.ts'
 
 let data = ''
 let node: NodeApp
 let bridge: Appservice
 let ann: Person
-
-function freePort(): Promise<number> {
-  const server = createServer()
-  return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
-}
 
 beforeAll(async () => {
   LogService.setLevel(LogLevel.ERROR)

@@ -1,8 +1,8 @@
 /** Headless nodes whose names are `localhost:PORT`, and raw requests to where other servers connect to them. */
 import { mkdirSync } from 'node:fs'
 import { request as requestHttps, type RequestOptions } from 'node:https'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { freePort } from './free-port.ts'
 import { startNodeApp, type NodeApp } from './node-app.ts'
 import type { TestCa } from './test-ca.ts'
 
@@ -10,18 +10,6 @@ export interface DnsNode extends NodeApp {
   /** Where its data is. */
   readonly data: string
   readonly port: number
-}
-
-/** A port that nobody listens on. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 }
 
 /** The domain that the certificates of all nodes here are of. */

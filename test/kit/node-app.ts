@@ -37,6 +37,7 @@ export type Reply = { readonly status: number; readonly body: JsonObject }
 /** Somebody with an account on a node. Requests go to where the node is at that time. */
 export interface Person {
   readonly userId: UserId
+  readonly accessToken: string
   ask(method: string, path: string, body?: JsonObject): Promise<Reply>
   /** As `ask`. @throws unless the status is 200. */
   ok(method: string, path: string, body?: JsonObject): Promise<JsonObject>
@@ -68,10 +69,10 @@ export async function register(data: string, at: () => string, username: string)
     body: { username, password: 'correct horse battery', auth },
   })
   if (status !== 200) throw new Error(`registration failed: ${JSON.stringify(body)}`)
-  const session = { userId: body['user_id'] as UserId, token: body['access_token'] as string }
+  const session = { userId: body['user_id'] as UserId, accessToken: body['access_token'] as string }
   const ask: Person['ask'] = (method, path, content) =>
     request(at(), method, path, {
-      token: session.token,
+      token: session.accessToken,
       ...(content === undefined ? {} : { body: content }),
     })
   const ok: Person['ok'] = async (method, path, content) => {
@@ -80,7 +81,7 @@ export async function register(data: string, at: () => string, username: string)
     return reply.body
   }
   return {
-    userId: session.userId,
+    ...session,
     ask,
     ok,
     async say(roomId, transaction, text) {

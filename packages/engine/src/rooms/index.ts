@@ -147,10 +147,11 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
         return
       }
       const row = await memberships.get(deps.store, [userId, roomId])
-      const inviter = row?.membership === 'invite' ? [serverOf(row.sender)] : []
+      const invites = row?.membership === 'invite' ? [row, ...(row.others ?? [])] : []
+      const inviters = invites.map(({ sender }) => serverOf(sender))
       const isPacked = (await invitePackages.get(deps.store, [roomId, userId])) !== undefined
       const alone = isPacked ? () => joinByPackage(inner, request) : undefined
-      await joinRemotely(inner, [...new Set([...inviter, ...via])], request, alone)
+      await joinRemotely(inner, [...new Set([...inviters, ...via])], request, alone)
       completion.start(roomId)
     })
 
