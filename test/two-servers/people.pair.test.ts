@@ -166,10 +166,4 @@ describe.each(CARRIERS)('over %s', (carrier) => {
     const hierarchy = await bob.ok('GET', at`v1/rooms/${space}/hierarchy`)
     expect(list(hierarchy, 'rooms').map((room) => room['room_id'])).toEqual([space, listed])
   })
-
-  it('a token proves to one server who somebody of the other is', async () => {
-    const path = at`v3/user/${alice.userId}/openid/request_token`
-    const token = await alice.ok('POST', path, { body: {} })
-    expect(token).toMatchObject({ matrix_server_name: pair.a.name, token_type: 'Bearer' })
-  })
 })
