@@ -1,5 +1,6 @@
 /** Stands before a server as if it were far away, or gone. */
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { createDelayLine } from '../kit/delay-line.ts'
 
 /** `refused`: nobody listens. `silent`: the host takes connections and never answers. */
 export type Fate = 'alive' | 'refused' | 'silent'
@@ -24,10 +25,11 @@ export async function startDelayingProxy(
   }
   /** Passes on what `from` sends, each piece `roundTripMs / 2` later, the first `extraMs` after that. */
   const pass = (from: Socket, to: Socket, extraMs: number): void => {
+    const line = createDelayLine()
     let due = performance.now() + extraMs
     const later = (run: () => void): void => {
       due = Math.max(due, performance.now() + roundTripMs / 2)
-      setTimeout(run, due - performance.now())
+      line.add(due, run)
     }
     from.on('data', (bytes) => later(() => to.write(bytes)))
     from.on('end', () => later(() => to.end()))

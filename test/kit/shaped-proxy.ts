@@ -5,6 +5,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
+import { createDelayLine } from './delay-line.ts'
 
 export type Line = {
   readonly roundTripMs: number
@@ -63,11 +64,12 @@ export async function startShapedProxy(random: () => number): Promise<ShapedProx
 
 function carry(from: Socket, to: Socket, { roundTripMs, loss }: Line, random: () => number): void {
   let underWay = 0
+  const line = createDelayLine()
   let free = 0
   const later = (bytes: number, run: () => void): void => {
     const isLost = random() < 1 - (1 - loss) ** Math.ceil(bytes / SEGMENT_BYTES)
     free = Math.max(free, performance.now() + roundTripMs / 2 + (isLost ? RESEND_MS : 0))
-    setTimeout(run, Math.max(0, free - performance.now()))
+    line.add(free, run)
   }
   from.on('data', (chunk: Buffer) => {
     underWay += chunk.length
