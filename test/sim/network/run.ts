@@ -132,6 +132,7 @@ function sizesOf({ people: { length }, random }: NetworkWorld): readonly number[
     ...of(Math.ceil(length * 0.4), () => 2),
     ...of(Math.ceil(length / 12), () => 3 + random.below(8)),
     ...of(Math.ceil(length / 30), () => 12),
+    ...of(Math.floor(length / 60), () => 30),
     ...of(Math.floor(length / 200), () => 50),
     ...of(Math.floor(length / 1_000), () => 200),
   ].map((size) => Math.min(size, length))
