@@ -125,6 +125,26 @@ describe('a tab that was closed for sixty days', { timeout: 600_000 }, () => {
     return { said, sent }
   }
 
+  it('gets what relays keep no more when its sender comes back, also if the two are never there together', async () => {
+    close(bob)
+    close(carol)
+    await say(alice, roomId, 'old')
+    await sendToDevice(alice, 0)
+    await pass(10 * MINUTE)
+    close(alice)
+    await network.clock.advance((RETENTION_DAYS + 10) * DAY)
+    bob = await network.restart(bob)
+    await pass(10 * MINUTE)
+    expect([await read(bob, roomId), await inbox(alice)]).toEqual([[], []])
+    close(bob)
+    alice = await network.restart(alice)
+    await pass(10 * MINUTE)
+    close(alice)
+    bob = await network.restart(bob)
+    await pass(10 * MINUTE)
+    expect([await read(bob, roomId), await inbox(alice)]).toEqual([['old'], [0]])
+  })
+
   it('gets all that relays still keep, and the rest from who comes back: nothing is lost, and a gap can be read back', async () => {
     const since = text(await sync(await clientOf(bob), ''), 'next_batch')
     close(bob)

@@ -6,6 +6,7 @@ import {
   EARLY_WAIT_MS,
   loadEarlyEdus,
   MAX_EARLY_EDUS,
+  MAX_EARLY_EDUS_OF_ALL,
   MAX_EARLY_LENGTH,
   MAX_EARLY_LENGTH_OF_ALL,
   type EarlyEdus,
@@ -127,9 +128,17 @@ describe('early EDUs', () => {
     expect(await count(bob)).toBe(7)
   })
 
+  it('of all are so many at most', async () => {
+    const many = Array.from({ length: MAX_EARLY_EDUS }, () => edu())
+    const servers = Array.from({ length: 11 }, (_, n) => `s${n}.example` as ServerName)
+    for (const server of servers) await early.keep(server, 'a', { sequence: 2, edus: many })
+    const counts = await Promise.all(servers.map(count))
+    expect(counts.reduce((sum, one) => sum + one)).toBe(MAX_EARLY_EDUS_OF_ALL)
+  })
+
   it('of all are of so many bytes at most', async () => {
     const long = [edu(MAX_EARLY_LENGTH - 100)]
-    const servers = Array.from({ length: 10 }, (_, n) => `s${n}.example` as ServerName)
+    const servers = Array.from({ length: 5 }, (_, n) => `s${n}.example` as ServerName)
     for (const server of servers) await early.keep(server, 'a', { sequence: 2, edus: long })
     const counts = await Promise.all(servers.map(count))
     expect(counts.reduce((sum, one) => sum + one)).toBe(MAX_EARLY_LENGTH_OF_ALL / MAX_EARLY_LENGTH)

@@ -11,14 +11,18 @@ import type { Clock, Log, Store, Write } from './ports.ts'
 
 /** How long those in front are waited for: other relays, and the server itself if it is there, tell them by then. */
 export const EARLY_WAIT_MS = 60_000
-/** EDUs of one server ahead of a gap, also applied ones. What is beyond is left to its sender. */
+/** EDUs of one server ahead of a gap, and of all, applied ones included. What is beyond is left to its sender. */
 export const MAX_EARLY_EDUS = 2_000
+export const MAX_EARLY_EDUS_OF_ALL = 20_000
 /** JSON text of those of one server that wait, and of all, in UTF-16 code units. */
 export const MAX_EARLY_LENGTH: number = 8 * 1024 * 1024
-export const MAX_EARLY_LENGTH_OF_ALL: number = 64 * 1024 * 1024
+export const MAX_EARLY_LENGTH_OF_ALL: number = 32 * 1024 * 1024
 
-/** Without `edu` it is applied. */
-type EarlyRow = { readonly edu?: JsonObject }
+/** After this long nobody is expected to close a gap: whose store was lost never does. */
+const EARLY_KEPT_MS: number = 120 * 24 * 3_600_000
+
+/** Without `edu` it is applied. `at`: when it came. */
+type EarlyRow = { readonly at: number; readonly edu?: JsonObject }
 type Place = readonly [ServerName, incarnation: string, sequence: number]
 /** `length` of what waits, 0 once it is applied. */
 type Held = { readonly place: Place; readonly length: number }
@@ -63,7 +67,7 @@ export async function loadEarlyEdus(deps: EarlyEdusDeps): Promise<EarlyEdus> {
   /** By server, then by incarnation and sequence. */
   const held = new Map<ServerName, Map<string, Held>>()
   const timers = new Map<ServerName, () => void>()
-  let all = 0
+  let all = { count: 0, length: 0 }
   let due: (origin: ServerName) => Promise<void> = async () => undefined
 
   const keyOf = ([, incarnation, sequence]: Place): string => `${incarnation} ${sequence}`
@@ -72,13 +76,15 @@ export async function loadEarlyEdus(deps: EarlyEdusDeps): Promise<EarlyEdus> {
     remove(place)
     const entries = held.get(place[0]) ?? new Map<string, Held>()
     held.set(place[0], entries.set(keyOf(place), { place, length }))
-    all += length
+    all = { count: all.count + 1, length: all.length + length }
   }
   const remove = (place: Place): void => {
     const entries = held.get(place[0])
-    all -= entries?.get(keyOf(place))?.length ?? 0
-    entries?.delete(keyOf(place))
-    if (entries?.size === 0) held.delete(place[0])
+    const entry = entries?.get(keyOf(place))
+    if (entries === undefined || entry === undefined) return
+    all = { count: all.count - 1, length: all.length - entry.length }
+    entries.delete(keyOf(place))
+    if (entries.size === 0) held.delete(place[0])
   }
   const wait = (origin: ServerName): void => {
     const run = (): void => {
@@ -90,33 +96,46 @@ export async function loadEarlyEdus(deps: EarlyEdusDeps): Promise<EarlyEdus> {
     if (!timers.has(origin)) timers.set(origin, clock.after(EARLY_WAIT_MS, run))
   }
 
-  for (const [place, { edu }] of await rows.list(store, [])) {
+  const forget = async (places: readonly Place[]): Promise<void> => {
+    if (places.length === 0) return
+    await committer.submit({
+      writes: () => places.map((place) => rows.delete(place)),
+      publish: () => places.forEach(remove),
+    })
+  }
+
+  const found = await rows.list(store, [])
+  for (const [place, { edu }] of found) {
     set(place, edu === undefined ? 0 : lengthOf(edu))
     if (edu !== undefined) wait(place[0])
   }
+  const oldest = clock.now() - EARLY_KEPT_MS
+  await forget(found.flatMap(([place, { at }]) => (at < oldest ? [place] : [])))
 
   return {
     async keep(origin, incarnation, { sequence, edus }) {
       if (!deps.sharesRoom(origin)) return
       const entries = ofOrigin(origin)
-      let count = entries.length
-      let own = entries.reduce((sum, { length }) => sum + length, 0)
-      let total = all
+      const own = { count: entries.length, length: entries.reduce((sum, { length }) => sum + length, 0) }
+      const total = { ...all }
+      const at = clock.now()
       const kept: (Held & { readonly edu: JsonObject })[] = []
       for (const [index, edu] of edus.entries()) {
         const place: Place = [origin, incarnation, sequence + index]
         if (held.get(origin)?.has(keyOf(place)) === true) continue
         const length = lengthOf(edu)
-        count += 1
-        own += length
-        total += length
-        if (count > MAX_EARLY_EDUS || own > MAX_EARLY_LENGTH || total > MAX_EARLY_LENGTH_OF_ALL) break
+        for (const fill of [own, total]) {
+          fill.count += 1
+          fill.length += length
+        }
+        if (own.count > MAX_EARLY_EDUS || own.length > MAX_EARLY_LENGTH) break
+        if (total.count > MAX_EARLY_EDUS_OF_ALL || total.length > MAX_EARLY_LENGTH_OF_ALL) break
         kept.push({ place, length, edu })
       }
       if (kept.length === 0) return
       await committer.submit({
         durability: 'strict',
-        writes: () => kept.map(({ place, edu }) => rows.put(place, { edu })),
+        writes: () => kept.map(({ place, edu }) => rows.put(place, { at, edu })),
         publish: () => kept.forEach(({ place, length }) => set(place, length)),
       })
       wait(origin)
@@ -130,22 +149,20 @@ export async function loadEarlyEdus(deps: EarlyEdusDeps): Promise<EarlyEdus> {
       const entries = ofOrigin(origin)
         .filter(({ length }) => length > 0)
         .toSorted((a, b) => a.place[2] - b.place[2])
-      const found = await rows.getMany(
+      const waiting = await rows.getMany(
         store,
         entries.map(({ place }) => place),
       )
       return entries.flatMap(({ place }, index) => {
-        const edu = found[index]?.edu
-        return edu === undefined ? [] : [{ edu, write: rows.put(place, {}), publish: () => set(place, 0) }]
+        const { edu, at = 0 } = waiting[index] ?? {}
+        return edu === undefined
+          ? []
+          : [{ edu, write: rows.put(place, { at }), publish: () => set(place, 0) }]
       })
     },
     async forgetUpTo(origin, incarnation, sequence) {
       const over = ofOrigin(origin).filter(({ place }) => place[1] === incarnation && place[2] <= sequence)
-      if (over.length === 0) return
-      await committer.submit({
-        writes: () => over.map(({ place }) => rows.delete(place)),
-        publish: () => over.forEach(({ place }) => remove(place)),
-      })
+      await forget(over.map(({ place }) => place))
     },
     onDue(listener) {
       due = listener

@@ -4,6 +4,7 @@ export {
   EARLY_WAIT_MS,
   loadEarlyEdus,
   MAX_EARLY_EDUS,
+  MAX_EARLY_EDUS_OF_ALL,
   MAX_EARLY_LENGTH,
   MAX_EARLY_LENGTH_OF_ALL,
   type EarlyEdus,
