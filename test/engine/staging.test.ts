@@ -2,6 +2,7 @@
 import { eventIdOf, prevEventIds, roomVersion } from '@plexus/core'
 import type { EventId, JsonObject, Pdu, RoomId, RoomVersion } from '@plexus/core'
 import type { Store } from '@plexus/engine/ports'
+import { LAST_RETRY_MS } from '@plexus/engine/testing'
 import { createMemoryDisk, createMemoryStore, openMemoryStore, type Fault } from '@plexus/store/memory'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -223,6 +224,30 @@ describe('staging', { timeout: 30_000 }, () => {
     waiting[0]?.()
     await until(async () => (await bodies(bob, roomId)).length === 2)
     expect(waiting.length).toBeLessThanOrEqual(2)
+  })
+
+  it('fills the gap of an honest server also where a hostile one that has many brought its event first', async () => {
+    network.cheats.set(mallory.name, {
+      getMissingEvents: () => Promise.reject(new Error('no')),
+      event: () => Promise.reject(new Error('no')),
+    })
+    network.offline.add(bob.name)
+    await say(alice, roomId, 'missed')
+    const id = await say(alice, roomId, 'newest')
+    await network.settle()
+    network.offline.delete(bob.name)
+    network.offline.add(alice.name)
+    const hostile = await Promise.all(
+      Array.from({ length: 50 }, (_, index) => make(mallory, alice, roomId, { prev: [nowhere(index)] })),
+    )
+    const { pdu } = (await alice.rooms.event(id)) ?? {}
+    await bob.rooms.receive(mallory.name, [...hostile.map((made) => made.pdu), pdu as Pdu])
+    await network.pass(3 * LAST_RETRY_MS)
+    network.offline.delete(alice.name)
+    await bob.rooms.receive(alice.name, [pdu as Pdu])
+    await network.settle()
+    expect(await bodies(bob, roomId)).toEqual(['missed', 'newest'])
+    expect(bob.staging.holds(roomId, id)).toBe(false)
   })
 
   it('asks little for the gaps of a server that nobody can fill', async () => {

@@ -30,7 +30,8 @@ export const MAX_DECIDING_BEFORE_ANSWER_MS = 50
 export type StagedEntry = {
   /** The place in staging, 0 while it has none. */
   readonly seq: number
-  readonly origin: ServerName
+  /** Who brought it: the event's own server, if it did too. */
+  origin: ServerName
   /** When it was staged. */
   readonly at: number
   event: CheckedEvent

@@ -15,6 +15,8 @@ export interface StagedEntries {
   waits(entry: StagedEntry, now: number): boolean
   add(entry: StagedEntry): void
   remove(entry: StagedEntry): void
+  /** Lets it wait among the events of another server, if it is here. */
+  move(entry: StagedEntry, origin: ServerName): void
   /** At most `limit` of those that can be decided, in order of arrival; the caller settles or parks each. */
   takeReady(limit: number, now: number): readonly StagedEntry[]
   /** True while some can be decided. */
@@ -71,14 +73,21 @@ export function createStagedEntries(): StagedEntries {
     ready.add(entry)
   }
 
+  const countIn = (entry: StagedEntry): void => {
+    perServer.set(entry.origin, (perServer.get(entry.origin) ?? new Set()).add(entry))
+  }
+  const countOut = (entry: StagedEntry): void => {
+    const others = perServer.get(entry.origin)
+    others?.delete(entry)
+    if (others?.size === 0) perServer.delete(entry.origin)
+  }
+
   const remove = (entry: StagedEntry): void => {
     waitFor(entry, [])
     parked.delete(entry)
     ready.delete(entry)
     if (entries.get(entry.event.id) === entry) entries.delete(entry.event.id)
-    const others = perServer.get(entry.origin)
-    others?.delete(entry)
-    if (others?.size === 0) perServer.delete(entry.origin)
+    countOut(entry)
   }
 
   const wake = (id: EventId): void => {
@@ -102,10 +111,18 @@ export function createStagedEntries(): StagedEntries {
     waits: (entry, now) => entry.missing.size > 0 || (parked.get(entry) ?? 0) > now,
     add(entry) {
       entries.set(entry.event.id, entry)
-      perServer.set(entry.origin, (perServer.get(entry.origin) ?? new Set()).add(entry))
+      countIn(entry)
       ready.add(entry)
     },
     remove,
+    move(entry, origin) {
+      if (entry.origin === origin || entries.get(entry.event.id) !== entry) return
+      countOut(entry)
+      gaps.remove(entry)
+      entry.origin = origin
+      countIn(entry)
+      if (entry.missing.size > 0) gaps.add(entry)
+    },
     takeReady(limit, now) {
       wakeParked(now)
       const taken: StagedEntry[] = []

@@ -38,6 +38,8 @@ export interface StagedRoom {
   add(entries: readonly StagedEntry[]): void
   /** A server sent events that are decided and committed: what waited for them can be. */
   decided(origin: ServerName, ids: readonly EventId[]): void
+  /** Lets an entry wait among the events of another server, unless it waits no longer. */
+  move(entry: StagedEntry, origin: ServerName): void
   /** Forgets an entry that left staging undecided. */
   remove(entry: StagedEntry): void
   /** A peer is here: what waits for missing events is tried again. */
@@ -116,6 +118,7 @@ export function createStagedRoom(deps: StagedRoomDeps, roomId: RoomId, onEmpty: 
       entries.gaps.arrived(origin, clock.now())
       pump()
     },
+    move: (entry, origin) => entries.move(entry, origin),
     remove: (entry) => entries.remove(entry),
     kick(server) {
       entries.gaps.appeared(server, clock.now())

@@ -9,6 +9,7 @@
  *    long makes room for it.
  */
 import type { EventId, RoomId, ServerName } from '@plexus/core'
+import { serverOf } from '@plexus/core'
 import { combineChanges, type Change } from '../kernel/committer.ts'
 import { isDecided, isFetchedHistory } from './case.ts'
 import { decideArriving, type StagedEntry } from './decide-staged.ts'
@@ -75,22 +76,25 @@ async function takeInOnce(
   )
   const at = deps.clock.now()
   const fresh: StagedEntry[] = []
-  const better: Better[] = []
+  const held: (readonly [StagedEntry, CheckedEvent])[] = []
   events.forEach((event, index) => {
-    const held = waiting.get(event.id)
-    if (held !== undefined) {
-      if (!held.event.contentHashOk && event.contentHashOk) better.push([held, event])
-    } else if (!isDecided(known[index]) && !isFetchedHistory(known[index])) {
+    const entry = waiting.get(event.id)
+    if (entry !== undefined) held.push([entry, event])
+    else if (!isDecided(known[index]) && !isFetchedHistory(known[index])) {
       const isNew = known[index] === undefined
       fresh.push({ ...toEntry(0, recordOf({ origin, at, event })), isNew })
     }
   })
-  if (fresh.length === 0 && better.length === 0) return
+  const updates = updatesOf(deps, waiting, origin, fresh, held)
+  if (fresh.length === 0 && updates.length === 0) return
   const leaving = makeSpace(deps, waiting, origin, fresh)
-  const { left, done } = await write(deps, room, waiting, { fresh, better, leaving })
+  const { left, done } = await write(deps, room, waiting, { fresh, updates, leaving })
   const first = await done
   for (const entry of leaving) waiting.remove(entry)
-  for (const [held, event] of better) held.event = event
+  for (const { entry, event, origin: by } of updates) {
+    entry.event = event
+    waiting.move(entry, by)
+  }
   // A failed commit in between may have put another in the place of the room that the events were held in.
   const current = deps.stagedRoom(room.roomId)
   current.add(left.map((entry, index) => ({ ...entry, seq: first + index })))
@@ -102,12 +106,38 @@ async function takeInOnce(
   await replaceStripped(
     deps,
     room,
-    better.flatMap(([, event]) => (waiting.get(event.id) === undefined ? [event] : [])),
+    updates.flatMap(({ event }) => (waiting.get(event.id) === undefined ? [event] : [])),
   )
 }
 
-/** A held event and a copy of it whose content matches its hash. */
-type Better = readonly [held: StagedEntry, copy: CheckedEvent]
+/** What becomes of a held event by a copy of it. */
+type Update = Pick<StagedEntry, 'event' | 'origin'> & { readonly entry: StagedEntry }
+
+/**
+ * A copy whose content matches its hash takes the place of one whose does not. What the event's own server brings waits
+ * among the events of that, no longer behind all that others brought before.
+ */
+function updatesOf(
+  deps: TakeInDeps,
+  waiting: StagedRoom,
+  origin: ServerName,
+  fresh: readonly StagedEntry[],
+  held: readonly (readonly [StagedEntry, CheckedEvent])[],
+): readonly Update[] {
+  let space = MAX_STAGED_PER_SERVER - waiting.ofServer(origin).length - fresh.length
+  let length = MAX_STAGED_LENGTH - deps.waitingLength(origin) - lengthOf(fresh)
+  return held.flatMap(([entry, copy]) => {
+    const isBetter = !entry.event.contentHashOk && copy.contentHashOk
+    const isOthers = entry.origin !== origin && serverOf(copy.pdu.sender) === origin
+    const isMoved = isOthers && space > 0 && entry.length <= length
+    if (isMoved) {
+      space -= 1
+      length -= entry.length
+    }
+    const event = isBetter ? copy : entry.event
+    return isBetter || isMoved ? [{ entry, event, origin: isMoved ? origin : entry.origin }] : []
+  })
+}
 
 /**
  * Decides the new events, where none that wait are being decided, and gives the others places in staging, in one
@@ -119,19 +149,21 @@ async function write(
   waiting: StagedRoom,
   work: {
     readonly fresh: readonly StagedEntry[]
-    readonly better: readonly Better[]
+    readonly updates: readonly Update[]
     readonly leaving: readonly StagedEntry[]
   },
 ): Promise<{ readonly left: readonly StagedEntry[]; readonly done: Promise<number> }> {
   const { roomId } = room
-  const { fresh, better, leaving } = work
+  const { fresh, updates, leaving } = work
   const staging = (left: readonly StagedEntry[]): Change => ({
     durability: 'strict',
     positions: Math.max(left.length, 1),
     writes: (position) => [
       ...leaving.map(({ seq }) => staged.delete([roomId, seq])),
-      ...better.flatMap(([held, event]) =>
-        waiting.get(event.id) === held ? [staged.put([roomId, held.seq], recordOf({ ...held, event }))] : [],
+      ...updates.flatMap(({ entry, ...update }) =>
+        waiting.get(entry.event.id) === entry
+          ? [staged.put([roomId, entry.seq], recordOf({ ...entry, ...update }))]
+          : [],
       ),
       ...left.map((entry, index) => staged.put([roomId, position + index], recordOf(entry))),
     ],
