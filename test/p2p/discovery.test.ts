@@ -1,5 +1,10 @@
 import { encodeBase64 } from '@plexus/core'
-import { accountRecords, type AccountRecord, type SignedAccountRecord } from '@plexus/core/names'
+import {
+  accountRecords,
+  deviceRecords,
+  type AccountRecord,
+  type SignedAccountRecord,
+} from '@plexus/core/names'
 import { generateTransportKey, peerIdOfKey } from '@plexus/p2p'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -124,6 +129,56 @@ describe('a start', { timeout: 30_000 }, () => {
     const a = await startNode({ relays: [...addresses, addressOf(relays[2])] })
     cleanups.push(async () => a.node[Symbol.asyncDispose]())
     const answer = await a.node.carrier.send(signedRequest(a.account, b.account.name), { timeoutMs: 10_000 })
+    expect(answer.status).toBe(200)
+  })
+
+  it('works with no relay at all while a peer from before lives', async () => {
+    const [key, account] = [await generateTransportKey(), newAccount()]
+    const old = await startNode({ platform: { listen: ['/ip4/127.0.0.1/tcp/0'] } })
+    cleanups.push(async () => old.node[Symbol.asyncDispose]())
+    const first = await startNode({ account, transportKey: key })
+    old.node.want([account.name])
+    first.node.want([old.account.name])
+    await first.node.directory.learn({
+      name: old.account.name,
+      multiaddrs: await old.node.directory.own(),
+    })
+    await eventually(() => first.node.status.peers.length > 0, 'they have met')
+    await first.node[Symbol.asyncDispose]()
+    const kept = [...first.saved]
+    const again = await startNode({
+      account,
+      transportKey: key,
+      relays: [1, 2].map((port) => `/ip4/127.0.0.1/tcp/${port}/ws/p2p/${peerIdOfKey(key)}`),
+      memory: { load: () => Promise.resolve(kept), save: () => Promise.resolve() },
+    })
+    cleanups.push(async () => again.node[Symbol.asyncDispose]())
+    again.node.want([old.account.name])
+    await eventually(() => again.node.status.state === 'noRelay', 'they meet again')
+    const answer = await again.node.carrier.send(signedRequest(account, old.account.name), {
+      timeoutMs: 10_000,
+    })
+    expect(answer.status).toBe(200)
+  })
+})
+
+describe('a device record', { timeout: 30_000 }, () => {
+  it('leads to a node that is at none of the relays that keep its mail', async () => {
+    const [away, reader] = [await nodeAt(relays[3]), await nodeAt(relays[2])]
+    const { name } = away.account
+    const mailbox = { peerId: relays[1]?.relay.peerId ?? '', multiaddrs: [addressOf(relays[1])] }
+    const { peerId } = away.node
+    await away.node.directory.publish(recordOf(away.account, 1, { mailboxes: [mailbox], devices: [peerId] }))
+    const record = {
+      name,
+      sequence: 1,
+      expires: Date.now() + 3_600_000,
+      peerId,
+      multiaddrs: [`${addressOf(relays[3])}/p2p-circuit/p2p/${peerId}`],
+    }
+    const signature = encodeBase64(away.account.sign(deviceRecords.bytes(record)))
+    await away.node.directory.publish({ record, signature })
+    const answer = await reader.node.carrier.send(signedRequest(reader.account, name), { timeoutMs: 20_000 })
     expect(answer.status).toBe(200)
   })
 })
