@@ -16,8 +16,9 @@ const MESSAGE_TIMEOUT = { minTimeout: 1_500, maxTimeout: 4_000, initialTimeout: 
 /** Servers asked at once on each path, and paths that share no server. */
 const SERVERS_AT_ONCE = 4
 const DISJOINT_PATHS = 3
-/** Milliseconds to wait for the first server. */
+/** Milliseconds to wait for the first server, and then for the others that are connected: one alone could hide the rest. */
 const FIRST_SERVER_MS = 3_000
+const OTHER_SERVERS_MS = 500
 
 /** Of a libp2p node. */
 type KadComponents = Omit<KadDHTComponents, 'ping'>
@@ -61,15 +62,20 @@ export async function startKad(components: KadComponents, init: KadInit): Promis
   /** The library hears of peers that connect from here on: those that are here are told. */
   async function ready(signal: AbortSignal): Promise<void> {
     const table = tableOf(dht)
-    if (table.size > 0 || init.servers().length === 0) return
+    const servers = init.servers()
+    if (table.size > 0 || servers.length === 0) return
     const added = Promise.withResolvers<void>()
     const done = (): void => added.resolve()
-    table.addEventListener('peer:add', done)
+    const onAdd = (): void => {
+      if (table.size >= servers.length) done()
+      else AbortSignal.timeout(OTHER_SERVERS_MS).addEventListener('abort', done, { once: true })
+    }
+    table.addEventListener('peer:add', onAdd)
     const limit = AbortSignal.any([signal, AbortSignal.timeout(FIRST_SERVER_MS)])
     limit.addEventListener('abort', done, { once: true })
-    for (const peer of init.servers()) for (const topology of topologies) tell(topology, peer)
+    for (const peer of servers) for (const topology of topologies) tell(topology, peer)
     await added.promise
-    table.removeEventListener('peer:add', done)
+    table.removeEventListener('peer:add', onAdd)
     signal.throwIfAborted()
   }
 

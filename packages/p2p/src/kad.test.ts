@@ -1,0 +1,131 @@
+import { identify } from '@libp2p/identify'
+import { kadDHT, type KadDHTComponents } from '@libp2p/kad-dht'
+import { noise } from '@libp2p/noise'
+import { ping } from '@libp2p/ping'
+import { Libp2pRecord } from '@libp2p/record'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
+import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
+import { afterEach, describe, expect, it } from 'vitest'
+import { createGater } from './gater.ts'
+import { startKad } from './kad.ts'
+import { nodePlatform } from './node.ts'
+import { createReservations } from './reservations.ts'
+import { startLibp2p } from './start-libp2p.ts'
+import { createTestPublisher } from './testing/records.ts'
+import { generateTransportKey } from './transport-key.ts'
+import {
+  DHT_NAMESPACE,
+  DHT_PROTOCOL,
+  encodeDhtKey,
+  encodePublished,
+  type Published,
+} from './wire/published.ts'
+
+const NOW = Date.now()
+const owner = createTestPublisher(NOW)
+const of = (sequence: number): Published => ({ key: owner.key, signed: owner.record(sequence) })
+/** The record that a server gives for the key; `undefined` for none. */
+type Answer = (dhtKey: Uint8Array) => Libp2pRecord | undefined | Promise<never>
+type Components = Parameters<NonNullable<Libp2pOptions['transports']>[number]>[0]
+
+const cleanups: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const clean of cleanups.splice(0).toReversed()) await clean()
+})
+
+/** A server of the DHT that answers as it likes. */
+async function startServer(answer: Answer): Promise<Libp2p> {
+  const datastore = {
+    async get() {
+      const record = await answer(encodeDhtKey(owner.key))
+      if (record === undefined) throw Object.assign(new Error('none'), { name: 'NotFoundError' })
+      return record.serialize().subarray()
+    },
+    delete: () => Promise.resolve(),
+    async *query() {
+      // No provider records.
+    },
+  }
+  const dht = kadDHT({
+    protocol: DHT_PROTOCOL,
+    clientMode: false,
+    allowQueryWithZeroPeers: true,
+    validators: { [DHT_NAMESPACE]: () => Promise.resolve() },
+    selectors: { [DHT_NAMESPACE]: () => 0 },
+    peerInfoMapper: (peer) => peer,
+  })
+  const server = await createLibp2p({
+    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    services: {
+      identify: identify(),
+      ping: ping(),
+      dht: (components: Components) =>
+        dht(Object.create(components, { datastore: { value: datastore } }) as KadDHTComponents),
+    },
+  })
+  cleanups.push(async () => server.stop())
+  return server
+}
+
+/** A client that knows these servers, and what it finds in so many milliseconds at most. */
+async function find(answers: readonly Answer[], ms: number): Promise<readonly (number | undefined)[]> {
+  const servers = await Promise.all(answers.map(startServer))
+  const client = await startLibp2p(
+    nodePlatform({ webrtc: false }),
+    createGater({ relays: [], lan: true }),
+    createReservations(() => false),
+    { transportKey: await generateTransportKey(), relayCount: 0, lan: true },
+  )
+  cleanups.push(async () => client.stop())
+  for (const server of servers) await client.dial(server.getMultiaddrs())
+  const kad = await startKad(client.services.parts.components, {
+    now: () => NOW,
+    allows: () => true,
+    servers: () => client.getPeers(),
+  })
+  cleanups.push(async () => kad[Symbol.asyncDispose]())
+  const found: number[] = []
+  try {
+    for await (const { published } of kad.get(owner.key, AbortSignal.timeout(ms)))
+      found.push(published.signed.record.sequence)
+  } catch {
+    // The time is over.
+  }
+  return found.toSorted()
+}
+
+const record = (dhtKey: Uint8Array, value: Uint8Array): Libp2pRecord =>
+  new Libp2pRecord(dhtKey, value, new Date())
+const honest: Answer = (key) => record(key, encodePublished(of(9)))
+
+/** What hostile servers answer with, none of which counts. */
+const wrong: Readonly<Record<string, Answer>> = {
+  forged: (key) => {
+    const signed = { ...owner.record(10), signature: 'A'.repeat(86) }
+    return record(key, encodePublished({ key: owner.key, signed }))
+  },
+  ofAnother: (key) => {
+    const signed = createTestPublisher(NOW).record(10)
+    return record(key, encodePublished({ key: owner.key, signed }))
+  },
+  over: (key) => record(key, encodePublished({ key: owner.key, signed: owner.record(10, { expires: NOW }) })),
+  noRecord: (key) => record(key, new Uint8Array(100).fill(7)),
+  tooLong: (key) => record(key, new Uint8Array(2_000_000).fill(32)),
+  underAnotherKey: () => record(encodeDhtKey(createTestPublisher(NOW).key), encodePublished(of(10))),
+  silent: () => new Promise<never>(() => undefined),
+}
+
+describe('a search in the DHT', { timeout: 30_000 }, () => {
+  it('yields nothing that hostile servers make up, and what an honest one among them has', async () => {
+    expect(await find([...Object.values(wrong), honest], 3_000)).toEqual([9])
+  })
+
+  it('yields what each server tells that has a sound record, old ones too', async () => {
+    const old: Answer = (key) => record(key, encodePublished(of(3)))
+    expect(await find([old, honest, old, () => undefined], 3_000)).toEqual([3, 3, 9])
+  })
+})
