@@ -23,6 +23,7 @@ import {
 } from '@plexus/engine'
 import type { Carrier, Directory, InboundHandler, Log, Mailboxes, Random } from '@plexus/engine/ports'
 import { CarrierError } from '@plexus/engine/ports'
+import { mdns } from '@libp2p/mdns'
 import { createP2pNode, nodePlatform } from '@plexus/p2p/node'
 import type { P2pNode } from '@plexus/p2p'
 import { createFederation, createMailHandler, createServerApi } from '@plexus/server-api'
@@ -252,12 +253,16 @@ function serverApiOf(engine: Engine, log: Log): ReturnType<typeof createServerAp
   })
 }
 
+/** What nodes on a local network ask for. */
+const MDNS_SERVICE = '_plexus._udp.local'
+
 async function openNetwork(parts: Parts & { readonly engine: Engine }): Promise<P2pNode> {
   const { folder, identity, log, config, engine } = parts
   const { listen, announce, relay, lan } = config
+  const neighbours = config.mdns ? { discovery: [mdns({ serviceTag: MDNS_SERVICE })] } : {}
   const p2p = await createP2pNode(
     {
-      platform: nodePlatform({ listen, announce }),
+      platform: nodePlatform({ listen, announce, ...neighbours }),
       clock,
       log,
       random,

@@ -37,6 +37,7 @@ describe('the configuration', () => {
       announce: [],
       relay: [],
       lan: false,
+      mdns: false,
       registration: 'token',
       adminUser: [],
       rateLimits: 'on',
@@ -57,7 +58,7 @@ describe('the configuration', () => {
 
   it('reads every flag', () => {
     const args =
-      '--data /d --client-api [::1]:0 --admin localhost:1 --server-name a.example --lan --trust-proxy ' +
+      '--data /d --client-api [::1]:0 --admin localhost:1 --server-name a.example --lan --mdns --trust-proxy ' +
       '--listen /ip4/127.0.0.1/tcp/0/ws --listen /ip4/127.0.0.1/tcp/0 --announce /dns4/a/tcp/1 ' +
       '--relay /ip4/127.0.0.1/tcp/1/ws/p2p/x --registration open --admin-user ann --admin-user ben --rate-limits off --log-level debug ' +
       '--turn-uri turn:a?transport=udp --turn-uri turns:b --turn-secret-file /s --appservice /b --appservice /c ' +
@@ -82,6 +83,7 @@ describe('the configuration', () => {
       relay: ['/ip4/127.0.0.1/tcp/1/ws/p2p/x'],
       mailTokenFile: '/m',
       lan: true,
+      mdns: true,
       registration: 'open',
       adminUser: ['ann', 'ben'],
       rateLimits: 'off',

@@ -116,6 +116,8 @@ export type Config = {
   /** File with the tokens of relays that keep mail for who has one. */
   readonly mailTokenFile?: string | undefined
   readonly lan: boolean
+  /** Nodes of the local network find each other, in LAN mode. */
+  readonly mdns: boolean
   readonly registration: 'open' | 'token' | 'closed'
   /** Localparts. */
   readonly adminUser: readonly string[]
@@ -153,6 +155,7 @@ const schemaOf = (defaultData: string): Schema<Config> =>
     relay: multiaddrs,
     mailTokenFile: v.optional(nonEmpty),
     lan: onOrOff,
+    mdns: onOrOff,
     registration: oneOf(['open', 'token', 'closed'], 'token'),
     adminUser: localparts,
     rateLimits: oneOf(['on', 'off'], 'on'),
@@ -187,6 +190,7 @@ export const HELP: string = `Plexus node: a Matrix homeserver without a window.
   --relay <multiaddr>         relay to be reached through; may be repeated
   --mail-token-file <file>    tokens of relays that keep mail only for who has one; a line for each: peer id, token
   --lan                       peers at private addresses may be dialled
+  --mdns                      with --lan: nodes on the local network find each other
   --registration <mode>       who may make an account: open, token (default; the token is in the data folder) or closed
   --admin-user <name>         who administers the server (the first part of the user id); may be repeated
   --rate-limits <on|off>      limits on what one client may ask (on)
@@ -222,6 +226,7 @@ const FLAGS = {
   relay: { type: 'string', multiple: true },
   'mail-token-file': { type: 'string' },
   lan: { type: 'boolean' },
+  mdns: { type: 'boolean' },
   registration: { type: 'string' },
   'admin-user': { type: 'string', multiple: true },
   'rate-limits': { type: 'string' },
@@ -247,7 +252,7 @@ const LISTS: ReadonlySet<string> = new Set([
   'appservice',
   'ca',
 ])
-const SWITCHES: ReadonlySet<string> = new Set(['lan', 'trust-proxy', 'private-addresses'])
+const SWITCHES: ReadonlySet<string> = new Set(['lan', 'mdns', 'trust-proxy', 'private-addresses'])
 
 /** `clientApi` of `client-api`. */
 const keyOf = (name: string): string => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())

@@ -36,6 +36,7 @@ import type { Kad } from './kad.ts'
 import type { Link } from './link.ts'
 import { createLinkTable } from './link-table.ts'
 import { createMailboxes } from './mailboxes.ts'
+import { meetNeighbours } from './neighbours.ts'
 import { createPeerBook, type PeerMemory } from './peer-book.ts'
 import type { Platform } from './platform.ts'
 import { createRelayKeeper, type RelayKeeper, type RelayNetwork } from './relay-keeper.ts'
@@ -253,6 +254,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
     changed: (status) => emit({ kind: 'status', status }),
     appeared: (name) => emit({ kind: 'appeared', name }),
   })
+  if (init.lan === true && platform.discovery !== undefined) meetNeighbours(libp2p, dialer)
   await libp2p.handle(FEDERATION_PROTOCOL, (stream, connection) => dialer.accept(stream, connection), {
     maxInboundStreams: MAX_STREAMS_PER_CONNECTION,
     maxOutboundStreams: MAX_STREAMS_PER_CONNECTION,

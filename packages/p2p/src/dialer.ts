@@ -41,6 +41,8 @@ export type DialerDeps = {
 export interface Dialer {
   /** Attempts under way for one name are shared. Never rejects. */
   connect(name: ServerName): Promise<ConnectResult>
+  /** Learns who is at the addresses of one peer. Never rejects. */
+  meet(addresses: readonly string[]): Promise<void>
   /** Tries to replace a relayed stream by a direct one. True when the peer has a direct stream. Never rejects. */
   upgrade(link: Link, address: string): Promise<boolean>
   /** Takes over a stream that the other side opened. */
@@ -201,6 +203,13 @@ export function createDialer(deps: DialerDeps): Dialer {
       }
       return running
     },
+    meet: (addresses) =>
+      inTurn(async () => {
+        const allowed = addresses.filter((address) => gater.allows(address))
+        if (allowed.length > 0) await openLink(await dial(allowed))
+      }).catch((error: unknown) => {
+        log.log('debug', 'a neighbour was not met', { error: errorText(error) })
+      }),
     async upgrade(link, address) {
       const hasDirect = (): boolean => table.bestOf(link.peerId)?.direct === true
       const addresses = directAddresses(link, address)

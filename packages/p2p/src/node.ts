@@ -18,10 +18,12 @@ export type NodePlatformInit = {
   /** WebRTC arranged through relays, so that tabs reach this node without a relay in between; on by default. */
   readonly webrtc?: boolean
   readonly iceServers?: readonly RTCIceServer[]
+  /** mDNS, where the app brings it; none by default. */
+  readonly discovery?: Platform['discovery']
 }
 
 export function nodePlatform(init: NodePlatformInit = {}): Platform {
-  const { listen = [], announce = [], webrtc = true, iceServers = [] } = init
+  const { listen = [], announce = [], webrtc = true, iceServers = [], discovery } = init
   const rtcConfiguration: RTCConfiguration = { iceServers: [...iceServers] }
   const always = [tcp(), webSockets(), webRTCDirect({ rtcConfiguration })]
   return {
@@ -29,6 +31,7 @@ export function nodePlatform(init: NodePlatformInit = {}): Platform {
     dialTransports: always,
     listen: webrtc ? [...listen, '/webrtc'] : listen,
     announce,
+    ...(discovery && { discovery }),
     webrtc,
     maxConnections: MAX_CONNECTIONS,
     maxKeptPeers: MAX_KEPT_PEERS,

@@ -10,6 +10,8 @@ export interface Platform {
   readonly listen: readonly string[]
   /** Addresses of this node for links and peers, as its operator gave them. */
   readonly announce: readonly string[]
+  /** What finds nodes on the local network, used in LAN mode only. */
+  readonly discovery?: NonNullable<Libp2pOptions['peerDiscovery']>
   /** Connections between nodes that cannot be dialled are arranged through a relay. */
   readonly webrtc: boolean
   readonly maxConnections: number

@@ -42,6 +42,7 @@ export function startLibp2p(
         init.lan ? all : all.filter((each) => each.toString().includes('/p2p-circuit')),
     },
     transports: [...platform.transports, reservations.transport],
+    peerDiscovery: init.lan ? (platform.discovery ?? []) : [],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionGater: gater.connectionGater,
