@@ -47,7 +47,7 @@ it.skipIf(!(await hasMulticast()))('and invites go by user id alone', { timeout:
   const ben = await register(join(folder, 'b'), () => b.clientApi, 'ben')
   const { room_id: roomId } = await ann.ok('POST', 'v3/createRoom', {})
   const invite = (): ReturnType<typeof ann.ask> =>
-    ann.ask('POST', `v3/rooms/${encodeURIComponent(String(roomId))}/invite`, { user_id: ben.userId })
+    ann.ask('POST', `v3/rooms/${encodeURIComponent(roomId as string)}/invite`, { user_id: ben.userId })
   const end = Date.now() + LIMIT_MS / 2
   let reply = await invite()
   while (reply.status !== 200 && Date.now() < end) {

@@ -72,7 +72,7 @@ async function startServer(answer: Answer): Promise<Libp2p> {
 }
 
 /** A client that knows these servers, and what it finds in so many milliseconds at most. */
-async function find(answers: readonly Answer[], ms: number): Promise<readonly (number | undefined)[]> {
+async function find(answers: readonly Answer[], ms: number): Promise<readonly number[]> {
   const servers = await Promise.all(answers.map(startServer))
   const client = await startLibp2p(
     nodePlatform({ webrtc: false }),
@@ -95,7 +95,7 @@ async function find(answers: readonly Answer[], ms: number): Promise<readonly (n
   } catch {
     // The time is over.
   }
-  return found.toSorted()
+  return found.toSorted((a, b) => a - b)
 }
 
 const record = (dhtKey: Uint8Array, value: Uint8Array): Libp2pRecord =>
