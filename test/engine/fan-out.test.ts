@@ -53,6 +53,15 @@ describe('fan-out', { timeout: 30_000 }, () => {
     })
   })
 
+  it('brings an event to all though its server is gone', async () => {
+    await say(alice, roomId, 'last words')
+    await network.settle()
+    network.offline.add(alice.name)
+    // Some get it at once, others by the heads.
+    await network.pass(120_000)
+    expect(await lacking('last words')).toBe(0)
+  })
+
   it('sends events itself to who got them from nobody', async () => {
     // Whoever gets it passes nothing on, tells nothing, and gives nothing.
     const cut = nodes.slice(1)
@@ -92,8 +101,8 @@ describe('fan-out', { timeout: 30_000 }, () => {
     await say(alice, roomId, 'hello')
     await network.pass(60_000)
     const all = nodes.reduce((sum, node) => sum + sends(node), 0)
-    // Each passes it on to two or three, tells its heads to three and its server that it has it.
-    expect(all).toBeLessThanOrEqual(NODES * (FAN_OUT.forwards + 1 + 3 + 1))
+    // Each passes it on to two or three, tells its heads twice to three and its server that it has it.
+    expect(all).toBeLessThanOrEqual(NODES * (FAN_OUT.forwards + 1 + 2 * 3 + 1))
   })
 
   it('passes on nothing old, and bounded many events of one server', async () => {

@@ -29,7 +29,7 @@ export type FanOutReport = {
   readonly mostUploads: number
   /** How often an event was sent by anybody, for each node that is to get it. */
   readonly copies: number
-  /** Transactions without an event, for each event and node. */
+  /** Transactions for heads and word of what came alone, for each event and node. */
   readonly eventless: number
   /** How often its sender sent a typing notice, and anybody, for each node that is to get it. */
   readonly noticeUploads: number
@@ -279,6 +279,7 @@ function carrierOf(world: World, own: ServerName, isDropping: boolean): Federati
       const edus = transaction.edus.filter(
         ({ content }) => !isDropping || !isJsonObject(content) || (content['origin'] ?? own) === own,
       )
+      if (pdus.length + edus.length === 0) world.eventless += 1
       count(world, own, pdus)
       countNotices(world, own, edus)
       await pause(world)
@@ -320,7 +321,6 @@ function countNotices({ notices }: World, from: ServerName, edus: OutgoingTransa
 }
 
 function count(world: World, from: ServerName, pdus: OutgoingTransaction['pdus']): void {
-  if (pdus.length === 0) world.eventless += 1
   for (const pdu of pdus) {
     const sent = world.measured.get(pdu['event_id'] as EventId)
     if (sent === undefined) continue

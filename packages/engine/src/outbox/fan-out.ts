@@ -65,8 +65,8 @@ export interface FanOut {
   spreads(roomId: RoomId): boolean
   /** Plexus servers in the room besides this one. */
   size(roomId: RoomId): number
-  /** Some of the servers of the room that are not known to be away, by chance. */
-  choose(roomId: RoomId, count: number): readonly ServerName[]
+  /** Some of the servers of the room that are wanted and not known to be away, by chance. */
+  choose(roomId: RoomId, count: number, isWanted?: (name: ServerName) => boolean): readonly ServerName[]
   /** How long the servers of the room may take to tell what they have got. */
   takenMs(roomId: RoomId): number
   /** An own event was committed. */
@@ -82,14 +82,24 @@ export interface FanOut {
   close(): void
 }
 
-type Hold = { readonly position: number; readonly since: number; until: number }
+/** Own events from a position on; `isOpen` while more may join them. */
+type Hold = { readonly position: number; isOpen: boolean }
 
 export function createFanOut(deps: FanOutDeps, init: FanOutInit = {}): FanOut {
   const { memory, clock, ownName } = deps
   const { direct = MAX_DIRECT, forwards = FORWARDS } = init
   const holds = new Map<RoomId, Hold[]>()
-  const timers = new Map<RoomId, () => void>()
+  const timers = new Set<() => void>()
   let closed = false
+
+  /** Whatever the clock says meanwhile. */
+  const later = (ms: number, run: () => void): void => {
+    const cancel = clock.after(ms, () => {
+      timers.delete(cancel)
+      if (!closed) run()
+    })
+    timers.add(cancel)
+  }
 
   const peersOf = (roomId: RoomId): readonly Destination[] =>
     memory.destinationsOf(roomId).filter((target) => isPeer(target, roomId))
@@ -97,16 +107,21 @@ export function createFanOut(deps: FanOutDeps, init: FanOutInit = {}): FanOut {
   const spreads = (roomId: RoomId): boolean => size(roomId) > direct
   const takenMs = (roomId: RoomId): number => TAKEN_MS + TAKEN_PER_SERVER_MS * size(roomId)
 
-  /** Those that were heard from, and as many others as are lacking, and one more: it may be here. */
-  const choose = (roomId: RoomId, count: number, except: readonly ServerName[]): readonly Destination[] => {
-    const present = peersOf(roomId).filter(({ name, failures }) => failures === 0 && !except.includes(name))
+  /** Those that were heard from, and as many others as are lacking, and a few more of those: they may be here. */
+  const choose = (
+    roomId: RoomId,
+    count: number,
+    isWanted: (name: ServerName) => boolean,
+    more = 1,
+  ): readonly Destination[] => {
+    const present = peersOf(roomId).filter(({ name, failures }) => failures === 0 && isWanted(name))
     const up = sample(
       deps.random,
       present.filter(({ isUp }) => isUp),
       count,
     )
     const unknown = present.filter(({ isUp }) => !isUp)
-    return [...up, ...sample(deps.random, unknown, count - up.length + (up.length > 0 ? 1 : 0))]
+    return [...up, ...sample(deps.random, unknown, count - up.length + (up.length > 0 ? more : 0))]
   }
 
   const wait = (targets: readonly Destination[], id: EventId, forward: Forward): void => {
@@ -122,7 +137,7 @@ export function createFanOut(deps: FanOutDeps, init: FanOutInit = {}): FanOut {
     const passed = memory.destinations.get(server)?.passed
     if (passed === undefined) return false
     const now = clock.now()
-    if (now >= passed.since + FORWARDED_WINDOW_MS) Object.assign(passed, { since: now, count: 0 })
+    if (Math.abs(now - passed.since) >= FORWARDED_WINDOW_MS) Object.assign(passed, { since: now, count: 0 })
     passed.count += 1
     return passed.count <= MAX_FORWARDED
   }
@@ -132,9 +147,10 @@ export function createFanOut(deps: FanOutDeps, init: FanOutInit = {}): FanOut {
     id: EventId,
     forward: Forward,
     except: readonly ServerName[],
-    count: number,
   ): Promise<void> => {
-    const chosen = choose(roomId, count, except)
+    const isFirst = forward.tries === MAX_FORWARD_TRIES
+    const isWanted = (name: ServerName): boolean => !except.includes(name)
+    const chosen = isFirst ? choose(roomId, forwards, isWanted) : choose(roomId, 1, isWanted, 0)
     const names = chosen.map(({ name }) => name)
     const may = forward.position === undefined ? await deps.rooms().receivers(id, names) : names
     if (!closed)
@@ -153,29 +169,20 @@ export function createFanOut(deps: FanOutDeps, init: FanOutInit = {}): FanOut {
 
   /** Until all had the time to tell that they have it. */
   const hold = (roomId: RoomId, position: number): void => {
-    const now = clock.now()
-    const until = now + takenMs(roomId) + HOLD_SLACK_MS
     const held = holds.get(roomId) ?? []
-    holds.set(roomId, held)
-    const last = held.at(-1)
-    if (last !== undefined && now < last.since + HOLD_STEP_MS) last.until = until
-    else held.push({ position, since: now, until })
-    schedule(roomId, held)
-  }
-
-  const schedule = (roomId: RoomId, held: Hold[]): void => {
-    const [first] = held
-    if (first === undefined || timers.has(roomId) || closed) return
-    const cancel = clock.after(first.until - clock.now(), () => {
-      timers.delete(roomId)
-      if (first.until <= clock.now()) release(roomId, held)
-      schedule(roomId, held)
+    if (held.at(-1)?.isOpen === true) return
+    const added: Hold = { position, isOpen: true }
+    holds.set(roomId, [...held, added])
+    later(HOLD_STEP_MS, () => {
+      added.isOpen = false
     })
-    timers.set(roomId, cancel)
+    later(HOLD_STEP_MS + takenMs(roomId) + HOLD_SLACK_MS, () => release(roomId))
   }
 
-  const release = (roomId: RoomId, held: Hold[]): void => {
-    held.shift()
+  const release = (roomId: RoomId): void => {
+    const held = (holds.get(roomId) ?? []).slice(1)
+    if (held.length === 0) holds.delete(roomId)
+    else holds.set(roomId, held)
     const top = held[0] === undefined ? (memory.newest.get(roomId) ?? 0) : held[0].position - 1
     const late = peersOf(roomId).filter(({ rooms }) => (rooms.get(roomId)?.cursor ?? top) < top)
     deps.kick(late.map(({ name }) => name))
@@ -187,7 +194,7 @@ export function createFanOut(deps: FanOutDeps, init: FanOutInit = {}): FanOut {
       .sentBetween(roomId, newest - 1, newest, 1)
       .then(([row]) => {
         const forward = { roomId, position: newest, tries: MAX_FORWARD_TRIES }
-        return row === undefined ? undefined : pass(roomId, row[1], forward, [], forwards)
+        return row === undefined ? undefined : pass(roomId, row[1], forward, [])
       })
       .catch((error: unknown) =>
         deps.log.log('error', 'an event was not passed on', { error: String(error) }),
@@ -205,11 +212,11 @@ export function createFanOut(deps: FanOutDeps, init: FanOutInit = {}): FanOut {
     size,
     spreads,
     takenMs,
-    choose: (roomId, count) => choose(roomId, count, []).map(({ name }) => name),
+    choose: (roomId, count, isWanted = () => true) => choose(roomId, count, isWanted).map(({ name }) => name),
     sent(roomId, position, id) {
       if (spreads(roomId)) {
         hold(roomId, position)
-        start(roomId, id, { roomId, position, tries: MAX_FORWARD_TRIES }, [], forwards)
+        start(roomId, id, { roomId, position, tries: MAX_FORWARD_TRIES }, [])
       }
       const others = memory.destinationsOf(roomId).filter((target) => ceiling(target, roomId) >= position)
       deps.kick(others.map(({ name }) => name))
@@ -223,14 +230,14 @@ export function createFanOut(deps: FanOutDeps, init: FanOutInit = {}): FanOut {
         !isWithinBudget(server)
       )
         return
-      start(roomId, id, { roomId, tries: MAX_FORWARD_TRIES }, [ownName, server, from], forwards)
+      start(roomId, id, { roomId, tries: MAX_FORWARD_TRIES }, [ownName, server, from])
     },
     ceiling,
     failed(target) {
       const waiting = [...target.forwards]
       target.forwards.clear()
       for (const [id, { tries, ...forward }] of waiting)
-        if (tries > 0) start(forward.roomId, id, { ...forward, tries: tries - 1 }, [target.name], 1)
+        if (tries > 0) start(forward.roomId, id, { ...forward, tries: tries - 1 }, [target.name])
     },
     resume() {
       for (const [roomId, newest] of memory.newest) {
@@ -242,7 +249,7 @@ export function createFanOut(deps: FanOutDeps, init: FanOutInit = {}): FanOut {
     },
     close() {
       closed = true
-      for (const cancel of timers.values()) cancel()
+      for (const cancel of timers) cancel()
     },
   }
 }

@@ -101,7 +101,9 @@ export function createGossip(deps: GossipDeps): RoomGossip {
   }
 
   const sign = async (roomId: RoomId, { edu_type: type, content }: Edu): Promise<void> => {
-    last = Math.max(clock.now() + MAX_GOSSIP_MS, last + 1)
+    const wanted = clock.now() + MAX_GOSSIP_MS
+    // As of envelopes: a clock that was set back must not leave all that follows with an expiry ahead.
+    last = last - wanted > MAX_CLOCK_SKEW_MS ? wanted : Math.max(wanted, last + 1)
     const gossip: Gossip = { origin: signer.name, roomId, expires: last, type, content }
     const signature = encodeBase64(await signer.sign(gossipBytes(gossip)))
     const signed = parseGossip(gossipContent({ gossip, signature }))
@@ -138,7 +140,9 @@ export function createGossip(deps: GossipDeps): RoomGossip {
   const isOld = ({ origin, roomId, expires, type, content }: Gossip): boolean => {
     if (type !== 'm.typing') return false
     const key = JSON.stringify([origin, roomId, ownValue(content, 'user_id')])
-    const isBehind = (typing.get(key) ?? 0) > expires
+    const ahead = (typing.get(key) ?? 0) - expires
+    // Further apart is a clock that was set.
+    const isBehind = ahead > 0 && ahead <= MAX_GOSSIP_MS
     if (!isBehind) typing.set(key, expires)
     return isBehind
   }
@@ -204,7 +208,7 @@ function createCounts(clock: Clock): {
   const counts = new Map<string, number>()
   let since = 0
   const count = (name: string): number => {
-    if (clock.now() >= since + GOSSIP_WINDOW_MS) {
+    if (Math.abs(clock.now() - since) >= GOSSIP_WINDOW_MS) {
       counts.clear()
       since = clock.now()
     }

@@ -28,6 +28,8 @@ export const SPREAD_MS = 10_000
 
 /** Servers of a larger room that are told the heads for their own sake. */
 export const HEADS_TOLD_TO = 3
+/** How often after a change, others each time: once leaves one of twenty servers without any. */
+export const HEADS_ROUNDS = 2
 
 export type HeadExchangeDeps = Omit<HeadRequestDeps, 'rooms'> & {
   readonly ownName: ServerName
@@ -74,6 +76,8 @@ export function createHeadExchange(deps: HeadExchangeDeps): HeadExchange {
   const servers = new Map<ServerName, Map<RoomId, Shared>>()
   const due = new Set<ServerName>()
   const timers = new Map<RoomId, () => void>()
+  /** Rounds that are left in larger rooms. */
+  const rounds = new Map<RoomId, number>()
   const requests = createHeadRequests(deps)
   const holes = createHoleRequests({
     ...deps,
@@ -123,7 +127,8 @@ export function createHeadExchange(deps: HeadExchangeDeps): HeadExchange {
     const room = await deps.rooms().snapshot(roomId)
     if (room !== undefined) holes.look(room)
     const isLarge = deps.fanOut.spreads(roomId)
-    for (const name of isLarge ? deps.fanOut.choose(roomId, HEADS_TOLD_TO) : peersIn(roomId)) {
+    const isStale = (name: ServerName): boolean => sharedOf(name, roomId).isStale
+    for (const name of isLarge ? deps.fanOut.choose(roomId, HEADS_TOLD_TO, isStale) : peersIn(roomId)) {
       const snapshot = await roomWith(name, roomId)
       if (snapshot === undefined) continue
       const shared = sharedOf(name, roomId)
@@ -134,6 +139,9 @@ export function createHeadExchange(deps: HeadExchangeDeps): HeadExchange {
     if (closed) return
     for (const name of late) due.add(name)
     deps.kick(late)
+    const left = (rounds.get(roomId) ?? 1) - 1
+    rounds.set(roomId, left)
+    if (isLarge && left > 0) schedule(roomId)
   }
 
   const headsOf = async (name: ServerName, roomIds: readonly RoomId[]): Promise<Heads | undefined> => {
@@ -195,6 +203,7 @@ export function createHeadExchange(deps: HeadExchangeDeps): HeadExchange {
     },
     changed(roomId) {
       for (const name of peersIn(roomId)) sharedOf(name, roomId).isStale = true
+      rounds.set(roomId, HEADS_ROUNDS)
       schedule(roomId)
     },
     appeared(names) {
