@@ -7,6 +7,7 @@ import {
   QUESTION_BURST,
   REPLACED_WAIT_MS,
   RELAY_BACKOFF,
+  RESERVE_RENEW_MS,
   RESERVE_RETRY_MS,
   type RelayKeeper,
 } from './relay-keeper.ts'
@@ -185,6 +186,19 @@ describe('the relay keeper', () => {
     state.reserves = true
     await pass(RESERVE_RETRY_MS)
     expect(keeper.status).toMatchObject({ state: 'connected', reserved: true })
+  })
+
+  it('renews its place, and asks for one again when that is refused', async () => {
+    const { keeper, state, pass } = await start()
+    await pass(RESERVE_RENEW_MS)
+    expect(state.reservations).toBe(2)
+    state.reserves = false
+    await pass(RESERVE_RENEW_MS)
+    expect(keeper.status).toMatchObject({ state: 'connected', reserved: false })
+    state.reserves = true
+    await pass(RESERVE_RETRY_MS)
+    expect(keeper.status).toMatchObject({ state: 'connected', reserved: true })
+    expect(state.reservations).toBe(4)
   })
 
   it('finds who is there by asking, and who is watched without', async () => {

@@ -25,6 +25,11 @@ export const QUESTION_BURST = 100
 export const REPLACED_WAIT_MS = 60_000
 /** Milliseconds between attempts to reserve at a connected relay that refused. */
 export const RESERVE_RETRY_MS = 60_000
+/**
+ * Milliseconds between looks at a reservation: the relay is asked again in its last ten minutes. The library's own timer
+ * is late after a sleep, and what it asks in vain it asks no second time.
+ */
+export const RESERVE_RENEW_MS = 240_000
 /** Milliseconds that dialling one address of the relay may take, and opening a stream to it. */
 const STEP_MS = 10_000
 
@@ -41,7 +46,7 @@ export type RelayStatus = {
 export interface RelayNetwork {
   /** Connects to the relay and keeps the connection from being pruned. */
   dial(address: string, signal: AbortSignal): Promise<PeerId>
-  /** Makes a reservation. @throws when the relay refuses */
+  /** Makes a reservation, or keeps the one that lasts. @throws when the relay refuses */
   reserve(relay: PeerId): Promise<void>
   /** Opens a relay protocol stream. */
   open(relay: PeerId, signal: AbortSignal): Promise<ByteStream>
@@ -136,18 +141,23 @@ export function createRelayKeeper(
     throw failure
   }
 
-  /** Never rejects: a relay without a free place still tells who is here. */
+  /** Again and again during a connection. Never rejects: a relay without a free place still tells who is here. */
   async function reserve(relay: PeerId, life: AbortSignal): Promise<void> {
+    const before = reserved
     try {
       await network.reserve(relay)
-      if (life.aborted || reserved) return
+      if (life.aborted) return
       reserved = true
-      deps.changed()
     } catch (error) {
       if (life.aborted) return
       log.log('warn', 'no reservation at the relay', { relay: address, error: errorText(error) })
-      cancelReserve = clock.after(RESERVE_RETRY_MS, () => void reserve(relay, life))
+      reserved = false
     }
+    if (reserved !== before) deps.changed()
+    cancelReserve = clock.after(
+      reserved ? RESERVE_RENEW_MS : RESERVE_RETRY_MS,
+      () => void reserve(relay, life),
+    )
   }
 
   /** One life of the connection; resolves when it ended. */
