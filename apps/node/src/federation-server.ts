@@ -9,7 +9,9 @@ import {
   listen,
   readTls,
   StartError,
+  watchTls,
   type Listening,
+  type TlsFiles,
 } from '@plexus/daemon'
 import { isKeyName } from '@plexus/core/names'
 import type { InboundHandler, Log, Signer } from '@plexus/engine/ports'
@@ -25,7 +27,6 @@ import {
 } from '@plexus/gateway'
 import type { Config } from './config.ts'
 import { clientAddress } from './servers.ts'
-import { watchTls, type TlsFiles } from './tls-files.ts'
 
 /** Time in which a request must have arrived whole: the largest transaction over a slow line. */
 const REQUEST_TIMEOUT_MS = 120_000

@@ -1,15 +1,15 @@
-import 'reflect-metadata'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { X509CertificateGenerator } from '@peculiar/x509'
+import { connect as tlsConnect } from 'node:tls'
 import { pino } from 'pino'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type RelayApp, startRelayApp } from './app.ts'
 import { readFlags } from './flags.ts'
+import { makeCertificate, startAuthority } from './testing/authority.ts'
 
 let scratch = ''
 beforeEach(() => {
@@ -29,26 +29,28 @@ async function start(...args: string[]): Promise<RelayApp & { readonly log: () =
     address: app.address,
     adminPort: app.adminPort,
     log: () => lines.join(''),
+    reload: () => app.reload(),
     [Symbol.asyncDispose]: () => app[Symbol.asyncDispose](),
   }
 }
 
-/** A self-signed certificate, valid for an hour. */
-async function writeCertificate(certFile: string, keyFile: string): Promise<void> {
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
-  const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
-  const notAfter = new Date(Date.now() + 3_600_000)
-  const names = { name: 'CN=relay.example.org', serialNumber: '01', notAfter }
-  const cert = await X509CertificateGenerator.createSelfSigned(
-    { ...names, signingAlgorithm: algorithm, keys },
-    crypto,
-  )
-  const der = Buffer.from(await crypto.subtle.exportKey('pkcs8', keys.privateKey))
-  writeFileSync(certFile, cert.toString('pem'))
-  writeFileSync(
-    keyFile,
-    `-----BEGIN PRIVATE KEY-----\n${der.toString('base64')}\n-----END PRIVATE KEY-----\n`,
-  )
+async function writeCertificate(certFile: string, keyFile: string): Promise<string> {
+  const { cert, key } = await makeCertificate('relay.example.org')
+  writeFileSync(certFile, cert)
+  writeFileSync(keyFile, key)
+  return cert
+}
+
+/** Whether who trusts a certificate or what it signed trusts the server. */
+function isTrusted(address: string, ca: string): Promise<boolean> {
+  const port = Number(new URL(address).port)
+  return new Promise((resolve) => {
+    const socket = tlsConnect({ host: '127.0.0.1', port, servername: 'relay.example.org', ca }, () => {
+      resolve(true)
+      socket.destroy()
+    })
+    socket.once('error', () => resolve(false))
+  })
 }
 
 async function networkAt(address: string): Promise<{ readonly relays: readonly string[] }> {
@@ -241,6 +243,28 @@ describe('the relay app', () => {
         .end()
     })
     expect(status).toBe(200)
+  })
+
+  it('takes another certificate while it runs', async () => {
+    const [cert, key] = [join(scratch, 'cert.pem'), join(scratch, 'key.pem')]
+    const before = await writeCertificate(cert, key)
+    await using app = await start('--port', '0', '--tls-cert', cert, '--tls-key', key)
+    expect(await isTrusted(app.address, before)).toBe(true)
+    const after = await writeCertificate(cert, key)
+    app.reload()
+    expect(await isTrusted(app.address, after)).toBe(true)
+    expect(await isTrusted(app.address, before)).toBe(false)
+  })
+
+  it('asks an authority for its certificate, and says its name', async () => {
+    await using authority = await startAuthority(join(scratch, 'ca.pem'))
+    const place = ['--acme-directory', authority.directory, '--acme-ca', join(scratch, 'ca.pem')]
+    await using app = await start('--port', '0', '--acme', 'relay.example.org', ...place)
+    expect(app.address).toMatch(/^https:\/\/relay\.example\.org:\d+\/$/)
+    authority.port = Number(new URL(app.address).port)
+    await vi.waitFor(async () => expect(await isTrusted(app.address, authority.ca)).toBe(true), {
+      timeout: 20_000,
+    })
   })
 
   it('names the file of a certificate that is not one, and shows none of it', async () => {

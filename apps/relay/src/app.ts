@@ -1,15 +1,20 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, RequestListener } from 'node:http'
 import type { MailStore, Relay } from '@plexus/relay'
 import {
   acquireDataFolder,
   type Address,
+  clock,
   createServer,
   listen,
   listenToOperator,
   portOf,
   readTls,
+  type Tls,
+  watchTls,
+  type WebServer,
 } from '@plexus/daemon'
 import type { Logger } from 'pino'
+import { type AcmeCertificate, openAcme } from './acme.ts'
 import { addressToOpen, isLoopback, isWildcard } from './addresses.ts'
 import { type DataFolder, openDataFolder } from './data-folder.ts'
 import { DEFAULT_PORT, type Flags } from './flags.ts'
@@ -25,6 +30,8 @@ export interface RelayApp extends AsyncDisposable {
   readonly address: string
   /** Port of `/health`, `/ready` and `/metrics`; absent where they are not served. */
   readonly adminPort: number | undefined
+  /** Reads the certificate anew. */
+  reload(): void
 }
 
 type Deps = {
@@ -57,12 +64,46 @@ function operatorInit(
   }
 }
 
+/** The server, whose certificate changes while it runs. */
+interface SecureServer extends Disposable {
+  readonly web: WebServer
+  /** What others call it by. */
+  readonly name: string | undefined
+  /** Once it listens. */
+  start(): void
+  reload(): void
+}
+
+async function createSecureServer(
+  { log }: Deps,
+  { tls: files, acme }: Flags,
+  { folder, listener }: { readonly folder: string; readonly listener: RequestListener },
+): Promise<SecureServer> {
+  const changed = (tls: Tls): void => web.useTls(tls)
+  const port = portOf(log)
+  const own = acme && (await openAcme({ clock, log: port, folder, changed }, acme))
+  const tls = own?.tls ?? (files && readTls(files))
+  const alpn = own && ((...hello: Parameters<AcmeCertificate['answer']>) => own.answer(...hello))
+  const web = createServer(listener, { tls, mayUpgrade, alpn })
+  const watch = files && watchTls(files, { log: port, changed })
+  return {
+    web,
+    name: acme?.name,
+    start: () => own?.start(),
+    reload: () => watch?.look(),
+    [Symbol.dispose]() {
+      own?.[Symbol.dispose]()
+      watch?.[Symbol.dispose]()
+    },
+  }
+}
+
 function warn(log: Logger, flags: Flags, before: number | undefined, port: number): void {
   if (before !== undefined && before !== port) {
     log.warn(`the port was ${before} before: accounts made at that address are only there, --port ${before}`)
   }
-  if (!isLoopback(flags.host) && flags.tls === undefined && flags.publicUrl === undefined) {
-    log.warn('browsers on other machines need HTTPS: give --tls-cert and --tls-key, or --public-url')
+  if (!isLoopback(flags.host) && (flags.tls ?? flags.acme ?? flags.publicUrl) === undefined) {
+    log.warn('browsers on other machines need HTTPS: give --acme, --tls-cert and --tls-key, or --public-url')
   }
 }
 
@@ -77,27 +118,31 @@ export async function startRelayApp(deps: Deps, flags: Flags): Promise<RelayApp>
   const data = openDataFolder(flags.data)
   const wanted = flags.port ?? data.port ?? DEFAULT_PORT
   started.use(await lock(data, wanted))
-  const tls = flags.tls === undefined ? undefined : readTls(flags.tls)
   const assets = readSnapshot(await deps.build())
   let relay: Relay | undefined
   const network = (requested: string): NetworkConfig | undefined =>
     relay && {
       // With the others a node has mailboxes at more than one relay, and goes on when this one is away.
-      relays: [...relay.multiaddrs(flags.publicUrl?.href ?? requested), ...flags.peers.filter(isForBrowsers)],
+      relays: [...relay.multiaddrs(publicUrl?.href ?? requested), ...flags.peers.filter(isForBrowsers)],
       iceServers: [],
     }
   const reachesLoopback = isWildcard(flags.host) || flags.host === '127.0.0.1'
-  const redirectLocalhost = reachesLoopback && tls === undefined && flags.publicUrl === undefined
-  const web = createServer(createSite({ assets, network, redirectLocalhost }), { tls, mayUpgrade })
+  const redirectLocalhost = reachesLoopback && (flags.tls ?? flags.acme ?? flags.publicUrl) === undefined
+  const listener = createSite({ assets, network, redirectLocalhost })
+  const secure = started.use(await createSecureServer(deps, flags, { folder: data.path, listener }))
+  const { web } = secure
   const port = await listen(web.server, {
     host: flags.host,
     port: wanted,
     flags: { host: '--host', port: '--port' },
   })
   started.use(web)
+  secure.start()
+  const publicUrl =
+    flags.publicUrl ?? (secure.name === undefined ? undefined : new URL(`https://${secure.name}:${port}`))
   const mail = flags.mail && (await openMail(flags.mail, { log: portOf(deps.log), folder: data.path }))
   if (mail !== undefined) started.use(mail.store)
-  const address = addressToOpen({ ...flags, port, secure: tls !== undefined })
+  const address = addressToOpen({ host: flags.host, port, publicUrl, secure: flags.tls !== undefined })
   relay = started.use(
     await startRelayNode(deps.log, {
       server: web.server,
@@ -116,6 +161,7 @@ export async function startRelayApp(deps: Deps, flags: Flags): Promise<RelayApp>
   return {
     address,
     adminPort: admin?.port,
+    reload: () => secure.reload(),
     async [Symbol.asyncDispose]() {
       await running.disposeAsync()
       deps.log.info('stopped')

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { type Address, StartError } from '@plexus/daemon'
 import { isRelayAddress } from '@plexus/relay'
+import type { AcmeFlags } from './acme.ts'
 import { MAIL_HELP, MAIL_OPTIONS, type MailFlags, readAdmin, readMailFlags } from './mail-flags.ts'
 
 export type Flags = {
@@ -12,6 +13,8 @@ export type Flags = {
   readonly publicUrl: URL | undefined
   /** Paths of the PEM files. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined
+  /** A certificate is asked for. */
+  readonly acme: AcmeFlags | undefined
   /** Multiaddrs of other relays, peer id included. */
   readonly peers: readonly string[]
   /** `undefined`: no mail is kept. */
@@ -22,6 +25,7 @@ export type Flags = {
 
 export const DEFAULT_PORT = 8008
 const DEFAULT_HOST = '127.0.0.1'
+const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory'
 
 export const HELP: string = `Plexus relay: lets nodes find each other, keeps mail for those that are away, and serves the web app.
 
@@ -33,6 +37,13 @@ export const HELP: string = `Plexus relay: lets nodes find each other, keeps mai
   --public-url <url>  where others reach this relay, when a proxy stands in front of it
   --tls-cert <file>   certificate chain (PEM); HTTPS together with --tls-key
   --tls-key <file>    its private key (PEM)
+  --acme <name>       asks for a certificate of this name, at whose port 443 others reach this relay, and renews it;
+                      who gives it has terms of service, to which this agrees
+  --acme-email <address>
+                      where the authority may write to
+  --acme-directory <url>
+                      the authority (${LETS_ENCRYPT})
+  --acme-ca <file>    who signed its own certificate, where that is nobody known (PEM)
   --peer <multiaddr>  another relay, with its peer id: nodes of both find each other, and the app uses both; may be repeated
 ${MAIL_HELP}
   --help              this text`
@@ -44,6 +55,10 @@ const OPTIONS = {
   'public-url': { type: 'string' },
   'tls-cert': { type: 'string' },
   'tls-key': { type: 'string' },
+  acme: { type: 'string' },
+  'acme-email': { type: 'string' },
+  'acme-directory': { type: 'string' },
+  'acme-ca': { type: 'string' },
   peer: { type: 'string', multiple: true },
   ...MAIL_OPTIONS,
   help: { type: 'boolean' },
@@ -84,6 +99,32 @@ function readTls(cert: string | undefined, key: string | undefined): Flags['tls'
   return { cert, key }
 }
 
+/** Lower case labels, as certificates have them. */
+const DNS_NAME = /^(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])$/
+
+type AcmeValues = {
+  readonly [Name in 'acme' | 'acme-email' | 'acme-directory' | 'acme-ca']?: string | undefined
+}
+
+function readAcme(values: AcmeValues, tls: Flags['tls']): AcmeFlags | undefined {
+  const {
+    acme: name,
+    'acme-email': email,
+    'acme-directory': directory = LETS_ENCRYPT,
+    'acme-ca': caFile,
+  } = values
+  if (name === undefined) {
+    if ((email ?? values['acme-directory'] ?? caFile) !== undefined)
+      throw new StartError('--acme-email, --acme-directory and --acme-ca need --acme')
+    return undefined
+  }
+  if (tls !== undefined) throw new StartError('--acme and --tls-cert exclude each other')
+  if (!DNS_NAME.test(name)) throw new StartError(`--acme ${name}: must be a DNS name like relay.example.org`)
+  if (URL.parse(directory)?.protocol !== 'https:')
+    throw new StartError(`--acme-directory ${directory}: must be an https:// URL`)
+  return { name, email, directory, caFile }
+}
+
 function parse(args: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values'] {
   try {
     return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: false }).values
@@ -105,12 +146,14 @@ export function readFlags(args: readonly string[], defaultData: string): Flags |
     if (values[name] === '') throw new StartError(`--${name} is empty`)
   }
   const host = values.host ?? DEFAULT_HOST
+  const tls = readTls(values['tls-cert'], values['tls-key'])
   return {
     port: readPort(values.port),
     host: host === 'localhost' ? DEFAULT_HOST : host,
     data: values.data ?? defaultData,
     publicUrl: readPublicUrl(values['public-url']),
-    tls: readTls(values['tls-cert'], values['tls-key']),
+    tls,
+    acme: readAcme(values, tls),
     peers: readPeers(values.peer),
     mail: readMailFlags(values),
     admin: readAdmin(values),

@@ -21,3 +21,4 @@ export {
 } from './operator.ts'
 export { runMain, type App } from './run-main.ts'
 export { StartError } from './start-error.ts'
+export { watchTls, type TlsFiles, type TlsWatch } from './tls-files.ts'

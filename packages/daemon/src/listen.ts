@@ -8,7 +8,7 @@ import {
 } from 'node:http'
 import { createServer as createHttpsServer, Server as HttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
-import { createSecureContext } from 'node:tls'
+import { createSecureContext, type TLSSocket, type TlsOptions } from 'node:tls'
 import { StartError } from './start-error.ts'
 
 /** Open connections at once, HTTP and WebSocket together. */
@@ -52,6 +52,8 @@ export type ServerInit = {
   readonly tls?: Tls | undefined
   /** A request to upgrade that may not is answered as if it had not asked; none may by default. */
   readonly mayUpgrade?: (request: IncomingMessage) => boolean
+  /** Answers a protocol of ALPN beside HTTP/1.1, and may give the connection a certificate of its own; `undefined`: none of them. */
+  readonly alpn?: ((socket: TLSSocket, protocols: readonly string[]) => string | undefined) | undefined
   /** Time in which a request must have arrived whole; 30 s by default. */
   readonly requestTimeoutMs?: number
 }
@@ -65,7 +67,7 @@ export interface WebServer extends AsyncDisposable {
 
 export function createServer(
   listener: RequestListener,
-  { tls, mayUpgrade = () => false, requestTimeoutMs = REQUEST_TIMEOUT_MS }: ServerInit = {},
+  { tls, mayUpgrade = () => false, alpn, requestTimeoutMs = REQUEST_TIMEOUT_MS }: ServerInit = {},
 ): WebServer {
   const options: ServerOptions = {
     headersTimeout: Math.min(HEADERS_TIMEOUT_MS, requestTimeoutMs),
@@ -76,7 +78,7 @@ export function createServer(
   const server =
     tls === undefined
       ? createHttpServer(options, listener)
-      : createHttpsServer({ ...options, ...tls }, listener)
+      : createHttpsServer({ ...options, ...tls, ...(alpn && { ALPNCallback: alpnCallback(alpn) }) }, listener)
   server.maxConnections = MAX_CONNECTIONS
   // Node forgets those that became WebSockets, yet waits for them at its end.
   const sockets = new Set<Socket>()
@@ -100,6 +102,13 @@ export function createServer(
         })
         server.closeIdleConnections()
       }),
+  }
+}
+
+function alpnCallback(alpn: NonNullable<ServerInit['alpn']>): NonNullable<TlsOptions['ALPNCallback']> {
+  return function choose(this: unknown, { protocols }) {
+    const other = alpn(this as TLSSocket, protocols)
+    return other ?? (protocols.includes('http/1.1') ? 'http/1.1' : undefined)
   }
 }
 

@@ -1,7 +1,8 @@
-/** The certificate of the federation server, which is renewed while the node runs. */
+/** The certificate of a server, which is renewed while it runs. */
 import { unwatchFile, watchFile } from 'node:fs'
-import { readTls, StartError, type Tls } from '@plexus/daemon'
 import type { Log } from '@plexus/engine/ports'
+import { readTls, type Tls } from './listen.ts'
+import { StartError } from './start-error.ts'
 
 export type TlsFiles = { readonly cert: string; readonly key: string }
 
