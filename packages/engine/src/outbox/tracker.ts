@@ -79,8 +79,9 @@ export function createTracker(deps: {
       const startOf = (name: ServerName): CursorRecord => {
         if (found?.servers.has(name) === true) return { start: found.since, cursor: found.since }
         const known = cursors.get(name, roomId)
-        // What went to it before it joined, and has not arrived, still does.
-        if (known?.until !== undefined && known.cursor < known.until)
+        // What went to it before it joined, and has not arrived, still does, but nothing that was said while it was away.
+        const isForIt = (known?.until ?? 0) >= (memory.newest.get(roomId) ?? 0)
+        if (known?.until !== undefined && known.cursor < known.until && isForIt)
           return { start: known.start, cursor: known.cursor }
         const isLate = late !== undefined && late.server === name
         const start = isLate ? Math.max(late.since, memory.recentSince(roomId) ?? position) : position
