@@ -237,6 +237,22 @@ describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
     await expect(openNatsMailStore(deps, none)).rejects.toMatchObject({ name: 'StoreError', code: 'failed' })
   })
 
+  it('says that it takes nothing while no server is there, and goes on when one is', async () => {
+    await using own = await startNats(1)
+    const deps = { log: { log: () => undefined }, now: () => NOW }
+    await using store = await openNatsMailStore(deps, { servers: own.urls, maxBytes: 100_000_000 })
+    const owner = createRecipient(NOW)
+    await store.register(owner.mailbox(), 10)
+    await own.kill(0)
+    await vi.waitFor(() => expect(store.failure).toMatchObject({ code: 'failed' }))
+    const mail = owner.mail('a')
+    const outcome = store.deposit({ mail, hash: sha256(mail.bytes), quota: ROOMY, now: NOW })
+    await own.start(0)
+    expect(await outcome).toBe('kept')
+    expect(store.failure).toBeUndefined()
+    expect(await texts(store, owner)).toEqual(['a'])
+  })
+
   async function administer(): Promise<Admin> {
     const connection = await connect({ servers: [...servers.urls] })
     const manager = await jetstreamManager(connection)
