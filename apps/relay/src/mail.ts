@@ -6,6 +6,7 @@ import type { Log } from '@plexus/engine/ports'
 import {
   type MailRegistration,
   type MailStore,
+  mendSqliteMailStore,
   openNatsMailStore,
   openSqliteMailStore,
   type RelayInit,
@@ -57,9 +58,12 @@ export async function openMail(
   return { policy: { ...policy, registration: who }, store }
 }
 
-function openFile({ folder }: Place, maxBytes: number): MailStore {
+function openFile({ folder, log }: Place, maxBytes: number): MailStore {
   const path = join(folder, 'mail.sqlite')
   try {
+    const salvaged = mendSqliteMailStore(path, clock.now())
+    if (salvaged !== undefined)
+      log.log('error', 'the mail was damaged: it was put aside, and what could be read of it kept', salvaged)
     return openSqliteMailStore(path, { maxBytes })
   } catch (error) {
     const advice = 'restore it, or delete it and what nodes left there is lost'

@@ -3,6 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import type { DatabaseSync } from 'node:sqlite'
 import { StoreError } from '@plexus/engine/ports'
 import { MAX_COMMIT_WRITES } from '../limits.ts'
+import { isDamage } from './salvage.ts'
 
 /** Primary result code, https://sqlite.org/rescode.html */
 const SQLITE_FULL = 13
@@ -15,6 +16,8 @@ export interface GroupCommit extends AsyncDisposable {
   write<T>(work: () => T): Promise<T>
   /** Why nothing is written any more. */
   readonly failure: StoreError | undefined
+  /** What was thrown elsewhere, as a StoreError; nothing is written any more where it says that the database is damaged. */
+  met(error: unknown): unknown
 }
 
 type Job = {
@@ -56,6 +59,12 @@ export function createGroupCommit(database: DatabaseSync, path: string, undone: 
     await log.datasync()
   }
 
+  function met(cause: unknown): unknown {
+    const error = storeError(cause)
+    if (error instanceof StoreError && isDamage(error)) failure ??= error
+    return error
+  }
+
   async function writeAll(jobs: readonly Job[]): Promise<void> {
     let answers: unknown[]
     try {
@@ -63,7 +72,7 @@ export function createGroupCommit(database: DatabaseSync, path: string, undone: 
     } catch (cause) {
       const [only] = jobs
       if (jobs.length > 1) for (const job of jobs) await writeAll([job])
-      else only?.reject(storeError(cause))
+      else only?.reject(met(cause))
       return
     }
     try {
@@ -100,6 +109,7 @@ export function createGroupCommit(database: DatabaseSync, path: string, undone: 
     get failure() {
       return failure
     },
+    met,
     async [Symbol.asyncDispose]() {
       closed = true
       await running

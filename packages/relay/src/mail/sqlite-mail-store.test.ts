@@ -1,11 +1,11 @@
-import { copyFile, mkdtemp, open, rm } from 'node:fs/promises'
+import { copyFile, mkdtemp, open, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { mailStoreContract } from '../contract/mail-store-contract.ts'
 import { createRecipient, deviceAt, sha256 } from '../testing/recipients.ts'
-import { openSqliteMailStore } from './sqlite-mail-store.ts'
+import { mendSqliteMailStore, openSqliteMailStore } from './sqlite-mail-store.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const ROOMY = { mails: 10_000, bytes: 100_000_000 }
@@ -43,19 +43,52 @@ describe('mail in SQLite', () => {
     expect(await put(99)).toBe('kept')
   })
 
-  it('is closed with a clear error when a page of it is damaged', async () => {
+  /** Overwrites the pages of a database that `isHit` says, counted from 0. */
+  async function damage(path: string, isHit: (page: number, pages: number) => boolean): Promise<void> {
+    const file = await open(path, 'r+')
+    const pages = Math.floor((await file.stat()).size / 4_096)
+    for (let page = 1; page < pages; page += 1)
+      if (isHit(page, pages)) await file.write(Buffer.alloc(4_096, 0xff), 0, 4_096, page * 4_096)
+    await file.close()
+  }
+
+  it('is closed with a clear error when a page of it is damaged, and takes nothing more', async () => {
     const path = join(folder, 'mail.db')
     const owner = createRecipient(NOW)
     const opened = openSqliteMailStore(path, { maxBytes: 10_000_000 })
     await opened.register(owner.mailbox(), 10)
     await opened[Symbol.asyncDispose]()
-    const file = await open(path, 'r+')
-    const { size } = await file.stat()
-    for (let page = 1; page < size / 4_096; page += 1)
-      await file.write(Buffer.alloc(4_096, 0xff), 0, 4_096, page * 4_096)
-    await file.close()
+    await damage(path, () => true)
     await using store = openSqliteMailStore(path, { maxBytes: 10_000_000 })
     await expect(store.mailbox(owner.name)).rejects.toMatchObject({ name: 'StoreError', code: 'failed' })
+    await expect(store.register(owner.mailbox(), 10)).rejects.toBe(store.failure)
+  })
+
+  it('is put aside where it is damaged, and what can be read of it goes on', async () => {
+    const path = join(folder, 'mail.db')
+    const owner = createRecipient(NOW)
+    const count = 200
+    {
+      await using store = openSqliteMailStore(path, { maxBytes: 10_000_000 })
+      await store.register(owner.mailbox(), 10)
+      const put = (n: number): ReturnType<typeof store.deposit> => {
+        const mail = owner.mail('', { bytes: new Uint8Array(3_000).fill(n) })
+        return store.deposit({ mail, hash: sha256(mail.bytes), quota: ROOMY, now: NOW })
+      }
+      await Promise.all(Array.from({ length: count }, (_, n) => put(n)))
+    }
+    expect(mendSqliteMailStore(path, NOW)).toBeUndefined()
+    await damage(path, (page, pages) => page === Math.floor(pages / 2))
+    const salvaged = mendSqliteMailStore(path, NOW)
+    expect(salvaged).toMatchObject({ aside: `${path}.damaged-${NOW}`, mailboxes: 1 })
+    expect(mendSqliteMailStore(path, NOW)).toBeUndefined()
+    await using store = openSqliteMailStore(path, { maxBytes: 10_000_000 })
+    const kept = await store.fetch(owner.name, 0, ROOMY)
+    expect(kept).toHaveLength(salvaged?.mails ?? 0)
+    expect(kept.length).toBeGreaterThan(count * 0.9)
+    expect(kept.length).toBeLessThan(count)
+    expect(kept.map(({ mail }) => new Set(mail.bytes).size)).toEqual(kept.map(() => 1))
+    expect(await readFile(`${path}.damaged-${NOW}`)).not.toHaveLength(0)
   })
 
   it('gives cursors that rise also after an old copy was put in its place', async () => {

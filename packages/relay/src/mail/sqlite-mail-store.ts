@@ -6,6 +6,7 @@ import { createCheckpoints } from '@plexus/store/sqlite-checkpoints'
 import { REMOVALS_PER_COMMIT } from '../limits.ts'
 import { createGroupCommit, storeError } from './group-commit.ts'
 import { LANES, type LaneQuota, type MailStore, type NewMail } from './mail-store.ts'
+import { salvage, type Salvaged } from './salvage.ts'
 import { createShelves, SHELF_SCHEMA } from './sqlite-shelves.ts'
 import { createBoxes, laneAt, type Box, type Boxes, type Removed } from './sqlite-boxes.ts'
 
@@ -64,6 +65,18 @@ export function openSqliteMailStore(path: string, { maxBytes }: SqliteMailStoreO
   }
 }
 
+/**
+ * Puts a damaged database aside and what can be read of it in its place, see `salvage`. It reads all of the file.
+ * @throws StoreError
+ */
+export function mendSqliteMailStore(path: string, now: number): Salvaged | undefined {
+  const create = (fresh: string): void => {
+    using database = new DatabaseSync(fresh)
+    prepareDatabase(database, Number.MAX_SAFE_INTEGER)
+  }
+  return guarded(() => salvage(path, String(now), create))
+}
+
 function prepareDatabase(database: DatabaseSync, maxBytes: number): void {
   database.exec(`PRAGMA page_size = ${PAGE_BYTES}`)
   database.exec('PRAGMA journal_mode = WAL')
@@ -95,7 +108,11 @@ function createMailStore(database: DatabaseSync, path: string, maxBytes: number)
 
   const read = async <T>(work: () => T): Promise<T> => {
     if (commits.failure !== undefined) throw commits.failure
-    return guarded(work)
+    try {
+      return work()
+    } catch (cause) {
+      throw commits.met(cause)
+    }
   }
 
   /** Removes step by step, so that nothing else waits for long. */
