@@ -11,6 +11,7 @@ import {
   listenToOperator,
   openDataFolder,
   portOf,
+  StartError,
   type App,
 } from '@plexus/daemon'
 import {
@@ -21,7 +22,7 @@ import {
   watchPeers,
   type Engine,
 } from '@plexus/engine'
-import type { Carrier, Directory, InboundHandler, Log, Mailboxes, Random } from '@plexus/engine/ports'
+import type { Carrier, Directory, InboundHandler, Log, Mailboxes, Random, Store } from '@plexus/engine/ports'
 import { CarrierError } from '@plexus/engine/ports'
 import { mdns } from '@libp2p/mdns'
 import { createP2pNode, nodePlatform } from '@plexus/p2p/node'
@@ -188,7 +189,7 @@ async function openEngine(
   const { signer } = identity
   const { registration: mode } = config
   const { subtle } = globalThis.crypto
-  const store = await openSqliteStore(join(folder, 'plexus.sqlite'), { migrations: MIGRATIONS })
+  const store = await openStore(join(folder, 'plexus.sqlite'))
   const blobs = await openFileBlobs(join(folder, 'media'))
   const directory: Directory = {
     learn: async (addresses) => network()?.directory.learn(addresses),
@@ -232,6 +233,18 @@ async function openEngine(
       appServices: { http: serviceHttp, registrations: loadAppServices(config.appservice) },
     },
   )
+}
+
+/** @throws StartError for a file that is damaged, or of a newer program */
+async function openStore(path: string): Promise<Store> {
+  try {
+    return await openSqliteStore(path, { migrations: MIGRATIONS, check: true })
+  } catch (error) {
+    const advice = 'keep a copy, then see "A damaged database" in README'
+    throw new StartError(`${path} cannot be opened (${(error as Error).message}): ${advice}`, {
+      cause: error,
+    })
+  }
 }
 
 function serverApiOf(engine: Engine, log: Log): ReturnType<typeof createServerApi> {

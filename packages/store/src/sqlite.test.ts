@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -51,6 +51,24 @@ describe('SQLite store', () => {
   it('answers failed for a file that is no database', async () => {
     await writeFile(path, 'this is a letter to a friend '.repeat(100))
     await expect(openSqliteStore(path)).rejects.toMatchObject({ name: 'StoreError', code: 'failed' })
+  })
+
+  it('is not opened where a page is damaged, and what was asked for is a look at it', async () => {
+    const store = await openSqliteStore(path)
+    await store.commit(
+      Array.from({ length: 200 }, (_, n) => put(`key ${n}`, 'x'.repeat(1_000))),
+      'strict',
+    )
+    await store.close()
+    await (await openSqliteStore(path, { check: true })).close()
+    const file = await open(path, 'r+')
+    await file.write(Buffer.alloc(4_096, 0xff), 0, 4_096, 20 * 4_096)
+    await file.close()
+    await expect(openSqliteStore(path, { check: true })).rejects.toMatchObject({
+      name: 'StoreError',
+      code: 'failed',
+      message: expect.stringMatching(/damaged|malformed/) as string,
+    })
   })
 
   it('answers failed for a folder that does not exist', async () => {

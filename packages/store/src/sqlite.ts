@@ -1,4 +1,5 @@
 /** The Store port on `node:sqlite`. */
+import { statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import type { StatementSync } from 'node:sqlite'
 import { StoreError } from '@plexus/engine/ports'
@@ -13,12 +14,16 @@ import type { Entry, Physical } from './physical.ts'
 export type SqliteOptions = OpenOptions & {
   /** The size, in bytes, at which commits fail with `full`; at least 64 kB. Unbounded by default. */
   readonly maxBytes?: number
+  /** Looks at all pages first, of a file that is not very large: a damaged one is not opened. */
+  readonly check?: boolean
   /** How long an opening or a commit waits, blocking, for another process in the middle of a commit; 5 s by default. */
   readonly busyTimeoutMs?: number
 }
 
 const BUSY_TIMEOUT_MS = 5_000
 const PAGE_BYTES = 4_096
+/** Bytes of a database up to which it is looked at when it is opened: a second or two. */
+const MAX_CHECKED_BYTES = 1024 * 1024 * 1024
 /** Primary result code, https://sqlite.org/rescode.html */
 const SQLITE_FULL = 13
 const SYNCHRONOUS: Readonly<Record<Durability, string>> = { relaxed: 'NORMAL', strict: 'FULL' }
@@ -51,6 +56,7 @@ function connect(path: string, migrations: readonly Migration[], options: Sqlite
       database.exec('PRAGMA journal_mode = WAL')
       if (maxBytes !== undefined)
         database.exec(`PRAGMA max_page_count = ${Math.floor(maxBytes / PAGE_BYTES)}`)
+      if (options.check === true) checkPages(database, path)
       database.exec(SCHEMA)
       database.exec(`PRAGMA wal_autocheckpoint = ${MAX_LOG_PAGES}`)
       return createPhysical(database, migrations, createCheckpoints(path))
@@ -59,6 +65,14 @@ function connect(path: string, migrations: readonly Migration[], options: Sqlite
     database.close()
     throw cause
   }
+}
+
+/** @throws StoreError for a damaged file */
+function checkPages(database: DatabaseSync, path: string): void {
+  if (statSync(path).size > MAX_CHECKED_BYTES) return
+  const [row] = database.prepare('PRAGMA quick_check(1)').all()
+  const found = row?.['quick_check']
+  if (found !== 'ok') throw new StoreError('failed', `the database is damaged: ${String(found)}`)
 }
 
 function createPhysical(
