@@ -62,6 +62,8 @@ export type NodeInit = {
   readonly directory?: Directory
   /** Restarts before this one: chance must not repeat. */
   readonly restarts?: number
+  /** The disk is not the one that the last process had. */
+  readonly isCopy?: boolean
 }
 
 export interface TestNode {
@@ -77,8 +79,8 @@ export interface TestNode {
   readonly store: Store
   /** Ends the process as SIGKILL would: nothing of it answers, sends or runs any more. What it commits is the disk's affair. */
   end(): void
-  /** Ends the process and its access to the disk, and starts another on the same disk. */
-  restart(): Promise<TestNode>
+  /** Ends the process and its access to the disk, and starts another on the same disk, or on a copy that was put in its place. */
+  restart(copy?: MemoryDisk): Promise<TestNode>
   close(): Promise<void>
 }
 
@@ -167,6 +169,7 @@ export async function createNode(init: NodeInit): Promise<TestNode> {
   // An honest password hash takes a second of a slow machine.
   const engine = await createEngine(ports, {
     users: { passwordCost: 4, ...init.users },
+    place: { before: init.isCopy === true ? 'another' : `life ${restarts - 1}`, now: `life ${restarts}` },
     fanOut: init.fanOut,
     ...(init.appServices === undefined ? {} : { appServices: init.appServices }),
   })
@@ -211,10 +214,10 @@ export async function createNode(init: NodeInit): Promise<TestNode> {
     userId: (localpart) => `@${localpart}:${name}` as UserId,
     store,
     end,
-    async restart() {
+    async restart(copy) {
       disk.kill()
       end()
-      return createNode({ ...init, disk, restarts: restarts + 1 })
+      return createNode({ ...init, disk: copy ?? disk, restarts: restarts + 1, isCopy: copy !== undefined })
     },
     async close() {
       end()
@@ -257,7 +260,7 @@ export interface TestNetwork {
   pass(ms: number): Promise<void>
   /** In the order of the localparts; a restarted node takes the place of the old one. */
   readonly members: Member[]
-  restart(member: Member): Promise<Member>
+  restart(member: Member, copy?: MemoryDisk): Promise<Member>
   close(): Promise<void>
 }
 
@@ -299,8 +302,8 @@ export async function createNetwork(
         await settle()
       }
     },
-    async restart(member) {
-      const again = { ...member, node: await member.node.restart() }
+    async restart(member, copy) {
+      const again = { ...member, node: await member.node.restart(copy) }
       members[members.indexOf(member)] = again
       return again
     },

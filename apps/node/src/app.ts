@@ -40,6 +40,7 @@ import { mailTokensOf } from './mail-tokens.ts'
 import { createMetrics } from './metrics.ts'
 import { createPeerMemory } from './peer-memory.ts'
 import { createPictures } from './pictures.ts'
+import { renewPlace } from './place.ts'
 import { listenToClients } from './servers.ts'
 import { createPushGateway } from './push-gateway.ts'
 import { serviceHttp } from './service-http.ts'
@@ -230,6 +231,7 @@ async function openEngine(
         registration: { mode, ...(mode === 'token' ? { token: loadRegistrationToken(folder) } : {}) },
       },
       notaries: config.notary as readonly ServerName[],
+      place: renewPlace(folder),
       appServices: { http: serviceHttp, registrations: loadAppServices(config.appservice) },
     },
   )

@@ -93,7 +93,12 @@ export type EngineInit = {
   readonly fanOut?: FanOutInit | undefined
   /** None by default. */
   readonly appServices?: AppServicesInit
+  /** Tells a copy of the store that was put in its place, which may know less than others have from here. Absent where there are none. */
+  readonly place?: Place | undefined
 }
+
+/** What only the newest life of a store in its place knows, of the last life and of this one. */
+export type Place = { readonly before: string | undefined; readonly now: string }
 
 export interface Engine {
   readonly serverName: ServerName
@@ -134,7 +139,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const serverName = signer.name
   if (parseServerName(serverName) === undefined) throw new TypeError('the name key makes no server name')
   const committer = await createCommitter(store, deps.turn)
-  const incarnation = await loadIncarnation(store, committer, random)
+  const incarnation = await loadIncarnation({ store, committer, random, log }, init.place)
   const federation = deps.federation(incarnation)
   const ports = { store, committer, clock, random, log, signer, federation, verifier: deps.verifier }
   const keys = createServerKeys(ports, { notaries: init.notaries ?? [] })
@@ -375,10 +380,18 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   }
 }
 
-async function loadIncarnation(store: Store, committer: Committer, random: Random): Promise<string> {
-  const known = await meta.get(store, ['incarnation'])
-  if (known !== undefined) return known
-  const incarnation = encodeBase64Url(random.bytes(INCARNATION_BYTES))
-  await committer.submit({ durability: 'strict', writes: () => [meta.put(['incarnation'], incarnation)] })
+/** Of this store alone: a copy from an earlier time makes its own, or it would number anew what others have already. */
+async function loadIncarnation(
+  { store, committer, random, log }: Pick<EngineDeps, 'store' | 'random' | 'log'> & { committer: Committer },
+  place: Place | undefined,
+): Promise<string> {
+  const [known, last] = await meta.getMany(store, [['incarnation'], ['place']])
+  const isCopy = last !== undefined && place !== undefined && last !== place.before
+  if (isCopy) log.log('warn', 'the store is a copy: it goes on as a new one to others')
+  const incarnation = known === undefined || isCopy ? encodeBase64Url(random.bytes(INCARNATION_BYTES)) : known
+  const rows = [meta.put(['incarnation'], incarnation)]
+  if (place !== undefined) rows.push(meta.put(['place'], place.now))
+  if (incarnation !== known || place !== undefined)
+    await committer.submit({ durability: 'strict', writes: () => rows })
   return incarnation
 }

@@ -41,6 +41,8 @@ export interface MemoryDisk {
   readonly unflushed: number
   /** Takes the next epoch. @throws SchemaError */
   connect(migrations: readonly Migration[]): Physical
+  /** A disk of its own with all that is on this one, as a copy of its files. */
+  copy(): MemoryDisk
 }
 
 /** Takes over the disk from whoever has it open. */
@@ -55,8 +57,11 @@ export function createMemoryStore(): Promise<Store> {
   return openMemoryStore(createMemoryDisk())
 }
 
-export function createMemoryDisk({ fault, losesPower = false }: MemoryDiskInit = {}): MemoryDisk {
-  const entries = createSortedMap()
+export function createMemoryDisk(init: MemoryDiskInit = {}): MemoryDisk {
+  return createDisk(createSortedMap(), init)
+}
+
+function createDisk(entries: SortedMap, { fault, losesPower = false }: MemoryDiskInit): MemoryDisk {
   /** Per relaxed commit that is not flushed: the values before it. */
   let undo: PhysicalWrite[][] = []
   let lives = 0
@@ -100,6 +105,11 @@ export function createMemoryDisk({ fault, losesPower = false }: MemoryDiskInit =
       return undo.length
     },
     connect: (migrations) => createOwner(medium, migrations),
+    copy() {
+      const copied = createSortedMap()
+      for (const [key, value] of entries.range('', '\uffff', undefined, false)) copied.set(key, value)
+      return createDisk(copied, {})
+    },
   }
 }
 

@@ -1,0 +1,65 @@
+/** A node whose store is an old copy: what it did since comes back from others, and nothing that it does from then on is lost. */
+import { expect, it } from 'vitest'
+import { createFakeRelays, createQuickSealer } from '../kit/mail-relay.ts'
+import { createTestNetwork, type Member } from '../kit/node.ts'
+import { bringIn, createRoom, read, say } from '../server-api/room.ts'
+import { callerOf } from './users-kit.ts'
+
+const HOUR = 3_600_000
+const FAR = 10 ** 9
+
+it('catches up with its own past, and goes on beyond it', async () => {
+  const relays = createFakeRelays()
+  const relay = relays.add()
+  const network = await createTestNetwork(['alice', 'bob'], 1, {
+    mail: { relays, sealer: createQuickSealer(7) },
+  })
+  const [alice, first] = network.members as [Member, Member]
+  let bob = first
+  const roomId = await createRoom(alice)
+  await bringIn(alice, bob, roomId)
+  await network.pass(3_000)
+  const toDevice = async (n: number): Promise<void> => {
+    const messages = { [alice.user]: { [alice.deviceId]: { n } } }
+    await bob.node.engine.users.toDevice.send(callerOf(bob), 'm.test', `t${n}`, messages)
+  }
+  const inbox = async (): Promise<readonly unknown[]> => {
+    const page = await alice.node.engine.users.toDevice.inbox(callerOf(alice), 0, FAR, 1_000)
+    return page.events.map(({ content }) => content['n'])
+  }
+  const sequence = (): number => relays.published.get(bob.node.name)?.record.sequence ?? 0
+
+  await toDevice(1)
+  await say(bob, roomId, 'before')
+  await network.pass(3_000)
+  const backup = bob.node.disk.copy()
+  for (const n of [2, 3, 4]) await toDevice(n)
+  await say(bob, roomId, 'since')
+  await network.clock.advance(13 * HOUR)
+  await network.settle()
+  const published = sequence()
+
+  bob = await network.restart(bob, backup)
+  // The first thing that it does is what it would have numbered as others before.
+  await toDevice(5)
+  await say(bob, roomId, 'after')
+  await network.pass(60_000)
+  expect(await inbox()).toEqual([1, 2, 3, 4, 5])
+  expect((await read(alice, roomId)).toSorted()).toEqual(['after', 'before', 'since'])
+  expect((await read(bob, roomId)).toSorted()).toEqual(['after', 'before', 'since'])
+  expect(sequence()).toBeGreaterThan(published)
+
+  // Also where nobody is there to tell it.
+  const older = backup.copy()
+  network.loopback.offline(alice.node.name, true)
+  relays.setOffline(alice.node.name, true)
+  bob = await network.restart(bob, older)
+  await toDevice(6)
+  await network.pass(60_000)
+  expect(relay.waiting(alice.node.name).length).toBeGreaterThan(0)
+  network.loopback.offline(alice.node.name, false)
+  relays.setOffline(alice.node.name, false)
+  await network.pass(60_000)
+  expect(await inbox()).toEqual([1, 2, 3, 4, 5, 6])
+  await network.close()
+})
