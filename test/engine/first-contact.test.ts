@@ -104,6 +104,7 @@ describe('first contact', () => {
     bob = await network.restart(bob)
     await turnOf(bob)
     await join(bob, roomId)
+    expect(await read(bob, roomId)).toEqual(['hello'])
     await says(bob, roomId, 'hi')
     bob = await network.restart(bob)
     await turnOf(alice)

@@ -4,6 +4,7 @@ import { isKeyName } from '@plexus/core/names'
 import { serverOf, stateKey } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import { combineChanges } from '../kernel/committer.ts'
+import type { Edu } from '../outbox-types.ts'
 import type { Random, Write } from '../ports.ts'
 import { withSignatureOf } from './co-sign.ts'
 import type { RoomCopy } from './copy.ts'
@@ -79,7 +80,9 @@ export async function inviteUser(
   const { done } = await room.run(async (turn) => {
     const event = prepared ?? (await buildOwn(deps, copyOf(turn), template))
     const invite = await decideOwn(turn, event)
-    const changes = [invite, ...(remote?.changes ?? []), ...(await also(turn))]
+    const mailed = remote?.mailed === undefined ? [] : [await mailChange(deps, room, target, remote.mailed)]
+    // After the mail: what else is built goes to the invitee too.
+    const changes = [invite, ...mailed, ...(await also(turn))]
     return { done: turn.submit(combineChanges(changes)) }
   })
   await done
@@ -87,8 +90,19 @@ export async function inviteUser(
 
 type RemoteInvite = {
   readonly event: EventInput
-  /** What is committed with it. */
-  readonly changes: readonly Change[]
+  /** To be queued with it. */
+  readonly mailed?: Edu
+}
+
+async function mailChange(
+  { mail, mailedInvites }: InviteDeps,
+  { roomId }: Room,
+  target: UserId,
+  edu: Edu,
+): Promise<Change> {
+  const row = await mailedInvites.add(roomId, target)
+  const writes = (): readonly Write[] => [row, ...(mail?.queueDurable(serverOf(target), edu) ?? [])]
+  return { writes, durability: 'strict' }
 }
 
 /**
@@ -116,16 +130,12 @@ async function cosignedInvite(
   const options = mail === undefined || !isKeyName(server) ? {} : { timeoutMs: INVITE_WAIT_MS }
   try {
     const answer = await deps.federation.invite(server, room.roomId, event.id, invite, options)
-    return { event: await withSignatureOf(deps, room.version, event, answer.event, server), changes: [] }
+    return { event: await withSignatureOf(deps, room.version, event, answer.event, server) }
   } catch (error) {
     if (mail === undefined || !(await isAsleep(mail, server, error))) throw error
-    const edu = await mailedInvite(deps, room, { event, inviteRoomState, before })
-    if (edu === undefined) throw error
-    const writes = (): readonly Write[] => [
-      deps.mailedInvites.add(room.roomId, target),
-      ...mail.queueDurable(server, edu),
-    ]
-    return { event, changes: [{ writes, durability: 'strict' }] }
+    const mailed = await mailedInvite(deps, room, { event, inviteRoomState, before })
+    if (mailed === undefined) throw error
+    return { event, mailed }
   }
 }
 

@@ -80,8 +80,8 @@ const fits = (content: JsonObject): boolean =>
 
 /** Whose invites were mailed: until they answer they get the own events of the room as its members do. */
 export interface MailedInvites {
-  /** To be called while a commit is assembled. */
-  add(roomId: RoomId, userId: UserId): Write
+  /** From here on; answers with the write that belongs into the commit of the invite. */
+  add(roomId: RoomId, userId: UserId): Promise<Write>
   /**
    * The servers of those who are invited still, and the writes that forget the others. `copy`: the room after the event that
    * is to be told.
@@ -102,9 +102,8 @@ export function createMailedInvites(store: Store, events: EventStore): MailedInv
     return users
   }
   return {
-    add(roomId, userId) {
-      const held = known.get(roomId)
-      if (held !== undefined) known.set(roomId, new Set([...held, userId]))
+    async add(roomId, userId) {
+      known.set(roomId, new Set([...(await load(roomId)), userId]))
       return mailedInvites.put([roomId, userId], {})
     },
     async waiting({ roomId, current }) {
