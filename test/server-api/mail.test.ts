@@ -20,7 +20,9 @@ describe('mail', () => {
   beforeEach(async () => {
     network = await createTestNetwork(['bob'])
     ;[bob] = network.members as [Member]
-    transaction = vi.fn<Inbound['transaction']>(async () => ({ pdus: {} }))
+    transaction = vi.fn<Inbound['transaction']>(async ({ pdus }) => ({
+      pdus: Object.fromEntries(pdus.map(({ n }) => [JSON.stringify(n), {}])),
+    }))
     handle = createMailHandler({ ...bob.node.engine, ...keysOf(1), inbound: { transaction } })
   })
   afterEach(() => network.close())
@@ -84,6 +86,31 @@ describe('mail', () => {
       [own, [], [7], 7],
     ])
     expect(calls.filter(([origin]) => origin === other)).toEqual([[other, [9], [], undefined]])
+  })
+
+  it('is offered once more, after that of others, when some of its events are not wanted', async () => {
+    const offered: string[] = []
+    transaction.mockImplementation(async ({ pdus }) => {
+      offered.push(JSON.stringify(pdus[0]?.['n'] ?? null))
+      const answers = { 1: {}, 2: { error: 'not in the room' } }
+      return { pdus: pdus[0]?.['n'] === 1 ? answers : {} }
+    })
+    const mails = [
+      await mail({ pdus: [{ n: 1 }, { n: 2 }] }),
+      await mail({ pdus: [{ n: 3 }] }, 3),
+      await mail({ edus: [edu(1)], sequence: 1 }, 4),
+    ]
+    expect(await kinds(...mails)).toEqual(['taken', 'taken', 'taken'])
+    expect(offered.toSorted()).toEqual(['1', '1', '3', '3', 'null'])
+    expect(offered.slice(-2).toSorted()).toEqual(['1', '3'])
+  })
+
+  it('takes events after the EDUs that were left before them', async () => {
+    await handle([await mail({ edus: [edu(1)], sequence: 1 }), await mail({ pdus: [{ n: 1 }] })])
+    expect(transaction.mock.calls.map(([{ pdus, edus }]) => [pdus.length, edus.length])).toEqual([
+      [0, 1],
+      [1, 0],
+    ])
   })
 
   it('keeps to durable EDUs that are numbered', async () => {

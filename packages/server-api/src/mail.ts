@@ -44,7 +44,7 @@ export function createMailHandler(deps: MailDeps): MailHandler {
         byOrigin.set(origin, [...(byOrigin.get(origin) ?? []), mail])
       }
     }
-    /** Answers with what the room did not want: events of others in the same mail may let their servers in. */
+    /** Answers with what was not wanted: mail of others that came with it may let their servers in. */
     const takeAll = async (mails: readonly Mail[]): Promise<readonly (readonly Mail[])[]> => {
       const unwanted: (readonly Mail[])[] = []
       for (const group of grouped(mails)) {
@@ -141,7 +141,7 @@ function follows(next: Mail['transaction'], last: Mail['transaction']): boolean 
   )
 }
 
-/** A verdict when it is not taken; `unwanted` when some of its events are refused. */
+/** A verdict when it is not taken; `unwanted` when some of its events are refused, or of rooms that are not known. */
 async function take(deps: MailDeps, group: readonly Mail[]): Promise<MailVerdict | 'taken' | 'unwanted'> {
   const last = group.at(-1)?.transaction
   if (last === undefined) return 'taken'
@@ -151,7 +151,9 @@ async function take(deps: MailDeps, group: readonly Mail[]): Promise<MailVerdict
   try {
     const numbered = edus.length === 0 ? {} : { ordered }
     const answer = await deps.inbound.transaction({ ...rest, pdus, edus, ...numbered })
-    return Object.values(answer.pdus).some(({ error }) => error !== undefined) ? 'unwanted' : 'taken'
+    const verdicts = Object.values(answer.pdus)
+    const isWanted = verdicts.length >= pdus.length && verdicts.every(({ error }) => error === undefined)
+    return isWanted ? 'taken' : 'unwanted'
   } catch (error) {
     return failed(deps, error)
   }

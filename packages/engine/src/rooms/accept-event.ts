@@ -60,14 +60,16 @@ export async function acceptEvent(
   }
   const servers = serverChanges(current.deps, copy, next, draft)
   const isOwn = event.distribute === true
-  const invited = isOwn ? await current.deps.mailedInvites.waiting(next) : { servers: [], writes: [] }
+  const { mailedInvites } = current.deps
+  const invited = isOwn ? await mailedInvites.waiting(next) : { servers: [], writes: [] }
+  const noted = await mailedInvites.accepted(draft)
   const change = acceptedChange(current, next, draft, {
     servers: {
       ...servers,
       ...(await lateComer(current, decision, next, servers.joined)),
       ...(invited.servers.length === 0 ? {} : { invited: invited.servers }),
     },
-    invited: invited.writes,
+    invited: [...invited.writes, ...noted],
     stateWrites: [...after.writes, ...resolved.writes],
     changes,
     find,
@@ -80,7 +82,7 @@ type ServerChanges = Parameters<RoomDeps['destinations']['changed']>[2]
 
 type Accepted = {
   readonly servers: ServerChanges
-  /** Forget mailed invites that are over. */
+  /** Note a mailed invite, and forget those that are over. */
   readonly invited: readonly Write[]
   readonly stateWrites: readonly Write[]
   readonly changes: readonly StateChange[]

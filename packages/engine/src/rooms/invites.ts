@@ -5,7 +5,7 @@ import { serverOf, stateKey } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import { combineChanges } from '../kernel/committer.ts'
 import type { Edu } from '../outbox-types.ts'
-import type { Random, Write } from '../ports.ts'
+import type { Random } from '../ports.ts'
 import { withSignatureOf } from './co-sign.ts'
 import type { RoomCopy } from './copy.ts'
 import { buildOwn, decideOwn, recommendedOwn } from './local.ts'
@@ -80,8 +80,7 @@ export async function inviteUser(
   const { done } = await room.run(async (turn) => {
     const event = prepared ?? (await buildOwn(deps, copyOf(turn), template))
     const invite = await decideOwn(turn, event)
-    const mailed = remote?.mailed === undefined ? [] : [await mailChange(deps, room, target, remote.mailed)]
-    // After the mail: what else is built goes to the invitee too.
+    const mailed = remote?.mailed === undefined ? [] : [mailChange(deps, target, remote.mailed)]
     const changes = [invite, ...mailed, ...(await also(turn))]
     return { done: turn.submit(combineChanges(changes)) }
   })
@@ -94,15 +93,8 @@ type RemoteInvite = {
   readonly mailed?: Edu
 }
 
-async function mailChange(
-  { mail, mailedInvites }: InviteDeps,
-  { roomId }: Room,
-  target: UserId,
-  edu: Edu,
-): Promise<Change> {
-  const row = await mailedInvites.add(roomId, target)
-  const writes = (): readonly Write[] => [row, ...(mail?.queueDurable(serverOf(target), edu) ?? [])]
-  return { writes, durability: 'strict' }
+function mailChange({ mail }: InviteDeps, target: UserId, edu: Edu): Change {
+  return { writes: () => mail?.queueDurable(serverOf(target), edu) ?? [], durability: 'strict' }
 }
 
 /**

@@ -6,9 +6,9 @@
  * spec: server-server-api.md "Inviting to a room": the invitee's server must be asked to sign; it is, and signs when it wakes.
  */
 import { utf8ToBytes } from '@noble/hashes/utils.js'
-import type { JsonObject, RoomId, ServerName, StateMap, UserId } from '@plexus/core'
+import type { JsonObject, Pdu, RoomId, ServerName, StateMap, UserId } from '@plexus/core'
 import { isKeyName } from '@plexus/core/names'
-import { memberKey, serverOf } from '@plexus/core'
+import { memberKey, parseUserId, serverOf } from '@plexus/core'
 import { createLru } from '../kernel/lru.ts'
 import type { Edu } from '../outbox-types.ts'
 import type { Store, Write } from '../ports.ts'
@@ -18,6 +18,7 @@ import type { EventStore } from './event-store.ts'
 import { mailedInvites } from './records.ts'
 import type { EventInput, Room } from './room.ts'
 import { stateWithShortChain } from './told-state.ts'
+import type { EventRecord } from './types.ts'
 
 /** How long the invitee's node is waited for before the invite is mailed. */
 export const INVITE_WAIT_MS = 5_000
@@ -25,6 +26,8 @@ export const INVITE_WAIT_MS = 5_000
 export const MAX_MAILED_INVITE_BYTES: number = 45 * 1024
 /** Events of the state of a room that a mailed invite holds; to a larger one the way leads through who is there. */
 const MAX_PACKED_STATE = 200
+/** Those of one room that get its events before they answer. */
+export const MAX_MAILED_INVITES = 20
 /** Rooms of which it is remembered who waits to be invited. */
 const MAX_REMEMBERED_ROOMS = 1_000
 
@@ -78,10 +81,13 @@ export async function mailedInvite(
 const fits = (content: JsonObject): boolean =>
   utf8ToBytes(JSON.stringify(content)).length <= MAX_MAILED_INVITE_BYTES
 
-/** Whose invites were mailed: until they answer they get the own events of the room as its members do. */
+/**
+ * Whose invites were mailed, by whomever: their servers have not signed them. Until they answer they get the own events of the
+ * room as its members do, and so miss nothing that a member follows.
+ */
 export interface MailedInvites {
-  /** From here on; answers with the write that belongs into the commit of the invite. */
-  add(roomId: RoomId, userId: UserId): Promise<Write>
+  /** An event is accepted: the writes that note the invite, if it is such a one. */
+  accepted(event: Pick<EventRecord, 'roomId' | 'pdu'>): Promise<readonly Write[]>
   /**
    * The servers of those who are invited still, and the writes that forget the others. `copy`: the room after the event that
    * is to be told.
@@ -102,9 +108,13 @@ export function createMailedInvites(store: Store, events: EventStore): MailedInv
     return users
   }
   return {
-    async add(roomId, userId) {
-      known.set(roomId, new Set([...(await load(roomId)), userId]))
-      return mailedInvites.put([roomId, userId], {})
+    async accepted({ roomId, pdu }) {
+      const userId = unsignedInvitee(pdu)
+      if (userId === undefined) return []
+      const users = await load(roomId)
+      if (users.size >= MAX_MAILED_INVITES) return []
+      known.set(roomId, new Set([...users, userId]))
+      return [mailedInvites.put([roomId, userId], {})]
     },
     async waiting({ roomId, current }) {
       const users = [...(await load(roomId))]
@@ -123,4 +133,12 @@ export function createMailedInvites(store: Store, events: EventStore): MailedInv
       }
     },
   }
+}
+
+/** Whom an invite invites whose server has not signed it, though it could meet the sender's. */
+function unsignedInvitee(pdu: Pdu): UserId | undefined {
+  const userId = membershipOf(pdu) === 'invite' ? parseUserId(pdu.state_key ?? '') : undefined
+  if (userId === undefined || serverOf(userId) === serverOf(pdu.sender)) return undefined
+  const isSigned = Object.hasOwn(pdu.signatures ?? {}, serverOf(userId))
+  return isSigned || !isKeyName(serverOf(userId)) ? undefined : userId
 }
