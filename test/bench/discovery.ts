@@ -72,12 +72,12 @@ export const discovery: Section = {
     const targets = Array.from({ length: quick ? 5 : 40 }, newAccount)
     await publish(targets, servers)
     note(`${targets.length} accounts have published and are asleep`)
-    asleepMs = ASLEEP_DAYS * DAY_MS
     const late = await Promise.all(
       Array.from({ length: LATE }, () => startServer(ends, false, servers.slice(0, HUBS))),
     )
     servers.push(...late)
     await eventually(known, 'the late ones in the DHT', SETTLE_MS)
+    asleepMs = ASLEEP_DAYS * DAY_MS
     // What those have comes from the relays alone.
     for (const target of targets)
       await until(async () =>

@@ -1,4 +1,5 @@
-import { deviceKey } from '@plexus/core/names'
+import type { RoomAlias, RoomId } from '@plexus/core'
+import { aliasRecords, deviceKey, deviceRecords, listingRecords } from '@plexus/core/names'
 import { CarrierError } from '@plexus/engine/ports'
 import { describe, expect, it } from 'vitest'
 import {
@@ -79,6 +80,8 @@ const answer = (owner: TestPublisher, sequence: number, path = 0): KadAnswer => 
   published: of(owner, sequence),
   path,
 })
+const deviceAt = (owner: TestPublisher, sequence: number, multiaddrs: readonly string[]): Published =>
+  owner.publish(deviceRecords, { sequence, peerId: DEVICE, multiaddrs })
 async function addressesOf(discovery: Discovery, { name }: TestPublisher): Promise<(readonly string[])[]> {
   const all: (readonly string[])[] = []
   for await (const addresses of discovery.addresses(name)) all.push(addresses)
@@ -97,6 +100,33 @@ describe('discovery', () => {
     state.inDht = []
     expect(await sequenceFor(discovery, owner)).toBe(3)
     expect(await sequenceFor(discovery, createTestPublisher(NOW))).toBeUndefined()
+  })
+
+  it.each<[string, (owner: TestPublisher, sequence: number) => Published]>([
+    ['an account', of],
+    ['a device', (owner, sequence) => deviceAt(owner, sequence, [])],
+    [
+      'an alias',
+      (owner, sequence) =>
+        owner.publish(aliasRecords, {
+          sequence,
+          alias: `#home:${owner.name}` as RoomAlias,
+          roomId: '!room:example.org' as RoomId,
+          vias: [],
+        }),
+    ],
+    ['public rooms', (owner, sequence) => owner.publish(listingRecords, { sequence, rooms: [] })],
+  ])('takes no older record of %s than it saw', async (_what, record) => {
+    const { discovery, state } = await start()
+    const owner = createTestPublisher(NOW)
+    const { key } = record(owner, 2)
+    const found = async (): Promise<number | undefined> => (await discovery.find(key))?.signed.record.sequence
+    state.atRelay = [record(owner, 2)]
+    expect(await found()).toBe(2)
+    state.atRelay = [record(owner, 1)]
+    expect(await found()).toBe(2)
+    state.atRelay = [record(owner, 3)]
+    expect(await found()).toBe(3)
   })
 
   it('waits a moment for more answers after the first, and gives up on none', async () => {
@@ -197,10 +227,10 @@ describe('discovery', () => {
     const owner = createTestPublisher(NOW)
     const at = `/dns4/other.example.org/tcp/443/wss/p2p/${RELAY}/p2p-circuit/p2p/${DEVICE}`
     const account = { key: owner.key, signed: owner.record(1, { devices: [DEVICE] }) }
-    state.atRelay = [account, owner.deviceAt(DEVICE, 4, [at])]
+    state.atRelay = [account, deviceAt(owner, 4, [at])]
     expect(await addressesOf(discovery, owner)).toEqual([[], [at]])
     // A device that the account does not list is not asked about, and an older record of one is not believed.
-    state.atRelay = [account, owner.deviceAt(DEVICE, 3, [])]
+    state.atRelay = [account, deviceAt(owner, 3, [])]
     expect(await discovery.find(deviceKey(owner.name, DEVICE))).toMatchObject({
       signed: { record: { sequence: 4 } },
     })

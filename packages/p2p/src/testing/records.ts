@@ -7,7 +7,8 @@ import {
   deviceRecords,
   nameOfKey,
   type AccountRecord,
-  type DeviceRecord,
+  type PublishedRecord,
+  type RecordKind,
   type SignedAccountRecord,
 } from '@plexus/core/names'
 import type { Published } from '../wire/published.ts'
@@ -19,8 +20,11 @@ export type TestPublisher = {
   record(sequence: number, change?: Partial<AccountRecord>): SignedAccountRecord
   /** The record of one of its devices, by number. */
   device(number: number, sequence: number, expires: number): Published
-  /** The record of a device that is at these addresses. */
-  deviceAt(peerId: string, sequence: number, multiaddrs: readonly string[]): Published
+  /** A record of any kind, which lasts an hour. */
+  publish<Record extends PublishedRecord>(
+    kind: RecordKind<Record>,
+    fields: Omit<Record, 'name' | 'expires'>,
+  ): Published
 }
 
 const PEER = '12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu'
@@ -29,13 +33,6 @@ export function createTestPublisher(now: number): TestPublisher {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519')
   const name = nameOfKey(new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }).subarray(-32)))
   const signed = (bytes: Uint8Array): string => encodeBase64(new Uint8Array(sign(null, bytes, privateKey)))
-  const deviceRecord = (fields: Omit<DeviceRecord, 'name'>): Published => {
-    const record = { name, ...fields }
-    return {
-      key: deviceKey(name, record.peerId),
-      signed: { record, signature: signed(deviceRecords.bytes(record)) },
-    }
-  }
   return {
     name,
     key: accountKey(name),
@@ -47,9 +44,15 @@ export function createTestPublisher(now: number): TestPublisher {
     device(number, sequence, expires) {
       // Base58 has no zero.
       const peerId = PEER.slice(0, -4) + String(number + 1_000).replaceAll('0', 'z')
-      return deviceRecord({ sequence, expires, peerId, multiaddrs: [] })
+      const record = { name, sequence, expires, peerId, multiaddrs: [] }
+      return {
+        key: deviceKey(name, peerId),
+        signed: { record, signature: signed(deviceRecords.bytes(record)) },
+      }
     },
-    deviceAt: (peerId, sequence, multiaddrs) =>
-      deviceRecord({ sequence, expires: now + 3_600_000, peerId, multiaddrs }),
+    publish(kind, fields) {
+      const record = { name, expires: now + 3_600_000, ...fields } as Parameters<typeof kind.key>[0]
+      return { key: kind.key(record), signed: { record, signature: signed(kind.bytes(record)) } }
+    },
   }
 }
