@@ -236,6 +236,17 @@ describe('discovery', () => {
     })
   })
 
+  it('does not wait long for the record of a device that sleeps', async () => {
+    const { discovery, state, clock } = await start()
+    state.ends = false
+    let found: unknown = 'none'
+    void discovery.find(deviceKey(createTestPublisher(NOW).name, DEVICE)).then((record) => (found = record))
+    await settle()
+    clock.advance(3_000)
+    await settle()
+    expect(found).toBeUndefined()
+  })
+
   it('has so many searches under way at once', async () => {
     const { discovery, state, clock } = await start()
     state.ends = false

@@ -23,6 +23,8 @@ const AGREEING_PATHS = 3
 const ANSWERS_PER_PATH = 2
 /** Milliseconds that a search may take, and after its last news. */
 const SEARCH_MS = 8_000
+/** For a device's record: most that are looked for sleep and have none, and a dial waits for the search. */
+const DEVICE_SEARCH_MS = 3_000
 const SETTLE_MS = 1_500
 /** Milliseconds that the outcome of a search is taken without another one, when a peer is dialled. */
 const FRESH_MS = 600_000
@@ -96,7 +98,7 @@ export function createDiscovery(deps: DiscoveryDeps): Discovery {
     const stop = new AbortController()
     const enough = Promise.withResolvers<void>()
     const end = (): void => enough.resolve()
-    const cancelLimit = clock.after(SEARCH_MS, end)
+    const cancelLimit = clock.after(key.startsWith('device/') ? DEVICE_SEARCH_MS : SEARCH_MS, end)
     let cancelSettled = (): void => undefined
     let newest: Published | undefined
     /** How often each path told the newest. */
