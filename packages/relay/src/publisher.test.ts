@@ -120,6 +120,23 @@ describe('the publisher', () => {
     await publisher[Symbol.asyncDispose]()
   })
 
+  it('puts again once there are more servers, until enough have it', async () => {
+    const { publisher, state, add, pass } = start(2)
+    state.takers = 2
+    publisher.publish(add('a'))
+    await settle()
+    for (const servers of [3, ENOUGH_COPIES]) {
+      state.takers = servers
+      state.servers = servers
+      await pass(10_000)
+    }
+    expect(state.put).toHaveLength(3)
+    state.servers = 100
+    await pass(600_000)
+    expect(state.put).toHaveLength(3)
+    await publisher[Symbol.asyncDispose]()
+  })
+
   it('puts one record of a key at a time, and counts who took it though not all could be told', async () => {
     const { publisher, state, add, pass, limit } = start()
     state.ends = false

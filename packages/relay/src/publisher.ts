@@ -35,11 +35,11 @@ export function createPublisher(deps: PublisherDeps): Publisher {
   /** Keys to put, in turn, and those that are being put. */
   const waiting = new Set<string>()
   const running = new Map<string, Promise<void>>()
-  /** When each key is to be put again, and after how long since it was put. */
-  const next = new Map<string, { readonly at: number; readonly afterMs: number }>()
+  /** When each key is to be put again, after how long since it was put, and as soon as more servers are known than these. */
+  const next = new Map<string, { readonly at: number; readonly afterMs: number; readonly known: number }>()
 
-  function nextAfter(key: string, taken: number): number {
-    if (taken > 0 && taken >= Math.min(ENOUGH_COPIES, deps.servers())) return REPUBLISH_MS
+  function nextAfter(key: string, taken: number, known: number): number {
+    if (taken > 0 && taken >= Math.min(ENOUGH_COPIES, known)) return REPUBLISH_MS
     const before = next.get(key)?.afterMs ?? REPUBLISH_MS
     return before < REPUBLISH_MS ? Math.min(REPUBLISH_MS, 2 * before) : REPUBLISH_CHECK_MS
   }
@@ -47,6 +47,7 @@ export function createPublisher(deps: PublisherDeps): Publisher {
   async function put(key: string): Promise<void> {
     const published = records.get(key)
     if (published === undefined) return
+    const servers = deps.servers()
     let taken = 0
     try {
       const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(DHT_PUT_MS)])
@@ -56,8 +57,9 @@ export function createPublisher(deps: PublisherDeps): Publisher {
     }
     // A newer one is due at once.
     if (records.get(key) !== published) return
-    const afterMs = nextAfter(key, taken)
-    next.set(key, { at: clock.now() + afterMs, afterMs })
+    const afterMs = nextAfter(key, taken, servers)
+    const known = taken >= ENOUGH_COPIES ? Number.POSITIVE_INFINITY : servers
+    next.set(key, { at: clock.now() + afterMs, afterMs, known })
   }
 
   function work(): void {
@@ -76,12 +78,14 @@ export function createPublisher(deps: PublisherDeps): Publisher {
 
   function look(): void {
     cancel = clock.after(REPUBLISH_CHECK_MS, look)
-    if (deps.servers() === 0) return
+    const servers = deps.servers()
+    if (servers === 0) return
     const now = clock.now()
     const present = new Set<string>()
     for (const { key } of records.own()) {
       present.add(key)
-      const isDue = !running.has(key) && (next.get(key)?.at ?? now) <= now
+      const { at, known } = next.get(key) ?? { at: now, known: 0 }
+      const isDue = !running.has(key) && (at <= now || servers > known)
       if (isDue && waiting.size < MAX_WAITING_PUTS) waiting.add(key)
     }
     for (const key of next.keys()) if (!present.has(key)) next.delete(key)
