@@ -73,7 +73,11 @@ export type Visitor = {
   readonly leave: (mail: SealedMail, access?: MailAccess) => Promise<MailRefusal | 'done'>
 }
 
-export function visit(peerId: string = deviceAt(9), address: string = HERE): Visitor {
+export function visit(
+  peerId: string = deviceAt(9),
+  address: string = HERE,
+  at: MailService = service,
+): Visitor {
   const [end, far] = [createEnd(), createEnd()]
   end.other = far
   far.other = end
@@ -90,7 +94,7 @@ export function visit(peerId: string = deviceAt(9), address: string = HERE): Vis
     writable: () => undefined,
     closed: (reason) => reasons.push(reason),
   })
-  service.accept(far, { peerId, address })
+  at.accept(far, { peerId, address })
   const answered = (send: (id: number) => void): Promise<MailRefusal | 'done'> => {
     lastId += 1
     const id = lastId

@@ -110,7 +110,8 @@ async function connectTo({ servers, token, ca }: NatsInit): Promise<NatsConnecti
       ...(ca === undefined ? {} : { tls: { ca } }),
     })
   } catch (cause) {
-    throw new StoreError('failed', `no NATS server of ${servers.join(', ')} can be used`, { cause })
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new StoreError('failed', `no NATS server of ${servers.join(', ')} can be used (${why})`, { cause })
   }
 }
 

@@ -1,11 +1,16 @@
 import { jetstreamManager, StorageType, type JetStreamManager } from '@nats-io/jetstream'
 import { connect, headers } from '@nats-io/transport-node'
 import type { SealedMail } from '@plexus/engine/ports'
+import { encodeCursor, MailboxFrame as K } from '@plexus/p2p/wire'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { mailStoreContract } from '../../contract/mail-store-contract.ts'
+import { registration, RELAY, visit } from '../../testing/mail-world.ts'
+import { createClock } from '../../testing/streams.ts'
 import { natsMissing, startNats, type NatsServers } from '../../testing/nats.ts'
 import { createRecipient, deviceAt, sha256, type Recipient } from '../../testing/recipients.ts'
 import type { MailStore } from '../mail-store.ts'
+import { createMailService } from '../mail-service.ts'
+import { DEFAULT_MAIL_POLICY } from '../policy.ts'
 import { tokenOf } from './documents.ts'
 import { openNatsMailStore } from './nats-mail-store.ts'
 
@@ -104,6 +109,21 @@ describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
     expect(here?.map(({ cursor }) => cursor)).toEqual(
       here?.map(({ cursor }) => cursor).toSorted((a, b) => a - b),
     )
+  })
+
+  it('announces mail that was left at one relay to an owner who is connected at another', async () => {
+    await using shared = await share(2)
+    const { owner, stores } = shared
+    const policy = { ...DEFAULT_MAIL_POLICY, proofBits: 6 }
+    const deps = { clock: createClock(NOW), log: { log: () => undefined } }
+    const services = stores.map((store) => createMailService({ ...deps, store }, { relay: RELAY, policy }))
+    const mine = visit(deviceAt(0), undefined, at(services, 1))
+    expect(await mine.ask(K.register, registration(deviceAt(0), undefined, {}, owner))).toBe('done')
+    expect(await visit(deviceAt(9), undefined, at(services, 0)).leave(owner.mail('hello'))).toBe('done')
+    await vi.waitFor(() => expect(mine.got.map(({ kind }) => kind)).toContain(K.announce))
+    expect(await mine.ask(K.fetch, encodeCursor(0))).toBe('done')
+    expect(mine.got.filter(({ kind }) => kind === K.mail)).toHaveLength(1)
+    for (const service of services) await service.close()
   })
 
   it('counts acknowledgements together, at whichever relays devices make them', async () => {
