@@ -74,7 +74,7 @@ describe('forward extremities', { timeout: 30_000 }, () => {
   it('are joined twenty at a time, own ones first, whatever depth others claim', async () => {
     const others: BareNode[] = []
     for (let index = 0; index < 24; index += 1) {
-      const node = await network.add(`n${index}`)
+      const node = await network.add(`n${index}`, { fanOut: { direct: 100 } })
       others.push(node)
       await join(node, alice)
     }

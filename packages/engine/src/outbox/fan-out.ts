@@ -222,14 +222,10 @@ export function createFanOut(deps: FanOutDeps, init: FanOutInit = {}): FanOut {
       deps.kick(others.map(({ name }) => name))
     },
     accepted(roomId, { id, server, sentAt, from }) {
-      const isNews = from !== undefined && Math.abs(clock.now() - sentAt) < NEWS_MS
-      if (
-        !isNews ||
-        memory.destinations.get(server)?.isKeyName !== true ||
-        !spreads(roomId) ||
-        !isWithinBudget(server)
-      )
-        return
+      const isMember = memory.destinations.get(server)?.isKeyName === true
+      if (from === undefined || !isMember || !spreads(roomId)) return
+      const isNews = Math.abs(clock.now() - sentAt) < NEWS_MS
+      if (!isNews || !isWithinBudget(server)) return
       start(roomId, id, { roomId, tries: MAX_FORWARD_TRIES }, [ownName, server, from])
     },
     ceiling,
