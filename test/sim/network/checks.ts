@@ -62,6 +62,30 @@ export async function missingToDevice({ people, toDevice }: NetworkWorld): Promi
   return wrong
 }
 
+/** Who is here has everything, and every sender knows: nothing for them waits in an outbox or in a mailbox that would be filled again. */
+export async function unacknowledged({ people, messages }: NetworkWorld): Promise<readonly string[]> {
+  const wrong: string[] = []
+  const awake = people.filter(({ isAwake }) => isAwake)
+  for (const { index, node } of awake) {
+    for (const map of ['edu', 'mail']) {
+      const waiting = await node.store.range(map, '', '\u00ff')
+      const names = new Set(waiting.map(([key]) => key.split('\u0001')[0]))
+      for (const other of awake)
+        if (names.has(other.name)) wrong.push(`${index} keeps an entry of its ${map} for ${other.index}`)
+    }
+  }
+  for (const { number, from, room, eventId } of messages) {
+    if (!from.isAwake || eventId === undefined || room.id === undefined) continue
+    const there = room.members.filter((other) => other.isAwake && other !== from).length
+    const delivery = await from.node.engine.control.delivery(room.id, eventId)
+    if (delivery === undefined || delivery.delivered < there)
+      wrong.push(
+        `${from.index} knows of ${delivery?.delivered} of ${there} that message ${number} is delivered`,
+      )
+  }
+  return wrong
+}
+
 /** Who never came back had left their last words at the relays: else the run says nothing about these. */
 export function missingMail({ messages }: NetworkWorld): readonly string[] {
   const of = messages.filter(({ from, eventId }) => from.isLost && eventId !== undefined)

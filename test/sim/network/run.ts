@@ -3,7 +3,7 @@
  * most of the time that mail is kept, and some never come back. What was acknowledged must reach every member that returns.
  */
 import type { EventId, RoomId } from '@plexus/core'
-import { missingMail, missingMessages, missingToDevice } from './checks.ts'
+import { missingMail, missingMessages, missingToDevice, unacknowledged } from './checks.ts'
 import type { RelaysInit } from './relays.ts'
 import { mean } from './traffic.ts'
 import {
@@ -286,6 +286,7 @@ async function judge(world: NetworkWorld, rooms: readonly Room[]): Promise<strin
     ...faults,
     ...(await missingMessages(world, rooms)),
     ...(await missingToDevice(world)),
+    ...(await unacknowledged(world)),
     ...missingMail(world),
   ]
   if (counts.wakes === 0 || people.every(({ isLost }) => !isLost))
