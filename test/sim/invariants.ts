@@ -203,9 +203,9 @@ export async function overBounds(world: World, roomId: RoomId): Promise<string |
   for (const place of world.honest) {
     const snapshot = await world.snapshot(place, roomId)
     if (snapshot === undefined) continue
-    const staged = (await place.node.store.range('staged', LOWEST_KEY, HIGHEST_KEY)).length
+    const staged = await stagedOfOne(place)
     const { heads, holes } = snapshot
-    if (staged > MAX_STAGED_PER_SERVER) return `${staged} events wait at node ${place.index}`
+    if (staged > MAX_STAGED_PER_SERVER) return `${staged} events of a server wait at node ${place.index}`
     if (holes.length > MAX_HOLES) return `node ${place.index} remembers ${holes.length} holes`
     if (heads.length > MAX_HEADS_PER_SERVER * world.places.length)
       return `node ${place.index} has ${heads.length} heads`
@@ -224,6 +224,18 @@ export async function followedBy({ node }: Place, heads: readonly EventId[]): Pr
     level = [...new Set(before)].filter((id) => !found.has(id))
   }
   return found
+}
+
+/** The events that wait of the server of which most do. */
+async function stagedOfOne({ node }: Place): Promise<number> {
+  const rows = await node.store.range('staged', LOWEST_KEY, HIGHEST_KEY)
+  if (rows.length <= MAX_STAGED_PER_SERVER) return rows.length
+  const counts = new Map<string, number>()
+  for (const [, record] of rows) {
+    const { origin } = JSON.parse(record) as { readonly origin: string }
+    counts.set(origin, (counts.get(origin) ?? 0) + 1)
+  }
+  return Math.max(...counts.values())
 }
 
 async function stagedEvents({ node }: Place): Promise<ReadonlySet<string>> {
