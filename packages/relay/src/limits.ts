@@ -66,6 +66,8 @@ export const NATS_SILENCE_MS = 3_000
 export const NATS_FOLLOW_AHEAD = 1_000
 /** Bytes that a stream may hold beyond those for deposits: what several relays write at once. */
 export const NATS_STREAM_RESERVE_BYTES: number = 256 * 1024 * 1024
+/** Mails that all mailboxes in a cluster hold: each relay keeps some 200 bytes of each in memory. */
+export const NATS_MAX_MAILS = 1_000_000
 /** Bytes that a mail takes in a stream beside its own, at most. */
 export const NATS_MAIL_OVERHEAD_BYTES = 512
 /** Messages removed at once. */

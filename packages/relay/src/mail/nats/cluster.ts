@@ -33,6 +33,8 @@ export type NatsInit = {
   readonly ca?: string | undefined
   /** Bytes of mail at which deposits are refused. */
   readonly maxBytes: number
+  /** Mails at which they are, for tests; `NATS_MAX_MAILS` otherwise. */
+  readonly maxMails?: number
   /** Begins the names of streams and subjects: for tests that share a server. */
   readonly prefix?: string
 }

@@ -7,7 +7,14 @@ import { MAX_MAIL_BYTES } from '@plexus/p2p/wire'
 import { MAX_CACHED_MAILBOXES } from '../../limits.ts'
 import type { Mailbox, NewStock, ShelfClaim } from '../mail-store.ts'
 import type { Cluster, Message } from './cluster.ts'
-import { isLive, type Document, type IndexedBox, type MailIndex, type RecordLabel } from './mail-index.ts'
+import {
+  isLive,
+  leftOut,
+  type Document,
+  type IndexedBox,
+  type MailIndex,
+  type RecordLabel,
+} from './mail-index.ts'
 import {
   claimed,
   countsOf,
@@ -125,6 +132,7 @@ export function createDocuments({ cluster, index, turns }: DocumentsDeps): Docum
     const { record } = mailbox.record
     const { name, devices, expires } = record
     const token = tokenOf(name)
+    let dropped: readonly string[] = []
     const place = recordAt(token)
     const kept = await change<RecordLabel, Mailbox | undefined>(place, async (newest, id) => {
       if (isLive(newest)) {
@@ -135,10 +143,11 @@ export function createDocuments({ cluster, index, turns }: DocumentsDeps): Docum
         if (isSame && Buffer.compare(known.accessKeyHash, mailbox.accessKeyHash) === 0)
           return { answer: known }
       } else if (index.totals().mailboxes >= maxMailboxes) return { answer: undefined }
+      dropped = leftOut(index.box(token), devices)
       return { label: { name, devices, expires, id }, bytes: encodeMailbox(mailbox), answer: mailbox }
     })
     const seq = place.newest()?.seq ?? 0
-    for (const device of index.dropDevices(token)) await cluster.purge('box', `${token}.a.${device}`, seq)
+    for (const device of dropped) await cluster.purge('box', `${token}.a.${device}`, seq)
     return kept
   }
 

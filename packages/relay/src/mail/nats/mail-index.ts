@@ -58,13 +58,11 @@ export interface MailIndex {
   /** `acknowledged`: all devices have it. */
   addMail(token: string, mail: IndexedMail): 'added' | 'known' | 'acknowledged'
   removeMail(token: string, seq: number): void
-  /** False for a version that does not follow the newest. */
+  /** False for a version that does not follow the newest. What devices have that the record leaves out is forgotten. */
   putRecord(token: string, previous: number, record: Document<RecordLabel>): boolean
   putShelf(token: string, user: string, previous: number, shelf: Document<ShelfLabel>): boolean
   /** A device has all mail up to a place. */
   acknowledge(token: string, device: string, seq: number): void
-  /** Forgets what devices have that the record leaves out; answers with them. */
-  dropDevices(token: string): readonly string[]
   /** Removes mail that all devices of the record have; answers the place of the last, 0 for none. */
   removeAcknowledged(token: string): number
   forget(token: string): void
@@ -86,6 +84,12 @@ export const isLive = (
   record: Document<RecordLabel> | undefined,
 ): record is Document<Exclude<RecordLabel, { gone: number }>> =>
   record !== undefined && !('gone' in record.label)
+
+/** The devices that a mailbox knows of and these are not. */
+export function leftOut(box: IndexedBox | undefined, devices: readonly string[]): readonly string[] {
+  const known = [...(box?.acknowledged.keys() ?? [])]
+  return known.filter((device) => device !== NOBODY && !devices.includes(device))
+}
 
 export function createMailIndex(): MailIndex {
   const boxes = new Map<string, Box>()
@@ -144,7 +148,10 @@ export function createMailIndex(): MailIndex {
       if (previous < (box.record?.seq ?? 0) && !(previous === 0 && !before)) return false
       box.record = record
       totals.mailboxes += Number(isLive(record)) - Number(before)
-      if (isLive(record)) return true
+      if (isLive(record)) {
+        for (const device of leftOut(box, record.label.devices)) box.acknowledged.delete(device)
+        return true
+      }
       box.shelves.clear()
       box.acknowledged.clear()
       if (box.mails.length === 0) box.last = 0
@@ -160,14 +167,6 @@ export function createMailIndex(): MailIndex {
       const box = boxOf(token)
       box.acknowledged.set(device, Math.max(seq, box.acknowledged.get(device) ?? 0))
       box.last = Math.max(box.last, seq)
-    },
-    dropDevices(token) {
-      const { record, acknowledged } = boxOf(token)
-      if (!isLive(record)) return []
-      const { devices } = record.label
-      const dropped = [...acknowledged.keys()].filter((peer) => peer !== NOBODY && !devices.includes(peer))
-      for (const device of dropped) acknowledged.delete(device)
-      return dropped
     },
     removeAcknowledged(token) {
       const box = boxOf(token)

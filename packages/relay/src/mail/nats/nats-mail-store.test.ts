@@ -196,6 +196,20 @@ describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
     expect(await put(99)).toBe('kept')
   })
 
+  it('holds so many mails, since each takes memory', async () => {
+    place += 1
+    const deps = { log: { log: () => undefined }, now: () => NOW }
+    const init = { servers: servers.urls, prefix: `many${place}`, maxBytes: 1_000_000, maxMails: 2 }
+    await using store = await openNatsMailStore(deps, init)
+    const owner = createRecipient(NOW)
+    await store.register(owner.mailbox(), 10)
+    const put = (text: string): ReturnType<MailStore['deposit']> => {
+      const mail = owner.mail(text)
+      return store.deposit({ mail, hash: sha256(mail.bytes), quota: ROOMY, now: NOW })
+    }
+    expect(await Promise.all(['a', 'b', 'c', 'a'].map(put))).toEqual(['kept', 'kept', 'quota', 'known'])
+  })
+
   it('gives cursors that rise also after the streams began anew', async () => {
     place += 1
     const owner = createRecipient(NOW)

@@ -4,6 +4,7 @@ import { StoreError, type KeptMail, type Log, type MailLane } from '@plexus/engi
 import {
   NATS_DEADLINE_MS,
   NATS_MAIL_OVERHEAD_BYTES,
+  NATS_MAX_MAILS,
   NATS_PARALLEL_REMOVALS,
   NATS_RETRY_MS,
   NATS_TOMBSTONE_MS,
@@ -61,7 +62,7 @@ export async function openNatsMailStore(deps: NatsDeps, init: NatsInit): Promise
   for (const [token, last] of stale) await cluster.purge('mail', `m.${token}.*`, last)
   const documents = createDocuments({ cluster, index, turns })
   const running = opened.move()
-  const parts = { cluster, index, turns, mails, documents, maxBytes: init.maxBytes }
+  const parts = { cluster, index, turns, mails, documents, ...init }
   return {
     ...createStore(parts),
     get failure() {
@@ -139,6 +140,7 @@ type Parts = {
   readonly mails: Follower
   readonly documents: Documents
   readonly maxBytes: number
+  readonly maxMails?: number
 }
 
 type Store = Omit<MailStore, 'failure' | 'watch' | keyof AsyncDisposable>
@@ -186,7 +188,7 @@ async function noteAcknowledged(
 }
 
 function deposit(
-  { cluster, index, turns, maxBytes }: Parts,
+  { cluster, index, turns, maxBytes, maxMails = NATS_MAX_MAILS }: Parts,
   { mail, hash, quota, until = mail.expires }: NewMail,
 ): ReturnType<MailStore['deposit']> {
   const token = tokenOf(mail.recipient)
@@ -201,7 +203,8 @@ function deposit(
     const used = box.used[lane]
     const { mails, bytes: total } = index.totals()
     const isFull = used.mails + 1 > quota.mails || used.bytes + size > quota.bytes
-    if (isFull || total + size + (mails + 1) * NATS_MAIL_OVERHEAD_BYTES > maxBytes) return 'quota'
+    if (isFull || mails >= maxMails || total + size + (mails + 1) * NATS_MAIL_OVERHEAD_BYTES > maxBytes)
+      return 'quota'
     // Another relay that knows no more than this one takes the same place, and only one gets it.
     const subject = `m.${token}.${box.last}`
     const seq = await cluster.write({ stream: 'mail', subject, label, bytes, isFirst: true })
