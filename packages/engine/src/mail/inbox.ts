@@ -100,10 +100,12 @@ export function createInbox(deps: InboxDeps): Inbox {
       let cursor = own.get(relay)?.cursor ?? 0
       let useless = 0
       let next = deps.mailboxes.fetch(relay, cursor)
+      let acknowledged = Promise.resolve()
       for (let fetches = 0; fetches < MAX_FETCHES && useless <= MAX_USELESS_MAILS; fetches += 1) {
         const batch = inOrder(await next, cursor)
         const last = batch.at(-1)
         if (last === undefined) {
+          await acknowledged
           await own.drained(relay, registered)
           return true
         }
@@ -112,11 +114,18 @@ export function createInbox(deps: InboxDeps): Inbox {
         // Its failure is met where it is waited for.
         next.catch(() => undefined)
         const lost = await turns.run(() => take(relay, batch, handle))
-        if (lost === undefined) return false
+        if (lost === undefined) {
+          await acknowledged
+          return false
+        }
         useless += lost
         if (lost > 0) log.log('warn', 'mail came to nothing', { relay, mails: lost })
-        await deps.mailboxes.acknowledge(relay, cursor)
+        const taken = cursor
+        // The next ones need not wait for the relay's answer.
+        acknowledged = acknowledged.then(() => deps.mailboxes.acknowledge(relay, taken))
+        acknowledged.catch(() => undefined)
       }
+      await acknowledged
       log.log('warn', 'a relay has more mail than is read in one go', { relay, useless })
       return false
     },

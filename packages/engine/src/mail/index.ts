@@ -91,20 +91,20 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
   const fetches = createFetches({ clock, log, runs, inbox, isRegistered, drained, taken })
   const publish = createPublishing(deps, account)
 
+  const visit = async (relay: string): Promise<void> => {
+    if (own.get(relay) === undefined) return
+    await registrations
+      .register(relay)
+      .catch((error: unknown) => log.log('warn', 'a relay keeps no mailbox', { relay, error: String(error) }))
+    fetches.from(relay)
+  }
+
   const look = runs.once('mail was not looked after', async () => {
     const connected = await deps.mailboxes.relays()
     await own.seen(connected)
     if (await deps.isClosed()) await account.end()
     else await account.renew(own.addresses())
-    for (const { peerId } of connected) {
-      if (own.get(peerId) === undefined) continue
-      await registrations
-        .register(peerId)
-        .catch((error: unknown) =>
-          log.log('warn', 'a relay keeps no mailbox', { relay: peerId, error: String(error) }),
-        )
-      fetches.from(peerId)
-    }
+    await Promise.all(connected.map(({ peerId }) => visit(peerId)))
     await publish()
     teller.look()
     await keys.destroyOld(own.cleanSince)
