@@ -210,10 +210,8 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
         random,
         network: relayNetwork(libp2p, reservations),
         certificate: () => certificates.current(),
-        connected(relay) {
-          discovery.connected(keeper)
-          return mailboxes.connected(relay, addresses)
-        },
+        connected: (relay) => mailboxes.connected(relay, addresses),
+        registered: () => discovery.connected(keeper),
         appeared: (name) => supervisor.news(name),
         changed: () => supervisor.touch(),
       },

@@ -103,6 +103,7 @@ async function start(relay = createFakeRelay(), ...others: string[]) {
       network: relay.network,
       certificate: () => Promise.resolve(own.certify(clock.now())),
       connected: () => () => undefined,
+      registered: () => undefined,
       appeared: (name) => appeared.push(name),
       changed: () => undefined,
     },

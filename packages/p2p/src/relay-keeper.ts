@@ -59,8 +59,10 @@ export type RelayKeeperDeps = {
   readonly random: Random
   readonly network: RelayNetwork
   certificate(): Promise<SignedCertificate>
-  /** The relay is connected, until the answer is called. */
+  /** There is a connection to the relay, until the answer is called. */
   connected(relay: PeerId): () => void
+  /** The relay takes questions and records. */
+  registered(): void
   /** A watched name is at the relay. */
   appeared(name: ServerName): void
   changed(): void
@@ -168,8 +170,8 @@ export function createRelayKeeper(
     let disconnected: () => void = () => undefined
     const onStop = (): void => opened?.close()
     try {
-      await reserve(relay, life.signal)
-      const stream = await network.open(relay, step())
+      disconnected = deps.connected(relay)
+      const [stream] = await Promise.all([network.open(relay, step()), reserve(relay, life.signal)])
       const ended = Promise.withResolvers<string>()
       opened = createRelayClient(
         { clock, log, appeared: onAppeared, closed: (reason) => ended.resolve(reason) },
@@ -180,7 +182,7 @@ export function createRelayKeeper(
       client = opened
       backoff.reset()
       set('connected')
-      disconnected = deps.connected(relay)
+      deps.registered()
       opened.watch(watched)
       log.log('info', 'relay connected', { relay: address, reserved })
       const reason = await ended.promise
