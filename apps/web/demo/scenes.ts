@@ -162,6 +162,9 @@ const PEERS: readonly PeerView[] = [
   },
 ]
 
+const withRelay = (state: PeerView['state']): readonly PeerView[] =>
+  PEERS.map((peer) => (peer.kind === 'relay' ? { ...peer, state, rtt: undefined, since: undefined } : peer))
+
 type SessionInit = {
   readonly rooms?: readonly RoomSummary[]
   readonly invites?: readonly InviteSummary[]
@@ -309,6 +312,14 @@ const SCENES: Readonly<Record<string, () => AppModel>> = {
         room.typingSignal.value = ['Ada Lindqvist']
       },
     }),
+  connecting: () =>
+    ready({
+      network: { status: 'connecting', waiting: 1 },
+      peers: withRelay('connecting').map((peer) =>
+        peer.kind === 'node' ? { ...peer, state: 'offline' as const } : peer,
+      ),
+    }),
+  relaylost: () => ready({ network: { status: 'no-relay', waiting: 0 }, peers: withRelay('offline') }),
   offline: () =>
     ready({
       network: { status: 'offline', waiting: 2 },

@@ -17,7 +17,7 @@ function nameOf(text: string): ServerName {
 }
 const friend = nameOf('friend.example')
 
-function start(own = 'b') {
+function start(own = 'b', relayState: RelayStatus['state'] = 'connected') {
   const clock = createVirtualClock()
   const peers: PeerInfo[] = []
   const waiting = new Set<() => void>()
@@ -33,7 +33,7 @@ function start(own = 'b') {
     result: 'failed' as ConnectResult,
     /** Who is there after an attempt. */
     meets: undefined as PeerInfo | undefined,
-    relay: 'connected' as RelayStatus['state'],
+    relay: relayState,
     online: true,
   }
   let wake: () => void = () => undefined
@@ -124,6 +124,18 @@ describe('the network state', () => {
     expect(supervisor.status.state).toBe('offline')
     state.relay = 'connected'
     state.online = false
+    expect(supervisor.status.state).toBe('offline')
+  })
+
+  it('is that of somebody who connects until every relay was tried, and not when they are tried again', () => {
+    const { supervisor, state } = start('b', 'connecting')
+    expect(supervisor.status.state).toBe('connecting')
+    state.online = false
+    expect(supervisor.status.state).toBe('offline')
+    state.online = true
+    state.relay = 'away'
+    expect(supervisor.status.state).toBe('offline')
+    state.relay = 'connecting'
     expect(supervisor.status.state).toBe('offline')
   })
 

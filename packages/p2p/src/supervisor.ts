@@ -16,9 +16,9 @@ const JUMP_MS = 5_000
 
 /**
  * `online`: a relay is connected. `relayed`: so it is, but to some peer there is no direct connection.
- * `noRelay`: peers are connected, no relay is. `offline`: nobody is.
+ * `noRelay`: peers are connected, no relay is. `connecting`: nobody is, and some relay has not been tried. `offline`: nobody is.
  */
-export type NetworkState = 'online' | 'relayed' | 'noRelay' | 'offline'
+export type NetworkState = 'online' | 'relayed' | 'noRelay' | 'connecting' | 'offline'
 
 export type NetworkStatus = {
   readonly state: NetworkState
@@ -65,6 +65,8 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
   let disposed = false
   let told = ''
   let relaysUp = 0
+  /** Every relay was reached or not: from then on nobody is there while they are tried again. */
+  let isTried = false
 
   function yieldsTo(name: ServerName): boolean {
     const others = deps.peerIds(name)
@@ -73,7 +75,9 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
 
   function state(peers: readonly PeerInfo[]): NetworkState {
     const relay = relays.some(({ status }) => status.state === 'connected')
-    if (!platform.online() || (!relay && peers.length === 0)) return 'offline'
+    isTried ||= relays.every(({ status }) => status.state !== 'connecting')
+    if (!platform.online()) return 'offline'
+    if (!relay && peers.length === 0) return isTried ? 'offline' : 'connecting'
     if (!relay) return 'noRelay'
     return peers.some(({ path }) => path === 'relayed') ? 'relayed' : 'online'
   }

@@ -24,11 +24,11 @@ const status = (
 })
 
 describe('the network as it is shown', () => {
-  it('has four states', () => {
-    const states = (['online', 'relayed', 'noRelay', 'offline'] as const).map((state) =>
+  it('has five states', () => {
+    const states = (['online', 'relayed', 'noRelay', 'connecting', 'offline'] as const).map((state) =>
       networkStatus(status(state, 'away')),
     )
-    expect(states).toEqual(['online', 'relayed', 'no-relay', 'offline'])
+    expect(states).toEqual(['online', 'relayed', 'no-relay', 'connecting', 'offline'])
   })
 
   it('lists people by name, also those who are away, then relays', () => {

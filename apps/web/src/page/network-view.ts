@@ -7,6 +7,7 @@ const STATUS: Readonly<Record<P2pStatus['state'], NetworkStatus>> = {
   online: 'online',
   relayed: 'relayed',
   noRelay: 'no-relay',
+  connecting: 'connecting',
   offline: 'offline',
 }
 

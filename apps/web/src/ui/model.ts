@@ -85,7 +85,7 @@ export type InviteSummary = {
   readonly encrypted: boolean
 }
 
-export type NetworkStatus = 'online' | 'relayed' | 'no-relay' | 'offline'
+export type NetworkStatus = 'online' | 'relayed' | 'no-relay' | 'connecting' | 'offline'
 
 export type NetworkView = { readonly status: NetworkStatus; readonly waiting: number }
 

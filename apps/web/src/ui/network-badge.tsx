@@ -8,6 +8,7 @@ const MEANING: Readonly<Record<NetworkStatus, string>> = {
   online: 'Connected directly.',
   relayed: 'Connected, but through a relay.',
   'no-relay': 'Connected directly to people; no relay is reachable, so new people cannot find you.',
+  connecting: 'Looking for a relay. Messages wait on this device.',
   offline: 'Nobody is reachable. Messages wait on this device.',
 }
 
