@@ -81,12 +81,13 @@ export function createApp(): RunningApp {
       ),
     }
     running = current
+    const loaded = preload()
     try {
       const session = await current.worker.node.call('open', null)
       if (running !== current) return
       if (session === undefined) {
         phase.value = { kind: 'welcome' }
-        await preload()
+        await loaded
       } else await begin(current, session, await config)
     } catch (error) {
       if (running === current) fail(startProblem(error))
@@ -209,7 +210,7 @@ async function stopParts(running: Running): Promise<void> {
   await network?.[Symbol.asyncDispose]()
 }
 
-/** Fetches what an account needs while the user reads the welcome page. */
+/** Fetches what an account needs, while the node starts or the user reads the welcome page. Never rejects. */
 async function preload(): Promise<void> {
   try {
     const [{ preloadCrypto }] = await Promise.all([import('./session.ts'), import('./network.ts')])

@@ -28,13 +28,17 @@ export async function enter(deps: EnterDeps, session: Session, config: AppConfig
     throw new NotCurrentError()
   }
   deps.own({ network })
+  // Mail comes in while the crypto loads, and the first sync has it.
+  const watching = deps.node.call('watch', null)
+  // A failure is met where it is waited for.
+  watching.catch(() => undefined)
   const live = await deps.openSession({ network, session })
   if (!deps.isCurrent()) {
     live.stop()
     throw new NotCurrentError()
   }
   deps.own({ session: live })
-  await deps.node.call('watch', null)
+  await watching
   if (!deps.isCurrent()) throw new NotCurrentError()
   return live
 }

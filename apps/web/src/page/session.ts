@@ -175,10 +175,15 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
       network.alsoWant(serverOf(link.inviter))
       if (client.getRoom(roomId)?.getMyMembership() !== KnownMembership.Invite) {
         step('Connecting')
-        await until(network.status, ({ state }) => state !== 'offline', RELAY_WAIT_MS)
+        await until(
+          network.status,
+          ({ state }) => state !== 'offline' && state !== 'connecting',
+          RELAY_WAIT_MS,
+        )
         step('Looking for the person who invited you')
         const opened = await withPatience(() => node.call('openInvite', { link, as: session.userId }))
-        if (opened === 'waiting') return undefined
+        // Who is connected is not asleep, only slow.
+        if (opened === 'waiting' && !nodes.isConnected(serverOf(link.inviter))) return undefined
         step('Waiting for the invitation')
         await untilMembership(client, roomId, KnownMembership.Invite)
       }
