@@ -41,6 +41,8 @@ export interface RelayClient {
   lookup(names: readonly ServerName[]): Promise<readonly RelayEntry[]>
   /** Sets the names to be told of; those that are there already are told at once. */
   watch(names: ReadonlySet<ServerName>): void
+  /** True for a watched name once the relay has said whether it is there: from then on it tells of a change. */
+  tells(name: ServerName): boolean
   /** Those of the records that the relay has, soundly signed. At most `MAX_KEYS_PER_FRAME`. */
   find(keys: readonly string[]): Promise<readonly Published[]>
   /** @throws CarrierError `refused` when the relay does not keep the record */
@@ -62,6 +64,8 @@ const K = RelayFrame
 export function createRelayClient(deps: RelayClientDeps, stream: ByteStream): RelayClient {
   const questions = new Map<number, Question>()
   const watched = new Set<ServerName>()
+  /** Those of them that the relay has taken. */
+  const taken = new Set<ServerName>()
   let lastId = 0
   const channel = createFrameChannel(stream, {
     frame: onFrame,
@@ -144,7 +148,8 @@ export function createRelayClient(deps: RelayClientDeps, stream: ByteStream): Re
     if (fault !== undefined) channel.abort(fault)
   }
 
-  function tell(entries: readonly RelayEntry[]): void {
+  function tell(names: readonly ServerName[], entries: readonly RelayEntry[]): void {
+    for (const name of names) if (watched.has(name)) taken.add(name)
     for (const entry of entries) {
       if (watched.has(entry.name)) deps.appeared(entry)
     }
@@ -165,16 +170,23 @@ export function createRelayClient(deps: RelayClientDeps, stream: ByteStream): Re
       const fresh = [...names]
         .filter((name) => !watched.has(name))
         .slice(0, MAX_WATCHED_NAMES - watched.size + gone.length)
-      for (const name of gone) watched.delete(name)
+      for (const name of gone) {
+        watched.delete(name)
+        taken.delete(name)
+      }
       for (const name of fresh) watched.add(name)
       for (const batch of batches(gone)) channel.send(K.unwatch, 0, encodeNames(batch))
       for (const batch of batches(fresh)) {
-        ask(K.watch, encodeNames(batch), batch.length, decodeEntry).then(tell, (error: unknown) => {
-          for (const name of batch) watched.delete(name)
-          deps.log.log('warn', 'the relay does not watch names', { error: String(error) })
-        })
+        ask(K.watch, encodeNames(batch), batch.length, decodeEntry).then(
+          (entries) => tell(batch, entries),
+          (error: unknown) => {
+            for (const name of batch) watched.delete(name)
+            deps.log.log('warn', 'the relay does not watch names', { error: String(error) })
+          },
+        )
       }
     },
+    tells: (name) => taken.has(name),
     probe: () => heartbeat.probe(),
     close: () => channel.close('closed'),
   }

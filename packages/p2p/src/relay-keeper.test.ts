@@ -222,6 +222,15 @@ describe('the relay keeper', () => {
     expect(state.asked).toBe(2)
   })
 
+  it('asks for a watched name as well until the relay has told who of those watched is there', async () => {
+    const relay = createFakeRelay()
+    relay.state.here = [entryOf(friend)]
+    const { keeper, state } = await start(relay)
+    keeper.watch(new Set([friend.name]))
+    expect(await keeper.find(friend.name)).toEqual([circuit(friend)])
+    expect(state.asked).toBe(1)
+  })
+
   it('asks so many questions at once', async () => {
     const { keeper, state, pass } = await start()
     for (let n = 0; n < QUESTION_BURST + 20; n += 1) await keeper.find(`n${n}.example` as ServerName)

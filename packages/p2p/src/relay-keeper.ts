@@ -239,7 +239,7 @@ export function createRelayKeeper(
     async find(name) {
       await firstAttempt()
       const said = present.get(name)
-      if (client === undefined || (watched.has(name) && said === undefined)) return []
+      if (client === undefined || (said === undefined && client.tells(name))) return []
       if (said !== undefined && clock.now() - said.at < FRESH_MS) return sound(said.entry)
       if (!questions.take()) return said === undefined ? [] : sound(said.entry)
       try {
