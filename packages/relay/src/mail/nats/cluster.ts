@@ -112,7 +112,7 @@ async function connectTo({ servers, token, ca }: NatsInit): Promise<NatsConnecti
       ...(ca === undefined ? {} : { tls: { ca } }),
     })
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = reasonOf(cause)
     throw new StoreError('failed', `no NATS server of ${servers.join(', ')} can be used (${why})`, { cause })
   }
 }
@@ -267,6 +267,8 @@ export function labelOf(head: MsgHdrs | undefined): JsonObject | undefined {
   }
 }
 
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
 /** Repeats what fails because the cluster is choosing leaders, or cannot be reached for a while. */
 async function retried<T>(work: () => Promise<T>, isClosed: () => boolean = () => false): Promise<T> {
   const deadline = performance.now() + NATS_DEADLINE_MS
@@ -279,7 +281,9 @@ async function retried<T>(work: () => Promise<T>, isClosed: () => boolean = () =
       const code = error instanceof JetStreamApiError ? error.code : 0
       if (FULL.includes(code)) throw new StoreError('full', 'the NATS cluster is full', { cause: error })
       if (performance.now() > deadline && !isClosed())
-        throw new StoreError('failed', 'the NATS cluster does not do what it is asked', { cause: error })
+        throw new StoreError('failed', `the NATS cluster does not do what it is asked (${reasonOf(error)})`, {
+          cause: error,
+        })
     }
     await new Promise((resolve) => setTimeout(resolve, NATS_RETRY_MS))
   }
