@@ -156,6 +156,21 @@ describe('first contact', () => {
     expect(await rowsOf(bob, 'invite-package')).toBe(0)
   })
 
+  it('that is declined while nobody is there is over for all', async () => {
+    for (const member of network.members) setAway(member, false)
+    const roomId = await createRoom(alice)
+    await bringIn(alice, carol, roomId)
+    await turnOf(alice)
+    await invite(alice, bob, roomId)
+    await turnOf(bob)
+    await patiently(bob.node.engine.rooms.leave(bob.user, roomId))
+    expect([...(await invitesOf(bob)), await rowsOf(bob, 'invite-package')]).toEqual([0])
+    await turnOf(alice)
+    expect(await membershipAt(alice, roomId, bob.user)).toBe('leave')
+    await turnOf(carol)
+    expect(await membershipAt(carol, roomId, bob.user)).toBe('leave')
+  })
+
   it('that is declined leaves nothing, and the inviter tells no more', async () => {
     await turnOf(alice)
     const roomId = await createRoom(alice)
@@ -310,7 +325,7 @@ describe('first contact', () => {
       expect(await rowsOf(bob, 'invite-package')).toBe(1)
     })
 
-    it('opens no link that is another one, of another user, or of no room of the node', async () => {
+    it('opens no link that is another one, of another user, or of no room of the node, and lets nobody else refuse', async () => {
       const link = await alice.node.engine.control.createInvite(roomId, alice.user)
       await turnOf(carol)
       await patiently(carol.node.engine.control.openInvite({ ...link, secret: bobsSecret }, carol.user))
@@ -325,6 +340,14 @@ describe('first contact', () => {
         { room_id: roomId, event: { type: 'm.room.member', sender: alice.user, state_key: carol.user } },
       ])
         await tell(alice, carol, { edu_type: edu.edu_type, content })
+      const { event_id: id, event: invited } = mailed as { event_id: string; event: JsonObject }
+      const leave = { ...invited, sender: bob.user, content: { membership: 'leave' } }
+      for (const content of [
+        { room_id: roomId, event_id: id, event: invited },
+        { room_id: roomId, event_id: id, event: leave },
+        { room_id: roomId, event: leave },
+      ])
+        await tell(alice, carol, { edu_type: 'plexus.send_leave', content })
       expect(await membershipAt(alice, roomId, carol.user)).toBeUndefined()
       expect(await membershipAt(alice, roomId, bob.user)).toBe('invite')
     })

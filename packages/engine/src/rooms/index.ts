@@ -6,11 +6,12 @@ import { createKeyedMutex } from '../kernel/mutex.ts'
 import type { ServerKeys } from '../keys/types.ts'
 import type { EduHandler } from '../outbox-types.ts'
 import type { Clock, Federation, Log, Random, Signer, Store, Verifier } from '../ports.ts'
+import { CarrierError } from '../ports.ts'
 import { createEventStore } from './event-store.ts'
 import { backfillRoom, backfillTo } from './history.ts'
 import { createAcceptInvite } from './accept-invite.ts'
 import { createCompletion, type Completion } from './completion.ts'
-import { forgetPackage, joinByPackage, takeEarly } from './invite-packages.ts'
+import { forgetPackage, joinByPackage, refuseByPackage, takeEarly } from './invite-packages.ts'
 import { mailedEdus } from './mailed-edus.ts'
 import { createMailedInvites, type RoomMail } from './mailed-invites.ts'
 import type { InvitePolicy } from './remote-join.ts'
@@ -301,10 +302,11 @@ async function leaveFromOutside(
   if (before === undefined) return
   const { resident = serverOf(before.sender) } = before
   // Asked after the commit: what comes meanwhile, such as another invite, stands.
-  await leaveRemotely(deps, resident, userId, roomId, content).catch((error: unknown) =>
+  await leaveRemotely(deps, resident, userId, roomId, content).catch(async (error: unknown) => {
+    if (error instanceof CarrierError && (await refuseByPackage(deps, roomId, userId, content))) return
     deps.log.log('info', 'nobody in the room was told that an invite is refused, or a knock taken back', {
       roomId,
       error: String(error),
-    }),
-  )
+    })
+  })
 }

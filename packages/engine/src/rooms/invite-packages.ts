@@ -2,7 +2,7 @@
  * Invites that came by mail, the invitee's side: what the inviter packed of the room, what members tell meanwhile, and the
  * join where nobody answers. DESIGN section 8 "First contact with both asleep in turn"
  */
-import type { EventId, JsonObject, JsonValue, RoomId, ServerName, UserId } from '@plexus/core'
+import type { EventId, JsonObject, JsonValue, RoomId, RoomVersion, ServerName, UserId } from '@plexus/core'
 import {
   authStateKeys,
   canonicalJson,
@@ -22,8 +22,10 @@ import type { AcceptInvite } from './accept-invite.ts'
 import { inviteStateFault } from './invite-state.ts'
 import { enterRoom } from './enter-room.ts'
 import { mixesNetworks, fromTemplate, isHere, type JoinRequest, type RemoteDeps } from './remote-join.ts'
+import { MAILED_LEAVE, type RoomMail } from './mailed-invites.ts'
 import { MIXED_ROOM } from './networks.ts'
 import { earlyEvents, invitePackages, memberships, type InvitePackage } from './records.ts'
+import type { EventInput } from './room.ts'
 import { RoomError } from './types.ts'
 import { checkEvents, type CheckedEvent } from './verify.ts'
 
@@ -149,46 +151,80 @@ export async function takeEarly(
   })
 }
 
+/** A member event of a user of ours that follows the invite, and what it is built on. @throws RoomError M_BAD_STATE */
+async function answerToInvite(
+  deps: RemoteDeps,
+  packed: InvitePackage,
+  version: RoomVersion,
+  { roomId, userId, content }: { roomId: RoomId; userId: UserId; content: JsonObject },
+): Promise<EventInput> {
+  const { origin, state, event } = packed
+  const checked = await checkEvents(deps, version, roomId, [...state, event], { broughtBy: origin })
+  const events = checked.flatMap((result) => (result.kind === 'ok' ? [result.event] : []))
+  const invite = events.find(({ id }) => id === packed.eventId)
+  if (invite === undefined) throw new RoomError('M_BAD_STATE', 'the invite that came by mail is damaged')
+  const byKey = new Map<string, CheckedEvent>()
+  for (const each of [...events, invite]) byKey.set(stateKeyOf(each.pdu) ?? '', each)
+  const member = { type: 'm.room.member', sender: userId, content }
+  const auth = authStateKeys(version, { ...member, state_key: userId }).flatMap((key) => byKey.get(key) ?? [])
+  const follows: JsonObject = {
+    prev_events: [referenceTo(version, invite)] as readonly JsonValue[],
+    auth_events: auth.map((each) => referenceTo(version, each)) as readonly JsonValue[],
+    depth: invite.pdu.depth + 1,
+    origin_server_ts: invite.pdu.origin_server_ts,
+  }
+  return fromTemplate(deps, version, roomId, follows, { ...member, stateKey: userId })
+}
+
+async function packageOf(
+  { store }: Pick<RemoteDeps, 'store'>,
+  roomId: RoomId,
+  userId: UserId,
+): Promise<{ readonly packed: InvitePackage; readonly version: RoomVersion } | undefined> {
+  const packed = await invitePackages.get(store, [roomId, userId])
+  const version = packed === undefined ? undefined : roomVersion(packed.roomVersion)
+  return packed === undefined || version === undefined ? undefined : { packed, version }
+}
+
 /**
  * Joins by what the inviter packed: the state is checked by the rules, the join is built and decided here, and goes to all
  * members. False where there is no package.
  */
 export async function joinByPackage(deps: RemoteDeps, request: JoinRequest): Promise<boolean> {
   const { roomId, userId } = request
-  const packed = await invitePackages.get(deps.store, [roomId, userId])
-  const version = packed === undefined ? undefined : roomVersion(packed.roomVersion)
-  if (packed === undefined || version === undefined) return false
-  const { origin, state, authChain, event: raw } = packed
+  const found = await packageOf(deps, roomId, userId)
+  if (found === undefined) return false
+  const { packed, version } = found
+  const { origin, state, authChain, event, eventId } = packed
   if (mixesNetworks(deps.ownName, state)) throw new RoomError('M_FORBIDDEN', MIXED_ROOM)
-  const checked = await checkEvents(deps, version, roomId, [...state, raw], { broughtBy: origin })
-  const events = checked.flatMap((result) => (result.kind === 'ok' ? [result.event] : []))
-  const invite = events.find(({ id }) => id === packed.eventId)
-  if (invite === undefined) throw new RoomError('M_BAD_STATE', 'the invite that came by mail is damaged')
-  const byKey = new Map<string, CheckedEvent>()
-  for (const event of [...events, invite]) byKey.set(stateKeyOf(event.pdu) ?? '', event)
-  const template = {
-    type: 'm.room.member',
-    sender: userId,
-    stateKey: userId,
-    content: { ...request.content, membership: 'join' },
-  }
-  const { stateKey, ...rest } = template
-  const auth = authStateKeys(version, { ...rest, state_key: stateKey }).flatMap((key) => byKey.get(key) ?? [])
-  const follows: JsonObject = {
-    prev_events: [referenceTo(version, invite)] as readonly JsonValue[],
-    auth_events: auth.map((event) => referenceTo(version, event)) as readonly JsonValue[],
-    depth: invite.pdu.depth + 1,
-    origin_server_ts: invite.pdu.origin_server_ts,
-  }
-  const join = await fromTemplate(deps, version, roomId, follows, template)
+  const content = { ...request.content, membership: 'join' }
+  const join = await answerToInvite(deps, packed, version, { roomId, userId, content })
   const room = await deps.registry.ensure(roomId, version)
-  const told = { server: origin, via: [], join, state: [...state, raw], authChain, invite: invite.id }
+  const told = { server: origin, via: [], join, state: [...state, event], authChain, invite: eventId }
   try {
     await enterRoom(deps, room, told)
   } catch (error) {
     deps.registry.discard(room)
     throw error
   }
+  return true
+}
+
+/** Refuses an invite by mail to the inviter's node. False where there is no package. */
+export async function refuseByPackage(
+  deps: RemoteDeps & { readonly mail?: RoomMail | undefined },
+  roomId: RoomId,
+  userId: UserId,
+  more: JsonObject | undefined,
+): Promise<boolean> {
+  const { mail } = deps
+  const found = await packageOf(deps, roomId, userId)
+  if (found === undefined || mail === undefined) return false
+  const { packed, version } = found
+  const content = { ...more, membership: 'leave' }
+  const { id, pdu } = await answerToInvite(deps, packed, version, { roomId, userId, content })
+  const edu = { edu_type: MAILED_LEAVE, content: { room_id: roomId, event_id: id, event: pdu } }
+  await deps.committer.submit({ durability: 'strict', writes: () => mail.queueDurable(packed.origin, edu) })
   return true
 }
 

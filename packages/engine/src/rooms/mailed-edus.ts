@@ -1,13 +1,14 @@
 /** The durable EDUs by which nodes that are never awake together invite each other. DESIGN section 8 "First contact" */
-import type { JsonObject, ServerName } from '@plexus/core'
+import type { EventId, JsonObject, ServerName } from '@plexus/core'
 import { canonicalJson, isJsonObject, MAX_PDU_BYTES, parseRoomId, utf8Length } from '@plexus/core'
 import type { EduEffect, EduHandler } from '../outbox-types.ts'
 import type { AcceptInvite } from './accept-invite.ts'
 import { deniedByAcl } from './acl.ts'
 import { takeMailedInvite } from './invite-packages.ts'
 import type { LinkInvites } from './link-invites.ts'
-import { MAILED_INVITE } from './mailed-invites.ts'
+import { MAILED_INVITE, MAILED_LEAVE } from './mailed-invites.ts'
 import type { RemoteDeps } from './remote-join.ts'
+import { acceptMembership } from './serve-membership.ts'
 import { RoomError } from './types.ts'
 
 /** `{room_id, event}`: the body of PUT /exchange_third_party_invite, for a node that is away. */
@@ -21,32 +22,37 @@ export type MailedEdusDeps = RemoteDeps & {
 export function mailedEdus(deps: MailedEdusDeps): Readonly<Record<string, EduHandler>> {
   return {
     [MAILED_INVITE]: (origin, content) => takeMailedInvite(deps, origin, content),
-    [MAILED_EXCHANGE]: (origin, content) => takeExchange(deps, origin, content),
+    [MAILED_EXCHANGE]: (origin, content) =>
+      ask(deps, origin, content, (room, event) => deps.exchange(origin, room.roomId, event)),
+    [MAILED_LEAVE]: (origin, content) =>
+      ask(deps, origin, content, async (room, event) => {
+        const id = content['event_id']
+        if (typeof id === 'string') await acceptMembership(deps, room, 'leave', origin, id as EventId, event)
+      }),
   }
 }
 
-/** What the invite does is committed by itself; the same exchange again changes nothing. */
-async function takeExchange(
+type Room = NonNullable<Awaited<ReturnType<RemoteDeps['registry']['get']>>>
+
+/** Does what is asked of a room of this node; that is committed by itself, and the same again changes nothing. */
+async function ask(
   deps: MailedEdusDeps,
   origin: ServerName,
-  { room_id: room, event }: JsonObject,
+  { room_id: given, event }: JsonObject,
+  work: (room: Room, event: JsonObject) => Promise<unknown>,
 ): Promise<EduEffect> {
-  const roomId = typeof room === 'string' ? parseRoomId(room) : undefined
+  const roomId = typeof given === 'string' ? parseRoomId(given) : undefined
   if (roomId === undefined || event === undefined || !isJsonObject(event)) return undefined
   if (utf8Length(canonicalJson(event)) > MAX_PDU_BYTES) return undefined
   try {
-    const snapshot = (await deps.registry.get(roomId))?.snapshot
-    if (snapshot === undefined) return undefined
-    const denied = await deniedByAcl(deps, origin, snapshot)
+    const room = await deps.registry.get(roomId)
+    if (room?.snapshot === undefined) return undefined
+    const denied = await deniedByAcl(deps, origin, room.snapshot)
     if (denied !== undefined) throw new RoomError('M_FORBIDDEN', denied)
-    await deps.exchange(origin, roomId, event)
+    await work(room, event)
   } catch (error) {
     if (!(error instanceof RoomError)) throw error
-    deps.log.log('info', 'a link that was opened by mail is refused', {
-      roomId,
-      origin,
-      error: error.message,
-    })
+    deps.log.log('info', 'what was asked by mail is refused', { roomId, origin, error: error.message })
   }
   return undefined
 }

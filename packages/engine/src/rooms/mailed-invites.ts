@@ -32,6 +32,8 @@ export const MAX_MAILED_INVITES = 20
 const MAX_REMEMBERED_ROOMS = 1_000
 
 export const MAILED_INVITE = 'plexus.invite'
+/** `{room_id, event_id, event}`: the leave of who refuses such an invite, as PUT /send_leave has it. */
+export const MAILED_LEAVE = 'plexus.send_leave'
 
 /** Implemented by outbox and mail. */
 export type RoomMail = {
