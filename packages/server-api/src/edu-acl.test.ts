@@ -8,6 +8,7 @@ const typing = (roomId: unknown): JsonObject => ({
   edu_type: 'm.typing',
   content: { room_id: roomId as string, user_id: ALICE, typing: true },
 })
+const gossip = (roomId: string): JsonObject => ({ edu_type: 'plexus.gossip', content: { room_id: roomId } })
 const receipts = (...roomIds: readonly string[]): JsonObject => ({
   edu_type: 'm.receipt',
   content: Object.fromEntries(roomIds.map((id) => [id, { 'm.read': {} }])),
@@ -38,7 +39,7 @@ async function keptOf(edus: readonly JsonObject[], methods: FakeMethods = { room
 
 describe('permittedEdus', () => {
   it('keeps what is about known rooms, and what is about no room', async () => {
-    const edus = [typing(room.roomId), receipts(room.roomId), ...others]
+    const edus = [typing(room.roomId), gossip(room.roomId), receipts(room.roomId), ...others]
     expect(await keptOf(edus)).toEqual(edus)
   })
 
@@ -47,6 +48,7 @@ describe('permittedEdus', () => {
       typing(OTHER_ROOM),
       typing('x'),
       typing(7),
+      gossip(OTHER_ROOM),
       receipts(OTHER_ROOM),
       receipts(OTHER_ROOM, room.roomId),
     ]
@@ -54,7 +56,7 @@ describe('permittedEdus', () => {
   })
 
   it('drops what a denied server says of a room, and keeps what is about no room', async () => {
-    const edus = [typing(room.roomId), receipts(room.roomId), ...others]
+    const edus = [typing(room.roomId), gossip(room.roomId), receipts(room.roomId), ...others]
     expect(await keptOf(edus, withAcl({ rooms }))).toEqual(others)
   })
 

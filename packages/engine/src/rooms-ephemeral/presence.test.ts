@@ -5,13 +5,14 @@ import {
   IDLE_MS,
   MAX_PRESENCE_PUSH,
   MAX_PRESENCE_RECORDS,
+  MAX_PRESENCE_SERVERS,
   MAX_PRESENT_DEVICES,
   MAX_STATUS_LENGTH,
   REFRESH_MS,
   REMOTE_GONE_MS,
   createPresence,
 } from './presence.ts'
-import { ALICE, BOB, THERE, settled, world, type World } from './test-world.ts'
+import { ALICE, BOB, HERE, ROOM, THERE, settled, world, type World } from './test-world.ts'
 import type { Rooms } from '../rooms/types.ts'
 import type { Presence } from './types.ts'
 
@@ -105,6 +106,27 @@ describe('presence of our users', () => {
     await settled()
     expect(sent).toHaveLength(2)
     expect(sent[1]?.edu.content).toMatchObject({ push: [{ last_active_ago: REFRESH_MS }] })
+  })
+
+  it('is neither told nor taken for the sake of a room of many servers', async () => {
+    const crowd = (count: number): ServerName[] =>
+      Array.from({ length: count }, (_, index) => `s${index}.x` as ServerName)
+    const exchanged = async (servers: number): Promise<readonly unknown[]> => {
+      const { deps, sent } = world()
+      const joinedServers = [HERE, THERE, ...crowd(servers - 2)]
+      const rooms = {
+        ...deps.rooms(),
+        snapshot: () =>
+          Promise.resolve({ roomId: ROOM, joinedMembers: [ALICE, BOB], joinedServers } as never),
+      }
+      const presence = createPresence({ ...deps, rooms: () => rooms })
+      presence.set(PHONE, 'online')
+      await settled()
+      await presence.edu(THERE, push(told(BOB)))
+      return [sent.length, presence.get(BOB)?.presence]
+    }
+    expect(await exchanged(MAX_PRESENCE_SERVERS)).toEqual([MAX_PRESENCE_SERVERS - 1, 'online'])
+    expect(await exchanged(MAX_PRESENCE_SERVERS + 1)).toEqual([0, undefined])
   })
 
   it('wakes who listens, only for what others can see', () => {
