@@ -1,6 +1,7 @@
 /** What the tests of this folder do in rooms. */
 import type { EventId, RoomId } from '@plexus/core'
-import type { Member } from '../kit/node.ts'
+import type { EventRecord, TimelinePage } from '@plexus/engine'
+import type { Member, TestNode } from '../kit/node.ts'
 
 const FIRST = -(2 ** 50)
 const LAST = 2 ** 50
@@ -27,11 +28,23 @@ export function say({ node, user }: Member, roomId: RoomId, body: string): Promi
 
 /** What a member reads, oldest first. */
 export async function read({ node }: Member, roomId: RoomId): Promise<string[]> {
-  const range = { from: FIRST, to: LAST, direction: 'f', limit: 5_000 } as const
-  const { events } = await node.engine.rooms.timeline(roomId, range)
+  const events = await wholeTimeline(node, roomId)
   return events
     .filter(({ pdu }) => pdu.type === 'm.room.message')
     .map(({ pdu }) => pdu.content['body'] as string)
+}
+
+/** Oldest first. */
+export async function wholeTimeline({ engine }: TestNode, roomId: RoomId): Promise<readonly EventRecord[]> {
+  const found: EventRecord[] = []
+  let from: number | undefined = FIRST
+  while (from !== undefined) {
+    const range = { from, to: LAST, direction: 'f', limit: 1_000 } as const
+    const page: TimelinePage = await engine.rooms.timeline(roomId, range)
+    found.push(...page.events)
+    from = page.next
+  }
+  return found
 }
 
 /** The current state as text, for comparing. */

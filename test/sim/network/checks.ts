@@ -1,15 +1,14 @@
 /** What must hold at the end of a run, once all who come back are there and nothing is under way. */
+import { wholeTimeline } from '../../server-api/room.ts'
 import { numberOf } from './traffic.ts'
 import { callerOf, type NetworkWorld, type Person, type Room } from './world.ts'
 
-const FROM_START = -(2 ** 50)
 const TO_END = 2 ** 50
 
 /** Of the messages in the timeline, the numbers in order. */
 async function numbersAt({ node }: Person, { id }: Room): Promise<readonly number[]> {
   if (id === undefined) return []
-  const range = { from: FROM_START, to: TO_END, direction: 'f', limit: 100_000 } as const
-  const { events } = await node.engine.rooms.timeline(id, range)
+  const events = await wholeTimeline(node, id)
   return events.flatMap(({ pdu }) => numberOf(pdu) ?? [])
 }
 
