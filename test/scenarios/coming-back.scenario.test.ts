@@ -90,13 +90,17 @@ async function contactWith(userId: string, index: number): Promise<Talker> {
 
 type Talker = { stop(): Promise<unknown>; say(text: string): Promise<unknown> }
 
-/** Fills the mailbox: one message of each is under way at a time, so that each goes in an envelope of its own. */
+/**
+ * Fills the mailbox: one message of each is under way at a time, so that nearly each goes in an envelope of its own. A talker whose
+ * relay was slow holds up nobody.
+ */
 async function fill(talkers: readonly Talker[], admin: number): Promise<void> {
-  for (let round = 0; (await kept(admin)) < ENVELOPES; round += 1) {
-    const before = await kept(admin)
+  let before = await kept(admin)
+  for (let round = 0; before < ENVELOPES; round += 1) {
     await Promise.all(talkers.map((talker) => talker.say(`message ${round}`)))
-    const enough = before + talkers.length
-    await expect.poll(() => kept(admin), { timeout: 30_000, interval: 5 }).toBeGreaterThanOrEqual(enough)
+    const least = before + Math.ceil(talkers.length / 2)
+    await expect.poll(() => kept(admin), { timeout: 30_000, interval: 20 }).toBeGreaterThanOrEqual(least)
+    before = await kept(admin)
   }
 }
 
@@ -151,8 +155,8 @@ async function run(index: number): Promise<number> {
   await openRoom(tab, ROOM)
   await shown(tab, text, LIMIT_MS)
   const taken = performance.now() - start
-  // The rest comes as well: the mailbox is empty in the end, and what was left is there once.
-  await expect.poll(() => kept(admin), { timeout: LIMIT_MS }).toBe(0)
+  // The rest comes as well, and what was left is there once: no mail stays but his word to each sender that theirs came.
+  await expect.poll(() => kept(admin), { timeout: LIMIT_MS }).toBeLessThanOrEqual(CONTACTS + 1)
   expect(await message(tab, text).count()).toBe(1)
   await ben.close()
   await rm(here, { recursive: true, force: true, maxRetries: 5 })

@@ -316,7 +316,7 @@ const SCENES: Readonly<Record<string, () => AppModel>> = {
     ready({
       network: { status: 'connecting', waiting: 1 },
       peers: withRelay('connecting').map((peer) =>
-        peer.kind === 'node' ? { ...peer, state: 'offline' as const } : peer,
+        peer.kind === 'node' ? { ...peer, state: 'offline' as const, rtt: undefined } : peer,
       ),
     }),
   relaylost: () => ready({ network: { status: 'no-relay', waiting: 0 }, peers: withRelay('offline') }),

@@ -71,6 +71,8 @@ const SHOTS: readonly Shot[] = [
     },
   },
   { name: 'connection', scene: 'room', hash: '#/connection' },
+  { name: 'connecting', scene: 'connecting', hash: '#/connection' },
+  { name: 'relaylost', scene: 'relaylost', hash: '#/connection' },
   { name: 'settings', scene: 'room', hash: '#/settings' },
   { name: 'noroom', scene: 'room', hash: '#/room/!gone' },
 ]

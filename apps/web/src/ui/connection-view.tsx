@@ -2,7 +2,7 @@ import type { JSX } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { duration, listNames, shortenId } from './format.ts'
 import type { PeerView, SessionModel } from './model.ts'
-import { networkWords } from './network-words.ts'
+import { networkMeaning, waitingWords } from './network-words.ts'
 import { ScreenHead } from './screen-head.tsx'
 
 const STATES: Readonly<Record<PeerView['state'], string>> = {
@@ -30,8 +30,7 @@ export function ConnectionView({ session }: { session: SessionModel }): JSX.Elem
       <ScreenHead title="Connection" />
       <div class="prose">
         <p class="lead">
-          {networkWords({ status, waiting: 0 })}
-          {waiting > 0 && `. ${waiting} of your messages wait for somebody to come online`}.
+          {networkMeaning(status)} {waitingWords(waiting)}
         </p>
         <PeerTable
           title="People"
@@ -42,7 +41,7 @@ export function ConnectionView({ session }: { session: SessionModel }): JSX.Elem
         <PeerTable title="Relays" peers={relays} now={now} empty="No relay is configured." />
         <p class="note">
           A relay introduces browsers to each other. Once two are connected directly, they stay so without it.
-          It cannot read, forge or alter what passes.
+          For people who are away it keeps sealed messages. It cannot read, forge or alter what passes.
         </p>
       </div>
     </div>

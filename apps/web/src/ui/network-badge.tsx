@@ -1,16 +1,8 @@
 import type { JSX } from 'preact'
-import type { NetworkStatus, SessionModel } from './model.ts'
-import { networkWords } from './network-words.ts'
+import type { SessionModel } from './model.ts'
+import { networkMeaning, networkWords } from './network-words.ts'
 import { routeHref } from './route.ts'
 import { followLink } from './router.ts'
-
-const MEANING: Readonly<Record<NetworkStatus, string>> = {
-  online: 'Connected directly.',
-  relayed: 'Connected, but through a relay.',
-  'no-relay': 'Connected directly to people; no relay is reachable, so new people cannot find you.',
-  connecting: 'Looking for a relay. Messages wait on this device.',
-  offline: 'Nobody is reachable. Messages wait on this device.',
-}
 
 export function NetworkBadge({ session }: { session: SessionModel }): JSX.Element {
   const network = session.network.value
@@ -20,7 +12,7 @@ export function NetworkBadge({ session }: { session: SessionModel }): JSX.Elemen
       class="network"
       data-status={network.status}
       href={routeHref(target)}
-      title={MEANING[network.status]}
+      title={networkMeaning(network.status)}
       onClick={(event) => followLink(event, target)}
     >
       <span class="dot" aria-hidden="true" />

@@ -16,7 +16,7 @@ import { linkParts } from './link-parts.ts'
 import { shownSize } from './media-size.ts'
 import { deliveryWords, spokenText } from './message-text.ts'
 import type { MessageItem, TimelineItem } from './model.ts'
-import { networkWords } from './network-words.ts'
+import { networkWords, waitingWords } from './network-words.ts'
 import { parseRoute, routeHref, type Route } from './route.ts'
 import { GROUP_MS, timelineRows } from './timeline-rows.ts'
 import { titleFor } from './title.ts'
@@ -68,6 +68,12 @@ describe('words', () => {
     expect(networkWords({ status: 'online', waiting: 0 })).toBe('Online')
     expect(networkWords({ status: 'offline', waiting: 3 })).toBe('Offline, 3 waiting')
     expect(networkWords({ status: 'no-relay', waiting: 0 })).toBe('No relay')
+    expect(networkWords({ status: 'connecting', waiting: 1 })).toBe('Connecting, 1 waiting')
+    expect([0, 1, 2].map(waitingWords)).toEqual([
+      '',
+      'One of your messages has not reached everybody yet.',
+      '2 of your messages have not reached everybody yet.',
+    ])
   })
 
   it('for names are a list', () => {
