@@ -157,7 +157,11 @@ async function publish(accounts: readonly Account[], servers: readonly Server[])
     [2, 119],
   ] as const) {
     for (const { account, node } of owners) {
-      await eventually(() => node.status.relays.every(({ state }) => state === 'connected'), 'at the relays')
+      await eventually(
+        () => node.status.relays.every(({ state }) => state === 'connected'),
+        'at the relays',
+        SETTLE_MS,
+      )
       await node.directory.publish(recordOf(account, sequence, days))
     }
     const takers = servers.filter(({ isBehind }) => sequence === 1 || !isBehind)
@@ -196,7 +200,11 @@ async function find(
       return certify(account, peerId, { notBefore, expires: notBefore + DAY_MS })
     },
   })
-  await eventually(() => node.status.relays.some(({ state }) => state === 'connected'), 'at a relay')
+  await eventually(
+    () => node.status.relays.some(({ state }) => state === 'connected'),
+    'at a relay',
+    SETTLE_MS,
+  )
   const before = performance.now()
   const found = await node.directory.find(name)
   const ms = performance.now() - before
