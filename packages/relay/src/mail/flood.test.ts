@@ -8,7 +8,6 @@ import {
   registration,
   service,
   start,
-  turn,
   useMailService,
   visit,
 } from '../testing/mail-world.ts'
