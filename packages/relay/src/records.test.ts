@@ -90,6 +90,34 @@ describe('the records of a relay', () => {
     expect([sequenceOf(records, a.key), sequenceOf(records, b.key), records.size]).toEqual([undefined, 1, 1])
   })
 
+  it('come back when the clock does, also from the disk', async () => {
+    const disk = createMemoryDisk()
+    const clock = createClock()
+    const a = createAccount(clock.now())
+    const open = async (): Promise<Records> =>
+      createRecords({ clock, log, store: await openMemoryStore(disk) })
+    const first = await open()
+    first.put(a.record(1), true)
+    const year = 365 * 24 * HOUR_MS
+    clock.advance(year)
+    expect([...first.own()]).toEqual([])
+    await first[Symbol.asyncDispose]()
+    const second = await open()
+    expect([...second.own()]).toEqual([])
+    clock.advance(-year)
+    expect([...second.own()].map(({ key }) => key)).toEqual([a.key])
+    expect(second.put(a.record(1), true)).toBe('known')
+  })
+
+  it('that are over give way to others of their name', async () => {
+    const { records, account, clock } = await start()
+    const a = account()
+    for (let number = 0; number < MAX_RECORDS_PER_NAME; number += 1) records.put(a.device(number), true)
+    clock.advance(HOUR_MS)
+    expect(records.put(a.record(1, { tombstone: 'dead' }), true)).toBe('kept')
+    expect(records.size).toBe(1)
+  })
+
   it('of others give way to newer ones of others, never those of own nodes', async () => {
     const { records, account } = await start({ own: 2, foreign: 3 })
     const own = account()

@@ -1,5 +1,7 @@
+import type { ServerName } from '@plexus/core'
+import { kindOfKey } from '@plexus/core/names'
 import type { Clock, Log, Store, Write } from '@plexus/engine/ports'
-import { decodePublished, encodePublished, isNewer, type Published } from '@plexus/p2p/wire'
+import { decodeJson, decodePublished, encodePublished, isNewer, type Published } from '@plexus/p2p/wire'
 import {
   MAX_FOREIGN_RECORDS,
   MAX_OWN_RECORDS,
@@ -20,7 +22,8 @@ export type PutResult = 'kept' | 'known' | 'older' | 'full'
 
 /**
  * The published records that this relay has. Invariants: each was sound when it came; of one key only the newest is
- * kept, and none after it expired; those of registered nodes and those of others do not push each other out.
+ * kept, and none is told after it expired, though it stays while there is room, since a clock that jumped may come back;
+ * those of registered nodes and those of others do not push each other out.
  */
 export interface Records extends AsyncDisposable {
   get(key: string): Published | undefined
@@ -88,9 +91,17 @@ export async function createRecords(
 
   function get(key: string): Published | undefined {
     const published = (pools.own.get(key) ?? pools.foreign.get(key))?.published
-    if (published === undefined || !isOver(published.signed)) return published
-    forget(key)
-    return undefined
+    return published === undefined || isOver(published.signed) ? undefined : published
+  }
+
+  /** Makes room among the records of a name, whose devices come and go; false when all of them count. */
+  function makeRoom(name: ServerName): boolean {
+    for (const { keys, get: keptAt } of [pools.own, pools.foreign])
+      for (const key of keys()) {
+        const signed = keptAt(key)?.published.signed
+        if (signed?.record.name === name && isOver(signed)) forget(key)
+      }
+    return (perName.get(name) ?? 0) < MAX_RECORDS_PER_NAME
   }
 
   function put(published: Published, own: boolean): PutResult {
@@ -103,7 +114,8 @@ export async function createRecords(
       return 'known'
     if (known !== undefined && known.signed.signature !== signed.signature && !isNewer(published, known))
       return 'older'
-    if (known === undefined && (perName.get(name) ?? 0) >= MAX_RECORDS_PER_NAME) return 'full'
+    const isFull = known === undefined && (perName.get(name) ?? 0) >= MAX_RECORDS_PER_NAME
+    if (isFull && !makeRoom(name)) return 'full'
     forget(key)
     const encoded = encodePublished(published)
     const pool = stays ? pools.own : pools.foreign
@@ -114,7 +126,7 @@ export async function createRecords(
   }
 
   for await (const [key, value] of stored(store)) {
-    const published = decodePublished(key, encoder.encode(value.slice(1)), clock.now())
+    const published = readStored(key, encoder.encode(value.slice(1)))
     if (published === undefined) note(key, undefined)
     else put(published, value.startsWith('o'))
   }
@@ -129,7 +141,7 @@ export async function createRecords(
       }
     },
     get size() {
-      return pools.own.size + pools.foreign.size
+      return [...pools.own.keys(), ...pools.foreign.keys()].filter((key) => get(key) !== undefined).length
     },
     async [Symbol.asyncDispose]() {
       cancelSave?.()
@@ -137,6 +149,13 @@ export async function createRecords(
       await saving
     },
   }
+}
+
+/** As sound as when it came, also if it is over since. */
+function readStored(key: string, bytes: Uint8Array): Published | undefined {
+  const value = decodeJson(bytes)
+  const signed = value === undefined ? undefined : kindOfKey(key)?.parse(value)
+  return signed && decodePublished(key, bytes, signed.record.expires - 1)
 }
 
 async function* stored(store: Store | undefined): AsyncIterable<readonly [string, string]> {
@@ -156,9 +175,6 @@ function createPool(max: number) {
   return {
     get: (key: string): Kept | undefined => byKey.get(key),
     keys: (): string[] => [...byKey.keys()],
-    get size(): number {
-      return byKey.size
-    },
     take(key: string): Kept | undefined {
       const kept = byKey.get(key)
       if (kept === undefined) return undefined

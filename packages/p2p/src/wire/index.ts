@@ -81,3 +81,4 @@ export {
   type Stock,
 } from './shelf.ts'
 export { createTokenBucket, type TokenBucket } from './token-bucket.ts'
+export { decodeJson } from './message.ts'
