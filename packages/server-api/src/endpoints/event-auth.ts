@@ -39,7 +39,8 @@ async function authChainOf(
     const fresh = [...new Set(next)].filter((id) => !seen.has(id)).slice(0, MAX_STATE_EVENTS - seen.size)
     for (const id of fresh) seen.add(id)
     const found = (await services.rooms.events(fresh)).filter((record) => record !== undefined)
-    chain.push(...found)
+    // Too many for the arguments of one call.
+    for (const record of found) chain.push(record)
     next = found.flatMap((record) => judgedBy(version, record.pdu))
   }
   return chain
