@@ -7,6 +7,7 @@ import { MAX_MAIL_BYTES } from '@plexus/p2p/wire'
 import { MAX_CACHED_MAILBOXES } from '../../limits.ts'
 import type { Mailbox, NewStock, ShelfClaim } from '../mail-store.ts'
 import type { Cluster, Message } from './cluster.ts'
+import type { Follower } from './follower.ts'
 import {
   isLive,
   leftOut,
@@ -25,7 +26,17 @@ import {
 } from './shelf-document.ts'
 import type { Turns } from './turns.ts'
 
-export type DocumentsDeps = { readonly cluster: Cluster; readonly index: MailIndex; readonly turns: Turns }
+/** By the ids of versions that were written here: whether they follow the newest, once the stream told so. */
+export type Outcomes = Map<string, boolean | undefined>
+
+export type DocumentsDeps = {
+  readonly cluster: Cluster
+  readonly index: MailIndex
+  readonly turns: Turns
+  /** What follows the documents' stream. */
+  readonly boxes: Follower
+  readonly outcomes: Outcomes
+}
 
 /** As the port says, but for what becomes of mail. */
 export interface Documents {
@@ -47,7 +58,6 @@ type Place<Label> = {
   readonly token: string
   readonly subject: string
   newest(): Document<Label> | undefined
-  put(previous: number, document: Document<Label>): boolean
 }
 
 /** `again`: the version that it was made of is the newest no more. */
@@ -56,7 +66,7 @@ type Next<Label, Answer> =
   | { readonly answer: Answer }
   | 'again'
 
-export function createDocuments({ cluster, index, turns }: DocumentsDeps): Documents {
+export function createDocuments({ cluster, index, turns, boxes, outcomes }: DocumentsDeps): Documents {
   /** Mailboxes by the place of their record, the most lately used. */
   const cached = new Map<number, Mailbox>()
 
@@ -64,7 +74,6 @@ export function createDocuments({ cluster, index, turns }: DocumentsDeps): Docum
     token,
     subject: `${token}.r`,
     newest: () => index.box(token)?.record,
-    put: (previous, document) => index.putRecord(token, previous, document),
   })
 
   const shelfAt = (token: string, user: UserId): Place<{ readonly id: string }> => {
@@ -73,12 +82,14 @@ export function createDocuments({ cluster, index, turns }: DocumentsDeps): Docum
       token,
       subject: `${token}.s.${name}`,
       newest: () => index.box(token)?.shelves.get(name),
-      put: (previous, document) => index.putShelf(token, name, previous, document),
     }
   }
 
-  /** Puts what `make` makes of the newest version in its place. `make` is asked again when another relay was first. */
-  function change<Label extends object, Answer>(
+  /**
+   * Puts what `make` makes of the newest version in its place. `make` is asked again when another relay was first. What was written
+   * counts once it came back with the stream: a relay that lags may write where an older version was removed.
+   */
+  async function change<Label extends object, Answer>(
     place: Place<Label>,
     make: (newest: Document<Label> | undefined, id: string) => Promise<Next<Label, Answer>>,
   ): Promise<Answer> {
@@ -86,10 +97,10 @@ export function createDocuments({ cluster, index, turns }: DocumentsDeps): Docum
     const id = randomUUID()
     let written: { readonly answer: Answer } | undefined
     const attempt = async (): Promise<{ readonly answer: Answer } | undefined> => {
+      // The answer to an earlier attempt was lost.
+      if (written !== undefined && outcomes.get(id) === true) return written
+      outcomes.set(id, undefined)
       const before = place.newest()
-      const isOwn = before !== undefined && 'id' in before.label && before.label.id === id
-      // Its answer was lost.
-      if (written !== undefined && isOwn) return written
       const next = await make(before, id)
       if (next === 'again') return undefined
       if (!('label' in next)) return next
@@ -98,11 +109,23 @@ export function createDocuments({ cluster, index, turns }: DocumentsDeps): Docum
       const message = { stream: 'box', subject: `${subject}.${previous}`, isFirst: true } as const
       const seq = await cluster.write({ ...message, label: next.label as JsonObject, bytes: next.bytes })
       if (seq === 'taken') return undefined
-      place.put(previous, { seq, label: next.label })
-      await cluster.purge('box', `${subject}.*`, seq - 1)
+      await boxes.reached(seq)
+      const outcome = outcomes.get(id)
+      if (outcome === undefined)
+        throw new StoreError('failed', 'another relay removed what was not known here yet')
+      if (!outcome) {
+        await cluster.remove('box', seq)
+        return undefined
+      }
+      // The one before stays: who lags by one finds its place taken.
+      if (previous > 0) await cluster.purge('box', `${subject}.*`, previous - 1)
       return next
     }
-    return turns.inTurn(token, async () => (await turns.until(token, attempt)).answer)
+    try {
+      return await turns.inTurn(token, async () => (await turns.until(token, attempt)).answer)
+    } finally {
+      outcomes.delete(id)
+    }
   }
 
   /** `undefined`: it is the newest version no more, or this is not known everywhere yet. */
@@ -169,9 +192,9 @@ export function createDocuments({ cluster, index, turns }: DocumentsDeps): Docum
     async end({ token, record }, now) {
       if (record === undefined) return
       const place = recordAt(token)
-      await change<RecordLabel, undefined>(place, async (newest) => {
+      await change<RecordLabel, undefined>(place, async (newest, id) => {
         if (newest?.seq !== record.seq) return { answer: undefined }
-        return { label: { gone: now }, bytes: new Uint8Array(0), answer: undefined }
+        return { label: { gone: now, id }, bytes: new Uint8Array(0), answer: undefined }
       })
       const newest = place.newest()
       if (newest === undefined || isLive(newest)) return

@@ -69,7 +69,7 @@ describe('the index of mail in NATS', () => {
   it('begins anew, from nothing or from the end, once a mailbox has ended', () => {
     const index = indexOf()
     index.putShelf(TOKEN, 'u', 0, { seq: 2, label: { id: 's' } })
-    index.putRecord(TOKEN, 1, { seq: 4, label: { gone: 1 } })
+    index.putRecord(TOKEN, 1, { seq: 4, label: { gone: 1, id: 'b' } })
     expect(index.totals().mailboxes).toBe(0)
     expect(index.box(TOKEN)?.shelves.size).toBe(0)
     expect(index.putRecord(TOKEN, 0, { seq: 6, label: live('c') })).toBe(true)

@@ -25,7 +25,7 @@ export type RecordLabel =
       readonly expires: number
       readonly id: string
     }
-  | { readonly gone: number }
+  | { readonly gone: number; readonly id: string }
 
 export type ShelfLabel = { readonly id: string }
 

@@ -11,7 +11,7 @@ import {
 } from '../../limits.ts'
 import type { LaneQuota, MailStore, NewMail } from '../mail-store.ts'
 import { joinCluster, type Cluster, type Message, type NatsInit } from './cluster.ts'
-import { createDocuments, tokenOf, type Documents } from './documents.ts'
+import { createDocuments, tokenOf, type Documents, type Outcomes } from './documents.ts'
 import { follow, type Followed, type Follower } from './follower.ts'
 import {
   createMailIndex,
@@ -54,13 +54,14 @@ export async function openNatsMailStore(deps: NatsDeps, init: NatsInit): Promise
   const acknowledged = (token: string, seq: number): void => {
     if (seq > 0 && !isOpen) stale.set(token, Math.max(seq, stale.get(token) ?? 0))
   }
-  const took = { index, turns, acknowledged, arrived }
+  const outcomes: Outcomes = new Map()
+  const took = { index, turns, outcomes, acknowledged, arrived }
   const boxes = opened.use(follow(deps.log, cluster, { stream: 'box', depth: 2, took: takeChange(took) }))
   const mails = opened.use(follow(deps.log, cluster, { stream: 'mail', depth: 2, took: takeMail(took) }))
   await mark(cluster, boxes, mails, deps.now())
   isOpen = true
   for (const [token, last] of stale) await cluster.purge('mail', `m.${token}.*`, last)
-  const documents = createDocuments({ cluster, index, turns })
+  const documents = createDocuments({ cluster, index, turns, boxes, outcomes })
   const running = opened.move()
   const parts = { cluster, index, turns, mails, documents, ...init }
   return {
@@ -87,6 +88,7 @@ async function mark(cluster: Cluster, boxes: Follower, mails: Follower, now: num
 type Took = {
   readonly index: MailIndex
   readonly turns: Turns
+  readonly outcomes: Outcomes
   /** All devices have the mail up to a place, 0 for none. */
   readonly acknowledged: (token: string, seq: number) => void
   readonly arrived: (token: string) => void
@@ -122,11 +124,20 @@ function takeMail({ index, turns, acknowledged, arrived }: Took): (message: Foll
   }
 }
 
-function takeChange({ index, turns, acknowledged }: Took): (message: Followed) => void {
+function takeChange({ index, turns, outcomes, acknowledged }: Took): (message: Followed) => void {
   return ({ seq, subject: [token = '', kind, ...rest], label }) => {
     const previous = Number(rest.at(-1))
-    if (kind === 'r') index.putRecord(token, previous, { seq, label: label as RecordLabel })
-    if (kind === 's') index.putShelf(token, rest[0] ?? '', previous, { seq, label: label as ShelfLabel })
+    const told = (id: string, isNewest: boolean): void => {
+      if (outcomes.has(id)) outcomes.set(id, isNewest)
+    }
+    if (kind === 'r') {
+      const record = label as RecordLabel
+      told(record.id, index.putRecord(token, previous, { seq, label: record }))
+    }
+    if (kind === 's') {
+      const shelf = label as ShelfLabel
+      told(shelf.id, index.putShelf(token, rest[0] ?? '', previous, { seq, label: shelf }))
+    }
     if (kind === 'a') index.acknowledge(token, rest[0] ?? '', Number(label['seq']))
     if (kind === 'r' || kind === 'a') acknowledged(token, index.removeAcknowledged(token))
     turns.news(token)
