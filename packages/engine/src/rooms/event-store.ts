@@ -153,7 +153,7 @@ function createView(
     let level: readonly EventId[] = ids
     while (level.length > 0 && seen.size < MAX_CLOSURE_EVENTS) {
       for (const id of level) seen.add(id)
-      missing.push(...(await loadLevel(level.filter((id) => !loaded.has(id)))))
+      for (const id of await loadLevel(level.filter((each) => !loaded.has(each)))) missing.push(id)
       const below = new Set<EventId>()
       for (const id of level) {
         const record = loaded.get(id)
