@@ -103,7 +103,6 @@ export async function createWorld(seed: number, roles: readonly Role[], isLarge:
         const place = places[index]
         if (place === undefined || place.armed === 'none') return 'none'
         const fault = place.armed
-        place.armed = 'none'
         ended(place, fault)
         return fault
       },
@@ -121,6 +120,7 @@ export async function createWorld(seed: number, roles: readonly Role[], isLarge:
   const ended = (place: Place, how: string): void => {
     place.node.end()
     place.isUp = false
+    place.armed = 'none'
     counts.crashes += 1
     note(`${place.index} ended: ${how}`)
   }
