@@ -149,6 +149,23 @@ describe('a key shelf', () => {
     expect(await later(claim())).toBeDefined()
   })
 
+  it('gives a relay that says it has none left no more than a shelf of keys in half an hour', async () => {
+    one.lieOfCounts = (counts) =>
+      Object.fromEntries(Object.keys(counts).map((id) => [id, { left: 0, fallbackUsed: true }]))
+    setAway(bob, false)
+    const left = async (): Promise<number | undefined> =>
+      (await bob.node.engine.users.keys.counts(callerOf(bob))).oneTimeKeys[ALGORITHM]
+    for (let n = 0; n < 10; n += 1) {
+      await upload(50 + n, 1, `F${n + 2}`)
+      await pass(MINUTE)
+    }
+    expect(await left()).toBe(30 + 10)
+    // Its word that the fallback key was given is taken once.
+    expect((await bob.node.engine.users.keys.counts(callerOf(bob))).unusedFallbackTypes).toEqual([ALGORITHM])
+    await pass(HOUR)
+    expect(await left()).toBeLessThan(30 + 10)
+  })
+
   it('gives no key that the device did not sign, and asks the next relay', async () => {
     one.lieOfShelf = (answer) => ({
       ...answer,

@@ -57,6 +57,8 @@ export interface FakeRelay {
   retentionMs: number
   /** What is given for the answer about a shelf. */
   lieOfShelf: ((answer: ShelfAnswer) => ShelfAnswer) | undefined
+  /** What is told an owner that fills a shelf. */
+  lieOfCounts: ((counts: ShelfCounts) => ShelfCounts) | undefined
   /** Mail that waits for a name. */
   waiting(name: ServerName): readonly SealedMail[]
   readonly deposits: readonly Pick<SealedMail, 'recipient' | 'lane'>[]
@@ -156,6 +158,7 @@ export function createFakeRelays(init?: FakeRelaysInit): FakeRelays {
         lie: undefined,
         retentionMs: init?.retentionMs ?? MAIL_RETENTION_MS,
         lieOfShelf: undefined,
+        lieOfCounts: undefined,
         boxes: new Map(),
         deposits: [],
         waiting: (name) => (relay.boxes.get(name)?.mails ?? []).map(({ mail }) => mail),
@@ -210,7 +213,10 @@ export function createFakeRelays(init?: FakeRelaysInit): FakeRelays {
           tell(mail.recipient, peerId)
           return relay.retentionMs
         },
-        stock: async (peerId, shelf, keys) => putOnShelf(own(peerId).shelves, shelf, keys),
+        async stock(peerId, shelf, keys) {
+          const counts = putOnShelf(own(peerId).shelves, shelf, keys)
+          return reach(peerId).lieOfCounts?.(counts) ?? counts
+        },
         async ask({ peerId }, recipient, { user, devices }) {
           const relay = reach(peerId)
           const shelf = boxOf(relay, recipient).shelves.get(user)

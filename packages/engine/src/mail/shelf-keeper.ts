@@ -3,7 +3,8 @@
  *
  * Invariants:
  * 1. A one-time key has left this node's table, on disk, before a relay gets it, and goes to one relay once: what
- *    becomes of it there is unknown, so that it is never given again.
+ *    becomes of it there is unknown, so that it is never given again. A relay gets so many in a time, whatever it says is
+ *    left: clients make new ones for those that were given, and forget old ones, which other relays may still give out.
  * 2. A shelf of a user has a higher sequence than any before it, and is on disk before a relay has it.
  */
 import type { JsonObject, UserId } from '@plexus/core'
@@ -19,6 +20,7 @@ import {
 import { sha256 } from '@noble/hashes/sha2.js'
 import { utf8ToBytes } from '@noble/hashes/utils.js'
 import type { Committer } from '../kernel/committer.ts'
+import { createLru } from '../kernel/lru.ts'
 import type { Clock, DeviceStock, Log, Mailboxes, ShelfCounts, ShelfKeys, Signer, Store } from '../ports.ts'
 import { crossSigning, deviceKeys, devices, fallbackKeys, keyCounts, signatures } from '../users/tables.ts'
 import type { KeyShelf } from '../users/types.ts'
@@ -26,11 +28,13 @@ import { shelves, type ShelfRow } from './tables.ts'
 
 /** Users whose keys are shown. */
 const MAX_SHELF_USERS = 64
-/** One-time keys of a device at one relay; they are filled up when half of them are left. */
+/** One-time keys of a device at one relay, and those that it gets within `SHELF_LOOK_MS`; they are filled up when half of them are left. */
 export const SHELF_KEYS = 10
 /** How often a shelf is made anew though nothing changed, and a relay is asked what is left. */
 export const SHELF_RENEWAL_MS: number = 24 * 3_600_000
 export const SHELF_LOOK_MS = 1_800_000
+/** Devices at relays of which it is remembered what was given. */
+const MAX_REMEMBERED_DEVICES = 10_000
 /** Commits closer together than this are looked at once. */
 const SETTLE_MS = 1_000
 /** Length of the keys that go to a relay at once, as JSON. */
@@ -61,6 +65,7 @@ export interface ShelfKeeper {
 /** `changed`: what the shelves show may have. */
 export function createShelfKeeper(deps: ShelfKeeperDeps, changed: () => void): ShelfKeeper {
   const { clock, committer } = deps
+  const allowances = createAllowances(clock)
   /** When each relay was filled in this process, and how often something had changed by then. */
   const filled = new Map<string, { readonly at: number; readonly changes: number }>()
   let changes = 0
@@ -80,7 +85,7 @@ export function createShelfKeeper(deps: ShelfKeeperDeps, changed: () => void): S
       if (before?.changes === changes && Math.abs(now - before.at) < SHELF_LOOK_MS) return
       const mark = { at: now, changes }
       for (const user of (await deps.keyShelf().users()).slice(0, MAX_SHELF_USERS))
-        await fillShelf(deps, relay, user)
+        await fillShelf({ ...deps, allowances }, relay, user)
       filled.set(relay, mark)
     },
     close() {
@@ -90,13 +95,48 @@ export function createShelfKeeper(deps: ShelfKeeperDeps, changed: () => void): S
   }
 }
 
-async function fillShelf(deps: ShelfKeeperDeps, relay: string, user: UserId): Promise<void> {
+/** How often a relay made this node give something of a device within `SHELF_LOOK_MS`. */
+interface Allowances {
+  used(what: readonly string[]): number
+  use(what: readonly string[], count: number): void
+}
+
+function createAllowances(clock: Clock): Allowances {
+  const taken = createLru<string, { readonly since: number; readonly count: number }>(MAX_REMEMBERED_DEVICES)
+  const current = (what: readonly string[]): { readonly since: number; readonly count: number } => {
+    const now = clock.now()
+    const before = taken.get(what.join(' '))
+    return before !== undefined && Math.abs(now - before.since) < SHELF_LOOK_MS
+      ? before
+      : { since: now, count: 0 }
+  }
+  return {
+    used: (what) => current(what).count,
+    use(what, more) {
+      const { since, count } = current(what)
+      taken.set(what.join(' '), { since, count: count + more })
+    },
+  }
+}
+
+type FillDeps = ShelfKeeperDeps & { readonly allowances: Allowances }
+
+/** What a relay says is left of the keys of a user's devices. */
+type ToldCounts = {
+  readonly relay: string
+  readonly user: UserId
+  readonly ids: readonly string[]
+  readonly counts: ShelfCounts
+}
+
+async function fillShelf(deps: FillDeps, relay: string, user: UserId): Promise<void> {
   const shelf = await shelfOf(deps, user)
   if (shelf === undefined) return
   const ids = shelfDevices(shelf.record)
   const before = await deps.mailboxes.stock(relay, shelf, await fallbacks(deps, user, ids))
-  await noteGiven(deps, user, before)
-  const keys = await nextKeys(deps, user, ids, before)
+  const told = { relay, user, ids, counts: before }
+  await noteGiven(deps, told)
+  const keys = await nextKeys(deps, told)
   if (Object.keys(keys).length > 0) await deps.mailboxes.stock(relay, shelf, keys)
 }
 
@@ -137,24 +177,33 @@ async function fallbacks(
   return Object.fromEntries(found)
 }
 
-async function noteGiven({ keyShelf }: ShelfKeeperDeps, userId: UserId, counts: ShelfCounts): Promise<void> {
-  for (const [deviceId, { fallbackUsed }] of Object.entries(counts))
-    if (fallbackUsed) await keyShelf().fallbackGiven({ userId, deviceId })
+async function noteGiven(
+  { keyShelf, allowances }: FillDeps,
+  { relay, user: userId, ids, counts }: ToldCounts,
+): Promise<void> {
+  for (const deviceId of ids) {
+    const what = [relay, userId, deviceId, 'fallback']
+    const isUsed = Object.hasOwn(counts, deviceId) && counts[deviceId]?.fallbackUsed === true
+    if (!isUsed || allowances.used(what) > 0) continue
+    allowances.use(what, 1)
+    await keyShelf().fallbackGiven({ userId, deviceId })
+  }
 }
 
 /** One-time keys for the devices that have few left at the relay, as far as they fit. */
 async function nextKeys(
-  { keyShelf }: ShelfKeeperDeps,
-  userId: UserId,
-  ids: readonly string[],
-  counts: ShelfCounts,
+  { keyShelf, allowances }: FillDeps,
+  { relay, user: userId, ids, counts }: ToldCounts,
 ): Promise<ShelfKeys> {
   const found: [string, { add: readonly JsonObject[] }][] = []
   let length = 0
   for (const deviceId of ids) {
     const left = Object.hasOwn(counts, deviceId) ? (counts[deviceId]?.left ?? 0) : 0
-    if (left > SHELF_KEYS / 2 || length > MAX_STOCK_LENGTH) continue
-    const add = await keyShelf().take({ userId, deviceId }, SHELF_KEYS - left)
+    const what = [relay, userId, deviceId]
+    const wanted = SHELF_KEYS - Math.max(left, allowances.used(what))
+    if (wanted <= 0 || left > SHELF_KEYS / 2 || length > MAX_STOCK_LENGTH) continue
+    const add = await keyShelf().take({ userId, deviceId }, wanted)
+    allowances.use(what, add.length)
     length += JSON.stringify(add).length
     if (add.length > 0) found.push([deviceId, { add }])
   }
