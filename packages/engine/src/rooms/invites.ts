@@ -37,6 +37,8 @@ export type InviteRequest = {
   readonly sender: UserId
   readonly target: UserId
   readonly content: JsonObject
+  /** Who asked for the invite by mail waits for no answer: it is mailed though nobody knows yet where to. */
+  readonly byMail?: true | undefined
 }
 
 /** A room that this node holds state of. @throws RoomError M_NOT_FOUND */
@@ -64,7 +66,7 @@ export async function checkInvitable(
 export async function inviteUser(
   deps: InviteDeps,
   room: Room,
-  { sender, target, content }: InviteRequest,
+  { sender, target, content, byMail }: InviteRequest,
   also: (turn: Turn) => Promise<readonly Change[]> = () => Promise.resolve([]),
 ): Promise<void> {
   await checkInvitable(deps, target)
@@ -75,7 +77,7 @@ export async function inviteUser(
     content: { ...content, membership: 'invite' },
   }
   const isOwn = serverOf(target) === deps.ownName
-  const remote = isOwn ? undefined : await cosignedInvite(deps, room, template, target)
+  const remote = isOwn ? undefined : await cosignedInvite(deps, room, template, { target, byMail })
   const prepared = remote === undefined ? await recommendedOwn(deps, room, template) : remote.event
   const { done } = await room.run(async (turn) => {
     const event = prepared ?? (await buildOwn(deps, copyOf(turn), template))
@@ -105,7 +107,7 @@ async function cosignedInvite(
   deps: InviteDeps,
   room: Room,
   template: EventTemplate,
-  target: UserId,
+  { target, byMail }: Pick<InviteRequest, 'target' | 'byMail'>,
 ): Promise<RemoteInvite> {
   const server = serverOf(target)
   if (room.snapshot !== undefined) await checkCanMeet(deps, room.snapshot, server)
@@ -124,7 +126,9 @@ async function cosignedInvite(
     const answer = await deps.federation.invite(server, room.roomId, event.id, invite, options)
     return { event: await withSignatureOf(deps, room.version, event, answer.event, server) }
   } catch (error) {
-    if (mail === undefined || !(await isAsleep(mail, server, error))) throw error
+    if (mail === undefined) throw error
+    const where = byMail === true ? { hasMailboxes: () => Promise.resolve(true) } : mail
+    if (!(await isAsleep(where, server, error))) throw error
     const mailed = await mailedInvite(deps, room, { event, inviteRoomState, before })
     if (mailed === undefined) throw error
     return { event, mailed }

@@ -35,8 +35,11 @@ const MAX_SIGNATURE_TEXT = 255
 const LINK_KEY_ID = 'ed25519:0'
 
 export interface LinkInvites {
-  /** Makes an ordinary invite of a link. spec: PUT /_matrix/federation/v1/exchange_third_party_invite */
-  exchange(origin: ServerName, roomId: RoomId, event: JsonObject): Promise<void>
+  /**
+   * Makes an ordinary invite of a link. `byMail`: as `InviteRequest` has it.
+   * spec: PUT /_matrix/federation/v1/exchange_third_party_invite
+   */
+  exchange(origin: ServerName, roomId: RoomId, event: JsonObject, byMail?: true): Promise<void>
   createLink(roomId: RoomId, as: UserId): Promise<{ token: string; secret: string }>
   revokeLink(roomId: RoomId, token: string, as: UserId): Promise<void>
   /** Empties the links that are past their time. */
@@ -65,9 +68,9 @@ export function createLinkInvites(deps: InviteDeps): LinkInvites {
   }
   return {
     // One after the other: a link that two open at once is good for one.
-    exchange: async (origin, roomId, event) => {
+    exchange: async (origin, roomId, event, byMail) => {
       const room = await memberRoom(deps, roomId)
-      return exchanges.run(roomId, () => exchange(deps, room, origin, event))
+      return exchanges.run(roomId, () => exchange(deps, room, origin, { event, byMail }))
     },
     async createLink(roomId, as) {
       const open = await linkInvites.list(deps.store, [roomId], { limit: MAX_LINK_INVITES })
@@ -128,7 +131,12 @@ function emptyLink(roomId: RoomId, token: string, as: UserId): Link {
   return { roomId, token, as, content: {}, writes: [linkInvites.delete([roomId, token])] }
 }
 
-async function exchange(deps: InviteDeps, room: Room, origin: ServerName, event: JsonObject): Promise<void> {
+async function exchange(
+  deps: InviteDeps,
+  room: Room,
+  origin: ServerName,
+  { event, byMail }: { readonly event: JsonObject; readonly byMail: true | undefined },
+): Promise<void> {
   const wanted = parseExchange(event)
   if (wanted === undefined || serverOf(wanted.target) !== origin) {
     throw new RoomError('M_FORBIDDEN', 'not the exchange of an invite for a user of the server that asks')
@@ -152,7 +160,8 @@ async function exchange(deps: InviteDeps, room: Room, origin: ServerName, event:
   }
   // The link is used up in the commit that holds the invite.
   const empty = await prepareLink(deps, room, emptyLink(roomId, token, sender))
-  const invited = inviteUser(deps, room, { sender, target, content }, async (turn) => [await empty(turn)])
+  const request = { sender, target, content, byMail }
+  const invited = inviteUser(deps, room, request, async (turn) => [await empty(turn)])
   await invited.catch((error: unknown) => {
     // It is the server that asks which would not sign: no fault of this one.
     if (error instanceof CarrierError || error instanceof FederationError)

@@ -23,7 +23,7 @@ export function mailedEdus(deps: MailedEdusDeps): Readonly<Record<string, EduHan
   return {
     [MAILED_INVITE]: (origin, content) => takeMailedInvite(deps, origin, content),
     [MAILED_EXCHANGE]: (origin, content) =>
-      ask(deps, origin, content, (room, event) => deps.exchange(origin, room.roomId, event)),
+      ask(deps, origin, content, (room, event) => deps.exchange(origin, room.roomId, event, true)),
     [MAILED_LEAVE]: (origin, content) =>
       ask(deps, origin, content, async (room, event) => {
         const id = content['event_id']
