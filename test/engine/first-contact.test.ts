@@ -1,11 +1,17 @@
 /** Two who have never met and are never awake together. */
 import { encodeBase64Url, type JsonObject, type RoomId } from '@plexus/core'
-import { MAX_EARLY_EVENTS, MAX_PACKAGE_LENGTH, MAX_PACKAGES } from '@plexus/engine/testing'
+import {
+  MAX_EARLY_EVENTS,
+  MAX_PACKAGE_LENGTH,
+  MAX_PACKAGES,
+  MAX_PACKAGES_OF_SERVER,
+} from '@plexus/engine/testing'
 import type { Write } from '@plexus/engine/ports'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createFakeRelays, createQuickSealer, type FakeRelay, type FakeRelays } from '../kit/mail-relay.ts'
-import { createTestNetwork } from '../kit/node.ts'
+import { createTestNetwork, keysOf } from '../kit/node.ts'
 import type { Member, TestNetwork } from '../kit/node.ts'
+import { make } from './rooms-kit.ts'
 import { bringIn, createRoom, membershipAt, read, say, stateOf } from '../server-api/room.ts'
 
 const MINUTE = 60_000
@@ -188,6 +194,67 @@ describe('first contact', () => {
     expect(await rowsOf(alice, 'mailed-invite')).toBe(0)
   })
 
+  it('gives what was told of the room to who was killed between the join and taking it', async () => {
+    await turnOf(alice)
+    const roomId = await createRoom(alice)
+    await invite(alice, bob, roomId)
+    await says(alice, roomId, 'hello')
+    await turnOf(bob)
+    const held = async (): Promise<readonly Write[]> => {
+      const maps = ['early-event', 'invite-package']
+      const rows = maps.map(async (map) =>
+        (await bob.node.store.range(map, '', '\u00ff')).map(([key, value]) => ({ map, key, value })),
+      )
+      return (await Promise.all(rows)).flat()
+    }
+    const before = await held()
+    const early = before.filter(({ map }) => map === 'early-event')
+    const write = (writes: readonly Write[]) => bob.node.engine.committer.submit({ writes: () => writes })
+    await write(early.map(({ map, key }) => ({ map, key, value: undefined })))
+    await join(bob, roomId)
+    await write(before)
+    bob = await network.restart(bob)
+    await network.settle()
+    expect(await read(bob, roomId)).toEqual(['hello'])
+    expect(await held()).toEqual([])
+  })
+
+  it('that is withdrawn opens nothing', async () => {
+    await turnOf(alice)
+    const roomId = await createRoom(alice)
+    await invite(alice, bob, roomId)
+    await turnOf(bob)
+    expect(await invitesOf(bob)).toEqual([roomId])
+    await turnOf(alice)
+    await alice.node.engine.rooms.send(roomId, {
+      type: 'm.room.member',
+      stateKey: bob.user,
+      sender: alice.user,
+      content: { membership: 'leave' },
+    })
+    await pass(MINUTE)
+    await turnOf(bob)
+    expect(await invitesOf(bob)).toEqual([])
+    const attempt = bob.node.engine.rooms.join(bob.user, roomId, { via: [alice.node.name] })
+    await expect(patiently(attempt)).rejects.toThrow(/nobody there could be reached/)
+    expect(await bob.node.engine.rooms.snapshot(roomId)).toBeUndefined()
+  })
+
+  it('comes by mail for a link though nobody knew at first where its opener takes mail', async () => {
+    await turnOf(alice)
+    const roomId = await createRoom(alice)
+    const link = await alice.node.engine.control.createInvite(roomId, alice.user)
+    await turnOf(bob)
+    expect(await patiently(bob.node.engine.control.openInvite(link, bob.user))).toBe('waiting')
+    const record = relays.published.get(bob.node.name)
+    relays.published.delete(bob.node.name)
+    await turnOf(alice)
+    if (record !== undefined) relays.published.set(bob.node.name, record)
+    await pass(60 * MINUTE)
+    await turnOf(bob)
+    expect(await invitesOf(bob)).toEqual([roomId])
+  })
+
   it('with a room that no mail holds waits for somebody who is there', async () => {
     await turnOf(alice)
     const roomId = await createRoom(alice)
@@ -309,7 +376,8 @@ describe('first contact', () => {
           value: row,
         }))
       }
-      const packages = await copies('invite-package', {})
+      const packages = await copies('invite-package', { origin: carol.node.name })
+      const ofAlice = (await copies('invite-package', {})).slice(0, MAX_PACKAGES_OF_SERVER)
       const waiting = await copies('membership', {})
       const answered = await copies('membership', { membership: 'leave' })
       const write = (writes: readonly Write[]) => bob.node.engine.committer.submit({ writes: () => writes })
@@ -323,6 +391,36 @@ describe('first contact', () => {
       await write(answered)
       await tell(bob, alice, inviteEdu(mailed), 3)
       expect(await rowsOf(bob, 'invite-package')).toBe(1)
+      await write([
+        ...ofAlice,
+        ...waiting,
+        ...removed(await bob.node.store.range('invite-package', '', '\u00ff')),
+        ...ofAlice,
+      ])
+      await tell(bob, alice, inviteEdu(mailed), 4)
+      expect(await rowsOf(bob, 'invite-package')).toBe(MAX_PACKAGES_OF_SERVER)
+    })
+
+    it('keeps what came with an invite when somebody else mails one to the same room', async () => {
+      await tell(bob, alice, inviteEdu(mailed))
+      const packageOf = async (): Promise<unknown> => {
+        const [row] = await bob.node.store.range('invite-package', '', '\u00ff')
+        return (JSON.parse(row?.[1] ?? '{}') as JsonObject)['origin']
+      }
+      // Whether Carol may invite is for the state to say, which Bob has not seen.
+      const made = await make(
+        { name: carol.node.name, user: carol.user, signer: keysOf(3).signer },
+        alice.node.engine,
+        roomId,
+        { type: 'm.room.member', stateKey: bob.user, content: { membership: 'invite' } },
+      )
+      await tell(bob, carol, inviteEdu({ ...mailed, event_id: made.id, event: made.pdu }))
+      const row = (await bob.node.engine.rooms.memberships(bob.user)).find((each) => each.roomId === roomId)
+      expect(row?.sender).toBe(carol.user)
+      expect(await packageOf()).toBe(alice.node.name)
+      await turnOf(bob)
+      await join(bob, roomId)
+      expect(await membershipAt(bob, roomId, bob.user)).toBe('join')
     })
 
     it('opens no link that is another one, of another user, or of no room of the node, and lets nobody else refuse', async () => {

@@ -85,8 +85,8 @@ type Made = { readonly id: EventId; readonly pdu: Pdu }
 
 /** An event of `node`'s user as its server could sign it, whatever it follows. */
 export async function make(
-  node: BareNode,
-  seenBy: BareNode,
+  node: Pick<BareNode, 'name' | 'user' | 'signer'>,
+  seenBy: Pick<BareNode, 'rooms'>,
   roomId: RoomId,
   more: {
     readonly prev?: readonly EventId[]

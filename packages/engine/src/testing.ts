@@ -45,7 +45,12 @@ export type { Completion } from './rooms/completion.ts'
 export { MAX_UNPROVEN_SERVERS } from './rooms/enter-room.ts'
 export { MAX_OTHER_INVITES } from './rooms/accept-invite.ts'
 export { exchangeRequest, type LinkInvites } from './rooms/link-invites.ts'
-export { MAX_EARLY_EVENTS, MAX_PACKAGE_LENGTH, MAX_PACKAGES } from './rooms/invite-packages.ts'
+export {
+  MAX_EARLY_EVENTS,
+  MAX_PACKAGE_LENGTH,
+  MAX_PACKAGES,
+  MAX_PACKAGES_OF_SERVER,
+} from './rooms/invite-packages.ts'
 export { createOutsiders } from './rooms/outsiders.ts'
 export { LAST_RETRY_MS } from './rooms/gap-turns.ts'
 export { MAX_HEADS_PER_SERVER, MAX_HOLES } from './rooms/present.ts'

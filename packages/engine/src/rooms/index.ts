@@ -11,7 +11,13 @@ import { createEventStore } from './event-store.ts'
 import { backfillRoom, backfillTo } from './history.ts'
 import { createAcceptInvite } from './accept-invite.ts'
 import { createCompletion, type Completion } from './completion.ts'
-import { forgetPackage, joinByPackage, refuseByPackage, takeEarly } from './invite-packages.ts'
+import {
+  forgetPackage,
+  joinByPackage,
+  refuseByPackage,
+  takeEarly,
+  takeEarlyOfJoined,
+} from './invite-packages.ts'
 import { mailedEdus } from './mailed-edus.ts'
 import { createMailedInvites, type RoomMail } from './mailed-invites.ts'
 import type { InvitePolicy } from './remote-join.ts'
@@ -99,6 +105,7 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
   const links = createLinkInvites(inner)
   const serving = createServing({ ...inner, timeline: reader.timeline })
   const staging = createStaging({ ...inner, whileNobodyJoins: (roomId, work) => joins.run(roomId, work) })
+  const receive: Staging['receive'] = (origin, pdus) => staging.receive(origin, pdus)
 
   /** What is forbidden because these users are not known yet to be members, or invited, is tried again once all are. */
   const withMembers = async <T>(
@@ -151,7 +158,8 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       const invites = row?.membership === 'invite' ? [row, ...(row.others ?? [])] : []
       const inviters = invites.map(({ sender }) => serverOf(sender))
       const isPacked = (await invitePackages.get(deps.store, [roomId, userId])) !== undefined
-      const alone = isPacked ? () => joinByPackage(inner, request) : undefined
+      // One of an invite that was withdrawn opens nothing.
+      const alone = isPacked && invites.length > 0 ? () => joinByPackage(inner, request) : undefined
       await joinRemotely(inner, [...new Set([...inviters, ...via])], request, alone)
       completion.start(roomId)
     })
@@ -196,7 +204,7 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
     // Outside of the queue of joins, which events of others wait for.
     async join(userId, roomId, options) {
       await withMembers(roomId, [userId], () => join(userId, roomId, options))
-      await takeEarly(inner, roomId, (origin, pdus) => staging.receive(origin, pdus))
+      await takeEarly(inner, roomId, receive)
     },
     knock: (userId, roomId, options) => withMembers(roomId, [userId], () => knock(userId, roomId, options)),
     leave: (userId, roomId, content) => withMembers(roomId, [userId], () => leave(userId, roomId, content)),
@@ -235,14 +243,18 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       return room?.snapshot !== undefined && backfillTo(inner, room, { ts, direction }, signal)
     },
     whole: (roomId) => completion.whole(roomId),
-    receive: (origin, pdus) => staging.receive(origin, pdus),
+    receive,
     acceptInvite,
     exchangeThirdPartyInvite: (origin, roomId, event) => links.exchange(origin, roomId, event),
     createLinkInvite: (roomId, as) => links.createLink(roomId, as),
     revokeLinkInvite: (roomId, token, as) => links.revokeLink(roomId, token, as),
   }
   const edus = mailedEdus({ ...inner, acceptInvite, exchange: (...given) => links.exchange(...given) })
-  return { rooms, staging, links, completion, edus }
+  const resume: Staging['resume'] = async () => {
+    await staging.resume()
+    await takeEarlyOfJoined(inner, receive)
+  }
+  return { rooms, staging: { ...staging, resume }, links, completion, edus }
 }
 
 function withoutAuthoriser(content: JsonObject): JsonObject {

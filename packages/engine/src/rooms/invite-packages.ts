@@ -29,11 +29,13 @@ import type { EventInput } from './room.ts'
 import { RoomError } from './types.ts'
 import { checkEvents, type CheckedEvent } from './verify.ts'
 
-/** Packages that are kept, and the length of one as JSON in UTF-16 code units. */
+/** Packages that are kept, those of one server among them, and the length of one as JSON in UTF-16 code units. */
 export const MAX_PACKAGES = 50
+export const MAX_PACKAGES_OF_SERVER = 10
 export const MAX_PACKAGE_LENGTH: number = 256 * 1024
-/** Events that members may tell of one room before its invite is answered, and of all rooms. */
+/** Events that members may tell of one room before its invite is answered, one server may, and all may of all rooms. */
 export const MAX_EARLY_EVENTS = 200
+export const MAX_EARLY_EVENTS_OF_SERVER = 200
 export const MAX_ALL_EARLY_EVENTS = 1_000
 /** Events in an invite's shown state. */
 const MAX_SHOWN_EVENTS = 100
@@ -67,7 +69,7 @@ export async function takeMailedInvite(
     const { event } = await deps.acceptInvite(origin, roomId, eventId, invite)
     const target = parseUserId(typeof event['state_key'] === 'string' ? event['state_key'] : '')
     if (target === undefined || state.length === 0) return undefined
-    const writes = await roomFor(deps.store, roomId, target)
+    const writes = await roomFor(deps.store, origin, roomId, target)
     const packed: InvitePackage = {
       origin,
       eventId,
@@ -85,21 +87,44 @@ export async function takeMailedInvite(
   }
 }
 
-/** The writes that make room for one more package: those of invites that were answered go. `undefined` where there is none. */
-async function roomFor(store: Store, roomId: RoomId, userId: UserId): Promise<readonly Write[] | undefined> {
-  const rows = (await invitePackages.list(store, [])).map(([key]) => key)
-  if (rows.length < MAX_PACKAGES || rows.some(([room, user]) => room === roomId && user === userId)) return []
+/**
+ * The writes that make room for one more package: those of invites that were answered go. `undefined` where there is none, and
+ * where another server's invite to the room waits with its own: a stranger's must not take its place.
+ */
+async function roomFor(
+  store: Store,
+  origin: ServerName,
+  roomId: RoomId,
+  userId: UserId,
+): Promise<readonly Write[] | undefined> {
+  const rows = await invitePackages.list(store, [])
+  const same = rows.find(([[room, user]]) => room === roomId && user === userId)?.[1]
+  if (same !== undefined)
+    return same.origin === origin || !(await isWaiting(store, roomId, userId, same)) ? [] : undefined
+  const ofServer = rows.filter(([, packed]) => packed.origin === origin)
+  if (rows.length < MAX_PACKAGES && ofServer.length < MAX_PACKAGES_OF_SERVER) return []
   const writes: Write[] = []
-  for (const [room, user] of rows) {
-    if ((await memberships.get(store, [user, room]))?.membership === 'invite') continue
-    writes.push(...(await forgetPackage(store, room, user)))
-  }
+  for (const [[room, user], packed] of ofServer.length < MAX_PACKAGES_OF_SERVER ? rows : ofServer)
+    if (!(await isWaiting(store, room, user, packed)))
+      writes.push(...(await forgetPackage(store, room, user)))
   return writes.length === 0 ? undefined : writes
+}
+
+async function isWaiting(
+  store: Store,
+  roomId: RoomId,
+  userId: UserId,
+  { eventId }: InvitePackage,
+): Promise<boolean> {
+  const row = await memberships.get(store, [userId, roomId])
+  return row?.membership === 'invite' && [row, ...(row.others ?? [])].some((each) => each.eventId === eventId)
 }
 
 /** The writes after which nothing is left of what came with an invite. */
 export async function forgetPackage(store: Store, roomId: RoomId, userId: UserId): Promise<readonly Write[]> {
-  const early = await earlyEvents.list(store, [roomId])
+  const isOthers = (await invitePackages.list(store, [roomId])).some(([[, user]]) => user !== userId)
+  // What was told is for all users here who are invited.
+  const early = isOthers ? [] : await earlyEvents.list(store, [roomId])
   return [invitePackages.delete([roomId, userId]), ...early.map(([key]) => earlyEvents.delete(key))]
 }
 
@@ -115,7 +140,12 @@ export async function keepEarly(
   const all = await earlyEvents.list(store, [])
   const here = all.filter(([[room]]) => room === roomId)
   const known = new Set(here.map(([, { pdu }]) => canonicalJson(pdu)))
-  const room = Math.min(MAX_EARLY_EVENTS - here.length, MAX_ALL_EARLY_EVENTS - all.length)
+  const ofServer = all.filter(([, row]) => row.origin === origin).length
+  const room = Math.min(
+    MAX_EARLY_EVENTS - here.length,
+    MAX_EARLY_EVENTS_OF_SERVER - ofServer,
+    MAX_ALL_EARLY_EVENTS - all.length,
+  )
   const fresh = pdus
     .filter((pdu) => utf8Length(canonicalJson(pdu)) <= MAX_PDU_BYTES && !known.has(canonicalJson(pdu)))
     .slice(0, Math.max(0, room))
@@ -126,6 +156,22 @@ export async function keepEarly(
     writes: (position) =>
       fresh.map((pdu, index) => earlyEvents.put([roomId, position + index], { origin, pdu })),
   })
+}
+
+/** As `takeEarly`, for rooms that were joined before the process ended. Never rejects. */
+export async function takeEarlyOfJoined(
+  deps: RemoteDeps,
+  receive: (origin: ServerName, pdus: readonly JsonObject[]) => Promise<unknown>,
+): Promise<void> {
+  try {
+    const rooms = new Set((await invitePackages.list(deps.store, [])).map(([[roomId]]) => roomId))
+    for (const roomId of rooms) {
+      const room = await deps.registry.get(roomId)
+      if (room !== undefined && isHere(room, deps.ownName)) await takeEarly(deps, roomId, receive)
+    }
+  } catch (error) {
+    deps.log.log('warn', 'what was told before a join waits for the next start', { error: String(error) })
+  }
 }
 
 /** Hands over what members told before a user of ours joined. */

@@ -165,16 +165,13 @@ async function receiveAll(
     const { room, taken } = await deps.whileNobodyJoins(roomId, async () => {
       const found = await deps.registry.get(roomId)
       const isOutside = found === undefined || !isHere(found, deps.ownName)
-      return {
-        room: found,
-        taken: isOutside ? await takeFromOutside(deps, origin, roomId, given) : undefined,
-      }
+      const ended = isOutside ? await takeFromOutside(deps, origin, roomId, given) : undefined
+      // A join that came in between would take what is kept before it is.
+      if (found?.snapshot === undefined) await keepEarly(deps, origin, roomId, given)
+      return { room: found, taken: ended }
     })
     for (const id of taken?.values() ?? []) verdicts[id] = {}
-    if (room?.snapshot === undefined) {
-      await keepEarly(deps, origin, roomId, given)
-      continue
-    }
+    if (room?.snapshot === undefined) continue
     const raw = given.filter((pdu) => taken?.has(pdu) !== true)
     const isMember = isIn(origin, room.snapshot)
     const lookup = { ...options, broughtBy: origin, forStranger: !isMember }
