@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer, Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -118,6 +118,13 @@ describe('an ACME certificate', () => {
     advance(12 * HOUR_MS)
     await soon(() => expect(held.changes).toHaveLength(2))
     expect(readFileSync(join(folder, 'acme-account.pem'), 'utf8')).toBe(account)
+  })
+
+  it('serves though it cannot be kept', async () => {
+    mkdirSync(join(folder, 'acme.pem'))
+    await using held = await serve()
+    await soon(() => expect(lines).toContain('the certificate cannot be kept'))
+    expect(await isTrusted(held.port)).toBe(true)
   })
 
   it('that is not given is asked for again, with growing pauses', async () => {

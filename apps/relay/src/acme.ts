@@ -64,15 +64,24 @@ export async function openAcme(deps: AcmeDeps, flags: AcmeFlags): Promise<AcmeCe
   acme.axios.defaults.timeout = ANSWER_MS
   if (flags.caFile !== undefined) acme.axios.defaults.httpsAgent = new Agent({ ca: readCa(flags.caFile) })
 
+  /** It serves also where there is no room for it, and the next start asks for another. */
+  function keep({ cert }: Tls): void {
+    try {
+      writeDurably(folder, CERTIFICATE, cert.toString())
+    } catch (error) {
+      log.log('error', 'the certificate cannot be kept', { name, error: (error as Error).message })
+    }
+  }
+
   async function look(): Promise<void> {
     let nextMs = LOOK_MS
     if (kept === undefined || isDue(kept, clock.now())) {
       try {
         kept = await obtain(account, flags, (next) => (challenge = next))
-        writeDurably(folder, CERTIFICATE, kept.cert.toString())
         failures = 0
         deps.changed(kept)
         log.log('info', 'there is a new certificate', { name })
+        keep(kept)
       } catch (error) {
         nextMs = Math.min(LOOK_MS, FIRST_RETRY_MS * 2 ** failures)
         failures += 1

@@ -93,6 +93,8 @@ export const MAX_SHELVES = 64
 /** Units of the rate of deposits that a question for a shelf counts for, and that putting one there does: a signature is checked. */
 export const SHELF_ASK_COST = 4
 export const SHELF_STOCK_COST = 16
+/** The same for each device whose key is asked for: giving one out is a write. */
+export const CLAIM_COST = 1
 /** One-time keys that an address may take over time, a second, and at once; after that it gets fallback keys. */
 export const CLAIMS_PER_SECOND = 0.1
 export const CLAIM_BURST = 200

@@ -1,5 +1,6 @@
 /** What becomes of a damaged SQLite database of mail: it is put aside, and what can be read of it is kept. */
-import { existsSync, renameSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, renameSync, rmSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
 /** Tables, and whose row each of theirs hangs on. */
@@ -11,7 +12,7 @@ const TABLES: readonly (readonly [table: string, parent?: readonly [column: stri
   ['shelf_key', ['shelf', 'shelf']],
 ]
 /** Files of a database beside it. */
-const SUFFIXES = ['', '-wal', '-shm'] as const
+const SUFFIXES = ['-wal', '-shm'] as const
 
 /** SQLite's error for a file whose pages are not what they should be, https://sqlite.org/rescode.html */
 const SQLITE_CORRUPT = 11
@@ -53,12 +54,25 @@ function isDamaged(path: string): boolean {
 export function salvage(path: string, suffix: string, create: (path: string) => void): Salvaged | undefined {
   if (!existsSync(path) || !isDamaged(path)) return undefined
   const [fresh, aside] = [`${path}.salvaged`, `${path}.damaged-${suffix}`]
-  for (const end of SUFFIXES) rmSync(fresh + end, { force: true })
+  for (const end of ['', ...SUFFIXES]) rmSync(fresh + end, { force: true })
   create(fresh)
   const counts = copyAll(path, fresh)
   for (const end of SUFFIXES) if (existsSync(path + end)) renameSync(path + end, aside + end)
+  // By a second name: whenever this ends, there is a database in its place, or the next start would make an empty one.
+  linkSync(path, aside)
   renameSync(fresh, path)
+  syncFolder(dirname(path))
   return { aside, ...counts }
+}
+
+/** Else a power cut may bring the damaged one back, and what was taken since is lost. */
+function syncFolder(folder: string): void {
+  const handle = openSync(folder, 'r')
+  try {
+    fsyncSync(handle)
+  } finally {
+    closeSync(handle)
+  }
 }
 
 function copyAll(damaged: string, fresh: string): Pick<Salvaged, 'mailboxes' | 'mails'> {

@@ -116,4 +116,15 @@ describe('a key shelf', () => {
     const answers = await Promise.all(Array.from({ length: 6 }, () => other.ask(K.ask, question([]))))
     expect(answers.filter((answer) => answer === 'too-fast')).toHaveLength(1)
   })
+
+  it('costs more for each key, and nothing for one of a device that it does not name', async () => {
+    start({ depositsPerSecond: 0.001, depositBurst: 26 })
+    await store.stock({ name: owner.name, shelf: owner.shelf(), keys: {}, maxShelves: 1 })
+    const other = visit(deviceAt(7), '/ip4/192.0.2.9/tcp/1')
+    const ask = (devices: readonly string[]): ReturnType<Visitor['ask']> =>
+      other.ask(K.ask, question(devices))
+    expect(await ask(['A', 'B', 'C', 'C2', 'C3', 'C4'])).toBe('done')
+    for (let n = 0; n < 3; n += 1) expect(await ask(['A', 'B'])).toBe('done')
+    expect(await ask(['A', 'B'])).toBe('too-fast')
+  })
 })

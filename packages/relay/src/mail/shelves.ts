@@ -1,9 +1,9 @@
 /** Key shelves: what an owner puts there, and what others may ask for. DESIGN section 8 */
 import type { JsonObject, ServerName } from '@plexus/core'
-import { shelfRecords } from '@plexus/core/names'
+import { shelfDevices, shelfRecords } from '@plexus/core/names'
 import type { Clock, ShelfAnswer, ShelfCounts } from '@plexus/engine/ports'
 import { decodeShelfQuestion, decodeStock, type MailboxRefusal } from '@plexus/p2p/wire'
-import { MAX_SHELVES } from '../limits.ts'
+import { CLAIM_COST, MAX_SHELVES } from '../limits.ts'
 import type { MailStore } from './mail-store.ts'
 import type { Source } from './sources.ts'
 
@@ -17,7 +17,7 @@ export interface ShelfService {
   /** For a device of `name`. */
   stock(name: ServerName, body: Uint8Array): Outcome<ShelfCounts>
   /** For anybody; one-time keys as far as the source may take any. */
-  ask(source: Pick<Source, 'claims'>, body: Uint8Array): Outcome<ShelfAnswer>
+  ask(source: Pick<Source, 'claims' | 'rate'>, body: Uint8Array): Outcome<ShelfAnswer>
 }
 
 export function createShelfService({ clock, store }: ShelvesDeps): ShelfService {
@@ -32,7 +32,7 @@ export function createShelfService({ clock, store }: ShelvesDeps): ShelfService 
       if (left === 'old') return { code: 'old-record' }
       return { code: left === 'quota' ? 'quota' : 'unknown-recipient' }
     },
-    async ask({ claims }, body) {
+    async ask({ claims, rate }, body) {
       const question = decodeShelfQuestion(body)
       if (question === undefined) return { code: 'nonsense' }
       const { recipient: name, user, devices } = question
@@ -41,8 +41,10 @@ export function createShelfService({ clock, store }: ShelvesDeps): ShelfService 
       const isGone = mailbox === undefined || mailbox.record.record.tombstone !== undefined
       if (isGone || shelf === undefined || shelf.record.expires <= clock.now())
         return { code: 'unknown-recipient' }
+      const wanted = shelfDevices(shelf.record).filter((device) => devices.includes(device))
+      if (!rate.take(wanted.length * CLAIM_COST)) return { code: 'too-fast' }
       const keys: [string, JsonObject][] = []
-      for (const device of new Set(devices)) {
+      for (const device of wanted) {
         const key = await store.claim({ name, user, device, mayTake: claims.take() })
         if (key !== undefined) keys.push([device, key])
       }

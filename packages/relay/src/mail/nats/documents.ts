@@ -4,7 +4,7 @@ import type { JsonObject, JsonValue, ServerName, UserId } from '@plexus/core'
 import { accountRecords, type SignedShelf } from '@plexus/core/names'
 import { StoreError, type ShelfCounts } from '@plexus/engine/ports'
 import { MAX_MAIL_BYTES } from '@plexus/p2p/wire'
-import { MAX_CACHED_MAILBOXES } from '../../limits.ts'
+import { MAX_CACHED_MAILBOXES, NATS_DEADLINE_MS } from '../../limits.ts'
 import type { Mailbox, NewStock, ShelfClaim } from '../mail-store.ts'
 import type { Cluster, Message } from './cluster.ts'
 import type { Follower } from './follower.ts'
@@ -15,6 +15,7 @@ import {
   type IndexedBox,
   type MailIndex,
   type RecordLabel,
+  type ShelfLabel,
 } from './mail-index.ts'
 import {
   claimed,
@@ -36,6 +37,8 @@ export type DocumentsDeps = {
   /** What follows the documents' stream. */
   readonly boxes: Follower
   readonly outcomes: Outcomes
+  /** Of mail and shelves, at which shelves are refused. */
+  readonly maxBytes: number
 }
 
 /** As the port says, but for what becomes of mail. */
@@ -66,7 +69,8 @@ type Next<Label, Answer> =
   | { readonly answer: Answer }
   | 'again'
 
-export function createDocuments({ cluster, index, turns, boxes, outcomes }: DocumentsDeps): Documents {
+export function createDocuments(deps: DocumentsDeps): Documents {
+  const { cluster, index, turns, boxes, outcomes, maxBytes } = deps
   /** Mailboxes by the place of their record, the most lately used. */
   const cached = new Map<number, Mailbox>()
 
@@ -76,7 +80,7 @@ export function createDocuments({ cluster, index, turns, boxes, outcomes }: Docu
     newest: () => index.box(token)?.record,
   })
 
-  const shelfAt = (token: string, user: UserId): Place<{ readonly id: string }> => {
+  const shelfAt = (token: string, user: UserId): Place<ShelfLabel> => {
     const name = tokenOf(user)
     return {
       token,
@@ -109,10 +113,13 @@ export function createDocuments({ cluster, index, turns, boxes, outcomes }: Docu
       const message = { stream: 'box', subject: `${subject}.${previous}`, isFirst: true } as const
       const seq = await cluster.write({ ...message, label: next.label as JsonObject, bytes: next.bytes })
       if (seq === 'taken') return undefined
-      await boxes.reached(seq)
+      await boxes.reached(seq, NATS_DEADLINE_MS)
       const outcome = outcomes.get(id)
       if (outcome === undefined)
-        throw new StoreError('failed', 'another relay removed what was not known here yet')
+        throw new StoreError(
+          'failed',
+          'it did not come back, or another relay removed it before it was known here',
+        )
       if (!outcome) {
         await cluster.remove('box', seq)
         return undefined
@@ -203,7 +210,7 @@ export function createDocuments({ cluster, index, turns, boxes, outcomes }: Docu
     async stock({ name, shelf, keys, maxShelves }) {
       if (!hasMailbox(name)) return 'unknown'
       const token = tokenOf(name)
-      return change<{ id: string }, ShelfCounts | 'old' | 'quota'>(
+      return change<ShelfLabel, ShelfCounts | 'old' | 'quota'>(
         shelfAt(token, shelf.record.user),
         async (newest, id) => {
           if (newest === undefined && (index.box(token)?.shelves.size ?? 0) >= maxShelves)
@@ -213,8 +220,10 @@ export function createDocuments({ cluster, index, turns, boxes, outcomes }: Docu
           const document = stocked(before, shelf, keys)
           if (document === 'old') return { answer: 'old' }
           const bytes = encodeDocument(document)
-          if (bytes.length > MAX_MAIL_BYTES) return { answer: 'quota' }
-          return { label: { id }, bytes, answer: countsOf(document) }
+          const size = bytes.length
+          const used = index.totals().bytes + index.shelfBytes - (newest?.label.size ?? 0)
+          if (size > MAX_MAIL_BYTES || used + size > maxBytes) return { answer: 'quota' }
+          return { label: { id, size }, bytes, answer: countsOf(document) }
         },
       )
     },
@@ -236,7 +245,8 @@ export function createDocuments({ cluster, index, turns, boxes, outcomes }: Docu
         if (document === undefined) return 'again'
         const taken = claimed(document, device, mayTake)
         if (taken === undefined || taken.document === document) return { answer: taken?.key }
-        return { label: { id }, bytes: encodeDocument(taken.document), answer: taken.key }
+        const bytes = encodeDocument(taken.document)
+        return { label: { id, size: bytes.length }, bytes, answer: taken.key }
       })
     },
   }

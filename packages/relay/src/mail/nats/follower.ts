@@ -23,15 +23,15 @@ export type FollowerInit = {
 export interface Follower extends AsyncDisposable {
   /** The place of the last message that was taken. */
   readonly last: number
-  /** Resolves once everything up to a message was taken. */
-  reached(seq: number): Promise<void>
+  /** Resolves once everything up to a message was taken, or so many milliseconds later. */
+  reached(seq: number, withinMs?: number): Promise<void>
 }
 
 export function follow(log: Log, cluster: Cluster, { stream, depth, took }: FollowerInit): Follower {
   let last = 0
   let isClosed = false
   let current: ConsumerMessages | undefined
-  const waiting = new Set<{ readonly seq: number; readonly resolve: () => void }>()
+  const waiting = new Set<{ readonly seq: number; readonly end: () => void }>()
 
   function take(message: JsMsg): void {
     const subject = message.subject.split('.').slice(depth)
@@ -39,11 +39,7 @@ export function follow(log: Log, cluster: Cluster, { stream, depth, took }: Foll
     if (label === undefined) log.log('error', 'a message in the NATS cluster is of no relay', { stream })
     else took({ seq: message.seq, subject, label })
     last = message.seq
-    for (const wait of waiting) {
-      if (wait.seq > last) continue
-      waiting.delete(wait)
-      wait.resolve()
-    }
+    for (const wait of waiting) if (wait.seq <= last) wait.end()
   }
 
   /**
@@ -97,10 +93,17 @@ export function follow(log: Log, cluster: Cluster, { stream, depth, took }: Foll
     get last() {
       return last
     },
-    reached: (seq) =>
+    reached: (seq, withinMs) =>
       new Promise((resolve) => {
-        if (seq <= last) resolve()
-        else waiting.add({ seq, resolve })
+        const end = (): void => {
+          clearTimeout(timer)
+          waiting.delete(wait)
+          resolve()
+        }
+        const wait = { seq, end }
+        const timer = withinMs === undefined ? undefined : setTimeout(end, withinMs)
+        if (seq <= last) end()
+        else waiting.add(wait)
       }),
     async [Symbol.asyncDispose]() {
       isClosed = true

@@ -27,7 +27,8 @@ export type RecordLabel =
     }
   | { readonly gone: number; readonly id: string }
 
-export type ShelfLabel = { readonly id: string }
+/** `size`: bytes of the document. */
+export type ShelfLabel = { readonly id: string; readonly size: number }
 
 export type IndexedBox = {
   readonly token: string
@@ -52,6 +53,8 @@ export interface MailIndex {
   box(token: string): IndexedBox | undefined
   boxes(): Iterable<IndexedBox>
   totals(): MailTotals
+  /** Bytes of the newest shelves. */
+  readonly shelfBytes: number
   /** The cursor of a mail: places, raised by what time it was when relays started, so that an old copy of the streams gives none twice. */
   cursorOf(seq: number): number
   raiseCursors(seq: number, base: number): void
@@ -95,6 +98,7 @@ export function createMailIndex(): MailIndex {
   const boxes = new Map<string, Box>()
   const bases: { readonly seq: number; readonly base: number }[] = []
   const totals = { mailboxes: 0, mails: 0, bytes: 0 }
+  let shelfBytes = 0
 
   function boxOf(token: string): Box {
     const box = boxes.get(token) ?? createBox(token)
@@ -116,10 +120,18 @@ export function createMailIndex(): MailIndex {
     }
   }
 
+  function clearShelves({ shelves }: Box): void {
+    for (const { label } of shelves.values()) shelfBytes -= label.size
+    shelves.clear()
+  }
+
   return {
     box: (token) => boxes.get(token),
     boxes: () => boxes.values(),
     totals: () => ({ ...totals }),
+    get shelfBytes() {
+      return shelfBytes
+    },
     cursorOf: (seq) => seq + (bases.findLast((each) => each.seq <= seq)?.base ?? 0),
     raiseCursors(seq, base) {
       const before = bases.at(-1) ?? { seq: 0, base: 0 }
@@ -152,14 +164,16 @@ export function createMailIndex(): MailIndex {
         for (const device of leftOut(box, record.label.devices)) box.acknowledged.delete(device)
         return true
       }
-      box.shelves.clear()
+      clearShelves(box)
       box.acknowledged.clear()
       if (box.mails.length === 0) box.last = 0
       return true
     },
     putShelf(token, user, previous, shelf) {
       const { shelves } = boxOf(token)
-      if (previous < (shelves.get(user)?.seq ?? 0)) return false
+      const before = shelves.get(user)
+      if (previous < (before?.seq ?? 0)) return false
+      shelfBytes += shelf.label.size - (before?.label.size ?? 0)
       shelves.set(user, shelf)
       return true
     },
@@ -179,6 +193,7 @@ export function createMailIndex(): MailIndex {
       return last
     },
     forget(token) {
+      clearShelves(boxOf(token))
       boxes.delete(token)
     },
   }

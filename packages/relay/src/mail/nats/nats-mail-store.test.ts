@@ -1,5 +1,6 @@
 import { jetstreamManager, StorageType, type JetStreamManager } from '@nats-io/jetstream'
 import { connect, headers } from '@nats-io/transport-node'
+import type { UserId } from '@plexus/core'
 import type { SealedMail } from '@plexus/engine/ports'
 import { encodeCursor, MailboxFrame as K } from '@plexus/p2p/wire'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -7,7 +8,7 @@ import { mailStoreContract } from '../../contract/mail-store-contract.ts'
 import { registration, RELAY, visit } from '../../testing/mail-world.ts'
 import { createClock } from '../../testing/streams.ts'
 import { natsMissing, startNats, type NatsServers } from '../../testing/nats.ts'
-import { createRecipient, deviceAt, sha256, type Recipient } from '../../testing/recipients.ts'
+import { createRecipient, deviceAt, listOf, sha256, type Recipient } from '../../testing/recipients.ts'
 import type { MailStore } from '../mail-store.ts'
 import { createMailService } from '../mail-service.ts'
 import { DEFAULT_MAIL_POLICY } from '../policy.ts'
@@ -194,6 +195,27 @@ describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
     const kept = await store.fetch(owner.name, 0, ROOMY)
     for (const n of [0, 1]) await store.acknowledge(owner.name, deviceAt(n), kept.at(-1)?.cursor ?? 0)
     expect(await put(99)).toBe('kept')
+  })
+
+  it('takes no more shelves when the space allowed is used up, and mail counts them', async () => {
+    place += 1
+    await using store = await open(`shelves${place}`, NOW, 40_000)
+    const owner = createRecipient(NOW)
+    await store.register(owner.mailbox(), 10)
+    const add = Array.from({ length: 30 }, (_, n) => ({ [`k:${n}`]: { key: 'x'.repeat(900) } }))
+    const { name } = owner
+    const stock = (localpart: string): ReturnType<MailStore['stock']> => {
+      const user = `@${localpart}:${name}` as UserId
+      const shelf = owner.shelf({ user, list: listOf(user, ['A']) })
+      return store.stock({ name, shelf, keys: { A: { add } }, maxShelves: 9 })
+    }
+    expect(await stock('ada')).toMatchObject({ A: { left: 30 } })
+    expect(await stock('bob')).toBe('quota')
+    const mail = owner.mail('', { bytes: new Uint8Array(15_000) })
+    expect(await store.deposit({ mail, hash: sha256(mail.bytes), quota: ROOMY, now: NOW })).toBe('quota')
+    for (let n = 0; n < 30; n += 1)
+      await store.claim({ name, user: `@ada:${name}` as UserId, device: 'A', mayTake: true })
+    expect(await stock('bob')).toMatchObject({ A: { left: 30 } })
   })
 
   it('holds so many mails, since each takes memory', async () => {

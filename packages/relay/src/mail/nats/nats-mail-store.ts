@@ -61,7 +61,7 @@ export async function openNatsMailStore(deps: NatsDeps, init: NatsInit): Promise
   await mark(cluster, boxes, mails, deps.now())
   isOpen = true
   for (const [token, last] of stale) await cluster.purge('mail', `m.${token}.*`, last)
-  const documents = createDocuments({ cluster, index, turns, boxes, outcomes })
+  const documents = createDocuments({ cluster, index, turns, boxes, outcomes, maxBytes: init.maxBytes })
   const running = opened.move()
   const parts = { cluster, index, turns, mails, documents, ...init }
   return {
@@ -212,7 +212,8 @@ function deposit(
     if (box === undefined || !isLive(box.record)) return 'unknown'
     if (box.has(text)) return 'known'
     const used = box.used[lane]
-    const { mails, bytes: total } = index.totals()
+    const { mails, bytes: mailBytes } = index.totals()
+    const total = mailBytes + index.shelfBytes
     const isFull = used.mails + 1 > quota.mails || used.bytes + size > quota.bytes
     if (isFull || mails >= maxMails || total + size + (mails + 1) * NATS_MAIL_OVERHEAD_BYTES > maxBytes)
       return 'quota'
@@ -233,7 +234,7 @@ function given({ mails: { last } }: Parts, { mails }: IndexedBox): readonly Inde
 
 /** What this relay wrote has come back with the stream, or was removed before it could. */
 async function settled({ mails }: Parts, { last }: IndexedBox): Promise<void> {
-  if (last > mails.last) await Promise.race([mails.reached(last), pause()])
+  if (last > mails.last) await mails.reached(last, NATS_RETRY_MS)
 }
 
 /** The place of the last mail up to a cursor, 0 for none. What is not there yet is acknowledged by nobody. */
