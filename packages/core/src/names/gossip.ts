@@ -8,7 +8,8 @@ export const MAX_GOSSIP_LENGTH = 4_096
 /** Longest life of a gossip, in milliseconds. */
 export const MAX_GOSSIP_MS = 60_000
 const MAX_TYPE_LENGTH = 255
-const SIGNATURE = /^[A-Za-z0-9+/]{86}$/
+/** 64 bytes in the one way to write them: who passes it on must not make others of it. */
+const SIGNATURE = /^[A-Za-z0-9+/]{85}[AQgw]$/
 
 /** An EDU about one room that other members of it than its origin pass on. EDUs have no signature of their own. */
 export type Gossip = {

@@ -37,7 +37,7 @@ export const RECEIPTS_MS = 5_000
 /** Own receipts that wait; what is remembered of signatures, of typing users, and of servers in one window. */
 export const MAX_WAITING_GOSSIP = 100
 export const MAX_SEEN_GOSSIP = 10_000
-/** What is passed on, taken of one origin, and looked at of one server although it was nothing, in one window. */
+/** What is passed on, and said, taken of one origin, and looked at of one server although it was nothing, in one window. */
 export const GOSSIP_WINDOW_MS = 10_000
 export const MAX_PASSED_GOSSIP = 200
 export const MAX_GOSSIP_OF_ORIGIN = 20
@@ -84,7 +84,8 @@ export function createGossip(deps: GossipDeps): RoomGossip {
   }
 
   const pass = (signed: SignedGossip, from: ServerName): void => {
-    if (!counts.add('passed', MAX_PASSED_GOSSIP)) return
+    // What others say must not keep this node's own from being said.
+    if (!counts.add(from === signer.name ? 'own' : 'passed', MAX_PASSED_GOSSIP)) return
     passing.push({ signed, from })
     later('pass', GATHER_MS, () => {
       const ready = passing

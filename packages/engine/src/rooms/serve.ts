@@ -124,6 +124,8 @@ export function createServing(deps: ServeDeps): Serving {
       const room = await deps.registry.get(record.roomId)
       const { snapshot } = room ?? {}
       if (room === undefined || snapshot?.joinedServers.includes(deps.ownName) !== true) return []
+      // Whoever brought it: the ACL keeps others from hearing of it by this node.
+      if (!(await isAllowed(deps, serverOf(record.pdu.sender), snapshot))) return []
       const past = createPastVisibility(deps, record.roomId)
       const found: ServerName[] = []
       for (const server of servers) {

@@ -296,7 +296,7 @@ export interface Rooms {
     limit: number,
   ): Promise<readonly Pdu[]>
   eventFor(origin: ServerName, eventId: EventId): Promise<Pdu>
-  /** Those of the servers that are in the event's room and may see all of it; none where it is not here whole. */
+  /** Those of the servers that are in the event's room and may see all of it; none where it is not here whole, or the ACL denies its own. */
   receivers(eventId: EventId, servers: readonly ServerName[]): Promise<readonly ServerName[]>
   /** The event closest to a time that `origin` may see. @throws RoomError M_NOT_FOUND */
   eventAtTimeFor(
