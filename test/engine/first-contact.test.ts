@@ -401,6 +401,13 @@ describe('first contact', () => {
       expect(await rowsOf(bob, 'invite-package')).toBe(MAX_PACKAGES_OF_SERVER)
     })
 
+    it('asks nobody again who has refused', async () => {
+      await tell(bob, alice, inviteEdu(mailed))
+      await patiently(bob.node.engine.rooms.leave(bob.user, roomId))
+      await tell(bob, alice, inviteEdu(mailed), 2)
+      expect([...(await invitesOf(bob)), await rowsOf(bob, 'invite-package')]).toEqual([0])
+    })
+
     it('keeps what came with an invite when somebody else mails one to the same room', async () => {
       await tell(bob, alice, inviteEdu(mailed))
       const packageOf = async (): Promise<unknown> => {

@@ -142,13 +142,15 @@ async function keepInvite(
   )
 }
 
-/** The row with one more invite; `undefined` for who may have joined meanwhile by another. */
+/** The row with one more invite; `undefined` for who may have joined meanwhile by another, or has refused this one. */
 function rowAfter(
   before: MembershipRecord | undefined,
   invite: OutsiderRow,
   pdu: Pdu,
 ): OutsiderRow | undefined {
   if (before?.membership === 'join') return undefined
+  // It comes directly and by mail.
+  if (before?.membership === 'leave' && before.eventId === invite.eventId) return undefined
   if (before?.membership !== 'invite' || before.strippedState === undefined) return invite
   // One that does not follow those of other servers may be of none of their rooms: it must not end with itself what waits.
   const { eventId, sender, roomVersion: version, strippedState, others = [] } = before

@@ -69,6 +69,7 @@ export async function takeMailedInvite(
     const { event } = await deps.acceptInvite(origin, roomId, eventId, invite)
     const target = parseUserId(typeof event['state_key'] === 'string' ? event['state_key'] : '')
     if (target === undefined || state.length === 0) return undefined
+    if (!(await isWaiting(deps.store, roomId, target, { eventId }))) return undefined
     const writes = await roomFor(deps.store, origin, roomId, target)
     const packed: InvitePackage = {
       origin,
@@ -114,7 +115,7 @@ async function isWaiting(
   store: Store,
   roomId: RoomId,
   userId: UserId,
-  { eventId }: InvitePackage,
+  { eventId }: Pick<InvitePackage, 'eventId'>,
 ): Promise<boolean> {
   const row = await memberships.get(store, [userId, roomId])
   return row?.membership === 'invite' && [row, ...(row.others ?? [])].some((each) => each.eventId === eventId)

@@ -37,7 +37,10 @@ export type InviteRequest = {
   readonly sender: UserId
   readonly target: UserId
   readonly content: JsonObject
-  /** Who asked for the invite by mail waits for no answer: it is mailed though nobody knows yet where to. */
+  /**
+   * It was asked for by mail: it is mailed too, though nobody knows yet where to, and nobody is waited for, since other mail waits
+   * behind what asked for it.
+   */
   readonly byMail?: true | undefined
 }
 
@@ -121,17 +124,17 @@ async function cosignedInvite(
   const event = await recommend(deps, room, built)
   const invite = { roomVersion: room.version.id, event: event.pdu, inviteRoomState }
   const { mail } = deps
+  const mailed = (): Promise<Edu | undefined> => mailedInvite(deps, room, { event, inviteRoomState, before })
+  const asked = byMail === true && mail !== undefined && isKeyName(server) ? await mailed() : undefined
+  if (asked !== undefined) return { event, mailed: asked }
   const options = mail === undefined || !isKeyName(server) ? {} : { timeoutMs: INVITE_WAIT_MS }
   try {
     const answer = await deps.federation.invite(server, room.roomId, event.id, invite, options)
     return { event: await withSignatureOf(deps, room.version, event, answer.event, server) }
   } catch (error) {
-    if (mail === undefined) throw error
-    const where = byMail === true ? { hasMailboxes: () => Promise.resolve(true) } : mail
-    if (!(await isAsleep(where, server, error))) throw error
-    const mailed = await mailedInvite(deps, room, { event, inviteRoomState, before })
-    if (mailed === undefined) throw error
-    return { event, mailed }
+    const edu = mail !== undefined && (await isAsleep(mail, server, error)) ? await mailed() : undefined
+    if (edu === undefined) throw error
+    return { event, mailed: edu }
   }
 }
 
