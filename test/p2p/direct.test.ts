@@ -1,5 +1,5 @@
 import type { ServerName } from '@plexus/core'
-import type { KnownPeer } from '@plexus/p2p'
+import { generateTransportKey, peerIdOfKey, type KnownPeer } from '@plexus/p2p'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
   certify,
@@ -174,6 +174,31 @@ describe('where a node itself is', { timeout: 30_000 }, () => {
     expect(toldOf(b).filter(isDirect)).toEqual([])
     b.node.want([a.account.name])
     await eventually(() => toldOf(b).some(isDirect), 'it has been told')
+  })
+
+  it('is seen by no stranger who tells an address to dial', async () => {
+    const folder = await temporaryFolder()
+    cleanups.push(() => folder.remove())
+    const relay = await startRelayHere(folder.path)
+    cleanups.push(() => relay.stop())
+    const relays = relay.addresses.slice(0, 1)
+    const keys = await Promise.all([generateTransportKey(), generateTransportKey()])
+    // The lower peer id is the one that would dial at once.
+    const [low, high] = keys.toSorted((one, other) => (peerIdOfKey(one) < peerIdOfKey(other) ? -1 : 1))
+    const away = { relays, platform: { webrtc: false } }
+    const a = await node({ ...away, ...(low && { transportKey: low }) })
+    const platform = { webrtc: false, ...TCP.platform }
+    const stranger = await node({ relays, platform, ...(high && { transportKey: high }) })
+    await eventually(() => a.node.status.relays[0]?.state === 'connected', 'at the relay')
+    stranger.node.want([a.account.name])
+    await send(stranger, a)
+    const told = (): readonly string[] =>
+      a.saved.find(({ name }) => name === stranger.account.name)?.multiaddrs ?? []
+    await eventually(() => told().some((address) => !address.includes('/p2p-circuit')), 'it told one')
+    for (let n = 0; n < 100; n += 1) await send(stranger, a, { n })
+    expect(a.node.status.peers).toMatchObject([{ path: 'relayed' }])
+    a.node.want([stranger.account.name])
+    await eventually(() => a.node.status.peers[0]?.path === 'direct', 'a friend is dialled')
   })
 })
 

@@ -144,9 +144,14 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
   }
   const ownAddresses = (): string[] => [...circuits(), ...direct()].slice(0, MAX_HELLO_ADDRESSES)
   const toldDirect = new WeakSet<Link>()
-  /** Once it is known who is at the other side. */
-  const tellDirect = (link: Link | undefined): void => {
-    if (link?.name === undefined || !wanted(link.name) || toldDirect.has(link)) return
+  /** Addresses of streams over a relay. */
+  const relayed = new WeakMap<Link, string>()
+  /** Once it is known who is at the other side. Whoever is dialled directly, too, learns where this node is. */
+  const befriend = (link: Link): void => {
+    if (link.name === undefined || !wanted(link.name)) return
+    const address = relayed.get(link)
+    if (address !== undefined) upgrader.relayed(link, address)
+    if (toldDirect.has(link)) return
     toldDirect.add(link)
     if (direct().length > 0) link.renew()
   }
@@ -171,8 +176,8 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
         link.peerId,
         told.filter((address) => gater.allows(address)),
       )
-      tellDirect(link)
-      if (!link.direct) upgrader.relayed(link, connection.address)
+      if (!link.direct) relayed.set(link, connection.address)
+      befriend(link)
     },
     appeared: (name) => emit({ kind: 'appeared', name }),
     changed: () => supervisor.touch(),
@@ -294,7 +299,10 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
     want(names) {
       const all = [...names]
       supervisor.want(all)
-      for (const name of all) tellDirect(table.best(name))
+      for (const name of all) {
+        const link = table.best(name)
+        if (link !== undefined && !toldDirect.has(link)) befriend(link)
+      }
     },
     watch(listener) {
       listeners.add(listener)
