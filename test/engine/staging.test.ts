@@ -320,6 +320,21 @@ describe('staging', { timeout: 30_000 }, () => {
     }
     await expect(fill()).rejects.toMatchObject({ errcode: 'M_LIMIT_EXCEEDED' })
     expect(taken).toBe(300)
+    // Nor by whole copies of events that it brought as redacted ones.
+    const made = await Promise.all(
+      Array.from({ length: 50 }, (_, index) =>
+        make(mallory, alice, roomId, { prev: [nowhere(2_000 + index)], body: big }),
+      ),
+    )
+    await bob.rooms.receive(
+      mallory.name,
+      made.map(({ pdu }) => ({ ...pdu, content: {} })),
+    )
+    const whole = made.map(({ pdu }) => pdu)
+    await expect(bob.rooms.receive(mallory.name, whole)).rejects.toMatchObject({
+      errcode: 'M_LIMIT_EXCEEDED',
+    })
+    await bob.rooms.receive(alice.name, whole)
     await say(alice, roomId, 'honest')
     await until(async () => (await bodies(bob, roomId)).length === 1)
   })

@@ -36,7 +36,7 @@ export type StagedEntry = {
   readonly at: number
   event: CheckedEvent
   /** JSON text, in UTF-16 code units. */
-  readonly length: number
+  length: number
   /** Nothing was known of it when it came. */
   isNew: boolean
   /** What it waits for; empty while it can be decided. */

@@ -91,8 +91,9 @@ async function takeInOnce(
   const { left, done } = await write(deps, room, waiting, { fresh, updates, leaving })
   const first = await done
   for (const entry of leaving) waiting.remove(entry)
-  for (const { entry, event, origin: by } of updates) {
+  for (const { entry, event, origin: by, length } of updates) {
     entry.event = event
+    entry.length = length
     waiting.move(entry, by)
   }
   // A failed commit in between may have put another in the place of the room that the events were held in.
@@ -111,11 +112,12 @@ async function takeInOnce(
 }
 
 /** What becomes of a held event by a copy of it. */
-type Update = Pick<StagedEntry, 'event' | 'origin'> & { readonly entry: StagedEntry }
+type Update = Pick<StagedEntry, 'event' | 'origin' | 'length'> & { readonly entry: StagedEntry }
 
 /**
- * A copy whose content matches its hash takes the place of one whose does not. What the event's own server brings waits
- * among the events of that, no longer behind all that others brought before.
+ * A copy whose content matches its hash takes the place of one whose does not, and waits among the events of who brought
+ * it. What the event's own server brings waits among the events of that, no longer behind all that others brought before.
+ * @throws RoomError when there is no room for a whole copy.
  */
 function updatesOf(
   deps: TakeInDeps,
@@ -125,18 +127,25 @@ function updatesOf(
   held: readonly (readonly [StagedEntry, CheckedEvent])[],
 ): readonly Update[] {
   let space = MAX_STAGED_PER_SERVER - waiting.ofServer(origin).length - fresh.length
-  let length = MAX_STAGED_LENGTH - deps.waitingLength(origin) - lengthOf(fresh)
+  let left = MAX_STAGED_LENGTH - deps.waitingLength(origin) - lengthOf(fresh)
   return held.flatMap(([entry, copy]) => {
     const isBetter = !entry.event.contentHashOk && copy.contentHashOk
-    const isOthers = entry.origin !== origin && serverOf(copy.pdu.sender) === origin
-    const isMoved = isOthers && space > 0 && entry.length <= length
-    if (isMoved) {
-      space -= 1
-      length -= entry.length
+    const isOthers = entry.origin !== origin
+    if (!isBetter && !(isOthers && serverOf(copy.pdu.sender) === origin)) return []
+    const length = isBetter ? JSON.stringify(copy.pdu).length : entry.length
+    const more = isOthers ? length : length - entry.length
+    if (more > left || (isOthers && space <= 0)) {
+      if (isBetter) throw noRoom()
+      return []
     }
-    const event = isBetter ? copy : entry.event
-    return isBetter || isMoved ? [{ entry, event, origin: isMoved ? origin : entry.origin }] : []
+    if (isOthers) space -= 1
+    left -= more
+    return [{ entry, event: isBetter ? copy : entry.event, origin, length }]
   })
+}
+
+function noRoom(): RoomError {
+  return new RoomError('M_LIMIT_EXCEEDED', 'too many events of this server wait to be processed')
 }
 
 /**
@@ -190,8 +199,7 @@ function makeSpace(
   const now = deps.clock.now()
   const stale = own.filter((entry) => entry.at < now - STALE_STAGED_MS && waiting.waits(entry))
   const leaving = overLength > 0 ? stale : stale.slice(0, over)
-  if (leaving.length < over || lengthOf(leaving) < overLength)
-    throw new RoomError('M_LIMIT_EXCEEDED', 'too many events of this server wait to be processed')
+  if (leaving.length < over || lengthOf(leaving) < overLength) throw noRoom()
   return leaving
 }
 
