@@ -2,6 +2,7 @@
 import { encodeBase64Url, type JsonObject, type RoomId } from '@plexus/core'
 import {
   MAX_EARLY_EVENTS,
+  MAX_EARLY_EVENTS_OF_SERVER,
   MAX_PACKAGE_LENGTH,
   MAX_PACKAGES,
   MAX_PACKAGES_OF_SERVER,
@@ -363,6 +364,48 @@ describe('first contact', () => {
       await events(alice, 5)
       await events(alice, MAX_EARLY_EVENTS + 5)
       expect(await rowsOf(bob, 'early-event')).toBe(MAX_EARLY_EVENTS)
+      // Nor by one server with many rooms.
+      const other = '!2:example.org'
+      const [[key, value] = ['', '{}']] = await bob.node.store.range('invite-package', '', '\u00ff')
+      const servers = [alice.node.name, carol.node.name]
+      const row = JSON.stringify({ ...(JSON.parse(value) as JsonObject), servers })
+      const copy = { map: 'invite-package', key: key.replace(roomId, other), value: row }
+      await bob.node.engine.committer.submit({ writes: () => [copy] })
+      for (const from of [alice, carol])
+        await bob.node.engine.inbound.transaction({
+          origin: from.node.name,
+          pdus: [{ ...event(1), room_id: other }],
+          edus: [],
+        })
+      expect(MAX_EARLY_EVENTS_OF_SERVER).toBe(MAX_EARLY_EVENTS)
+      expect(await rowsOf(bob, 'early-event')).toBe(MAX_EARLY_EVENTS + 1)
+    })
+
+    it('changes no room that its node has left', async () => {
+      await alice.node.engine.rooms.leave(alice.user, roomId, undefined)
+      const { id, pdu } = await make(
+        { name: bob.node.name, user: bob.user, signer: keysOf(2).signer },
+        alice.node.engine,
+        roomId,
+        { type: 'm.room.member', stateKey: bob.user, content: { membership: 'leave' } },
+      )
+      const content = { room_id: roomId, event_id: id, event: pdu }
+      await tell(alice, bob, { edu_type: 'plexus.send_leave', content })
+      expect(await membershipAt(alice, roomId, bob.user)).toBe('invite')
+    })
+
+    it('leaves what was told to another user here who is invited too, when one declines', async () => {
+      await tell(bob, alice, inviteEdu(mailed))
+      await bob.node.engine.inbound.transaction({
+        origin: alice.node.name,
+        pdus: [{ type: 'm.room.message', room_id: roomId, depth: 1 }],
+        edus: [],
+      })
+      const [[key, value] = ['', '{}']] = await bob.node.store.range('invite-package', '', '\u00ff')
+      const copy = { map: 'invite-package', key: key.replace(bob.user, `@other:${bob.node.name}`), value }
+      await bob.node.engine.committer.submit({ writes: () => [copy] })
+      await patiently(bob.node.engine.rooms.leave(bob.user, roomId))
+      expect([await rowsOf(bob, 'invite-package'), await rowsOf(bob, 'early-event')]).toEqual([1, 1])
     })
 
     it('keeps the packages of so many invites, and forgets those that were answered', async () => {

@@ -47,6 +47,7 @@ export { MAX_OTHER_INVITES } from './rooms/accept-invite.ts'
 export { exchangeRequest, type LinkInvites } from './rooms/link-invites.ts'
 export {
   MAX_EARLY_EVENTS,
+  MAX_EARLY_EVENTS_OF_SERVER,
   MAX_PACKAGE_LENGTH,
   MAX_PACKAGES,
   MAX_PACKAGES_OF_SERVER,

@@ -7,7 +7,7 @@ import { deniedByAcl } from './acl.ts'
 import { takeMailedInvite } from './invite-packages.ts'
 import type { LinkInvites } from './link-invites.ts'
 import { MAILED_INVITE, MAILED_LEAVE } from './mailed-invites.ts'
-import type { RemoteDeps } from './remote-join.ts'
+import { isHere, type RemoteDeps } from './remote-join.ts'
 import { acceptMembership } from './serve-membership.ts'
 import { RoomError } from './types.ts'
 
@@ -46,7 +46,7 @@ async function ask(
   if (utf8Length(canonicalJson(event)) > MAX_PDU_BYTES) return undefined
   try {
     const room = await deps.registry.get(roomId)
-    if (room?.snapshot === undefined) return undefined
+    if (room?.snapshot === undefined || !isHere(room, deps.ownName)) return undefined
     const denied = await deniedByAcl(deps, origin, room.snapshot)
     if (denied !== undefined) throw new RoomError('M_FORBIDDEN', denied)
     await work(room, event)
