@@ -371,10 +371,10 @@ describe('first contact', () => {
       const row = JSON.stringify({ ...(JSON.parse(value) as JsonObject), servers })
       const copy = { map: 'invite-package', key: key.replace(roomId, other), value: row }
       await bob.node.engine.committer.submit({ writes: () => [copy] })
-      for (const from of [alice, carol])
+      for (const [depth, from] of [alice, carol].entries())
         await bob.node.engine.inbound.transaction({
           origin: from.node.name,
-          pdus: [{ ...event(1), room_id: other }],
+          pdus: [{ ...event(depth), room_id: other }],
           edus: [],
         })
       expect(MAX_EARLY_EVENTS_OF_SERVER).toBe(MAX_EARLY_EVENTS)
