@@ -1,5 +1,6 @@
 /** In larger rooms events reach all by way of others, and their server makes up for whoever lets them down. */
-import type { EventId, RoomId, ServerName } from '@plexus/core'
+import { eventIdOf, roomVersion } from '@plexus/core'
+import type { EventId, Pdu, RoomId, RoomVersion, ServerName } from '@plexus/core'
 import { MAX_FORWARDED, MAX_WAITING_FORWARDS, NEWS_MS } from '@plexus/engine/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
@@ -9,6 +10,7 @@ import { bodies, bringIn, createRoom, make, say } from './rooms-kit.ts'
 
 const FAN_OUT = { direct: 3, forwards: 2 }
 const NODES = 8
+const version = roomVersion('12') as RoomVersion
 /** Time in which all have told what they have got. */
 const TOLD_MS = 8_000
 /** Time after which an event is held from nobody. */
@@ -183,6 +185,31 @@ describe('fan-out', { timeout: 30_000 }, () => {
     expect(await bob.rooms.receivers(`$${'A'.repeat(43)}` as EventId, all)).toEqual([])
     await bob.rooms.leave(bob.user, roomId)
     expect(await bob.rooms.receivers(after, all)).toEqual([])
+  })
+
+  it('tells nothing as taken while something before it lacks its content', async () => {
+    const told: (EventId | undefined)[] = []
+    network.cheats.set(bob.name, { sendTransaction: () => Promise.reject(new Error('out of reach')) })
+    network.cheats.set(alice.name, {
+      sendTransaction: async (_, { taken }) => {
+        if (taken !== undefined) told.push(taken[roomId])
+        return { pdus: {} }
+      },
+    })
+    const made = async (text: string): Promise<Pdu> =>
+      (await alice.rooms.event(await say(alice, roomId, text)))?.pdu as Pdu
+    const bring = async (...pdus: readonly Pdu[]): Promise<void> => {
+      await bob.staging.receive((nodes[2] as BareNode).name, pdus)
+      await bob.staging.idle()
+      await network.pass(TOLD_MS)
+    }
+    for (const { name } of nodes.slice(2)) network.offline.add(name)
+    const [one, two] = [await made('one'), await made('two')]
+    await bring({ ...one, content: {} }, two)
+    expect(told).toEqual([])
+    const three = await made('three')
+    await bring(one, three)
+    expect(told).toEqual([eventIdOf(version, three)])
   })
 
   it('moves a cursor for an own event of this stay alone', async () => {

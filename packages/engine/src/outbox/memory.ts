@@ -45,7 +45,9 @@ export type Destination = {
   readonly passed: { since: number; count: number }
   /** The newest event of it that was accepted, of each larger room, until it is told. */
   readonly taken: Map<RoomId, EventId>
-  /** A transaction is to go for that alone. */
+  /** The newest events of it that came without their content, of each larger room. */
+  readonly stripped: Map<RoomId, readonly EventId[]>
+  /** A transaction is to go for what is taken alone. */
   isTakenDue: boolean
   cancelRetry: (() => void) | undefined
   /** Events and durable EDUs of the next transaction: fewer after one that the destination could not take. */
@@ -177,6 +179,7 @@ function newDestination(name: ServerName): Destination {
     forwards: new Map(),
     passed: { since: 0, count: 0 },
     taken: new Map(),
+    stripped: new Map(),
     isTakenDue: false,
     cancelRetry: undefined,
     batch: MAX_TRANSACTION_PDUS,

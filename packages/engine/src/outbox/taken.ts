@@ -1,19 +1,21 @@
 /**
  * Word of what came by gossip: a server tells the one that made events, a little later and in one message for many, which
  * is the newest that it has (`plexus.taken`). Own events of a server follow each other, and nobody places an event before
- * what it follows, so the newest stands for all.
+ * what it follows, so the newest stands for all, once none of them lacks its content.
  */
 import type { EventId, RoomId, ServerName } from '@plexus/core'
 import { serverOf } from '@plexus/core'
-import { isKeyName } from '@plexus/core/names'
 import type { Clock, Log, Random, Taken } from '../ports.ts'
 import { isStripped } from '../rooms/copy.ts'
 import type { AcceptedEvent } from '../rooms/room.ts'
-import type { Rooms } from '../rooms/types.ts'
+import type { EventRecord, Rooms } from '../rooms/types.ts'
 import type { FanOut } from './fan-out.ts'
 import { MAX_TOLD_ROOMS } from './heads.ts'
 import type { Destination, OutboxMemory } from './memory.ts'
 import { noteTaken, type TransactionDeps } from './transaction.ts'
+
+/** Events without content that are remembered of one server in one room: it sends all again, the oldest first. */
+const MAX_STRIPPED = 20
 
 export type TakenEventsDeps = Pick<TransactionDeps, 'committer' | 'cursors' | 'deliveries'> & {
   readonly memory: OutboxMemory
@@ -58,11 +60,15 @@ export function createTakenEvents(deps: TakenEventsDeps): TakenEvents {
     timers.set(roomId, cancel)
   }
 
-  /** All of it is here: nothing that it follows is missing, and its content came with it. */
-  const isWhole = async (roomId: RoomId, id: EventId): Promise<boolean> => {
+  /** All of it is here: nothing that it follows is missing, and no content of what its server made before it. */
+  const isWhole = async ({ stripped }: Destination, roomId: RoomId, id: EventId): Promise<boolean> => {
     const snapshot = await deps.rooms().snapshot(roomId)
-    const [record] = await deps.rooms().events([id])
-    return snapshot?.holes.length === 0 && record !== undefined && !isStripped(record)
+    const known = stripped.get(roomId) ?? []
+    const records = await deps.rooms().events([id, ...known])
+    const open = known.filter((_, index) => isLacking(records[index + 1]))
+    if (open.length > 0) stripped.set(roomId, open)
+    else stripped.delete(roomId)
+    return snapshot?.holes.length === 0 && open.length === 0 && !isLacking(records[0])
   }
 
   const note = async (server: ServerName, taken: Taken): Promise<void> => {
@@ -81,16 +87,20 @@ export function createTakenEvents(deps: TakenEventsDeps): TakenEvents {
   }
 
   return {
-    accepted(roomId, { id, server }) {
-      if (!isKeyName(server) || !deps.fanOut.spreads(roomId)) return
-      memory.destinations.get(server)?.taken.set(roomId, id)
+    accepted(roomId, { id, server, isStripped: isOpen }) {
+      const target = memory.destinations.get(server)
+      if (target?.isKeyName !== true || !deps.fanOut.spreads(roomId)) return
+      target.taken.set(roomId, id)
+      if (isOpen === true)
+        target.stripped.set(roomId, [...(target.stripped.get(roomId) ?? []), id].slice(-MAX_STRIPPED))
       schedule(roomId)
     },
-    async tell({ taken }) {
+    async tell(target) {
+      const { taken } = target
       const told: [RoomId, EventId][] = []
       for (const [roomId, id] of taken) {
         if (told.length === MAX_TOLD_ROOMS) break
-        if (await isWhole(roomId, id)) told.push([roomId, id])
+        if (await isWhole(target, roomId, id)) told.push([roomId, id])
         else taken.delete(roomId)
       }
       return told.length === 0 ? undefined : (Object.fromEntries(told) as Taken)
@@ -109,6 +119,10 @@ export function createTakenEvents(deps: TakenEventsDeps): TakenEvents {
       for (const cancel of timers.values()) cancel()
     },
   }
+}
+
+function isLacking(record: EventRecord | undefined): boolean {
+  return record === undefined || isStripped(record)
 }
 
 function entriesOf(taken: Taken): readonly (readonly [RoomId, EventId])[] {
