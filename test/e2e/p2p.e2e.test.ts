@@ -121,6 +121,7 @@ describe('two pages in two browser contexts', () => {
     expect(address).toHaveLength(1)
     const [a, b] = [await open(relay, address), await open(relay, address)]
     expect((await send(a, b, 'hello')).answer).toBe('{"text":"hello"}')
+    await want(a, b)
     await until(a, isDirect)
   })
 
@@ -130,20 +131,24 @@ describe('two pages in two browser contexts', () => {
     const a = await open(relay)
     const dials: number[] = []
     for (let dial = 0; dial < DIALS; dial += 1) {
-      const ms = await a.page.evaluate(
-        async ([addresses, name]) => {
+      const started = await a.page.evaluate(
+        async (addresses) => {
           await window.p2p.stop()
-          await window.p2p.start(addresses)
-          await window.p2p.send(name, 'relayed')
-          const before = performance.now()
-          while (!window.p2p.status().peers.some(({ path }) => path === 'direct')) {
-            if (performance.now() - before > 15_000) break
-            await new Promise((resolve) => setTimeout(resolve, 5))
-          }
-          return performance.now() - before
+          return window.p2p.start(addresses)
         },
-        [relay.addresses.slice(0, 1), b.name] as const,
+        relay.addresses.slice(0, 1),
       )
+      await want(b, { ...a, ...started })
+      const ms = await a.page.evaluate(async (name) => {
+        await window.p2p.send(name, 'relayed')
+        const before = performance.now()
+        window.p2p.want([name])
+        while (!window.p2p.status().peers.some(({ path }) => path === 'direct')) {
+          if (performance.now() - before > 15_000) break
+          await new Promise((resolve) => setTimeout(resolve, 5))
+        }
+        return performance.now() - before
+      }, b.name)
       dials.push(Math.round(ms))
     }
     dials.sort((one, other) => one - other)
