@@ -95,6 +95,26 @@ describe('first contact', () => {
     expect([...bob.node.complaints, ...alice.node.complaints]).toEqual([])
   })
 
+  it('tells nothing of before the answer where history is for who has joined', async () => {
+    await turnOf(alice)
+    const roomId = await createRoom(alice)
+    const content = { history_visibility: 'joined' }
+    const visibility = { type: 'm.room.history_visibility', stateKey: '', sender: alice.user, content }
+    await alice.node.engine.rooms.send(roomId, visibility)
+    await invite(alice, bob, roomId)
+    await says(alice, roomId, 'among us')
+    await turnOf(bob)
+    expect(await invitesOf(bob)).toEqual([roomId])
+    await join(bob, roomId)
+    await says(bob, roomId, 'hi')
+    await turnOf(alice)
+    await says(alice, roomId, 'welcome')
+    setAway(bob, false)
+    await pass(10 * MINUTE)
+    // It knows that something was said, and not what.
+    expect(await read(bob, roomId)).toEqual(['hi', undefined, 'welcome'])
+  })
+
   it('by link: the inviter wakes in between, and each restarts every time', async () => {
     await turnOf(alice)
     const roomId = await createRoom(alice)

@@ -15,6 +15,7 @@ import type { Store, Write } from '../ports.ts'
 import { CarrierError } from '../ports.ts'
 import { membershipOf, type RoomCopy } from './copy.ts'
 import type { EventStore } from './event-store.ts'
+import { VISIBILITY_KEY } from './past-visibility.ts'
 import { mailedInvites } from './records.ts'
 import type { EventInput, Room } from './room.ts'
 import { stateWithShortChain } from './told-state.ts'
@@ -122,15 +123,19 @@ export function createMailedInvites(store: Store, events: EventStore): MailedInv
       const users = [...(await load(roomId))]
       if (users.length === 0) return { servers: [], writes: [] }
       const ids = users.map((user) => current.state.get(memberKey(user)))
-      const records = await events.working(ids.filter((id) => id !== undefined))
+      const visibility = current.state.get(VISIBILITY_KEY)
+      const records = await events.working([...ids, visibility].filter((id) => id !== undefined))
       const byId = new Map(records.map((record) => [record?.id, record]))
       const isWaiting = (_user: UserId, index: number): boolean =>
         membershipOf(byId.get(ids[index])?.pdu) === 'invite'
       const waiting = users.filter(isWaiting)
       const over = users.filter((user) => !waiting.includes(user))
       if (over.length > 0) known.set(roomId, new Set(waiting))
+      // Where history is for who has joined they get what follows once they have.
+      const held = visibility === undefined ? undefined : byId.get(visibility)
+      const isShown = held?.pdu.content['history_visibility'] !== 'joined'
       return {
-        servers: [...new Set(waiting.map(serverOf))],
+        servers: isShown ? [...new Set(waiting.map(serverOf))] : [],
         writes: over.map((user) => mailedInvites.delete([roomId, user])),
       }
     },
