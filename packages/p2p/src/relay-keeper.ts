@@ -171,7 +171,9 @@ export function createRelayKeeper(
     const onStop = (): void => opened?.close()
     try {
       disconnected = deps.connected(relay)
-      const [stream] = await Promise.all([network.open(relay, step()), reserve(relay, life.signal)])
+      // Whoever hears from the relay that this node is here dials it at once.
+      await reserve(relay, life.signal)
+      const stream = await network.open(relay, step())
       const ended = Promise.withResolvers<string>()
       opened = createRelayClient(
         { clock, log, appeared: onAppeared, closed: (reason) => ended.resolve(reason) },
