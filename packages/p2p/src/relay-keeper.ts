@@ -246,6 +246,9 @@ export function createRelayKeeper(
       if (!questions.take()) return said === undefined ? [] : sound(said.entry)
       try {
         const entries = await client.lookup([name])
+        // It may have appeared after the relay answered: what it tells by itself is newer.
+        const news = present.get(name)
+        if (news !== undefined && news !== said) return sound(news.entry)
         const entry = entries.find((other) => other.name === name)
         if (entry === undefined) present.delete(name)
         else if (watched.has(name)) present.set(name, { entry, at: clock.now() })
