@@ -40,6 +40,8 @@ function createFakeRelay() {
     hangUps: 0,
     reserves: true,
     here: [] as RelayEntry[],
+    /** Comes right after the answer to a look-up. */
+    comes: undefined as RelayEntry | undefined,
     registered: 0,
     dials: 0,
     reservations: 0,
@@ -57,6 +59,7 @@ function createFakeRelay() {
       for (const entry of state.here) if (names.has(entry.name)) say(K.entry, id, encodeEntry(entry))
     }
     if (kind !== K.ping && kind !== K.unwatch) say(K.done, id)
+    if (kind === K.lookup && state.comes !== undefined) say(K.entry, 0, encodeEntry(state.comes))
   }
   return {
     state,
@@ -227,6 +230,18 @@ describe('the relay keeper', () => {
     relay.state.here = [entryOf(friend)]
     const { keeper, state } = await start(relay)
     keeper.watch(new Set([friend.name]))
+    expect(await keeper.find(friend.name)).toEqual([circuit(friend)])
+    expect(state.asked).toBe(1)
+  })
+
+  it('takes who comes right after the answer that nobody is there', async () => {
+    const { keeper, state, appeared } = await start()
+    state.comes = entryOf(friend)
+    keeper.watch(new Set([friend.name]))
+    expect(await keeper.find(friend.name)).toEqual([circuit(friend)])
+    expect(appeared).toEqual([friend.name])
+    // The relay tells of a change from here on, and is not asked again.
+    await settle()
     expect(await keeper.find(friend.name)).toEqual([circuit(friend)])
     expect(state.asked).toBe(1)
   })
