@@ -121,7 +121,8 @@ describe('two pages in two browser contexts', () => {
     expect(address).toHaveLength(1)
     const [a, b] = [await open(relay, address), await open(relay, address)]
     expect((await send(a, b, 'hello')).answer).toBe('{"text":"hello"}')
-    await want(a, b)
+    // Only friends are connected directly, from either side.
+    await Promise.all([want(a, b), want(b, a)])
     await until(a, isDirect)
   })
 

@@ -41,6 +41,7 @@ import { createPeerBook, type PeerMemory } from './peer-book.ts'
 import type { Platform } from './platform.ts'
 import { createRelayKeeper, type RelayKeeper, type RelayNetwork } from './relay-keeper.ts'
 import { createReservations } from './reservations.ts'
+import { guardSignaling } from './signaling.ts'
 import { startLibp2p, type P2pLibp2p } from './start-libp2p.ts'
 import { createSupervisor, type NetworkStatus } from './supervisor.ts'
 import { createUpgrader } from './upgrader.ts'
@@ -98,6 +99,9 @@ export interface P2pNode extends AsyncDisposable {
   /** Tries everything at once that waits for another attempt. */
   kick(): void
 }
+
+/** How long it may take until it is known who wants a direct connection. */
+const GREETING_MS = 5_000
 
 /** @throws Error for a transport key or relay address that is none */
 export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promise<P2pNode> {
@@ -181,6 +185,15 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
     },
     appeared: (name) => emit({ kind: 'appeared', name }),
     changed: () => supervisor.touch(),
+  })
+  await guardSignaling(libp2p.services.parts.components.registrar, async (peer) => {
+    const isFriend = (): boolean => {
+      const name = table.bestOf(peer.toString())?.name
+      return name !== undefined && wanted(name)
+    }
+    // Its hello may not have been read yet.
+    await table.until(isFriend, AbortSignal.timeout(GREETING_MS)).catch(() => undefined)
+    return isFriend()
   })
   const mailboxes = createMailboxes({
     clock,
@@ -299,6 +312,7 @@ export async function createP2pNode(deps: P2pNodeDeps, init: P2pNodeInit): Promi
     want(names) {
       const all = [...names]
       supervisor.want(all)
+      table.recheck()
       for (const name of all) {
         const link = table.best(name)
         if (link !== undefined && !toldDirect.has(link)) befriend(link)

@@ -68,6 +68,8 @@ export interface LinkTable {
   peers(): readonly PeerInfo[]
   /** Finds out soon which connections are dead. */
   probe(): void
+  /** What `until` waits for may hold by something else than a stream. */
+  recheck(): void
   /** Tells the renewed certificate to all peers. */
   renew(): void
   /** Resolves when `check` holds; it is asked on every change. @throws the signal's reason */
@@ -210,6 +212,9 @@ export function createLinkTable(deps: LinkTableDeps): LinkTable {
         infos.push({ name, peerId, path: direct ? 'direct' : 'relayed', rttMs, since, streams: open.length })
       }
       return infos.sort((a, b) => (a.peerId < b.peerId ? -1 : 1))
+    },
+    recheck() {
+      for (const watcher of watchers) watcher()
     },
     probe() {
       for (const link of ready()) link.probe()
