@@ -39,6 +39,8 @@ function createFakeRelay() {
     opens: true,
     hangUps: 0,
     reserves: true,
+    /** It answers for a place. */
+    answers: true,
     here: [] as RelayEntry[],
     /** Comes right after the answer to a look-up. */
     comes: undefined as RelayEntry | undefined,
@@ -77,6 +79,7 @@ function createFakeRelay() {
       },
       reserve() {
         state.reservations += 1
+        if (!state.answers) return new Promise<void>(() => undefined)
         return state.reserves ? Promise.resolve() : Promise.reject(new Error('full'))
       },
       open() {
@@ -190,6 +193,19 @@ describe('the relay keeper', () => {
     state.reserves = true
     await pass(RESERVE_RETRY_MS)
     expect(keeper.status).toMatchObject({ state: 'connected', reserved: true })
+  })
+
+  it('waits for no place without an end, and stops meanwhile', async () => {
+    const relay = createFakeRelay()
+    relay.state.answers = false
+    const { keeper, state, pass } = await start(relay)
+    expect(state.registered).toBe(0)
+    await pass(10_000)
+    expect(keeper.status).toMatchObject({ state: 'connected', reserved: false })
+    const other = createFakeRelay()
+    other.state.answers = false
+    await (await start(other)).keeper[Symbol.asyncDispose]()
+    expect(other.state).toMatchObject({ registered: 0, hangUps: 1 })
   })
 
   it('renews its place, and asks for one again when that is refused', async () => {

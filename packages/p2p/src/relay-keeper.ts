@@ -171,12 +171,14 @@ export function createRelayKeeper(
     const onStop = (): void => opened?.close()
     try {
       disconnected = deps.connected(relay)
-      // Whoever hears from the relay that this node is here dials it at once.
-      await reserve(relay, life.signal)
+      // Whoever hears from the relay that this node is here dials it at once; a relay may leave it without an answer.
+      const ended = AbortSignal.any([stop.signal, life.signal])
+      await Promise.race([reserve(relay, life.signal), pause(clock, STEP_MS, ended)])
       const stream = await network.open(relay, step())
-      const ended = Promise.withResolvers<string>()
+      stop.signal.throwIfAborted()
+      const lost = Promise.withResolvers<string>()
       opened = createRelayClient(
-        { clock, log, appeared: onAppeared, closed: (reason) => ended.resolve(reason) },
+        { clock, log, appeared: onAppeared, closed: (reason) => lost.resolve(reason) },
         stream,
       )
       stop.signal.addEventListener('abort', onStop, { once: true })
@@ -187,7 +189,7 @@ export function createRelayKeeper(
       deps.registered()
       opened.watch(watched)
       log.log('info', 'relay connected', { relay: address, reserved })
-      const reason = await ended.promise
+      const reason = await lost.promise
       log.log('info', 'relay lost', { relay: address, reason })
       if (reason === REPLACED) yieldMs = REPLACED_WAIT_MS
     } finally {
