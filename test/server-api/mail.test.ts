@@ -137,10 +137,45 @@ describe('mail', () => {
     expect(transaction).not.toHaveBeenCalled()
   })
 
-  it('waits while the store takes nothing, and is done with after any other fault', async () => {
+  it('waits while the store takes nothing', async () => {
     transaction.mockRejectedValueOnce(new StoreError('full', 'no room'))
     expect(await kinds(await mail({ pdus: [{}] }))).toEqual(['later'])
+  })
+
+  it('waits when it is offered once more and the store takes nothing by then', async () => {
+    transaction.mockResolvedValueOnce({ pdus: {} }).mockRejectedValueOnce(new StoreError('full', 'no room'))
+    expect(await kinds(await mail({ pdus: [{ n: 1 }] }))).toEqual(['later'])
+  })
+
+  it('is tried again after a passing fault', async () => {
+    const one = await mail({ pdus: [{ n: 1 }] })
     transaction.mockRejectedValueOnce(new Error('a fault'))
+    expect(await kinds(one)).toEqual(['later'])
+    expect(await kinds(one)).toEqual(['taken'])
+  })
+
+  const failing = (isBad: (n: unknown) => boolean) =>
+    transaction.mockImplementation(async ({ pdus }) => {
+      if (pdus.some(({ n }) => isBad(n))) throw new Error('a fault')
+      return { pdus: Object.fromEntries(pdus.map(({ n }) => [JSON.stringify(n), {}])) }
+    })
+
+  it('is done with when it fails time and again, and takes nothing along that came with it', async () => {
+    failing((n) => n === 2)
+    const mails = [
+      await mail({ pdus: [{ n: 1 }] }),
+      await mail({ pdus: [{ n: 2 }] }),
+      await mail({ pdus: [{ n: 3 }] }),
+    ]
+    for (let attempt = 1; attempt < 3; attempt += 1)
+      expect(await kinds(...mails)).toEqual(['taken', 'later', 'taken'])
+    expect(await kinds(...mails)).toEqual(['taken', 'refused', 'taken'])
+    expect(await kinds(...mails)).toEqual(['taken', 'refused', 'taken'])
+  })
+
+  it('is done with at once where many failed before', async () => {
+    failing(() => true)
+    for (let n = 0; n < 20; n += 1) expect(await kinds(await mail({ pdus: [{}] }))).toEqual(['later'])
     expect(await kinds(await mail({ pdus: [{}] }))).toEqual(['refused'])
   })
 

@@ -33,6 +33,11 @@ export const MAX_TRANSACTION_EDUS = 100
 export const MAX_MERGED_PDUS = 250
 export const MAX_MERGED_EDUS = 500
 
+/** Times that a proven mail is tried which fails by a fault of this node; the inbox rests in between. */
+export const MAX_MAIL_ATTEMPTS = 3
+/** Such mails of one process that are tried again: each keeps those behind it waiting for a few rests. */
+export const MAX_FAILING_MAILS = 20
+
 /** Rooms of which one transaction or its answer tells the heads, and heads of one room. */
 export const MAX_TOLD_ROOMS = 20
 export const MAX_TOLD_HEADS = 20

@@ -12,7 +12,13 @@ import {
 } from '@plexus/engine/ports'
 import { ApiError } from './answer.ts'
 import { authenticate } from './authenticate.ts'
-import { MAIL_LIFETIME_MS, MAX_MERGED_EDUS, MAX_MERGED_PDUS } from './bounds.ts'
+import {
+  MAIL_LIFETIME_MS,
+  MAX_FAILING_MAILS,
+  MAX_MAIL_ATTEMPTS,
+  MAX_MERGED_EDUS,
+  MAX_MERGED_PDUS,
+} from './bounds.ts'
 import { send, transactionBody, txnId } from './endpoints/send.ts'
 import { bodyOf, pathOf } from './request.ts'
 import { createRouter } from './router.ts'
@@ -27,12 +33,15 @@ const router = createRouter([send])
 /** A proven transaction, and its place among the mails. */
 type Mail = {
   readonly index: number
+  /** Of its envelope: what the mail is known by when it comes again. */
+  readonly signature: string
   readonly txnId: string
   readonly transaction: InboundTransaction & Required<Pick<InboundTransaction, 'ordered'>>
 }
 
 /** Any mail may come any number of times: events are known by their ids, durable EDUs by their sequence. */
 export function createMailHandler(deps: MailDeps): MailHandler {
+  const failed = createFailures(deps)
   return async (requests) => {
     const verdicts: MailVerdict[] = requests.map(() => ({ kind: 'later' }))
     const byOrigin = new Map<ServerName, Mail[]>()
@@ -44,24 +53,31 @@ export function createMailHandler(deps: MailDeps): MailHandler {
         byOrigin.set(origin, [...(byOrigin.get(origin) ?? []), mail])
       }
     }
-    /** Answers with what was not wanted: mail of others that came with it may let their servers in. */
-    const takeAll = async (mails: readonly Mail[]): Promise<readonly (readonly Mail[])[]> => {
+    /** Answers with what was not wanted. */
+    const takeGroup = async (group: readonly Mail[]): Promise<readonly (readonly Mail[])[]> => {
+      const outcome = await take(deps, group)
+      // Not all that came together fails for what one of them does.
+      if (typeof outcome === 'object' && isFault(outcome.error) && group.length > 1)
+        return takeGroups(group.map((mail) => [mail]))
+      for (const mail of group)
+        verdicts[mail.index] = typeof outcome === 'object' ? failed(mail, outcome.error) : taken(mail)
+      return outcome === 'unwanted' ? [group] : []
+    }
+    const takeGroups = async (
+      groups: readonly (readonly Mail[])[],
+    ): Promise<readonly (readonly Mail[])[]> => {
       const unwanted: (readonly Mail[])[] = []
-      for (const group of grouped(mails)) {
-        const outcome = await take(deps, group)
-        if (outcome === 'unwanted') unwanted.push(group)
-        for (const { index, txnId, transaction } of group)
-          verdicts[index] = typeof outcome === 'object' ? outcome : taken(txnId, transaction)
-      }
+      for (const group of groups) unwanted.push(...(await takeGroup(group)))
       return unwanted
     }
-    const unwanted = await Promise.all([...byOrigin.values()].map(takeAll))
-    for (const group of unwanted.flat()) await take(deps, group)
+    const unwanted = await Promise.all([...byOrigin.values()].map((mails) => takeGroups(grouped(mails))))
+    // Mail of others that came with it may have let their servers in.
+    await takeGroups(unwanted.flat())
     return verdicts
   }
 }
 
-function taken(txnId: string, { origin, ordered, pdus, edus }: Mail['transaction']): MailVerdict {
+function taken({ txnId, transaction: { origin, ordered, pdus, edus } }: Mail): MailVerdict {
   const isNews = pdus.length + edus.length > 0
   return { kind: 'taken', origin, incarnation: ordered.incarnation, txnId, isNews }
 }
@@ -83,10 +99,13 @@ async function prove(deps: MailDeps, inbound: EnvelopedRequest, index: number): 
       ordered: { incarnation, sequence, acknowledged: body['plexus.acknowledged'], byMail: true as const },
       ...receivedOf(body['plexus.received']),
     }
-    return { index, txnId: pathOf(open, 'txnId', txnId), transaction }
+    return { index, signature: inbound.signature, txnId: pathOf(open, 'txnId', txnId), transaction }
   } catch (error) {
     if (error instanceof ApiError) return { kind: 'refused', why: error.message }
-    return failed(deps, error)
+    if (error instanceof StoreError) return { kind: 'later' }
+    // Nobody vouches for it: it has no claim to be tried again.
+    deps.log.log('error', 'a mail could not be read', { error: String(error) })
+    return { kind: 'refused', why: 'a fault' }
   }
 }
 
@@ -141,8 +160,11 @@ function follows(next: Mail['transaction'], last: Mail['transaction']): boolean 
   )
 }
 
-/** A verdict when it is not taken; `unwanted` when some of its events are refused, or of rooms that are not known. */
-async function take(deps: MailDeps, group: readonly Mail[]): Promise<MailVerdict | 'taken' | 'unwanted'> {
+/** The error where it is not taken; `unwanted` when some of its events are refused, or of rooms that are not known. */
+async function take(
+  deps: MailDeps,
+  group: readonly Mail[],
+): Promise<{ readonly error: unknown } | 'taken' | 'unwanted'> {
   const last = group.at(-1)?.transaction
   if (last === undefined) return 'taken'
   const pdus = group.flatMap(({ transaction }) => transaction.pdus)
@@ -155,14 +177,28 @@ async function take(deps: MailDeps, group: readonly Mail[]): Promise<MailVerdict
     const isWanted = verdicts.length >= pdus.length && verdicts.every(({ error }) => error === undefined)
     return isWanted ? 'taken' : 'unwanted'
   } catch (error) {
-    return failed(deps, error)
+    return { error }
   }
 }
 
-function failed({ log }: MailDeps, error: unknown): MailVerdict {
-  if (error instanceof StoreError) return { kind: 'later' }
-  // Its own transactions wait: who keeps them waiting delays no mail but its own, which it sends again.
-  if (error instanceof RoomError) return { kind: 'refused', why: error.message }
-  log.log('error', 'a mail could not be taken in', { error: String(error) })
-  return { kind: 'refused', why: 'a fault' }
+const isFault = (error: unknown): boolean => !(error instanceof StoreError || error instanceof RoomError)
+
+/**
+ * What is to become of a mail that was not taken. One that fails by a fault of this node is tried a few times before it is given up:
+ * its origin hears nothing of it, and leaves it again.
+ */
+function createFailures({ log }: MailDeps): (mail: Mail, error: unknown) => MailVerdict {
+  /** By signature. None is forgotten: that bounds what faults may delay. */
+  const attempts = new Map<string, number>()
+  return ({ signature, transaction: { origin } }, error) => {
+    if (error instanceof StoreError) return { kind: 'later' }
+    // Its own transactions wait: who keeps them waiting delays no mail but its own, which it sends again.
+    if (error instanceof RoomError) return { kind: 'refused', why: error.message }
+    const attempt = (attempts.get(signature) ?? 0) + 1
+    const isWatched = attempt > 1 || attempts.size < MAX_FAILING_MAILS
+    if (isWatched) attempts.set(signature, attempt)
+    const isGivenUp = !isWatched || attempt >= MAX_MAIL_ATTEMPTS
+    log.log('error', 'a mail could not be taken in', { origin, attempt, isGivenUp, error: String(error) })
+    return isGivenUp ? { kind: 'refused', why: 'a fault' } : { kind: 'later' }
+  }
 }
