@@ -15,7 +15,7 @@ import {
   type PeerMemory,
 } from '@plexus/p2p'
 import { createP2pNode, nodePlatform, type NodePlatformInit } from '@plexus/p2p/node'
-import { createRelay, loadRelayIdentity, type Relay, type RelayInit } from '@plexus/relay'
+import { createRelay, loadRelayIdentity, type Relay, type RelayDeps, type RelayInit } from '@plexus/relay'
 
 export const realClock: Clock = {
   now: () => Date.now(),
@@ -186,14 +186,14 @@ export type TestRelay = {
 export async function startRelayHere(
   folder: string,
   port = 0,
-  more: Pick<RelayInit, 'circuitBytes' | 'mail' | 'peers'> = {},
+  { records, ...more }: Pick<RelayInit, 'circuitBytes' | 'mail' | 'peers'> & Pick<RelayDeps, 'records'> = {},
 ): Promise<TestRelay> {
   const server = createServer((_request, response) => response.end('page'))
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const log = collectingLog('relay')
   const relay = await createRelay(
-    { clock: realClock, log },
+    { clock: realClock, log, ...(records && { records }) },
     {
       identity: await loadRelayIdentity(folder, Date.now()),
       server,

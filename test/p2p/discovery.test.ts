@@ -1,12 +1,15 @@
 import { encodeBase64 } from '@plexus/core'
 import {
+  accountKey,
   accountRecords,
   deviceRecords,
   type AccountRecord,
   type SignedAccountRecord,
 } from '@plexus/core/names'
+import type { Store } from '@plexus/engine/ports'
 import { generateTransportKey, peerIdOfKey } from '@plexus/p2p'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
   eventually,
   jsonOf,
@@ -28,9 +31,12 @@ afterEach(async () => {
 
 /** Relays that know the first of them. */
 const relays: TestRelay[] = []
+/** What the last of them keeps of records. */
+let kept: Store
 const folders: { remove(): Promise<void> }[] = []
 beforeAll(async () => {
-  for (let n = 0; n < 4; n += 1) await addRelay()
+  kept = await openMemoryStore(createMemoryDisk())
+  for (let n = 0; n < 4; n += 1) await addRelay(undefined, n === 3 ? kept : undefined)
   await eventually(() => relays.every(({ relay }) => relay.stats().dhtServers >= 3), 'they know each other')
 })
 afterAll(async () => {
@@ -38,11 +44,12 @@ afterAll(async () => {
   for (const folder of folders) await folder.remove()
 })
 
-async function addRelay(peers = relays.slice(0, 1)): Promise<TestRelay> {
+async function addRelay(peers = relays.slice(0, 1), records?: Store): Promise<TestRelay> {
   const folder = await temporaryFolder()
   folders.push(folder)
   const relay = await startRelayHere(folder.path, 0, {
     peers: peers.map(({ addresses: [first = ''] }) => first),
+    ...(records && { records }),
   })
   relays.push(relay)
   return relay
@@ -78,6 +85,9 @@ describe('an account record', { timeout: 30_000 }, () => {
     await a.node.directory.publish(signed)
     await eventually(() => holders(1) >= 3, 'the DHT has it')
     expect(await b.node.directory.find(a.account.name)).toEqual(signed)
+    // As brought by the DHT, and from where.
+    const key = accountKey(a.account.name)
+    await vi.waitFor(async () => expect(await kept.get('records', key)).toMatch(/^f[0-9a-f]{3}\{/), 5_000)
     const answer = await b.node.carrier.send(signedRequest(b.account, a.account.name, { n: 1 }), {
       timeoutMs: 10_000,
     })

@@ -8,6 +8,7 @@ import { tcp } from '@libp2p/tcp'
 import { webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
+import { accountKey } from '@plexus/core/names'
 import type { Clock, Log, Store } from '@plexus/engine/ports'
 import { MAILBOX_PROTOCOL, RELAY_PROTOCOL } from '@plexus/p2p/wire'
 import { createLibp2p, type AddressManagerInit, type Libp2p } from 'libp2p'
@@ -19,7 +20,8 @@ import type { RelayIdentity } from './identity.ts'
 import * as limits from './limits.ts'
 import { createMailService, type MailCounts } from './mail/mail-service.ts'
 import type { MailStore, MailTotals } from './mail/mail-store.ts'
-import type { MailPolicy } from './mail/policy.ts'
+import { DEFAULT_MAIL_POLICY, type MailPolicy } from './mail/policy.ts'
+import { createSources } from './mail/sources.ts'
 import { keepPeers } from './peers.ts'
 import { webrtcMultiaddrs, websocketMultiaddr } from './public-addresses.ts'
 import { createPublisher } from './publisher.ts'
@@ -100,10 +102,12 @@ export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Rel
     servers: () => countServers(libp2p.services.dht),
     put: (published, signal) => putRecord(libp2p.services.dht, published, signal),
   })
+  const sources = createSources(clock, init.mail?.policy ?? DEFAULT_MAIL_POLICY)
   const directory = createRelayDirectory({
     clock,
     log,
     records,
+    sources,
     published: (published) => publisher.publish(published),
   })
   const attached = server === undefined ? undefined : attachedWebSockets(server)
@@ -152,10 +156,11 @@ export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Rel
     RELAY_PROTOCOL,
     (stream, connection) => {
       // The library would lead circuits over the oldest connection, though its node may have started anew since.
-      for (const other of libp2p.getConnections(connection.remotePeer)) {
+      const { remotePeer, remoteAddr } = connection
+      for (const other of libp2p.getConnections(remotePeer)) {
         if (other.id !== connection.id) other.abort(new Error('replaced by a newer connection'))
       }
-      directory.accept(stream, connection.remotePeer.toString())
+      directory.accept(stream, { peerId: remotePeer.toString(), address: remoteAddr.toString() })
     },
     { maxInboundStreams: 2 },
   )
@@ -163,7 +168,14 @@ export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Rel
     init.mail === undefined
       ? undefined
       : createMailService(
-          { clock, log, store: init.mail.store },
+          {
+            clock,
+            log,
+            store: init.mail.store,
+            sources,
+            registered: (signed, { tag: source }) =>
+              records.put({ key: accountKey(signed.record.name), signed }, { by: 'mailbox', source }),
+          },
           { relay: libp2p.peerId.toString(), policy: init.mail.policy },
         )
   if (mail !== undefined) {

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { NotFoundError, type PeerInfo } from '@libp2p/interface'
 import { kadDHT, type KadDHT, type KadDHTComponents } from '@libp2p/kad-dht'
 import { Libp2pRecord } from '@libp2p/record'
@@ -17,8 +18,10 @@ import { BaseDatastore } from 'datastore-core'
 import type { Key } from 'interface-datastore'
 import type { Libp2pOptions } from 'libp2p'
 import * as limits from './limits.ts'
+import { sourceOf, tagOf } from './mail/sources.ts'
 import type { Records } from './records.ts'
 
+type Registrar = KadDHTComponents['registrar']
 type Components = Parameters<NonNullable<Libp2pOptions['transports']>[number]>[0]
 
 /** Where the library looks for records, the key in base32 behind it. */
@@ -34,11 +37,14 @@ const MESSAGE_TIMEOUT = { minTimeout: 2_000, maxTimeout: 5_000, initialTimeout: 
 class RecordDatastore extends BaseDatastore {
   readonly #records: Records
   readonly #clock: Clock
+  readonly #asker: AsyncLocalStorage<string>
 
-  constructor(records: Records, clock: Clock) {
+  /** @param asker whose request is being answered, by the tag of its address; nobody's is this relay's own */
+  constructor(records: Records, clock: Clock, asker: AsyncLocalStorage<string>) {
     super()
     this.#records = records
     this.#clock = clock
+    this.#asker = asker
   }
 
   /** @throws for what is no record, and for one that is not newer than the one that is here */
@@ -48,7 +54,7 @@ class RecordDatastore extends BaseDatastore {
     const published = text === undefined ? undefined : decodePublished(text, value, this.#clock.now())
     if (published === undefined || recordKey(dhtKey) !== key.toString())
       throw new Error('not a published record')
-    const result = this.#records.put(published, false)
+    const result = this.#records.put(published, { by: 'dht', source: this.#asker.getStore() ?? '' })
     if (result !== 'kept' && result !== 'known') throw new Error(`record refused: ${result}`)
     return key
   }
@@ -101,7 +107,8 @@ export type DhtInit = {
 
 /** The DHT's server, as a service of libp2p. */
 export function dhtServer({ records, clock, allows }: DhtInit): (components: Components) => KadDHT {
-  const datastore = new RecordDatastore(records, clock)
+  const asker = new AsyncLocalStorage<string>()
+  const datastore = new RecordDatastore(records, clock, asker)
   const { validators, selectors } = createDhtRules(() => clock.now())
   const create = kadDHT({
     protocol: DHT_PROTOCOL,
@@ -117,8 +124,23 @@ export function dhtServer({ records, clock, allows }: DhtInit): (components: Com
     peerInfoMapper: (peer: PeerInfo) => ({ ...peer, multiaddrs: peer.multiaddrs.filter(allows) }),
   })
   // Peers and their keys stay in the library's own store.
-  return (components) =>
-    create(Object.create(components, { datastore: { value: datastore } }) as KadDHTComponents)
+  return (components) => {
+    const registrar = withAsker(components.registrar, asker)
+    const own = { datastore: { value: datastore }, registrar: { value: registrar } }
+    return create(Object.create(components, own) as KadDHTComponents)
+  }
+}
+
+/** Who handles what comes on a stream can say from which address: the library tells its datastore nothing of it. */
+function withAsker(registrar: Registrar, asker: AsyncLocalStorage<string>): Registrar {
+  const handle: Registrar['handle'] = (protocol, handler, options) =>
+    registrar.handle(
+      protocol,
+      (stream, connection) =>
+        asker.run(tagOf(sourceOf(connection.remoteAddr.toString())), () => handler(stream, connection)),
+      options,
+    )
+  return Object.create(registrar, { handle: { value: handle } }) as Registrar
 }
 
 /** Other servers that this one knows. @throws TypeError when the library is not as it was: to be found by the first test that runs */

@@ -19,8 +19,17 @@ import {
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createClock, createEnd } from './testing/streams.ts'
+import { DEFAULT_MAIL_POLICY } from './mail/policy.ts'
+import { createSources } from './mail/sources.ts'
 import { createRelayDirectory, type RelayDirectory } from './directory.ts'
-import { FRAME_BURST, NAME_BURST, RECORD_BURST, REGISTER_TIMEOUT_MS, REGISTRATION_BURST } from './limits.ts'
+import {
+  FRAME_BURST,
+  MAILS_PER_NAME_AT_ONCE,
+  NAME_BURST,
+  RECORD_BURST,
+  REGISTER_TIMEOUT_MS,
+  REGISTRATION_BURST,
+} from './limits.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -64,7 +73,9 @@ type Node = {
   say(kind: number, id?: number, body?: Uint8Array): Promise<void>
 }
 
-function join(directory: RelayDirectory, peerId: string): Node {
+const HERE = '/ip4/192.0.2.1/tcp/4001'
+
+function join(directory: RelayDirectory, peerId: string, address = HERE): Node {
   const [relayEnd, nodeEnd] = [createEnd(), createEnd()]
   relayEnd.other = nodeEnd
   nodeEnd.other = relayEnd
@@ -77,7 +88,7 @@ function join(directory: RelayDirectory, peerId: string): Node {
     writable: () => undefined,
     closed: (reason) => reasons.push(reason),
   })
-  directory.accept(relayEnd, peerId)
+  directory.accept(relayEnd, { peerId, address })
   return {
     channel,
     got,
@@ -100,16 +111,19 @@ function start(maxWatches?: number) {
       kept.set(record.key, record)
       return 'kept' as const
     },
+    isOwn: (name: ServerName) => kept.has(accountKey(name)),
   }
+  const sources = createSources(clock, DEFAULT_MAIL_POLICY)
   const directory = createRelayDirectory(
-    { clock, log: { log: () => undefined }, records, published: (record) => published.push(record) },
+    { clock, log: { log: () => undefined }, records, sources, published: (record) => published.push(record) },
     maxWatches,
   )
   const enter = async (
     account = createAccount(),
     peerId = newPeerId(),
+    address = HERE,
   ): Promise<Node & { account: Account; peerId: string }> => {
-    const node = join(directory, peerId)
+    const node = join(directory, peerId, address)
     await node.say(K.register, 1, account.certify(peerId))
     return { ...node, account, peerId }
   }
@@ -328,6 +342,25 @@ describe('bounds of the relay directory', () => {
     clock.advance(4_000)
     await a.say(K.publish, 100)
     expect(a.got.at(-1)?.body).toEqual(Uint8Array.of(RelayRefusal.nonsense))
+  })
+
+  it('takes the first records of so many names from one address, and those of known names and of others go on', async () => {
+    const { enter, published } = start()
+    const known = await enter()
+    const say = async (node: Awaited<ReturnType<typeof enter>>, sequence: number): Promise<unknown> => {
+      await node.say(K.publish, 9, encodeKeyedRecord(node.account.record(sequence)))
+      const { kind = 0, body = new Uint8Array(0) } = node.got.findLast(({ id }) => id === 9) ?? {}
+      return kind === K.refuse ? body[0] : kind
+    }
+    expect(await say(known, 1)).toBe(K.done)
+    const answers = new Set<unknown>()
+    const burst = DEFAULT_MAIL_POLICY.depositBurst / MAILS_PER_NAME_AT_ONCE
+    for (let n = 1; n < burst; n += 1) answers.add(await say(await enter(), 1))
+    expect([...answers]).toEqual([K.done])
+    expect(await say(await enter(), 1)).toBe(RelayRefusal.tooFast)
+    expect(await say(known, 1)).toBe(RelayRefusal.older)
+    expect(await say(await enter(createAccount(), newPeerId(), '/ip4/192.0.2.2/tcp/1'), 1)).toBe(K.done)
+    expect(published).toHaveLength(burst + 1)
   })
 
   it('cuts off who sends too many frames', async () => {

@@ -37,6 +37,7 @@ import {
   REGISTRATION_BURST,
   REGISTRATIONS_PER_SECOND,
 } from './limits.ts'
+import type { Source, Sources } from './mail/sources.ts'
 import type { Records } from './records.ts'
 
 export type DirectoryStats = { readonly sessions: number; readonly names: number; readonly watched: number }
@@ -46,8 +47,11 @@ export type DirectoryStats = { readonly sessions: number; readonly names: number
  * to registered nodes that asked for it by name; nothing outlives the stream that brought it.
  */
 export interface RelayDirectory {
-  /** Takes over a stream of a node whose peer id the transport proved. A node's newer stream replaces its older one. */
-  accept(stream: ByteStream, peerId: string): void
+  /**
+   * Takes over a stream of a node whose peer id the transport proved. A node's newer stream replaces its older one.
+   * `address`: the multiaddr that it comes from.
+   */
+  accept(stream: ByteStream, from: { readonly peerId: string; readonly address: string }): void
   stats(): DirectoryStats
   close(): void
 }
@@ -55,6 +59,7 @@ export interface RelayDirectory {
 type Session = {
   readonly peerId: string
   readonly channel: FrameChannel
+  readonly source: Source
   signed: SignedCertificate | undefined
   readonly watched: Set<ServerName>
 }
@@ -64,14 +69,15 @@ const K = RelayFrame
 export type RelayDirectoryDeps = {
   readonly clock: Clock
   readonly log: Log
-  readonly records: Pick<Records, 'get' | 'put'>
+  readonly records: Pick<Records, 'get' | 'put' | 'isOwn'>
+  readonly sources: Sources
   /** A registered node published a record that is new here. */
   readonly published: (published: Published) => void
 }
 
 /** @param maxWatches for tests; the named bound counts otherwise */
 export function createRelayDirectory(
-  { clock, log, records, published }: RelayDirectoryDeps,
+  { clock, log, records, sources, published }: RelayDirectoryDeps,
   maxWatches: number = MAX_WATCHES,
 ): RelayDirectory {
   const sessions = new Map<string, Session>()
@@ -147,11 +153,13 @@ export function createRelayDirectory(
   }
 
   /** A node speaks for its own name only. */
-  function publish(session: Session, body: Uint8Array): RelayRefusalCode | undefined {
+  function publish({ signed, source }: Session, body: Uint8Array): RelayRefusalCode | undefined {
     const record = decodeKeyedRecord(body, clock.now())
-    if (record === undefined || record.signed.record.name !== session.signed?.certificate.name)
+    const name = record?.signed.record.name
+    if (record === undefined || name === undefined || name !== signed?.certificate.name)
       return RelayRefusal.nonsense
-    const result = records.put(record, true)
+    if (!records.isOwn(name) && !source.newcomers.take()) return RelayRefusal.tooFast
+    const result = records.put(record, { by: 'node', source: source.tag })
     // Told again, as after each new connection.
     if (result === 'known') return undefined
     if (result === 'older') return RelayRefusal.older
@@ -239,7 +247,7 @@ export function createRelayDirectory(
   }
 
   return {
-    accept(stream, peerId) {
+    accept(stream, { peerId, address }) {
       if (sessions.size >= MAX_CONNECTIONS && !sessions.has(peerId)) {
         stream.abort(new Error('the relay is full'))
         return
@@ -255,7 +263,8 @@ export function createRelayDirectory(
           log.log('debug', 'relay stream closed', { peer: peerId, reason })
         },
       })
-      const session: Session = { peerId, channel, signed: undefined, watched: new Set() }
+      const source = sources(address)
+      const session: Session = { peerId, channel, source, signed: undefined, watched: new Set() }
       const heartbeat = createHeartbeat({
         clock,
         ping(id) {

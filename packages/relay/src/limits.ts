@@ -84,7 +84,8 @@ export const MAIL_RATE_BYTES = 4_096
 export const REGISTRATION_RATE_COST = 16
 /**
  * Mails that an address may leave for each mailbox that it may make, at once and over time: some forty at once, an office, and
- * one a minute, so that nobody uses up a relay's mailboxes and disk by names that cost nothing.
+ * one a minute, so that nobody uses up a relay's mailboxes and disk by names that cost nothing. As many names it may publish
+ * the first record of, since each record goes to many relays.
  */
 export const MAILS_PER_NAME_AT_ONCE = 100
 export const MAILS_PER_NAME_OVER_TIME = 12_000
@@ -98,6 +99,8 @@ export const CLAIM_COST = 1
 /** One-time keys that an address may take over time, a second, and at once; after that it gets fallback keys. */
 export const CLAIMS_PER_SECOND = 0.1
 export const CLAIM_BURST = 200
+/** Hexadecimal digits by which those who bring records are told apart: of all addresses, a million share the three of each. */
+export const SOURCE_TAG_CHARS = 3
 /** Addresses whose rate is remembered; the one not heard of for longest is forgotten first. */
 export const MAX_SOURCES = 20_000
 /** Bytes of mail that have come and are not on disk yet: of all, and of one address. */
@@ -114,12 +117,15 @@ export const STEADY_CLOCK_MS = 3_600_000
 /** Days before and after its own that a relay takes a proof of work for: clocks and time zones differ. */
 export const PROOF_DAYS = 1
 
-/** Published records of nodes that are registered here, and of others that the DHT brought: the oldest gives way. */
+/**
+ * Published records of names that have a mailbox here, as many of other nodes that are registered here, and those that the DHT brought:
+ * the oldest of who brought most gives way.
+ */
 export const MAX_OWN_RECORDS = 50_000
 export const MAX_FOREIGN_RECORDS = 50_000
 /** Records of one name among them: its account, devices, aliases and listing. */
 export const MAX_RECORDS_PER_NAME = 64
-/** Bytes of records in memory, of each of the two. */
+/** Bytes of records in memory, of each of the three. */
 export const MAX_RECORD_STORE_BYTES: number = 64 * 1024 * 1024
 /** Milliseconds that changed records are collected before they are saved. */
 export const RECORD_SAVE_MS = 1_000

@@ -9,6 +9,7 @@ import {
   MAX_RECORDS_PER_NAME,
   RECORD_SAVE_MS,
 } from './limits.ts'
+import { createRecordPool, type KeptRecord, type RecordPool } from './record-pool.ts'
 
 const MAP = 'records'
 /** Entries read at once when the store is opened. */
@@ -20,21 +21,26 @@ const decoder = new TextDecoder()
 /** `known`: it is here already. `older`: another one is, of the same sequence or a higher one. `full`: the name has too many. */
 export type PutResult = 'kept' | 'known' | 'older' | 'full'
 
+/** Account records of names that have a mailbox here, records of nodes that are registered here, and of others that the DHT brought. */
+export type RecordPlace = 'mailbox' | 'node' | 'dht'
+
+/** By which way a record came, and from where, see `Source`. */
+export type RecordOrigin = { readonly by: RecordPlace; readonly source: string }
+
 /**
  * The published records that this relay has. Invariants: each was sound when it came; of one key only the newest is
  * kept, and none is told after it expired, though it stays while there is room, since a clock that jumped may come back;
- * those of registered nodes and those of others do not push each other out.
+ * those of names with a mailbox, of other registered nodes and of others do not push each other out.
  */
 export interface Records extends AsyncDisposable {
   get(key: string): Published | undefined
-  /** @param own it came from a node that is registered here */
-  put(published: Published, own: boolean): PutResult
+  put(published: Published, origin: RecordOrigin): PutResult
   /** Records of nodes that are, or were, registered here. */
   own(): Iterable<Published>
+  /** One of them is of this name. */
+  isOwn(name: ServerName): boolean
   readonly size: number
 }
-
-type Kept = { readonly published: Published; readonly bytes: number }
 
 export type RecordsDeps = {
   readonly clock: Clock
@@ -42,6 +48,12 @@ export type RecordsDeps = {
   /** Where they outlive a restart; without it they do not. */
   readonly store?: Store
 }
+
+/** The best first: a record stays in the best place that it was in. */
+const PLACES: readonly RecordPlace[] = ['mailbox', 'node', 'dht']
+/** How places are called on the disk. */
+const LETTERS: Readonly<Record<RecordPlace, string>> = { mailbox: 'm', node: 'o', dht: 'f' }
+const STORED = /^([mof])([0-9a-f]*)(\{.*)$/s
 
 /** @param bounds for tests; the named ones count otherwise */
 export async function createRecords(
@@ -51,8 +63,13 @@ export async function createRecords(
     foreign: MAX_FOREIGN_RECORDS,
   },
 ): Promise<Records> {
-  const pools = { own: createPool(bounds.own), foreign: createPool(bounds.foreign) }
-  const perName = new Map<string, number>()
+  const createPool = (max: number): RecordPool => createRecordPool(max, MAX_RECORD_STORE_BYTES)
+  const pools: Readonly<Record<RecordPlace, RecordPool>> = {
+    mailbox: createPool(bounds.own),
+    node: createPool(bounds.own),
+    dht: createPool(bounds.foreign),
+  }
+  const keysOf = new Map<ServerName, Set<string>>()
   let unsaved = new Map<string, string | undefined>()
   let cancelSave: (() => void) | undefined
   let saving: Promise<void> = Promise.resolve()
@@ -75,13 +92,17 @@ export async function createRecords(
     cancelSave ??= clock.after(RECORD_SAVE_MS, save)
   }
 
+  const placeOf = (key: string): RecordPlace | undefined =>
+    PLACES.find((place) => pools[place].get(key) !== undefined)
+
   function forget(key: string): void {
-    const kept = pools.own.take(key) ?? pools.foreign.take(key)
+    const place = placeOf(key)
+    const kept = place && pools[place].take(key)
     if (kept === undefined) return
     const { name } = kept.published.signed.record
-    const left = (perName.get(name) ?? 0) - 1
-    if (left > 0) perName.set(name, left)
-    else perName.delete(name)
+    const keys = keysOf.get(name)
+    keys?.delete(key)
+    if (keys?.size === 0) keysOf.delete(name)
     note(key, undefined)
   }
 
@@ -89,59 +110,65 @@ export async function createRecords(
   const isOver = ({ record }: Published['signed']): boolean =>
     record.expires <= clock.now() && !('tombstone' in record)
 
+  const keptAt = (key: string): KeptRecord | undefined => {
+    const place = placeOf(key)
+    return place && pools[place].get(key)
+  }
+
   function get(key: string): Published | undefined {
-    const published = (pools.own.get(key) ?? pools.foreign.get(key))?.published
+    const published = keptAt(key)?.published
     return published === undefined || isOver(published.signed) ? undefined : published
   }
 
   /** Makes room among the records of a name, whose devices come and go; false when all of them count. */
   function makeRoom(name: ServerName): boolean {
-    for (const { keys, get: keptAt } of [pools.own, pools.foreign])
-      for (const key of keys()) {
-        const signed = keptAt(key)?.published.signed
-        if (signed?.record.name === name && isOver(signed)) forget(key)
-      }
-    return (perName.get(name) ?? 0) < MAX_RECORDS_PER_NAME
+    for (const key of keysOf.get(name) ?? []) if (get(key) === undefined) forget(key)
+    return (keysOf.get(name)?.size ?? 0) < MAX_RECORDS_PER_NAME
   }
 
-  function put(published: Published, own: boolean): PutResult {
+  function put(published: Published, { by, source }: RecordOrigin): PutResult {
     const { key, signed } = published
     const { name } = signed.record
     const known = get(key)
+    const before = placeOf(key)
     // Who was a registered node once remains one: its records are put again while it sleeps.
-    const stays = own || pools.own.get(key) !== undefined
-    if (known?.signed.signature === signed.signature && stays === (pools.own.get(key) !== undefined))
-      return 'known'
+    const place = PLACES.find((each) => each === by || each === before) ?? by
+    if (known?.signed.signature === signed.signature && place === before) return 'known'
     if (known !== undefined && known.signed.signature !== signed.signature && !isNewer(published, known))
       return 'older'
-    const isFull = known === undefined && (perName.get(name) ?? 0) >= MAX_RECORDS_PER_NAME
+    const isFull = known === undefined && (keysOf.get(name)?.size ?? 0) >= MAX_RECORDS_PER_NAME
     if (isFull && !makeRoom(name)) return 'full'
+    const kept = { published, source: place === by ? source : (keptAt(key)?.source ?? source) }
     forget(key)
     const encoded = encodePublished(published)
-    const pool = stays ? pools.own : pools.foreign
-    perName.set(name, (perName.get(name) ?? 0) + 1)
-    for (const old of pool.add(key, { published, bytes: encoded.length })) forget(old)
-    note(key, `${stays ? 'o' : 'f'}${decoder.decode(encoded)}`)
+    keysOf.set(name, (keysOf.get(name) ?? new Set()).add(key))
+    pools[place].add(key, { ...kept, bytes: encoded.length })
+    note(key, LETTERS[place] + kept.source + decoder.decode(encoded))
+    for (let old = pools[place].surplus(); old !== undefined; old = pools[place].surplus()) forget(old)
     return 'kept'
   }
 
   for await (const [key, value] of stored(store)) {
-    const published = readStored(key, encoder.encode(value.slice(1)))
-    if (published === undefined) note(key, undefined)
-    else put(published, value.startsWith('o'))
+    const [, letter, source = '', text = ''] = STORED.exec(value) ?? []
+    const by = PLACES.find((place) => LETTERS[place] === letter)
+    const published = readStored(key, encoder.encode(text))
+    if (published === undefined || by === undefined) note(key, undefined)
+    else put(published, { by, source })
   }
 
   return {
     get,
     put,
     *own() {
-      for (const key of pools.own.keys()) {
+      for (const key of [...pools.mailbox.keys(), ...pools.node.keys()]) {
         const published = get(key)
         if (published !== undefined) yield published
       }
     },
+    isOwn: (name) => [...(keysOf.get(name) ?? [])].some((key) => placeOf(key) !== 'dht'),
     get size() {
-      return [...pools.own.keys(), ...pools.foreign.keys()].filter((key) => get(key) !== undefined).length
+      const keys = PLACES.flatMap((place) => [...pools[place].keys()])
+      return keys.filter((key) => get(key) !== undefined).length
     },
     async [Symbol.asyncDispose]() {
       cancelSave?.()
@@ -165,36 +192,5 @@ async function* stored(store: Store | undefined): AsyncIterable<readonly [string
     const last = entries.at(-1)
     if (last === undefined || entries.length < LOAD_BATCH) return
     from = `${last[0]}\u0001`
-  }
-}
-
-/** Records in the order in which they came, bounded in number and bytes. */
-function createPool(max: number) {
-  const byKey = new Map<string, Kept>()
-  let bytes = 0
-  return {
-    get: (key: string): Kept | undefined => byKey.get(key),
-    keys: (): string[] => [...byKey.keys()],
-    take(key: string): Kept | undefined {
-      const kept = byKey.get(key)
-      if (kept === undefined) return undefined
-      byKey.delete(key)
-      bytes -= kept.bytes
-      return kept
-    },
-    /** The keys that are to give way. */
-    add(key: string, kept: Kept): string[] {
-      byKey.set(key, kept)
-      bytes += kept.bytes
-      const out: string[] = []
-      let [count, sum] = [byKey.size, bytes]
-      for (const [old, { bytes: size }] of byKey) {
-        if (count <= max && sum <= MAX_RECORD_STORE_BYTES) break
-        out.push(old)
-        count -= 1
-        sum -= size
-      }
-      return out
-    },
   }
 }

@@ -1,4 +1,5 @@
 /** The mailbox protocol, relay's side: who may leave and fetch mail, and within which bounds. DESIGN section 8 */
+import type { SignedAccountRecord } from '@plexus/core/names'
 import { StoreError, type Clock, type Log, type MailRefusal } from '@plexus/engine/ports'
 import {
   createFrameChannel,
@@ -33,9 +34,16 @@ import type { MailStore, MailTotals } from './mail-store.ts'
 import { createOwners, type MailSession, type Owners } from './owners.ts'
 import type { MailPolicy } from './policy.ts'
 import { createShelfService } from './shelves.ts'
-import { createSources, type Source } from './sources.ts'
+import type { Source, Sources } from './sources.ts'
 
-export type MailDeps = { readonly clock: Clock; readonly log: Log; readonly store: MailStore }
+export type MailDeps = {
+  readonly clock: Clock
+  readonly log: Log
+  readonly store: MailStore
+  readonly sources: Sources
+  /** A name has a mailbox, and this is the newest record that it registered. */
+  readonly registered: (record: SignedAccountRecord, source: Source) => void
+}
 
 export type MailInit = {
   /** Peer id of this relay. */
@@ -66,14 +74,14 @@ export interface MailService {
 
 const K = MailboxFrame
 
-export function createMailService({ clock, log, store }: MailDeps, init: MailInit): MailService {
+export function createMailService(deps: MailDeps, init: MailInit): MailService {
+  const { clock, log, store, sources, registered } = deps
   const { policy } = init
   const counts = { kept: 0, known: 0, refused: {} as Partial<Record<MailRefusal, number>> }
   const sessions = new Set<MailSession>()
   const owners = createOwners({ clock, log, store, policy })
   const unwatch = store.watch((recipient) => owners.announce(recipient))
   const shelves = createShelfService({ clock, store })
-  const sources = createSources(clock, policy)
   const working = new Set<Promise<void>>()
   let bytes = 0
   let closed = false
@@ -161,7 +169,10 @@ export function createMailService({ clock, log, store }: MailDeps, init: MailIni
     body: Uint8Array,
   ): ReturnType<Owners['register']> {
     if (!source.rate.take(REGISTRATION_RATE_COST)) return { code: 'too-fast' }
-    return owners.register(session, body, () => source.names.take())
+    return owners.register(session, body, {
+      mayMake: () => source.names.take(),
+      registered: (record) => registered(record, source),
+    })
   }
 
   async function stock(

@@ -15,6 +15,7 @@ import {
   lines,
   NOW,
   owner,
+  registered,
   registration,
   start,
   store,
@@ -44,6 +45,8 @@ describe('the owner of a mailbox', () => {
       },
     )
     expect(await visit(deviceAt(0)).ask(K.register, registration(deviceAt(0), token))).toBe(answer)
+    // Others can find it then while it sleeps.
+    expect(registered).toEqual(answer === 'done' ? [owner.record()] : [])
     await fresh[Symbol.asyncDispose]()
   })
 

@@ -1,5 +1,5 @@
 import { decodeBase64, type ServerName } from '@plexus/core'
-import { accountRecords } from '@plexus/core/names'
+import { accountRecords, type SignedAccountRecord } from '@plexus/core/names'
 import type { Clock, Log } from '@plexus/engine/ports'
 import {
   certificateFault,
@@ -49,13 +49,19 @@ export type OwnersDeps = {
 
 type Outcome = Promise<MailboxRefusal | undefined>
 
+export type RegistrationPlace = {
+  /** Another mailbox may be made from there; asked once. */
+  mayMake(): boolean
+  /** This record is the mailbox's. */
+  registered(record: SignedAccountRecord): void
+}
+
 /** The owners of mailboxes that are connected. Each proved its name, and is listed in the name's newest record. */
 export interface Owners {
   /** How many streams, and how often one was told of mail. */
   readonly count: number
   readonly announced: number
-  /** `mayMake`: another mailbox may be made from there; asked once. */
-  register(session: MailSession, body: Uint8Array, mayMake: () => boolean): Outcome
+  register(session: MailSession, body: Uint8Array, at: RegistrationPlace): Outcome
   fetch(session: MailSession, id: number, body: Uint8Array): Outcome
   acknowledge(session: MailSession, body: Uint8Array): Outcome
   /** The name that the session may act for now. */
@@ -76,7 +82,7 @@ export function createOwners({ clock, log, store, policy }: OwnersDeps): Owners 
   let underWay = 0
   const holding = new Set<MailSession>()
 
-  async function register(session: MailSession, body: Uint8Array, mayMake: () => boolean): Outcome {
+  async function register(session: MailSession, body: Uint8Array, at: RegistrationPlace): Outcome {
     const registration = decodeRegistration(body)
     if (registration === undefined) return { code: 'nonsense' }
     const { certificate, record, token } = registration
@@ -91,11 +97,12 @@ export function createOwners({ clock, log, store, policy }: OwnersDeps): Owners 
     const isNew = (await store.mailbox(name)) === undefined
     if (!admits(policy.registration, { name, token, isNew })) return { code: 'not-allowed' }
     if (!record.record.devices.includes(session.peerId)) return { code: 'not-allowed' }
-    if (isNew && !mayMake()) return { code: 'too-fast' }
+    if (isNew && !at.mayMake()) return { code: 'too-fast' }
     const accessKeyHash = decodeBase64(registration.accessKeyHash) ?? new Uint8Array(0)
     const kept = await store.register({ record, accessKeyHash }, policy.maxMailboxes)
     if (kept === undefined) return { code: 'quota' }
     if (kept.record.signature !== record.signature) return { code: 'old-record', record: kept.record }
+    at.registered(record)
     const others = byName.get(name) ?? new Set()
     for (const other of others) if (!record.record.devices.includes(other.peerId)) leave(other)
     if (!others.has(session) && others.size >= MAX_DEVICES_PER_NAME) return { code: 'quota' }

@@ -1,29 +1,37 @@
+import { createHash } from 'node:crypto'
 import type { Clock } from '@plexus/engine/ports'
 import { createTokenBucket, type TokenBucket } from '@plexus/p2p/wire'
 import {
   CLAIM_BURST,
   CLAIMS_PER_SECOND,
   MAX_SOURCES,
+  SOURCE_TAG_CHARS,
   MAILS_PER_NAME_AT_ONCE,
   MAILS_PER_NAME_OVER_TIME,
 } from '../limits.ts'
 
 /** What one network address may do, all its connections together. */
 export type Source = {
+  /** Tells it from most others, in few bits: what is kept with a record on the disk is not to say whose address it was. */
+  readonly tag: string
   readonly rate: TokenBucket
   /** Mailboxes that it makes. */
   readonly names: TokenBucket
+  /** Names that it publishes the first record of. */
+  readonly newcomers: TokenBucket
   /** One-time keys that it takes. */
   readonly claims: TokenBucket
   /** Bytes of its mail that are not on disk yet. */
   bytes: number
 }
 
-/** The addresses that mail was left from, the most lately seen `MAX_SOURCES`. */
+export type Sources = (address: string) => Source
+
+/** The addresses that mail was left from or records published, the most lately seen `MAX_SOURCES`. */
 export function createSources(
   clock: Clock,
   { depositsPerSecond, depositBurst }: { readonly depositsPerSecond: number; readonly depositBurst: number },
-): (address: string) => Source {
+): Sources {
   const known = new Map<string, Source>()
   return (address) => {
     const name = sourceOf(address)
@@ -33,7 +41,14 @@ export function createSources(
       return createTokenBucket(() => clock.now(), depositsPerSecond / MAILS_PER_NAME_OVER_TIME, burst)
     }
     const claims = (): TokenBucket => createTokenBucket(() => clock.now(), CLAIMS_PER_SECOND, CLAIM_BURST)
-    const source = known.get(name) ?? { rate: rate(), names: names(), claims: claims(), bytes: 0 }
+    const source = known.get(name) ?? {
+      tag: tagOf(name),
+      rate: rate(),
+      names: names(),
+      newcomers: names(),
+      claims: claims(),
+      bytes: 0,
+    }
     known.delete(name)
     known.set(name, source)
     const [oldest] = known.keys()
@@ -51,4 +66,9 @@ export function sourceOf(address: string): string {
   const after = tail.split(':').filter((group) => group !== '')
   const zeros = Array.from({ length: 8 - groups.length - after.length }, () => '0')
   return [...groups, ...zeros, ...after].slice(0, 4).join(':')
+}
+
+/** See `Source.tag`. */
+export function tagOf(source: string): string {
+  return createHash('sha256').update(source).digest('hex').slice(0, SOURCE_TAG_CHARS)
 }

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { encodeBase64 } from '@plexus/core'
+import type { SignedAccountRecord } from '@plexus/core/names'
 import type { Clock, MailRefusal, SealedMail } from '@plexus/engine/ports'
 import {
   createFrameChannel,
@@ -19,6 +20,7 @@ import { afterEach, beforeEach } from 'vitest'
 import { createMailService, type MailService } from '../mail/mail-service.ts'
 import type { MailStore } from '../mail/mail-store.ts'
 import { DEFAULT_MAIL_POLICY, type MailPolicy } from '../mail/policy.ts'
+import { createSources } from '../mail/sources.ts'
 import { openSqliteMailStore } from '../mail/sqlite-mail-store.ts'
 import { ACCESS_HASH, ACCESS_KEY, createRecipient, deviceAt, type Recipient } from './recipients.ts'
 import { createClock, createEnd, type End } from './streams.ts'
@@ -31,6 +33,8 @@ export let folder = ''
 export let store: MailStore
 export let service: MailService
 export let lines: string[] = []
+/** The records that names have mailboxes with, as they were told of. */
+export let registered: SignedAccountRecord[] = []
 export const clock: Clock & { advance(ms: number): void } = createClock(NOW)
 export const owner: Recipient = createRecipient(NOW)
 
@@ -51,13 +55,21 @@ export function useMailService(): void {
 /** A service with the store, or with what `change` makes of it. */
 export function start(policy: Partial<MailPolicy> = {}, change: Partial<MailStore> = {}): void {
   lines = []
+  registered = []
   const log = { log: (...what: unknown[]): void => void lines.push(JSON.stringify(what)) }
   const changed = new Proxy(store, {
     get: (target, key) => Reflect.get(change, key) ?? Reflect.get(target, key),
   })
+  const all = { ...DEFAULT_MAIL_POLICY, proofBits: 6, ...policy }
   service = createMailService(
-    { clock, log, store: changed },
-    { relay: RELAY, policy: { ...DEFAULT_MAIL_POLICY, proofBits: 6, ...policy } },
+    {
+      clock,
+      log,
+      store: changed,
+      sources: createSources(clock, all),
+      registered: (record) => registered.push(record),
+    },
+    { relay: RELAY, policy: all },
   )
 }
 

@@ -12,6 +12,7 @@ import { createRecipient, deviceAt, listOf, sha256, type Recipient } from '../..
 import type { MailStore } from '../mail-store.ts'
 import { createMailService } from '../mail-service.ts'
 import { DEFAULT_MAIL_POLICY } from '../policy.ts'
+import { createSources } from '../sources.ts'
 import { tokenOf } from './documents.ts'
 import { openNatsMailStore } from './nats-mail-store.ts'
 
@@ -116,7 +117,9 @@ describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
     await using shared = await share(2)
     const { owner, stores } = shared
     const policy = { ...DEFAULT_MAIL_POLICY, proofBits: 6 }
-    const deps = { clock: createClock(NOW), log: { log: () => undefined } }
+    const clock = createClock(NOW)
+    const sources = createSources(clock, policy)
+    const deps = { clock, log: { log: () => undefined }, sources, registered: () => undefined }
     const services = stores.map((store) => createMailService({ ...deps, store }, { relay: RELAY, policy }))
     const mine = visit(deviceAt(0), undefined, at(services, 1))
     expect(await mine.ask(K.register, registration(deviceAt(0), undefined, {}, owner))).toBe('done')
