@@ -2,11 +2,12 @@
 import { eventIdOf, roomVersion } from '@plexus/core'
 import type { EventId, Pdu, RoomId, RoomVersion, ServerName } from '@plexus/core'
 import { MAX_FORWARDED, MAX_WAITING_FORWARDS, NEWS_MS } from '@plexus/engine/testing'
+import { FederationError } from '@plexus/engine/ports'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
 import { dnsSigner } from '../kit/key-documents.ts'
 import { testSigner } from '../kit/keys.ts'
-import { bodies, bringIn, createRoom, make, say } from './rooms-kit.ts'
+import { bodies, bringIn, createRoom, make, nowhere, say } from './rooms-kit.ts'
 
 const FAN_OUT = { direct: 3, forwards: 2 }
 const NODES = 8
@@ -187,8 +188,8 @@ describe('fan-out', { timeout: 30_000 }, () => {
     expect(await bob.rooms.receivers(after, all)).toEqual([])
   })
 
-  it('tells nothing as taken while something before it lacks its content', async () => {
-    const told: (EventId | undefined)[] = []
+  it('tells nothing as taken that lacks its content', async () => {
+    const told: (readonly EventId[] | undefined)[] = []
     network.cheats.set(bob.name, { sendTransaction: () => Promise.reject(new Error('out of reach')) })
     network.cheats.set(alice.name, {
       sendTransaction: async (_, { taken }) => {
@@ -206,33 +207,68 @@ describe('fan-out', { timeout: 30_000 }, () => {
     for (const { name } of nodes.slice(2)) network.offline.add(name)
     const [one, two] = [await made('one'), await made('two')]
     await bring({ ...one, content: {} }, two)
-    expect(told).toEqual([])
+    expect(told).toEqual([[eventIdOf(version, two)]])
     const three = await made('three')
     await bring(one, three)
-    expect(told).toEqual([eventIdOf(version, three)])
+    expect(told.slice(1)).toEqual([[eventIdOf(version, three)]])
+    // The content may come from another member meanwhile.
+    const four = await made('four')
+    await bob.staging.receive((nodes[2] as BareNode).name, [{ ...four, content: {} }])
+    await bring(four)
+    expect(told.slice(2)).toEqual([[eventIdOf(version, four)]])
   })
 
-  it('moves a cursor for an own event of this stay alone', async () => {
+  it('goes on past a hole that two members keep open', async () => {
+    const [mallory, trudy] = nodes.slice(-2) as [BareNode, BareNode]
+    const notFound = async (): Promise<never> => {
+      throw new FederationError({ status: 404, errcode: 'M_NOT_FOUND', error: 'no' })
+    }
+    const head = await say(alice, roomId, 'before')
+    await network.pass(60_000)
+    for (const { name } of [mallory, trudy])
+      network.cheats.set(name, {
+        event: notFound,
+        getMissingEvents: async () => ({ events: [] }),
+        backfill: async () => ({ pdus: [] }),
+        stateIds: async () => {
+          const { state } = await alice.rooms.stateFor(bob.name, roomId, head)
+          return { pduIds: state.map((pdu) => eventIdOf(version, pdu)), authChainIds: [] }
+        },
+      })
+    const shown = await make(mallory, alice, roomId, { prev: [nowhere(1)], now: network.clock.now() })
+    for (const node of nodes.slice(0, -2)) await node.staging.receive(mallory.name, [shown.pdu])
+    await network.pass(600_000)
+    for (const node of nodes.slice(0, -2))
+      expect((await node.rooms.snapshot(roomId))?.holes).toEqual([nowhere(1)])
+    const id = await say(alice, roomId, 'after')
+    await network.pass(TOLD_MS)
+    // Before it would send it to all itself.
+    expect((await alice.outbox.outbox.delivery(roomId, id))?.delivered).toBe(NODES - 1)
+  })
+
+  it('moves a cursor for own events that follow on what a server has', async () => {
     const { outbox } = alice.outbox
     const delivered = async (id: EventId): Promise<number | undefined> =>
       (await outbox.delivery(roomId, id))?.delivered
     network.offline.add(bob.name)
     const foreign = await say(nodes[2] as BareNode, roomId, 'foreign')
     await network.pass(60_000)
-    const own = await say(alice, roomId, 'own')
+    const [first, second] = [await say(alice, roomId, 'first'), await say(alice, roomId, 'second')]
     await network.pass(60_000)
-    expect(await delivered(own)).toBe(NODES - 2)
-    for (const id of [foreign, `$${'A'.repeat(43)}` as EventId]) {
-      alice.outbox.taken(bob.name, { [roomId]: id })
-      alice.outbox.taken(testSigner(99).name, { [roomId]: own })
-      alice.outbox.taken(bob.name, { ['!other' as RoomId]: own })
+    expect(await delivered(second)).toBe(NODES - 2)
+    const tell = async (by: ServerName, ids: readonly EventId[], of = roomId): Promise<void> => {
+      alice.outbox.taken(by, { [of]: ids })
       await network.settle()
-      expect(await delivered(own)).toBe(NODES - 2)
+      await alice.committer.idle()
     }
-    alice.outbox.taken(bob.name, { [roomId]: own })
-    await network.settle()
-    await alice.committer.idle()
-    expect(await delivered(own)).toBe(NODES - 1)
+    await tell(bob.name, [foreign, nowhere(1), second])
+    await tell(testSigner(99).name, [first, second])
+    await tell(bob.name, [first, second], '!other' as RoomId)
+    expect(await delivered(first)).toBe(NODES - 2)
+    await tell(bob.name, [first])
+    expect([await delivered(first), await delivered(second)]).toEqual([NODES - 1, NODES - 2])
+    await tell(bob.name, [nowhere(2), second, first])
+    expect(await delivered(second)).toBe(NODES - 1)
   })
 })
 

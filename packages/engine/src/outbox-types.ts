@@ -47,7 +47,7 @@ export type InboundTransaction = {
   readonly edus: readonly JsonObject[]
   /** The forward extremities that the origin tells. */
   readonly heads?: Heads
-  /** The newest of our events that it has. */
+  /** Events of ours that it has. */
   readonly taken?: Taken
   /** What it has got of our mail. */
   readonly received?: Received

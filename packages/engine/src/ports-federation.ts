@@ -20,8 +20,8 @@ export class FederationError extends Error {
  */
 export type Heads = Readonly<Record<RoomId, readonly EventId[]>>
 
-/** The newest event of the destination that is here, by room, told between Plexus nodes as `plexus.taken`. */
-export type Taken = Readonly<Record<RoomId, EventId>>
+/** Events of the destination that are here whole, by room, told between Plexus nodes as `plexus.taken_events`. */
+export type Taken = Readonly<Record<RoomId, readonly EventId[]>>
 
 /** What came by mail, told to who mailed it as `plexus.received` of a transaction's content. */
 export type Received = {

@@ -41,6 +41,8 @@ export const MAX_FAILING_MAILS = 20
 /** Rooms of which one transaction or its answer tells the heads, and heads of one room. */
 export const MAX_TOLD_ROOMS = 20
 export const MAX_TOLD_HEADS = 20
+/** Events of the destination in one room that a transaction tells as taken. */
+export const MAX_TAKEN = 200
 
 /** Relays and, of each, transactions that one transaction tells as received by mail. */
 export const MAX_RECEIVED_RELAYS = 8

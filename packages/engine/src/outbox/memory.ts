@@ -43,10 +43,8 @@ export type Destination = {
   readonly forwards: Map<EventId, Forward>
   /** How many events of it were passed on since a time. */
   readonly passed: { since: number; count: number }
-  /** The newest event of it that was accepted, of each larger room, until it is told. */
-  readonly taken: Map<RoomId, EventId>
-  /** The newest events of it that came without their content, of each larger room. */
-  readonly stripped: Map<RoomId, readonly EventId[]>
+  /** Events of it that were accepted, of each larger room, until it is told. */
+  readonly taken: Map<RoomId, readonly EventId[]>
   /** A transaction is to go for what is taken alone. */
   isTakenDue: boolean
   cancelRetry: (() => void) | undefined
@@ -179,7 +177,6 @@ function newDestination(name: ServerName): Destination {
     forwards: new Map(),
     passed: { since: 0, count: 0 },
     taken: new Map(),
-    stripped: new Map(),
     isTakenDue: false,
     cancelRetry: undefined,
     batch: MAX_TRANSACTION_PDUS,

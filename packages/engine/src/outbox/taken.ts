@@ -1,10 +1,9 @@
 /**
  * Word of what came by gossip: a server tells the one that made events, a little later and in one message for many, which
- * is the newest that it has (`plexus.taken`). Own events of a server follow each other, and nobody places an event before
- * what it follows, so the newest stands for all, once none of them lacks its content.
+ * of them it has whole (`plexus.taken_events`). The newest alone would not do: it may follow others through an event that two
+ * members keep from everybody, or one of them may have come without its content.
  */
 import type { EventId, RoomId, ServerName } from '@plexus/core'
-import { serverOf } from '@plexus/core'
 import type { Clock, Log, Random, Taken } from '../ports.ts'
 import { isStripped } from '../rooms/copy.ts'
 import type { AcceptedEvent } from '../rooms/room.ts'
@@ -14,16 +13,15 @@ import { MAX_TOLD_ROOMS } from './heads.ts'
 import type { Destination, OutboxMemory } from './memory.ts'
 import { noteTaken, type TransactionDeps } from './transaction.ts'
 
-/** Events without content that are remembered of one server in one room: it sends all again, the oldest first. */
-const MAX_STRIPPED = 20
+/** Events of one server in one room that wait to be told, as many as others pass on for it: what is over it sends itself. */
+export const MAX_TAKEN = 200
 
 export type TakenEventsDeps = Pick<TransactionDeps, 'committer' | 'cursors' | 'deliveries'> & {
   readonly memory: OutboxMemory
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
-  readonly ownName: ServerName
-  readonly rooms: () => Pick<Rooms, 'events' | 'snapshot'>
+  readonly rooms: () => Pick<Rooms, 'events'>
   readonly fanOut: Pick<FanOut, 'spreads' | 'takenMs'>
   readonly kick: (names: readonly ServerName[]) => void
 }
@@ -31,17 +29,15 @@ export type TakenEventsDeps = Pick<TransactionDeps, 'committer' | 'cursors' | 'd
 export interface TakenEvents {
   /** An event of another server was committed. */
   accepted(roomId: RoomId, event: AcceptedEvent): void
-  /** What a transaction to the destination carries. */
-  tell(target: Destination): Promise<Taken | undefined>
-  /** The destination has been told. */
-  told(target: Destination, taken: Taken): void
+  /** What a transaction to the destination carries, and no other: what is lost with it the destination sends itself. */
+  takeOut(target: Destination): Promise<Taken | undefined>
   /** The server tells what it has of our events. */
   heard(server: ServerName, taken: Taken): void
   close(): void
 }
 
 export function createTakenEvents(deps: TakenEventsDeps): TakenEvents {
-  const { memory, clock, ownName } = deps
+  const { memory, clock } = deps
   const timers = new Map<RoomId, () => void>()
   let closed = false
 
@@ -60,54 +56,43 @@ export function createTakenEvents(deps: TakenEventsDeps): TakenEvents {
     timers.set(roomId, cancel)
   }
 
-  /** All of it is here: nothing that it follows is missing, and no content of what its server made before it. */
-  const isWhole = async ({ stripped }: Destination, roomId: RoomId, id: EventId): Promise<boolean> => {
-    const snapshot = await deps.rooms().snapshot(roomId)
-    const known = stripped.get(roomId) ?? []
-    const records = await deps.rooms().events([id, ...known])
-    const open = known.filter((_, index) => isLacking(records[index + 1]))
-    if (open.length > 0) stripped.set(roomId, open)
-    else stripped.delete(roomId)
-    return snapshot?.holes.length === 0 && open.length === 0 && !isLacking(records[0])
-  }
-
+  /** As far as own events that it has follow on what it had. */
   const note = async (server: ServerName, taken: Taken): Promise<void> => {
-    const reached = new Map<RoomId, number>()
     const target = memory.destinations.get(server)
-    for (const [roomId, id] of entriesOf(taken).slice(0, MAX_TOLD_ROOMS)) {
-      const [record] = await deps.rooms().events([id])
-      const snapshot = await deps.rooms().snapshot(roomId)
-      const cursor = target?.rooms.get(roomId)?.cursor
-      const isOwn = record?.roomId === roomId && serverOf(record.pdu.sender) === ownName
-      if (!isOwn || record.order === undefined || snapshot === undefined || cursor === undefined) continue
-      // What was made in an earlier stay is not followed by what was made in this one.
-      if (cursor >= snapshot.since && cursor < record.order) reached.set(roomId, record.order)
+    if (target === undefined) return
+    const reached = new Map<RoomId, number>()
+    for (const [roomId, ids] of entriesOf(taken)) {
+      const cursor = target.rooms.get(roomId)?.cursor
+      if (cursor === undefined) continue
+      const told = new Set(ids)
+      const newest = memory.newest.get(roomId) ?? 0
+      for (const [position, id] of await memory.sentBetween(roomId, cursor, newest, told.size)) {
+        if (!told.has(id)) break
+        reached.set(roomId, position)
+      }
     }
-    if (target !== undefined && reached.size > 0) await noteTaken(deps, target, { reached, rows: [] })
+    if (reached.size > 0) await noteTaken(deps, target, { reached, rows: [] })
   }
 
   return {
-    accepted(roomId, { id, server, isStripped: isOpen }) {
+    accepted(roomId, { id, server }) {
       const target = memory.destinations.get(server)
-      if (target?.isKeyName !== true || !deps.fanOut.spreads(roomId)) return
-      target.taken.set(roomId, id)
-      if (isOpen === true)
-        target.stripped.set(roomId, [...(target.stripped.get(roomId) ?? []), id].slice(-MAX_STRIPPED))
+      // Who is out of reach will send them itself, if it reaches this node.
+      if (target?.isKeyName !== true || target.failures > 0) return
+      if (!deps.fanOut.spreads(roomId)) return
+      const ids = target.taken.get(roomId) ?? []
+      if (ids.length < MAX_TAKEN) target.taken.set(roomId, [...ids, id])
       schedule(roomId)
     },
-    async tell(target) {
-      const { taken } = target
-      const told: [RoomId, EventId][] = []
-      for (const [roomId, id] of taken) {
-        if (told.length === MAX_TOLD_ROOMS) break
-        if (await isWhole(target, roomId, id)) told.push([roomId, id])
-        else taken.delete(roomId)
+    async takeOut({ taken }) {
+      const told: [RoomId, readonly EventId[]][] = []
+      for (const [roomId, ids] of [...taken].slice(0, MAX_TOLD_ROOMS)) {
+        taken.delete(roomId)
+        const records = await deps.rooms().events(ids)
+        const whole = ids.filter((_, index) => isWhole(records[index]))
+        if (whole.length > 0) told.push([roomId, whole])
       }
       return told.length === 0 ? undefined : (Object.fromEntries(told) as Taken)
-    },
-    told(target, taken) {
-      for (const [roomId, id] of entriesOf(taken))
-        if (target.taken.get(roomId) === id) target.taken.delete(roomId)
     },
     heard(server, taken) {
       note(server, taken).catch((error: unknown) =>
@@ -121,10 +106,10 @@ export function createTakenEvents(deps: TakenEventsDeps): TakenEvents {
   }
 }
 
-function isLacking(record: EventRecord | undefined): boolean {
-  return record === undefined || isStripped(record)
+function isWhole(record: EventRecord | undefined): boolean {
+  return record !== undefined && !isStripped(record)
 }
 
-function entriesOf(taken: Taken): readonly (readonly [RoomId, EventId])[] {
-  return Object.entries(taken) as unknown as readonly (readonly [RoomId, EventId])[]
+function entriesOf(taken: Taken): readonly (readonly [RoomId, readonly EventId[]])[] {
+  return Object.entries(taken) as unknown as readonly (readonly [RoomId, readonly EventId[]])[]
 }

@@ -68,9 +68,9 @@ export async function sendTransaction(deps: TransactionDeps, target: Destination
   const telling = await deps.received?.gather(target.name)
   const isQuiet = isEmpty && !target.greet && telling === undefined
   if (isQuiet && !deps.heads.isDue(target.name) && !target.isTakenDue) return false
-  target.isTakenDue = false
   const heads = await deps.heads.tell(target.name)
-  const taken = await deps.taken.tell(target)
+  const taken = await deps.taken.takeOut(target)
+  target.isTakenDue &&= target.taken.size > 0
   if (isQuiet && heads === undefined && taken === undefined) return false
   const transaction = {
     txnId: deps.transactionId(),
@@ -92,7 +92,6 @@ export async function sendTransaction(deps: TransactionDeps, target: Destination
     const answer = await answered
     noteRefusedEvents(deps, target, answer.pdus)
     if (heads !== undefined) deps.heads.told(target.name, heads)
-    if (taken !== undefined) deps.taken.told(target, taken)
     await telling?.done()
     const reached = await reachedWith(deps, target, gathered.reached, passed)
     forget(target, passed)

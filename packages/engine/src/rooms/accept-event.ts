@@ -130,7 +130,6 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
             id: event.id,
             server: serverOf(draft.pdu.sender),
             sentAt: draft.pdu.origin_server_ts,
-            ...(event.contentHashOk ? {} : { isStripped: true }),
             ...(event.from === undefined ? {} : { from: event.from }),
           },
           ...(event.distribute === true ? { distributed: event.id, ...outsider } : {}),

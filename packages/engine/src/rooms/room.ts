@@ -49,8 +49,6 @@ export type AcceptedEvent = {
   readonly server: ServerName
   /** By that server's clock, milliseconds since the epoch. */
   readonly sentAt: number
-  /** It came without its content, which may come yet. */
-  readonly isStripped?: true
   /** The server whose transaction brought it. */
   readonly from?: ServerName
 }

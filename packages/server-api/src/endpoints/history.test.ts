@@ -7,6 +7,7 @@ import {
   MAX_HISTORY_EVENTS,
   MAX_QUERIED_EVENTS,
   MAX_STATE_EVENTS,
+  MAX_TAKEN,
   MAX_TOLD_HEADS,
   MAX_TOLD_ROOMS,
 } from '../bounds.ts'
@@ -35,6 +36,10 @@ const TOO_MANY_ROOMS: JsonObject = Object.fromEntries(
 )
 const TOO_MANY_HEADS: JsonObject = {
   '!room': Array.from({ length: MAX_TOLD_HEADS + 1 }, () => `$${'e'.repeat(43)}`),
+}
+
+const TOO_MANY_TAKEN: JsonObject = {
+  '!room': Array.from({ length: MAX_TAKEN + 1 }, () => `$${'e'.repeat(43)}`),
 }
 
 const CASES: readonly Case[] = [
@@ -87,6 +92,12 @@ const CASES: readonly Case[] = [
       [
         'too many heads of a room',
         { method: 'PUT', uri: `${V1}/send/1`, content: { pdus: [], 'plexus.heads': TOO_MANY_HEADS } },
+        400,
+        'M_BAD_JSON',
+      ],
+      [
+        'too many taken events of a room',
+        { method: 'PUT', uri: `${V1}/send/1`, content: { pdus: [], 'plexus.taken_events': TOO_MANY_TAKEN } },
         400,
         'M_BAD_JSON',
       ],

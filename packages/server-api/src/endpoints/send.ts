@@ -8,6 +8,7 @@ import {
   MAX_PEER_ID_LENGTH,
   MAX_RECEIVED_RELAYS,
   MAX_RECEIVED_TRANSACTIONS,
+  MAX_TAKEN,
   MAX_TOLD_HEADS,
   MAX_TOLD_ROOMS,
   MAX_TRANSACTION_EDUS,
@@ -23,7 +24,7 @@ import type { Services } from '../services.ts'
 const PATH = '/_matrix/federation/v1/send/{txnId}'
 const ACKNOWLEDGED = 'plexus.acknowledged'
 const HEADS = 'plexus.heads'
-const TAKEN = 'plexus.taken'
+const TAKEN = 'plexus.taken_events'
 const RECEIVED = 'plexus.received'
 
 export const txnId: Schema<string> = v.pipe(
@@ -34,7 +35,7 @@ export const txnId: Schema<string> = v.pipe(
 
 const heads: Schema<Heads> = mapOf(roomId, listOf(eventId, MAX_TOLD_HEADS), MAX_TOLD_ROOMS)
 
-const taken: Schema<Taken> = mapOf(roomId, eventId, MAX_TOLD_ROOMS)
+const taken: Schema<Taken> = mapOf(roomId, listOf(eventId, MAX_TAKEN), MAX_TOLD_ROOMS)
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 
@@ -65,7 +66,7 @@ export const transactionBody: Schema<TransactionBody> = v.object({
   [ACKNOWLEDGED]: v.optional(count, 0),
   // The sender's forward extremities, between Plexus nodes.
   [HEADS]: v.exactOptional(heads),
-  // The newest of our events that the sender has, between Plexus nodes.
+  // Events of ours that the sender has, between Plexus nodes.
   [TAKEN]: v.exactOptional(taken),
   // What the sender has got of our mail, between Plexus nodes.
   [RECEIVED]: v.exactOptional(received),
