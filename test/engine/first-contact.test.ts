@@ -1,23 +1,15 @@
 /** Two who have never met and are never awake together. */
 import { encodeBase64Url, type JsonObject, type RoomId } from '@plexus/core'
-import {
-  MAX_EARLY_EVENTS,
-  MAX_EARLY_EVENTS_OF_SERVER,
-  MAX_PACKAGE_LENGTH,
-  MAX_PACKAGES,
-  MAX_PACKAGES_OF_SERVER,
-} from '@plexus/engine/testing'
+import { MAX_EARLY_EVENTS, MAX_EARLY_EVENTS_OF_SERVER, MAX_PACKAGE_LENGTH } from '@plexus/engine/testing'
 import type { Write } from '@plexus/engine/ports'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createFakeRelays, createQuickSealer, type FakeRelay, type FakeRelays } from '../kit/mail-relay.ts'
 import { createTestNetwork, keysOf } from '../kit/node.ts'
 import type { Member, TestNetwork } from '../kit/node.ts'
+import { contactKit, inviteEdu, MINUTE } from './contact-kit.ts'
 import { make } from './rooms-kit.ts'
 import { bringIn, createRoom, membershipAt, read, say, stateOf } from '../server-api/room.ts'
 
-const MINUTE = 60_000
-const removed = (rows: readonly (readonly [string, string])[]): readonly Write[] =>
-  rows.map(([key]) => ({ map: 'invite-package', key, value: undefined }))
 const bobsSecret = encodeBase64Url(new Uint8Array(32).fill(9))
 
 describe('first contact', () => {
@@ -29,35 +21,12 @@ describe('first contact', () => {
   let bob: Member
   let carol: Member
 
-  const pass = async (ms: number): Promise<void> => {
-    await network.clock.advance(ms)
-    await network.settle()
-  }
-  const setAway = (member: Member, isAway = true): void => {
-    network.loopback.offline(member.node.name, isAway)
-    relays.setOffline(member.node.name, isAway)
-  }
-  /** One is awake, and nobody else. */
-  const turnOf = async (awake: Member): Promise<void> => {
-    for (const member of network.members) setAway(member, member !== awake)
-    await pass(MINUTE)
-  }
-  /** Does what has to wait for who does not answer. */
-  const patiently = async <T>(work: Promise<T>): Promise<T> => {
-    work.catch(() => undefined)
-    await pass(MINUTE)
-    return work
-  }
-  const invite = (from: Member, to: Member, roomId: RoomId): Promise<void> =>
-    patiently(from.node.engine.rooms.invite(from.user, roomId, to.user))
-  const join = (who: Member, roomId: RoomId): Promise<void> =>
-    patiently(who.node.engine.rooms.join(who.user, roomId, { via: [] }))
-  const rowsOf = async ({ node }: Member, map: string): Promise<number> =>
-    (await node.store.range(map, '', '\u00ff')).length
-  const invitesOf = async (who: Member): Promise<readonly RoomId[]> =>
-    (await who.node.engine.rooms.memberships(who.user)).flatMap(({ roomId, membership }) =>
-      membership === 'invite' ? [roomId] : [],
-    )
+  const { pass, setAway, turnOf, patiently, invite, join, says, rowsOf, invitesOf, tell } = contactKit(
+    () => ({
+      network,
+      relays,
+    }),
+  )
 
   beforeEach(async () => {
     relays = createFakeRelays()
@@ -69,11 +38,6 @@ describe('first contact', () => {
     await network.pass(3_000)
   })
   afterEach(() => network.close())
-
-  const says = async (who: Member, roomId: RoomId, text: string): Promise<void> => {
-    await say(who, roomId, text)
-    await pass(MINUTE)
-  }
 
   it('by user id: an invite, what was said after it, and the answer', async () => {
     await turnOf(alice)
@@ -314,15 +278,6 @@ describe('first contact', () => {
     let roomId: RoomId
     let mailed: JsonObject
 
-    const tell = (to: Member, from: Member, edu: JsonObject, n = 1): Promise<unknown> =>
-      to.node.engine.inbound.transaction({
-        origin: from.node.name,
-        pdus: [],
-        edus: [edu],
-        ordered: { incarnation: `hostile-${n}`, sequence: 1, acknowledged: 0 },
-      })
-    const inviteEdu = (content: JsonObject): JsonObject => ({ edu_type: 'plexus.invite', content })
-
     /** What Alice mails to Bob, who has not fetched it. */
     beforeEach(async () => {
       await turnOf(alice)
@@ -426,42 +381,6 @@ describe('first contact', () => {
       await bob.node.engine.committer.submit({ writes: () => [copy] })
       await patiently(bob.node.engine.rooms.leave(bob.user, roomId))
       expect([await rowsOf(bob, 'invite-package'), await rowsOf(bob, 'early-event')]).toEqual([1, 1])
-    })
-
-    it('keeps the packages of so many invites, and forgets those that were answered', async () => {
-      await tell(bob, alice, inviteEdu(mailed))
-      const copies = async (map: string, change: Record<string, unknown>): Promise<readonly Write[]> => {
-        const [[key, value] = ['', '{}']] = await bob.node.store.range(map, '', '\u00ff')
-        const row = JSON.stringify({ ...(JSON.parse(value) as JsonObject), ...change })
-        return Array.from({ length: MAX_PACKAGES }, (_, n) => ({
-          map,
-          key: key.replace(roomId, `!${n}:example.org`),
-          value: row,
-        }))
-      }
-      const packages = await copies('invite-package', { origin: carol.node.name })
-      const ofAlice = (await copies('invite-package', {})).slice(0, MAX_PACKAGES_OF_SERVER)
-      const waiting = await copies('membership', {})
-      const answered = await copies('membership', { membership: 'leave' })
-      const write = (writes: readonly Write[]) => bob.node.engine.committer.submit({ writes: () => writes })
-      await write([
-        ...packages,
-        ...waiting,
-        ...removed(await bob.node.store.range('invite-package', '', '\u00ff')),
-      ])
-      await tell(bob, alice, inviteEdu(mailed), 2)
-      expect(await rowsOf(bob, 'invite-package')).toBe(MAX_PACKAGES)
-      await write(answered)
-      await tell(bob, alice, inviteEdu(mailed), 3)
-      expect(await rowsOf(bob, 'invite-package')).toBe(1)
-      await write([
-        ...ofAlice,
-        ...waiting,
-        ...removed(await bob.node.store.range('invite-package', '', '\u00ff')),
-        ...ofAlice,
-      ])
-      await tell(bob, alice, inviteEdu(mailed), 4)
-      expect(await rowsOf(bob, 'invite-package')).toBe(MAX_PACKAGES_OF_SERVER)
     })
 
     it('asks nobody again who has refused', async () => {

@@ -28,7 +28,7 @@ export { createOwnDevice } from './mail/own-device.ts'
 export { loadSealingKeys, SEALING_KEY_MS, type SealingKeysDeps } from './mail/sealing-keys.ts'
 export { loadOutboxMemory, MAX_MAIL_NEWS } from './outbox/memory.ts'
 export { createSender } from './outbox/sender.ts'
-export { contacts, MAIL_RETENTION_MS } from './mail/tables.ts'
+export { contacts, MAIL_RETENTION_MS, MAX_SEEN_SHELVES, seenShelves } from './mail/tables.ts'
 export { ACCESS_KEY_INTERVAL_MS } from './mail/tell.ts'
 export { MAX_FORWARDED, MAX_WAITING_FORWARDS, NEWS_MS } from './outbox/fan-out.ts'
 export {
@@ -46,13 +46,16 @@ export { MAX_UNPROVEN_SERVERS } from './rooms/enter-room.ts'
 export { MAX_OTHER_INVITES } from './rooms/accept-invite.ts'
 export { exchangeRequest, type LinkInvites } from './rooms/link-invites.ts'
 export {
+  MAX_ALL_EARLY_EVENTS,
   MAX_EARLY_EVENTS,
   MAX_EARLY_EVENTS_OF_SERVER,
   MAX_PACKAGE_LENGTH,
   MAX_PACKAGES,
   MAX_PACKAGES_OF_SERVER,
+  PACKAGE_LIFETIME_MS,
 } from './rooms/invite-packages.ts'
 export { createOutsiders } from './rooms/outsiders.ts'
+export { earlyEvents } from './rooms/records.ts'
 export { LAST_RETRY_MS } from './rooms/gap-turns.ts'
 export { MAX_HEADS_PER_SERVER, MAX_HOLES } from './rooms/present.ts'
 export { MAX_STAGED_PER_SERVER } from './rooms/take-in.ts'

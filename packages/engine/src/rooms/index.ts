@@ -12,11 +12,11 @@ import { backfillRoom, backfillTo } from './history.ts'
 import { createAcceptInvite } from './accept-invite.ts'
 import { createCompletion, type Completion } from './completion.ts'
 import {
-  forgetPackage,
+  forgetPackages,
   joinByPackage,
   refuseByPackage,
   takeEarly,
-  takeEarlyOfJoined,
+  resumePackages,
 } from './invite-packages.ts'
 import { mailedEdus } from './mailed-edus.ts'
 import { createMailedInvites, type RoomMail } from './mailed-invites.ts'
@@ -179,7 +179,7 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       return
     }
     await leaveFromOutside(inner, userId, roomId, content)
-    const left = await forgetPackage(deps.store, roomId, userId)
+    const left = await forgetPackages(deps.store, [[roomId, userId]])
     await deps.committer.submit({ writes: () => left })
   }
 
@@ -252,7 +252,7 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
   const edus = mailedEdus({ ...inner, acceptInvite, exchange: (...given) => links.exchange(...given) })
   const resume: Staging['resume'] = async () => {
     await staging.resume()
-    await takeEarlyOfJoined(inner, receive)
+    await resumePackages(inner, receive)
   }
   return { rooms, staging: { ...staging, resume }, links, completion, edus }
 }

@@ -16,6 +16,7 @@ import {
   stateKeyOf,
   utf8Length,
 } from '@plexus/core'
+import { MAIL_RETENTION_MS } from '../mail/tables.ts'
 import type { EduEffect } from '../outbox-types.ts'
 import type { Store, Write } from '../ports.ts'
 import type { AcceptInvite } from './accept-invite.ts'
@@ -31,9 +32,14 @@ import { checkEvents, type CheckedEvent } from './verify.ts'
 
 /** Packages that are kept, those of one server among them, and the length of one as JSON in UTF-16 code units. */
 export const MAX_PACKAGES = 50
-export const MAX_PACKAGES_OF_SERVER = 10
+export const MAX_PACKAGES_OF_SERVER = 5
 export const MAX_PACKAGE_LENGTH: number = 256 * 1024
-/** Events that members may tell of one room before its invite is answered, one server may, and all may of all rooms. */
+/** As long as mail waits: what members leave for the invitee has expired by then. The invite itself stays. */
+export const PACKAGE_LIFETIME_MS: number = MAIL_RETENTION_MS
+/**
+ * Events that members may tell of one room before its invite is answered, one server may, and all may of all rooms; beyond that
+ * the newest of who told most go.
+ */
 export const MAX_EARLY_EVENTS = 200
 export const MAX_EARLY_EVENTS_OF_SERVER = 200
 export const MAX_ALL_EARLY_EVENTS = 1_000
@@ -70,8 +76,9 @@ export async function takeMailedInvite(
     const target = parseUserId(typeof event['state_key'] === 'string' ? event['state_key'] : '')
     if (target === undefined || state.length === 0) return undefined
     if (!(await isWaiting(deps.store, roomId, target, { eventId }))) return undefined
-    const writes = await roomFor(deps.store, origin, roomId, target)
+    const writes = await roomFor(deps, origin, roomId, target)
     const packed: InvitePackage = {
+      at: deps.clock.now(),
       origin,
       eventId,
       roomVersion: version.id,
@@ -88,12 +95,17 @@ export async function takeMailedInvite(
   }
 }
 
+type PackageRow = readonly [key: readonly [RoomId, UserId], packed: InvitePackage]
+
+const isExpired = ({ at }: InvitePackage, now: number): boolean =>
+  at !== undefined && now - at > PACKAGE_LIFETIME_MS
+
 /**
- * The writes that make room for one more package: those of invites that were answered go. `undefined` where there is none, and
- * where another server's invite to the room waits with its own: a stranger's must not take its place.
+ * The writes that make room for one more package: the expired go, then those of invites that were answered, then the oldest of
+ * who has most. `undefined` where another server's invite to the room waits with its own: a stranger's must not take its place.
  */
 async function roomFor(
-  store: Store,
+  { store, clock }: Pick<RemoteDeps, 'store' | 'clock'>,
   origin: ServerName,
   roomId: RoomId,
   userId: UserId,
@@ -102,13 +114,40 @@ async function roomFor(
   const same = rows.find(([[room, user]]) => room === roomId && user === userId)?.[1]
   if (same !== undefined)
     return same.origin === origin || !(await isWaiting(store, roomId, userId, same)) ? [] : undefined
-  const ofServer = rows.filter(([, packed]) => packed.origin === origin)
-  if (rows.length < MAX_PACKAGES && ofServer.length < MAX_PACKAGES_OF_SERVER) return []
-  const writes: Write[] = []
-  for (const [[room, user], packed] of ofServer.length < MAX_PACKAGES_OF_SERVER ? rows : ofServer)
-    if (!(await isWaiting(store, room, user, packed)))
-      writes.push(...(await forgetPackage(store, room, user)))
-  return writes.length === 0 ? undefined : writes
+  const now = clock.now()
+  let kept: readonly PackageRow[] = rows.filter(([, packed]) => !isExpired(packed, now))
+  if (overflowOf(kept, origin).length > 0) kept = await waitingOf(store, kept)
+  const over = overflowOf(kept, origin)
+  const isKept = (row: PackageRow): boolean => kept.includes(row) && !over.includes(row)
+  return forgetPackages(
+    store,
+    rows.filter((row) => !isKept(row)).map(([key]) => key),
+  )
+}
+
+/** The packages that one more of a server has no room beside. */
+function overflowOf(rows: readonly PackageRow[], origin: ServerName): readonly PackageRow[] {
+  const oldestFirst = rows.toSorted(([, a], [, b]) => (a.at ?? 0) - (b.at ?? 0))
+  const ofServer = oldestFirst.filter(([, packed]) => packed.origin === origin)
+  if (ofServer.length >= MAX_PACKAGES_OF_SERVER) return ofServer.slice(0, 1)
+  const originOf = (row: PackageRow | undefined): ServerName => row?.[1].origin ?? origin
+  return beyond([...oldestFirst, undefined], originOf, MAX_PACKAGES).filter((row) => row !== undefined)
+}
+
+/** Those that go so that `max` are left: each time the first of the server that has most. `rows`: in the order in which they go. */
+function beyond<Row>(rows: readonly Row[], originOf: (row: Row) => ServerName, max: number): readonly Row[] {
+  const queues = [...Map.groupBy(rows, originOf).values()]
+  const gone: Row[] = []
+  while (rows.length - gone.length > max)
+    gone.push(...queues.reduce((most, queue) => (queue.length > most.length ? queue : most)).splice(0, 1))
+  return gone
+}
+
+async function waitingOf(store: Store, rows: readonly PackageRow[]): Promise<readonly PackageRow[]> {
+  const waiting = await Promise.all(
+    rows.map(([[room, user], packed]) => isWaiting(store, room, user, packed)),
+  )
+  return rows.filter((_, index) => waiting[index])
 }
 
 async function isWaiting(
@@ -121,12 +160,20 @@ async function isWaiting(
   return row?.membership === 'invite' && [row, ...(row.others ?? [])].some((each) => each.eventId === eventId)
 }
 
-/** The writes after which nothing is left of what came with an invite. */
-export async function forgetPackage(store: Store, roomId: RoomId, userId: UserId): Promise<readonly Write[]> {
-  const isOthers = (await invitePackages.list(store, [roomId])).some(([[, user]]) => user !== userId)
-  // What was told is for all users here who are invited.
-  const early = isOthers ? [] : await earlyEvents.list(store, [roomId])
-  return [invitePackages.delete([roomId, userId]), ...early.map(([key]) => earlyEvents.delete(key))]
+/** The writes after which nothing is left of what came with these invites. */
+export async function forgetPackages(
+  store: Store,
+  keys: readonly (readonly [RoomId, UserId])[],
+): Promise<readonly Write[]> {
+  const writes: Write[] = keys.map((key) => invitePackages.delete(key))
+  for (const roomId of new Set(keys.map(([room]) => room))) {
+    const rows = await invitePackages.list(store, [roomId])
+    // What was told is for all users here who are invited.
+    const isOthers = rows.some(([[, user]]) => !keys.some(([room, each]) => room === roomId && each === user))
+    if (isOthers) continue
+    for (const [key] of await earlyEvents.list(store, [roomId])) writes.push(earlyEvents.delete(key))
+  }
+  return writes
 }
 
 /** Keeps what a member tells of a room that a user of ours is invited to by mail. It shows nowhere before they join. */
@@ -142,34 +189,42 @@ export async function keepEarly(
   const here = all.filter(([[room]]) => room === roomId)
   const known = new Set(here.map(([, { pdu }]) => canonicalJson(pdu)))
   const ofServer = all.filter(([, row]) => row.origin === origin).length
-  const room = Math.min(
-    MAX_EARLY_EVENTS - here.length,
-    MAX_EARLY_EVENTS_OF_SERVER - ofServer,
-    MAX_ALL_EARLY_EVENTS - all.length,
-  )
+  const room = Math.min(MAX_EARLY_EVENTS - here.length, MAX_EARLY_EVENTS_OF_SERVER - ofServer)
   const fresh = pdus
     .filter((pdu) => utf8Length(canonicalJson(pdu)) <= MAX_PDU_BYTES && !known.has(canonicalJson(pdu)))
     .slice(0, Math.max(0, room))
-  if (fresh.length === 0) return
+  const newestFirst = all.toSorted(([[, a]], [[, b]]) => b - a)
+  // Those that are new have no key.
+  const rows = [...fresh.map(() => [undefined, { origin }] as const), ...newestFirst]
+  const gone = beyond(rows, ([, row]) => row.origin, MAX_ALL_EARLY_EVENTS)
+  const left = gone.flatMap(([key]) => (key === undefined ? [] : [key]))
+  const kept = fresh.slice(0, fresh.length - (gone.length - left.length))
+  if (kept.length === 0) return
   await committer.submit({
     durability: 'strict',
-    positions: fresh.length,
-    writes: (position) =>
-      fresh.map((pdu, index) => earlyEvents.put([roomId, position + index], { origin, pdu })),
+    positions: kept.length,
+    writes: (position) => [
+      ...left.map((key) => earlyEvents.delete(key)),
+      ...kept.map((pdu, index) => earlyEvents.put([roomId, position + index], { origin, pdu })),
+    ],
   })
 }
 
-/** As `takeEarly`, for rooms that were joined before the process ended. Never rejects. */
-export async function takeEarlyOfJoined(
+/** As `takeEarly`, for rooms that were joined before the process ended; what has expired goes. Never rejects. */
+export async function resumePackages(
   deps: RemoteDeps,
   receive: (origin: ServerName, pdus: readonly JsonObject[]) => Promise<unknown>,
 ): Promise<void> {
   try {
-    const rooms = new Set((await invitePackages.list(deps.store, [])).map(([[roomId]]) => roomId))
-    for (const roomId of rooms) {
+    const rows = await invitePackages.list(deps.store, [])
+    for (const roomId of new Set(rows.map(([[room]]) => room))) {
       const room = await deps.registry.get(roomId)
       if (room !== undefined && isHere(room, deps.ownName)) await takeEarly(deps, roomId, receive)
     }
+    const now = deps.clock.now()
+    const expired = rows.filter(([, packed]) => isExpired(packed, now)).map(([key]) => key)
+    const writes = await forgetPackages(deps.store, expired)
+    await deps.committer.submit({ writes: () => writes })
   } catch (error) {
     deps.log.log('warn', 'what was told before a join waits for the next start', { error: String(error) })
   }

@@ -138,6 +138,8 @@ export const mailedInvites: Table<Key<readonly [RoomId, UserId]>, Readonly<Recor
 
 /** What came with an invite by mail. */
 export type InvitePackage = {
+  /** When it came, milliseconds since the epoch; absent before that was noted. */
+  readonly at?: number
   /** The inviter's server. */
   readonly origin: ServerName
   readonly eventId: EventId

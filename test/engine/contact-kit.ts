@@ -1,0 +1,56 @@
+/** People who are awake in turns, and what strangers send to their nodes. */
+import type { JsonObject, RoomId } from '@plexus/core'
+import type { FakeRelays } from '../kit/mail-relay.ts'
+import type { Member, TestNetwork } from '../kit/node.ts'
+import { say } from '../server-api/room.ts'
+
+export const MINUTE = 60_000
+
+/** `world`: that of the test under way. */
+export function contactKit(world: () => { readonly network: TestNetwork; readonly relays: FakeRelays }) {
+  const pass = async (ms: number): Promise<void> => {
+    await world().network.clock.advance(ms)
+    await world().network.settle()
+  }
+  const setAway = (member: Member, isAway = true): void => {
+    world().network.loopback.offline(member.node.name, isAway)
+    world().relays.setOffline(member.node.name, isAway)
+  }
+  /** One is awake, and nobody else. */
+  const turnOf = async (awake: Member): Promise<void> => {
+    for (const member of world().network.members) setAway(member, member !== awake)
+    await pass(MINUTE)
+  }
+  /** Does what has to wait for who does not answer. */
+  const patiently = async <T>(work: Promise<T>): Promise<T> => {
+    work.catch(() => undefined)
+    await pass(MINUTE)
+    return work
+  }
+  const invite = (from: Member, to: Member, roomId: RoomId): Promise<void> =>
+    patiently(from.node.engine.rooms.invite(from.user, roomId, to.user))
+  const join = (who: Member, roomId: RoomId): Promise<void> =>
+    patiently(who.node.engine.rooms.join(who.user, roomId, { via: [] }))
+  const rowsOf = async ({ node }: Member, map: string): Promise<number> =>
+    (await node.store.range(map, '', '\u00ff')).length
+  const invitesOf = async (who: Member): Promise<readonly RoomId[]> =>
+    (await who.node.engine.rooms.memberships(who.user)).flatMap(({ roomId, membership }) =>
+      membership === 'invite' ? [roomId] : [],
+    )
+
+  const says = async (who: Member, roomId: RoomId, text: string): Promise<void> => {
+    await say(who, roomId, text)
+    await pass(MINUTE)
+  }
+
+  const tell = (to: Member, from: Member, edu: JsonObject, n = 1): Promise<unknown> =>
+    to.node.engine.inbound.transaction({
+      origin: from.node.name,
+      pdus: [],
+      edus: [edu],
+      ordered: { incarnation: `hostile-${n}`, sequence: 1, acknowledged: 0 },
+    })
+  return { pass, setAway, turnOf, patiently, invite, join, says, rowsOf, invitesOf, tell }
+}
+
+export const inviteEdu = (content: JsonObject): JsonObject => ({ edu_type: 'plexus.invite', content })
