@@ -1,6 +1,9 @@
 /** Keys of who is away, from relays that are believed in nothing. */
-import type { JsonObject } from '@plexus/core'
+import type { JsonObject, UserId } from '@plexus/core'
+import { MIGRATIONS } from '@plexus/engine'
 import type { ShelfAnswer } from '@plexus/engine/ports'
+import { MAX_SEEN_SHELVES, seenShelves } from '@plexus/engine/testing'
+import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createFakeRelays, createQuickSealer, type FakeRelay, type FakeRelays } from '../kit/mail-relay.ts'
 import { createTestNetwork } from '../kit/node.ts'
@@ -174,5 +177,27 @@ describe('a key shelf', () => {
     expect(await later(claim())).toMatch(/:K\d+$/)
     two.lieOfShelf = one.lieOfShelf
     expect(await later(claim())).toBeUndefined()
+  })
+
+  it('of a user who was heard of longest ago is forgotten first', async () => {
+    const now = network.clock.now()
+    const idOf = (n: number): UserId => `@u${n}:${bob.node.name}` as UserId
+    // The last in the order of their ids is the oldest.
+    const rows = Array.from({ length: MAX_SEEN_SHELVES }, (_, n) =>
+      seenShelves.put([idOf(n)], { sequence: 1, expires: now + (n === 9_999 ? 0 : HOUR) }),
+    )
+    await alice.node.engine.committer.submit({ writes: () => rows })
+    await later(query())
+    expect(await seenShelves.get(alice.node.store, [idOf(9_999)])).toBeUndefined()
+    expect(await seenShelves.get(alice.node.store, [bob.user])).toBeDefined()
+    expect(await seenShelves.list(alice.node.store, [])).toHaveLength(MAX_SEEN_SHELVES)
+  })
+
+  it('that was seen before its time was noted still counts', async () => {
+    const disk = createMemoryDisk()
+    const before = await openMemoryStore(disk)
+    await before.commit([{ map: 'key-shelf-seen', key: `${bob.user}\u0001`, value: '7' }], 'strict')
+    const store = await openMemoryStore(disk, { migrations: MIGRATIONS })
+    expect(await seenShelves.get(store, [bob.user])).toEqual({ sequence: 7, expires: 0 })
   })
 })

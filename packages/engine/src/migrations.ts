@@ -1,6 +1,8 @@
 /** Changes of what the engine keeps, oldest first; the list only ever grows. Handed to the store when it is opened. */
-import type { EventId } from '@plexus/core'
+import type { EventId, UserId } from '@plexus/core'
 import { authEventIds } from '@plexus/core'
+import { table, type Table } from './kernel/table.ts'
+import { seenShelves } from './mail/tables.ts'
 import type { Store, Write } from './ports.ts'
 import { generationOf, newEventWrites } from './rooms/auth-graph.ts'
 import { events } from './rooms/records.ts'
@@ -11,7 +13,10 @@ export type EngineMigration = {
   readonly up: (store: Pick<Store, 'get' | 'getMany' | 'range'>) => Promise<readonly Write[]>
 }
 
-export const MIGRATIONS: readonly EngineMigration[] = [{ name: 'auth graph', up: addAuthGraph }]
+export const MIGRATIONS: readonly EngineMigration[] = [
+  { name: 'auth graph', up: addAuthGraph },
+  { name: 'seen shelves', up: addExpiryOfSeen },
+]
 
 /** Gives every event its generation, and every state event its place among the children of its auth events. */
 async function addAuthGraph(store: Pick<Store, 'get' | 'getMany' | 'range'>): Promise<readonly Write[]> {
@@ -39,4 +44,12 @@ async function addAuthGraph(store: Pick<Store, 'get' | 'getMany' | 'range'>): Pr
     }
   }
   return writes
+}
+
+/** Of the shelves that were seen the sequence alone was kept; who has one of these is forgotten first. */
+async function addExpiryOfSeen(store: Parameters<EngineMigration['up']>[0]): Promise<readonly Write[]> {
+  const before: Table<readonly [UserId], number> = table('key-shelf-seen', ['s'])
+  return (await before.list(store, [])).map(([key, sequence]) =>
+    seenShelves.put(key, { sequence, expires: 0 }),
+  )
 }

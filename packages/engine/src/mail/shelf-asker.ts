@@ -4,7 +4,8 @@
  */
 import type { JsonObject, ServerName, UserId } from '@plexus/core'
 import { checkCanonical, isJsonObject, ownValue, parseUserId, serverOf } from '@plexus/core'
-import { isKeyName, shelfRecords, type MailboxAddress, type SignedShelf } from '@plexus/core/names'
+import { isKeyName, shelfRecords } from '@plexus/core/names'
+import type { MailboxAddress, ShelfRecord, SignedShelf } from '@plexus/core/names'
 import type { Committer } from '../kernel/committer.ts'
 import { CarrierError } from '../ports.ts'
 import type {
@@ -96,7 +97,7 @@ async function askAt(
     const { record } = answer.shelf
     const why = shelfRecords.check(answer.shelf, deps.clock.now())
     const isTheirs = record.name === name && record.user === user && why === undefined
-    const seen = (await seenShelves.get(deps.store, [user])) ?? 0
+    const seen = (await seenShelves.get(deps.store, [user]))?.sequence ?? 0
     return isTheirs && record.sequence >= seen ? answer : undefined
   } catch (error) {
     deps.log.log('debug', 'a relay shows no keys', { relay: mailbox.peerId, error: String(error) })
@@ -115,19 +116,23 @@ async function newestShelf(
   const answers = await Promise.all(mailboxes.map((mailbox) => askAt(deps, mailbox, user, [])))
   const shelves = answers.flatMap((answer) => answer?.shelf ?? [])
   const [newest] = shelves.toSorted((a, b) => b.record.sequence - a.record.sequence)
-  if (newest !== undefined) await noteSeen(deps, user, newest.record.sequence)
+  if (newest !== undefined) await noteSeen(deps, newest.record)
   return newest
 }
 
-async function noteSeen({ store, committer }: ShelfAskerDeps, user: UserId, sequence: number): Promise<void> {
-  if (((await seenShelves.get(store, [user])) ?? 0) >= sequence) return
-  // Whoever is asked about fills it: the rows are few, and any may go.
-  const rows = await seenShelves.list(store, [], { limit: MAX_SEEN_SHELVES })
-  const [first] = rows.length === MAX_SEEN_SHELVES ? rows : []
+async function noteSeen(
+  { store, committer }: ShelfAskerDeps,
+  { user, sequence, expires }: ShelfRecord,
+): Promise<void> {
+  const seen = await seenShelves.get(store, [user])
+  if (seen !== undefined && seen.sequence >= sequence) return
+  const others = seen === undefined ? await seenShelves.list(store, []) : []
+  const [oldest] =
+    others.length < MAX_SEEN_SHELVES ? [] : others.toSorted(([, a], [, b]) => a.expires - b.expires)
   await committer.submit({
     writes: () => [
-      ...(first === undefined ? [] : [seenShelves.delete(first[0])]),
-      seenShelves.put([user], sequence),
+      ...(oldest === undefined ? [] : [seenShelves.delete(oldest[0])]),
+      seenShelves.put([user], { sequence, expires }),
     ],
   })
 }

@@ -52,7 +52,10 @@ export type MailRow = {
 /** The newest shelf of a user of this node, and the hash of what it shows. */
 export type ShelfRow = { readonly signed: SignedShelf; readonly shows: string }
 
-/** Users of others of whom it is remembered. */
+/** What a relay showed of a user: no shelf of a lower sequence counts until `expires`, when none is good any more. */
+export type SeenShelf = { readonly sequence: number; readonly expires: number }
+
+/** Users of others of whom it is remembered; beyond, who was heard of longest ago is forgotten. */
 export const MAX_SEEN_SHELVES = 10_000
 
 export const sealingKeys: Table<readonly [string], SealingKeyRow> = table('sealing-key', ['s'])
@@ -73,5 +76,5 @@ export const received: Table<readonly [ServerName, string, string], readonly str
   ['s', 's', 's'],
 )
 export const shelves: Table<readonly [UserId], ShelfRow> = table('key-shelf', ['s'])
-/** The highest sequence of a user's shelf that a relay showed. */
-export const seenShelves: Table<readonly [UserId], number> = table('key-shelf-seen', ['s'])
+/** The newest shelf of a user that a relay showed. */
+export const seenShelves: Table<readonly [UserId], SeenShelf> = table('key-shelf-seen', ['s'])
