@@ -1,5 +1,6 @@
 /** Keys of who is away, from relays that are believed in nothing. */
 import type { JsonObject, UserId } from '@plexus/core'
+import { MAX_SHELF_KEYS_OF_NAME } from '@plexus/core/names'
 import { MIGRATIONS } from '@plexus/engine'
 import type { ShelfAnswer } from '@plexus/engine/ports'
 import { MAX_SEEN_SHELVES, seenShelves } from '@plexus/engine/testing'
@@ -167,6 +168,17 @@ describe('a key shelf', () => {
     expect((await bob.node.engine.users.keys.counts(callerOf(bob))).unusedFallbackTypes).toEqual([ALGORITHM])
     await pass(HOUR)
     expect(await left()).toBeLessThan(30 + 10)
+  })
+
+  it('is filled within what a relay keeps for all devices of a name', async () => {
+    one.lieOfCounts = (counts) => ({
+      ...Object.fromEntries(Object.keys(counts).map((id) => [id, { left: 0, fallbackUsed: false }])),
+      OTHER: { left: MAX_SHELF_KEYS_OF_NAME, fallbackUsed: false },
+    })
+    setAway(bob, false)
+    await pass(HOUR + MINUTE)
+    const { oneTimeKeys } = await bob.node.engine.users.keys.counts(callerOf(bob))
+    expect(oneTimeKeys[ALGORITHM]).toBe(30)
   })
 
   it('gives no key that the device did not sign, and asks the next relay', async () => {

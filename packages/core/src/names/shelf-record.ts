@@ -1,3 +1,4 @@
+import { utf8ToBytes } from '@noble/hashes/utils.js'
 import { checkCanonical } from '../canonical-json.ts'
 import { parseUserId, serverOf, type UserId } from '../ids.ts'
 import { isJsonObject, type JsonObject, type JsonValue } from '../json.ts'
@@ -7,8 +8,10 @@ import { recordKind, type RecordHead, type RecordKind, type SignedRecord } from 
 export const MAX_SHELF_MS: number = 30 * 24 * 3_600_000
 /** Devices on one shelf. */
 export const MAX_SHELF_DEVICES = 64
-/** Length of the device list as JSON, in UTF-16 code units. */
-export const MAX_SHELF_LENGTH = 32_768
+/** Bytes of the device list as JSON in UTF-8: half of what a relay answers with, the other half is for keys. */
+export const MAX_SHELF_BYTES = 32_768
+/** One-time keys that a relay keeps for all users of a name: ten for each of four hundred devices. */
+export const MAX_SHELF_KEYS_OF_NAME = 4_096
 
 /**
  * What relays show of a user's keys while the user's node is away. It is the word of the node, as its answer would be:
@@ -31,13 +34,18 @@ export const shelfRecords: RecordKind<ShelfRecord> = recordKind<ShelfRecord>({
     const user = typeof value['user'] === 'string' ? parseUserId(value['user']) : undefined
     if (user === undefined || serverOf(user) !== name || list === undefined || !isJsonObject(list))
       return undefined
-    if (checkCanonical(list) !== undefined || JSON.stringify(list).length > MAX_SHELF_LENGTH) return undefined
+    if (checkCanonical(list) !== undefined || shelfBytes(list) > MAX_SHELF_BYTES) return undefined
     const devices = devicesIn(list)
     const isList = devices !== undefined && new Set(devices).size === devices.length
     return isList && devices.length <= MAX_SHELF_DEVICES ? { user, list } : undefined
   },
   key: ({ user }) => `shelf/${user}`,
 })
+
+/** What `MAX_SHELF_BYTES` bounds. */
+export function shelfBytes(list: JsonObject): number {
+  return utf8ToBytes(JSON.stringify(list)).length
+}
 
 /** The ids of the devices on a shelf. */
 export function shelfDevices({ list }: ShelfRecord): readonly string[] {

@@ -11,9 +11,11 @@ import type { JsonObject, UserId } from '@plexus/core'
 import { canonicalJson, encodeBase64 } from '@plexus/core'
 import type { SignedShelf } from '@plexus/core/names'
 import {
+  MAX_SHELF_BYTES,
   MAX_SHELF_DEVICES,
-  MAX_SHELF_LENGTH,
+  MAX_SHELF_KEYS_OF_NAME,
   MAX_SHELF_MS,
+  shelfBytes,
   shelfDevices,
   shelfRecords,
 } from '@plexus/core/names'
@@ -84,8 +86,9 @@ export function createShelfKeeper(deps: ShelfKeeperDeps, changed: () => void): S
       const now = clock.now()
       if (before?.changes === changes && Math.abs(now - before.at) < SHELF_LOOK_MS) return
       const mark = { at: now, changes }
-      for (const user of (await deps.keyShelf().users()).slice(0, MAX_SHELF_USERS))
-        await fillShelf({ ...deps, allowances }, relay, user)
+      const users = (await deps.keyShelf().users()).slice(0, MAX_SHELF_USERS)
+      const share = Math.floor(MAX_SHELF_KEYS_OF_NAME / users.length)
+      for (const user of users) await fillShelf({ ...deps, allowances, share }, relay, user)
       filled.set(relay, mark)
     },
     close() {
@@ -119,7 +122,8 @@ function createAllowances(clock: Clock): Allowances {
   }
 }
 
-type FillDeps = ShelfKeeperDeps & { readonly allowances: Allowances }
+/** `share`: one-time keys that a user may have at a relay. */
+type FillDeps = ShelfKeeperDeps & { readonly allowances: Allowances; readonly share: number }
 
 /** What a relay says is left of the keys of a user's devices. */
 type ToldCounts = {
@@ -154,7 +158,7 @@ async function shelfOf(
   if (known?.shows === shows && Math.abs(age) < SHELF_RENEWAL_MS) return known.signed
   const sequence = Math.max(now, (known?.signed.record.sequence ?? 0) + 1)
   const record = { name: signer.name, sequence, expires: now + MAX_SHELF_MS, user, list }
-  if (shelfDevices(record).length > MAX_SHELF_DEVICES || text.length > MAX_SHELF_LENGTH) {
+  if (shelfDevices(record).length > MAX_SHELF_DEVICES || shelfBytes(list) > MAX_SHELF_BYTES) {
     log.log('info', 'a user has too many devices for a key shelf', { devices: shelfDevices(record).length })
     return undefined
   }
@@ -192,19 +196,21 @@ async function noteGiven(
 
 /** One-time keys for the devices that have few left at the relay, as far as they fit. */
 async function nextKeys(
-  { keyShelf, allowances }: FillDeps,
+  { keyShelf, allowances, share }: FillDeps,
   { relay, user: userId, ids, counts }: ToldCounts,
 ): Promise<ShelfKeys> {
   const found: [string, { add: readonly JsonObject[] }][] = []
   let length = 0
+  let room = share - Object.values(counts).reduce((sum, { left }) => sum + left, 0)
   for (const deviceId of ids) {
     const left = Object.hasOwn(counts, deviceId) ? (counts[deviceId]?.left ?? 0) : 0
     const what = [relay, userId, deviceId]
-    const wanted = SHELF_KEYS - Math.max(left, allowances.used(what))
+    const wanted = Math.min(room, SHELF_KEYS - Math.max(left, allowances.used(what)))
     if (wanted <= 0 || left > SHELF_KEYS / 2 || length > MAX_STOCK_LENGTH) continue
     const add = await keyShelf().take({ userId, deviceId }, wanted)
     allowances.use(what, add.length)
     length += JSON.stringify(add).length
+    room -= add.length
     if (add.length > 0) found.push([deviceId, { add }])
   }
   return Object.fromEntries(found)

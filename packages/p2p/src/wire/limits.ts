@@ -90,9 +90,9 @@ export const MIN_RETENTION_MS: number = 24 * 3_600_000
 /** Keys of records in one question to a relay. */
 export const MAX_KEYS_PER_FRAME = 16
 
-/** One-time keys of one device on a key shelf, and the length of one as JSON in UTF-16 code units. */
+/** One-time keys of one device on a key shelf, and the bytes of one as JSON in UTF-8. */
 export const MAX_SHELF_KEYS = 50
-export const MAX_SHELF_KEY_LENGTH = 1_024
+export const MAX_SHELF_KEY_BYTES = 1_024
 
 /** Characters of a device id. */
 export const MAX_DEVICE_ID_LENGTH = 255

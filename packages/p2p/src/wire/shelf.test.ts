@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import type { JsonObject, JsonValue, ServerName, UserId } from '@plexus/core'
-import { MAX_SHELF_DEVICES, MAX_SHELF_LENGTH, type SignedShelf } from '@plexus/core/names'
+import { MAX_SHELF_DEVICES, MAX_SHELF_BYTES, type SignedShelf } from '@plexus/core/names'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { createAccount } from '../testing/accounts.ts'
-import { MAX_SHELF_KEY_LENGTH, MAX_SHELF_KEYS } from './limits.ts'
+import { MAX_SHELF_KEY_BYTES, MAX_SHELF_KEYS } from './limits.ts'
 import { encodeJson } from './message.ts'
 import {
   decodeShelfAnswer,
@@ -53,10 +53,14 @@ describe('frames about key shelves', () => {
     const many = (length: number): JsonObject[] => Array.from({ length }, () => key())
     expect(decodeStock(stockOf(devices(MAX_SHELF_DEVICES), {}))).toBeDefined()
     expect(decodeStock(stockOf(devices(MAX_SHELF_DEVICES + 1), {}))).toBeUndefined()
-    expect(decodeStock(stockOf({ ...devices(1), x: 'x'.repeat(MAX_SHELF_LENGTH) }, {}))).toBeUndefined()
+    const listOf = (text: string): JsonObject => ({ ...devices(1), x: text })
+    const room = MAX_SHELF_BYTES - encodeJson(listOf('')).length
+    expect(decodeStock(stockOf(listOf('x'.repeat(room)), {}))).toBeDefined()
+    expect(decodeStock(stockOf(listOf('x'.repeat(room + 1)), {}))).toBeUndefined()
+    expect(decodeStock(stockOf(listOf('\u20ac'.repeat(room / 2)), {}))).toBeUndefined()
     expect(decodeStock(stockOf(devices(1), { D0: { add: many(MAX_SHELF_KEYS) } }))).toBeDefined()
     expect(decodeStock(stockOf(devices(1), { D0: { add: many(MAX_SHELF_KEYS + 1) } }))).toBeUndefined()
-    const long = { D0: { add: [key('x'.repeat(MAX_SHELF_KEY_LENGTH))] } }
+    const long = { D0: { add: [key('\u20ac'.repeat(MAX_SHELF_KEY_BYTES / 3))] } }
     expect(decodeStock(stockOf(devices(1), long))).toBeUndefined()
     expect(decodeStock(stockOf({ devices: [{ device_id: 'A' }, { device_id: 'A' }] }, {}))).toBeUndefined()
     const ask = (count: number): Uint8Array =>

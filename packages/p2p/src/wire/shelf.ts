@@ -11,7 +11,7 @@ import {
 } from '@plexus/core'
 import { isCount, MAX_SHELF_DEVICES, shelfRecords, type SignedShelf } from '@plexus/core/names'
 import type { DeviceStock, ShelfAnswer, ShelfCounts, ShelfKeys } from '@plexus/engine/ports'
-import { MAX_DEVICE_ID_LENGTH, MAX_NAME_LENGTH, MAX_SHELF_KEY_LENGTH, MAX_SHELF_KEYS } from './limits.ts'
+import { MAX_DEVICE_ID_LENGTH, MAX_NAME_LENGTH, MAX_SHELF_KEY_BYTES, MAX_SHELF_KEYS } from './limits.ts'
 import { decodeJson, encodeJson } from './message.ts'
 
 /** What an owner brings. */
@@ -104,7 +104,7 @@ function isShelfKey(value: JsonValue): value is JsonObject {
     isJsonObject(value) &&
     Object.keys(value).length === 1 &&
     checkCanonical(value) === undefined &&
-    JSON.stringify(value).length <= MAX_SHELF_KEY_LENGTH
+    encodeJson(value).length <= MAX_SHELF_KEY_BYTES
   )
 }
 

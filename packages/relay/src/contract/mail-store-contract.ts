@@ -263,7 +263,7 @@ const keyOf = (id: string): JsonObject => ({ [`signed_curve25519:${id}`]: { key:
 
 function shelfCases(world: () => World, reopen: () => Promise<void>): void {
   const stock = (shelf: SignedShelf, keys: ShelfKeys = {}): ReturnType<MailStore['stock']> =>
-    world().store.stock({ name: world().owner.name, shelf, keys, maxShelves: 2 })
+    world().store.stock({ name: world().owner.name, shelf, keys, maxShelves: 2, maxKeys: MAX_SHELF_KEYS + 2 })
   const claim = (device: string, mayTake = true): Promise<JsonObject | undefined> =>
     world().store.claim({ name: world().owner.name, user: world().owner.user, device, mayTake })
   const shelf = (): Promise<SignedShelf | undefined> =>
@@ -331,11 +331,18 @@ function shelfCases(world: () => World, reopen: () => Promise<void>): void {
     expect(await stock(of('bob'))).toBeTypeOf('object')
     expect(await stock(of('cem'))).toBe('quota')
     expect(await stock(of('bob'))).toBeTypeOf('object')
+    // Of all users together, of which nothing is kept when they would be too many; one that was given out makes room.
+    const three = { A: { add: [keyOf('p'), keyOf('q'), keyOf('r')] } }
+    expect(await stock(of('bob'), three)).toBe('quota')
+    expect(await stock(of('bob'))).toMatchObject({ A: { left: 0 } })
+    expect(await claim('A')).toEqual(keyOf('x'))
+    expect(await stock(of('bob'), three)).toMatchObject({ A: { left: 3 } })
+    expect(await stock(of('bob'), { A: { add: [], fallback: keyOf('f') } })).toMatchObject({ A: { left: 3 } })
     const stranger = createRecipient(NOW)
     const { name, user } = stranger
-    expect(await world().store.stock({ name, shelf: stranger.shelf(), keys: {}, maxShelves: 1 })).toBe(
-      'unknown',
-    )
+    expect(
+      await world().store.stock({ name, shelf: stranger.shelf(), keys: {}, maxShelves: 1, maxKeys: 1 }),
+    ).toBe('unknown')
     expect(await world().store.shelf(name, user)).toBeUndefined()
     expect(await world().store.claim({ name, user, device: 'A', mayTake: true })).toBeUndefined()
   })

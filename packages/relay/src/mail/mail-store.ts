@@ -49,7 +49,8 @@ export interface MailStore extends AsyncDisposable {
   /**
    * Keeps the newest shelf of a user of the name, adds one-time keys to it, up to `MAX_SHELF_KEYS` a device, and changes fallback
    * keys; the keys of devices that the shelf does not name go. Answers with what is left, also of devices without keys. `old`: a
-   * newer shelf is kept. `quota`: the name has `maxShelves`, or all is used that there may be. `unknown`: no such mailbox.
+   * newer shelf is kept. `quota`: the name has `maxShelves`, or more than `maxKeys` one-time keys with these, or all is used that there
+   * may be. `unknown`: no such mailbox.
    */
   stock(stock: NewStock): Promise<ShelfCounts | 'old' | 'quota' | 'unknown'>
   /** The shelf of a user, whether or not it has expired. */
@@ -81,6 +82,7 @@ export type NewStock = {
   readonly shelf: SignedShelf
   readonly keys: ShelfKeys
   readonly maxShelves: number
+  readonly maxKeys: number
 }
 
 export type ShelfClaim = {
@@ -89,5 +91,9 @@ export type ShelfClaim = {
   readonly device: string
   readonly mayTake: boolean
 }
+
+/** One-time keys that a stock brings. */
+export const addedKeys = (keys: ShelfKeys): number =>
+  Object.values(keys).reduce((sum, { add }) => sum + add.length, 0)
 
 export const LANES: readonly MailLane[] = ['keys', 'events', 'strangers']

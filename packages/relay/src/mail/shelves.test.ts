@@ -1,5 +1,11 @@
 import type { JsonObject, UserId } from '@plexus/core'
-import type { SignedShelf } from '@plexus/core/names'
+import {
+  MAX_SHELF_BYTES,
+  MAX_SHELF_DEVICES,
+  MAX_SHELF_KEYS_OF_NAME,
+  shelfBytes,
+  type SignedShelf,
+} from '@plexus/core/names'
 import type { ShelfKeys } from '@plexus/engine/ports'
 import {
   decodeShelfAnswer,
@@ -7,6 +13,8 @@ import {
   encodeShelfQuestion,
   encodeStock,
   MailboxFrame as K,
+  MAX_SHELF_KEY_BYTES,
+  MAX_SHELF_KEYS,
 } from '@plexus/p2p/wire'
 import { describe, expect, it } from 'vitest'
 import { CLAIM_BURST } from '../limits.ts'
@@ -21,7 +29,7 @@ import {
   visit,
   type Visitor,
 } from '../testing/mail-world.ts'
-import { createRecipient, deviceAt } from '../testing/recipients.ts'
+import { createRecipient, deviceAt, listOf } from '../testing/recipients.ts'
 
 useMailService()
 
@@ -77,6 +85,40 @@ describe('a key shelf', () => {
     expect(decodeShelfAnswer(lastOf(other, K.shelf))?.keys['A']).not.toEqual(keyOf('f'))
   })
 
+  it('is shown with as many keys as a frame holds, and keeps the others', async () => {
+    start()
+    const mine = await ownerAt()
+    const ids = Array.from({ length: MAX_SHELF_DEVICES }, (_, n) => `D${n}`)
+    const list = { ...listOf(owner.user, ids), padding: '' }
+    const shelf = owner.shelf({ list: { ...list, padding: 'x'.repeat(MAX_SHELF_BYTES - shelfBytes(list)) } })
+    const long = 'k'.repeat(MAX_SHELF_KEY_BYTES - JSON.stringify(keyOf('')).length)
+    const key = { 'signed_curve25519:': { key: long } }
+    for (let n = 0; n < ids.length; n += 16)
+      await stocked(mine, shelf, Object.fromEntries(ids.slice(n, n + 16).map((id) => [id, { add: [key] }])))
+    const other = visit(deviceAt(7))
+    expect(await other.ask(K.ask, question(ids))).toBe('done')
+    const given = Object.keys(decodeShelfAnswer(lastOf(other, K.shelf))?.keys ?? {})
+    expect([given.length > 20, given.length < ids.length]).toEqual([true, true])
+    expect(await stocked(mine, shelf)).toBe('done')
+    const counts = decodeShelfCounts(lastOf(mine, K.stocked)) ?? {}
+    expect(ids.filter((id) => counts[id]?.left === 0)).toEqual(given)
+  })
+
+  it('takes so many keys of a name, of all its users together', async () => {
+    start()
+    const mine = await ownerAt()
+    const add = Array.from({ length: MAX_SHELF_KEYS }, (_, n) => keyOf(`${n}`))
+    const ids = Array.from({ length: 16 }, (_, n) => `D${n}`)
+    const stockOf = (n: number): ReturnType<Visitor['ask']> => {
+      const user = `@u${n}:${owner.name}` as UserId
+      const keys = Object.fromEntries(ids.map((id) => [id, { add }]))
+      return stocked(mine, owner.shelf({ user, list: listOf(user, ids) }), keys)
+    }
+    const most = Math.floor(MAX_SHELF_KEYS_OF_NAME / (ids.length * add.length))
+    for (let n = 0; n < most; n += 1) expect(await stockOf(n)).toBe('done')
+    expect(await stockOf(most)).toBe('quota')
+  })
+
   it('is of its owner alone', async () => {
     start()
     const mine = await ownerAt()
@@ -119,7 +161,7 @@ describe('a key shelf', () => {
 
   it('costs more for each key, and nothing for one of a device that it does not name', async () => {
     start({ depositsPerSecond: 0.001, depositBurst: 26 })
-    await store.stock({ name: owner.name, shelf: owner.shelf(), keys: {}, maxShelves: 1 })
+    await store.stock({ name: owner.name, shelf: owner.shelf(), keys: {}, maxShelves: 1, maxKeys: 0 })
     const other = visit(deviceAt(7), '/ip4/192.0.2.9/tcp/1')
     const ask = (devices: readonly string[]): ReturnType<Visitor['ask']> =>
       other.ask(K.ask, question(devices))

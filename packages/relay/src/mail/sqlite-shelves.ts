@@ -4,7 +4,7 @@ import type { JsonObject, JsonValue, UserId } from '@plexus/core'
 import { shelfDevices, shelfRecords, type SignedShelf } from '@plexus/core/names'
 import { StoreError, type ShelfCounts, type ShelfKeys } from '@plexus/engine/ports'
 import { MAX_SHELF_KEYS } from '@plexus/p2p/wire'
-import type { NewStock } from './mail-store.ts'
+import { addedKeys, type NewStock } from './mail-store.ts'
 
 /** One-time keys come before fallback keys, so the first row of a device is the one to give out. */
 const Use = { oneTime: 0, fallback: 1, usedFallback: 2 } as const
@@ -29,6 +29,10 @@ export interface Shelves {
 export function createShelves(database: DatabaseSync): Shelves {
   const select = database.prepare('SELECT id, record FROM shelf WHERE box = ? AND user = ?')
   const count = database.prepare('SELECT COUNT(*) AS count FROM shelf WHERE box = ?')
+  const countKeys = database.prepare(
+    `SELECT COUNT(*) AS count FROM shelf_key
+      WHERE shelf IN (SELECT id FROM shelf WHERE box = ?) AND use = ${Use.oneTime}`,
+  )
   const insert = database.prepare('INSERT INTO shelf (box, user, record) VALUES (?, ?, ?)')
   const update = database.prepare('UPDATE shelf SET record = ? WHERE id = ?')
   const removeKeys = database.prepare(
@@ -67,10 +71,12 @@ export function createShelves(database: DatabaseSync): Shelves {
   }
 
   return {
-    put(box, { shelf: signed, keys, maxShelves }) {
+    put(box, { shelf: signed, keys, maxShelves, maxKeys }) {
       const { user } = signed.record
       const text = JSON.stringify(shelfRecords.json(signed))
       const known = find(box, user)
+      const fresh = addedKeys(keys)
+      if (fresh > 0 && (countKeys.get(box) as { count: number }).count + fresh > maxKeys) return 'quota'
       if (known === undefined) {
         if ((count.get(box) as { count: number }).count >= maxShelves) return 'quota'
         insert.run(box, user, text)

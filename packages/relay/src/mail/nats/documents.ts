@@ -5,7 +5,7 @@ import { accountRecords, type SignedShelf } from '@plexus/core/names'
 import { StoreError, type ShelfCounts } from '@plexus/engine/ports'
 import { MAX_MAIL_BYTES } from '@plexus/p2p/wire'
 import { MAX_CACHED_MAILBOXES, NATS_DEADLINE_MS } from '../../limits.ts'
-import type { Mailbox, NewStock, ShelfClaim } from '../mail-store.ts'
+import { addedKeys, type Mailbox, type NewStock, type ShelfClaim } from '../mail-store.ts'
 import type { Cluster, Message } from './cluster.ts'
 import type { Follower } from './follower.ts'
 import {
@@ -22,6 +22,7 @@ import {
   countsOf,
   decodeDocument,
   encodeDocument,
+  oneTimeKeys,
   stocked,
   type ShelfDocument,
 } from './shelf-document.ts'
@@ -207,7 +208,7 @@ export function createDocuments(deps: DocumentsDeps): Documents {
       if (newest === undefined || isLive(newest)) return
       for (const kind of ['s', 'a']) await cluster.purge('box', `${token}.${kind}.>`, newest.seq)
     },
-    async stock({ name, shelf, keys, maxShelves }) {
+    async stock({ name, shelf, keys, maxShelves, maxKeys }) {
       if (!hasMailbox(name)) return 'unknown'
       const token = tokenOf(name)
       return change<ShelfLabel, ShelfCounts | 'old' | 'quota'>(
@@ -215,6 +216,8 @@ export function createDocuments(deps: DocumentsDeps): Documents {
         async (newest, id) => {
           if (newest === undefined && (index.box(token)?.shelves.size ?? 0) >= maxShelves)
             return { answer: 'quota' }
+          const fresh = addedKeys(keys)
+          if (fresh > 0 && keysAt(index.box(token)) + fresh > maxKeys) return { answer: 'quota' }
           const before = newest && (await shelfIn(newest))
           if (newest !== undefined && before === undefined) return 'again'
           const document = stocked(before, shelf, keys)
@@ -223,7 +226,7 @@ export function createDocuments(deps: DocumentsDeps): Documents {
           const size = bytes.length
           const used = index.totals().bytes + index.shelfBytes - (newest?.label.size ?? 0)
           if (size > MAX_MAIL_BYTES || used + size > maxBytes) return { answer: 'quota' }
-          return { label: { id, size }, bytes, answer: countsOf(document) }
+          return { label: { id, size, keys: oneTimeKeys(document) }, bytes, answer: countsOf(document) }
         },
       )
     },
@@ -246,10 +249,16 @@ export function createDocuments(deps: DocumentsDeps): Documents {
         const taken = claimed(document, device, mayTake)
         if (taken === undefined || taken.document === document) return { answer: taken?.key }
         const bytes = encodeDocument(taken.document)
-        return { label: { id, size: bytes.length }, bytes, answer: taken.key }
+        const label = { id, size: bytes.length, keys: oneTimeKeys(taken.document) }
+        return { label, bytes, answer: taken.key }
       })
     },
   }
+}
+
+/** One-time keys that all users of a name have. */
+function keysAt(box: IndexedBox | undefined): number {
+  return [...(box?.shelves.values() ?? [])].reduce((sum, { label }) => sum + label.keys, 0)
 }
 
 function encodeMailbox({ record, accessKeyHash }: Mailbox): Uint8Array {

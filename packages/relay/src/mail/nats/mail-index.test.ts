@@ -68,15 +68,15 @@ describe('the index of mail in NATS', () => {
 
   it('begins anew, from nothing or from the end, once a mailbox has ended', () => {
     const index = indexOf()
-    index.putShelf(TOKEN, 'u', 0, { seq: 2, label: { id: 's', size: 10 } })
-    index.putShelf(TOKEN, 'u', 2, { seq: 3, label: { id: 's2', size: 30 } })
+    index.putShelf(TOKEN, 'u', 0, { seq: 2, label: { id: 's', size: 10, keys: 1 } })
+    index.putShelf(TOKEN, 'u', 2, { seq: 3, label: { id: 's2', size: 30, keys: 1 } })
     expect(index.shelfBytes).toBe(30)
     index.putRecord(TOKEN, 1, { seq: 4, label: { gone: 1, id: 'b' } })
     expect(index.totals().mailboxes).toBe(0)
     expect(index.box(TOKEN)?.shelves.size).toBe(0)
     expect(index.shelfBytes).toBe(0)
     expect(index.putRecord(TOKEN, 0, { seq: 6, label: live('c') })).toBe(true)
-    expect(index.putShelf(TOKEN, 'u', 0, { seq: 7, label: { id: 't', size: 7 } })).toBe(true)
+    expect(index.putShelf(TOKEN, 'u', 0, { seq: 7, label: { id: 't', size: 7, keys: 1 } })).toBe(true)
     expect(index.shelfBytes).toBe(7)
     expect(index.totals().mailboxes).toBe(1)
   })

@@ -27,8 +27,8 @@ export type RecordLabel =
     }
   | { readonly gone: number; readonly id: string }
 
-/** `size`: bytes of the document. */
-export type ShelfLabel = { readonly id: string; readonly size: number }
+/** `size`: bytes of the document. `keys`: one-time keys in it. */
+export type ShelfLabel = { readonly id: string; readonly size: number; readonly keys: number }
 
 export type IndexedBox = {
   readonly token: string

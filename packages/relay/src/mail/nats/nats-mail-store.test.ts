@@ -18,6 +18,7 @@ import { openNatsMailStore } from './nats-mail-store.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const DAY_MS = 24 * 3_600_000
+const BOUNDS = { maxShelves: 9, maxKeys: 1_000 }
 const ROOMY = { mails: 1_000, bytes: 1_000_000 }
 
 describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
@@ -150,7 +151,7 @@ describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
     const { owner, stores } = shared
     const keys = Array.from({ length: 12 }, (_, n) => ({ [`signed_curve25519:${n}`]: { key: `${n}` } }))
     const { name, user } = owner
-    await at(stores, 0).stock({ name, shelf: owner.shelf(), keys: { A: { add: keys } }, maxShelves: 2 })
+    await at(stores, 0).stock({ name, shelf: owner.shelf(), keys: { A: { add: keys } }, ...BOUNDS })
     await vi.waitFor(async () => expect(await at(stores, 1).shelf(name, user)).toBeDefined())
     await vi.waitFor(async () => expect(await at(stores, 2).shelf(name, user)).toBeDefined())
     const claims = Array.from({ length: 15 }, (_, n) =>
@@ -210,7 +211,7 @@ describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
     const stock = (localpart: string): ReturnType<MailStore['stock']> => {
       const user = `@${localpart}:${name}` as UserId
       const shelf = owner.shelf({ user, list: listOf(user, ['A']) })
-      return store.stock({ name, shelf, keys: { A: { add } }, maxShelves: 9 })
+      return store.stock({ name, shelf, keys: { A: { add } }, ...BOUNDS })
     }
     expect(await stock('ada')).toMatchObject({ A: { left: 30 } })
     expect(await stock('bob')).toBe('quota')

@@ -135,7 +135,8 @@ function takeChange({ index, turns, outcomes, acknowledged }: Took): (message: F
       told(record.id, index.putRecord(token, previous, { seq, label: record }))
     }
     if (kind === 's') {
-      const shelf = label as ShelfLabel
+      // One of an older program counts no keys.
+      const shelf: ShelfLabel = { keys: 0, ...(label as Omit<ShelfLabel, 'keys'>) }
       told(shelf.id, index.putShelf(token, rest[0] ?? '', previous, { seq, label: shelf }))
     }
     if (kind === 'a') index.acknowledge(token, rest[0] ?? '', Number(label['seq']))

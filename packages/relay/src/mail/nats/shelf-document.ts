@@ -48,6 +48,10 @@ export function countsOf(document: ShelfDocument): ShelfCounts {
   return Object.fromEntries(counts)
 }
 
+export function oneTimeKeys({ keys }: ShelfDocument): number {
+  return Object.values(keys).reduce((sum, { oneTime }) => sum + oneTime.length, 0)
+}
+
 /** A key to give out, and the document without it; the same document where that does not change it. */
 export function claimed(
   document: ShelfDocument,
