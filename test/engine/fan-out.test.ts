@@ -1,7 +1,13 @@
 /** In larger rooms events reach all by way of others, and their server makes up for whoever lets them down. */
 import { eventIdOf, roomVersion } from '@plexus/core'
 import type { EventId, Pdu, RoomId, RoomVersion, ServerName } from '@plexus/core'
-import { MAX_FORWARDED, MAX_WAITING_FORWARDS, NEWS_MS } from '@plexus/engine/testing'
+import {
+  MAX_FORWARDED,
+  MAX_FORWARDED_LENGTH,
+  FORWARDED_WINDOW_MS,
+  MAX_WAITING_FORWARDS,
+  NEWS_MS,
+} from '@plexus/engine/testing'
 import { FederationError } from '@plexus/engine/ports'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
@@ -122,17 +128,23 @@ describe('fan-out', { timeout: 30_000 }, () => {
           return { pdus: {} }
         },
       })
-    for (let done = 0; done < MAX_FORWARDED + MAX_WAITING_FORWARDS; done += MAX_WAITING_FORWARDS) {
-      const batch = []
-      for (let index = 0; index < MAX_WAITING_FORWARDS; index += 1)
-        batch.push(await make(bob, alice, roomId, { body: `${done + index}`, now: network.clock.now() }))
-      await alice.staging.receive(
-        bob.name,
-        batch.map(({ pdu }) => pdu),
-      )
-      await network.settle()
+    const bring = async (count: number, more = ''): Promise<void> => {
+      for (let done = 0; done < count; done += MAX_WAITING_FORWARDS) {
+        const batch: Pdu[] = []
+        for (let index = 0; index < MAX_WAITING_FORWARDS; index += 1) {
+          const body = `${done + index}${more}`
+          batch.push((await make(bob, alice, roomId, { body, now: network.clock.now() })).pdu)
+        }
+        await alice.staging.receive(bob.name, batch)
+        await network.settle()
+      }
     }
+    await bring(MAX_FORWARDED + MAX_WAITING_FORWARDS)
     expect(seen.size).toBe(MAX_FORWARDED)
+    await network.pass(FORWARDED_WINDOW_MS)
+    seen.clear()
+    await bring(MAX_WAITING_FORWARDS, 'x'.repeat(50_000))
+    expect(seen.size).toBe(Math.floor(MAX_FORWARDED_LENGTH / 51_000))
   })
 
   it('keeps no more for one destination than a transaction holds', async () => {

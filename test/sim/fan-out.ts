@@ -159,7 +159,7 @@ async function createPlace(
           event: {
             id: record.id,
             server: serverOf(record.pdu.sender),
-            sentAt: record.pdu.origin_server_ts,
+            pdu: record.pdu,
             ...(from === undefined ? {} : { from }),
           },
           ...(from === undefined ? { distributed: record.id } : {}),

@@ -30,7 +30,13 @@ export { loadOutboxMemory, MAX_MAIL_NEWS } from './outbox/memory.ts'
 export { createSender } from './outbox/sender.ts'
 export { contacts, MAIL_RETENTION_MS, MAX_SEEN_SHELVES, seenShelves } from './mail/tables.ts'
 export { ACCESS_KEY_INTERVAL_MS } from './mail/tell.ts'
-export { MAX_FORWARDED, MAX_WAITING_FORWARDS, NEWS_MS } from './outbox/fan-out.ts'
+export {
+  FORWARDED_WINDOW_MS,
+  MAX_FORWARDED,
+  MAX_FORWARDED_LENGTH,
+  MAX_WAITING_FORWARDS,
+  NEWS_MS,
+} from './outbox/fan-out.ts'
 export {
   GOSSIP_WINDOW_MS,
   MAX_FALSE_GOSSIP,

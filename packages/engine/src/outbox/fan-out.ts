@@ -11,7 +11,7 @@
  * 4. What waits for one destination is bounded, and so is what is passed on for one server; what is over the bound is left
  *    to the hold and to the comparison of heads.
  */
-import type { EventId, RoomId, ServerName } from '@plexus/core'
+import type { EventId, Pdu, RoomId, ServerName } from '@plexus/core'
 import type { Clock, Log, Random } from '../ports.ts'
 import type { AcceptedEvent } from '../rooms/room.ts'
 import type { Rooms } from '../rooms/types.ts'
@@ -25,8 +25,9 @@ export const FORWARDS = 6
 export const MAX_FORWARD_TRIES = 3
 /** Events that wait to be passed on to one destination: the oldest gives way. */
 export const MAX_WAITING_FORWARDS = 50
-/** Events of one server that are passed on in one window. */
+/** Events of one server that are passed on in one window, and their JSON text in UTF-16 code units. */
 export const MAX_FORWARDED = 200
+export const MAX_FORWARDED_LENGTH: number = 1024 * 1024
 export const FORWARDED_WINDOW_MS = 10_000
 /** Older events are no news: who was away fetches them. */
 export const NEWS_MS = 300_000
@@ -133,13 +134,17 @@ export function createFanOut(deps: FanOutDeps, init: FanOutInit = {}): FanOut {
     deps.kick(targets.map(({ name }) => name))
   }
 
-  const isWithinBudget = (server: ServerName): boolean => {
+  const isWithinBudget = (server: ServerName, pdu: Pdu): boolean => {
     const passed = memory.destinations.get(server)?.passed
     if (passed === undefined) return false
     const now = clock.now()
-    if (Math.abs(now - passed.since) >= FORWARDED_WINDOW_MS) Object.assign(passed, { since: now, count: 0 })
+    if (Math.abs(now - passed.since) >= FORWARDED_WINDOW_MS)
+      Object.assign(passed, { since: now, count: 0, length: 0 })
+    const length = JSON.stringify(pdu).length
+    if (passed.count >= MAX_FORWARDED || passed.length + length > MAX_FORWARDED_LENGTH) return false
     passed.count += 1
-    return passed.count <= MAX_FORWARDED
+    passed.length += length
+    return true
   }
 
   const pass = async (
@@ -221,11 +226,11 @@ export function createFanOut(deps: FanOutDeps, init: FanOutInit = {}): FanOut {
       const others = memory.destinationsOf(roomId).filter((target) => ceiling(target, roomId) >= position)
       deps.kick(others.map(({ name }) => name))
     },
-    accepted(roomId, { id, server, sentAt, from }) {
+    accepted(roomId, { id, server, pdu, from }) {
       const isMember = memory.destinations.get(server)?.isKeyName === true
       if (from === undefined || !isMember || !spreads(roomId)) return
-      const isNews = Math.abs(clock.now() - sentAt) < NEWS_MS
-      if (!isNews || !isWithinBudget(server)) return
+      const isNews = Math.abs(clock.now() - pdu.origin_server_ts) < NEWS_MS
+      if (!isNews || !isWithinBudget(server, pdu)) return
       start(roomId, id, { roomId, tries: MAX_FORWARD_TRIES }, [ownName, server, from])
     },
     ceiling,

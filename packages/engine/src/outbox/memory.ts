@@ -41,8 +41,8 @@ export type Destination = {
   isUp: boolean
   /** Events of larger rooms that it is to get by gossip, oldest first. */
   readonly forwards: Map<EventId, Forward>
-  /** How many events of it were passed on since a time. */
-  readonly passed: { since: number; count: number }
+  /** How many events of it were passed on since a time, and their length. */
+  readonly passed: { since: number; count: number; length: number }
   /** Events of it that were accepted, of each larger room, until it is told. */
   readonly taken: Map<RoomId, readonly EventId[]>
   /** A transaction is to go for what is taken alone. */
@@ -175,7 +175,7 @@ function newDestination(name: ServerName): Destination {
     failures: 0,
     isUp: false,
     forwards: new Map(),
-    passed: { since: 0, count: 0 },
+    passed: { since: 0, count: 0, length: 0 },
     taken: new Map(),
     isTakenDue: false,
     cancelRetry: undefined,

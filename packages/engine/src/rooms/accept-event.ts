@@ -129,7 +129,7 @@ function acceptedChange(current: Case, copy: RoomCopy, draft: EventRecord, facts
           event: {
             id: event.id,
             server: serverOf(draft.pdu.sender),
-            sentAt: draft.pdu.origin_server_ts,
+            pdu: draft.pdu,
             ...(event.from === undefined ? {} : { from: event.from }),
           },
           ...(event.distribute === true ? { distributed: event.id, ...outsider } : {}),

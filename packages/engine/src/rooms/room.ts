@@ -8,7 +8,7 @@
  * 4. After a failed commit the room is void: its copy was decided on what is not there. Nothing of it is submitted any
  *    more, and it is loaded anew.
  */
-import type { EventId, RoomId, RoomVersion, ServerName, UserId } from '@plexus/core'
+import type { EventId, Pdu, RoomId, RoomVersion, ServerName, UserId } from '@plexus/core'
 import type { Change, Committer, StreamPosition } from '../kernel/committer.ts'
 import type { Mutex } from '../kernel/mutex.ts'
 import { createMutex } from '../kernel/mutex.ts'
@@ -47,8 +47,7 @@ export type AcceptedEvent = {
   readonly id: EventId
   /** Of its sender. */
   readonly server: ServerName
-  /** By that server's clock, milliseconds since the epoch. */
-  readonly sentAt: number
+  readonly pdu: Pdu
   /** The server whose transaction brought it. */
   readonly from?: ServerName
 }
