@@ -163,13 +163,21 @@ describe('gossip', { timeout: 30_000 }, () => {
     expect(atCarol()).toEqual([{ [roomId]: own }])
   })
 
-  it('is of no server that the ACL denies', async () => {
+  it('is of no server that the ACL denies, and goes to none', async () => {
     const acl = { type: 'm.room.server_acl', stateKey: '', sender: alice.user }
     await alice.rooms.send(roomId, { ...acl, content: { allow: ['*'], deny: [bob.name] } })
     await network.pass(60_000)
     await bring(alice.name, await signed(bob))
     await bring(bob.name, await signed(alice))
     expect(atCarol()).toEqual([])
+    const before = nodes.map(({ calls }) => calls.length)
+    for (let count = 1; count <= 10; count += 1) {
+      say(alice, typing(alice, { count }))
+      await network.pass(1_000)
+    }
+    const calls = nodes.flatMap((node, index) => node.calls.slice(before[index]))
+    expect(calls.filter((call) => call === `send ${carol.name}`).length).toBeGreaterThan(0)
+    expect(calls.filter((call) => call === `send ${bob.name}`)).toEqual([])
   })
 
   it('does not show as typing who has stopped', async () => {

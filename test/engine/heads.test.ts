@@ -7,7 +7,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
 import { dnsSigner } from '../kit/key-documents.ts'
 import { testSigner } from '../kit/keys.ts'
-import { bodies, bringIn, createRoom, say, setTopic, stateText } from './rooms-kit.ts'
+import { bodies, bringIn, createRoom, nowhere, say, setTopic, stateText } from './rooms-kit.ts'
 
 const MINUTE_MS = 60_000
 /** One event and what comes after it in time for all to have compared their heads. */
@@ -68,6 +68,31 @@ describe('heads', { timeout: 30_000 }, () => {
     alice.outbox.outbox.kick([again.name], true)
     await network.pass(SPREAD_MS)
     expect(await bodies(again, roomId)).toEqual(['one', 'two'])
+  })
+
+  it('go to no server that the ACL denies, which still gets events', async () => {
+    const acl = { type: 'm.room.server_acl', stateKey: '', sender: alice.user }
+    await alice.rooms.send(roomId, { ...acl, content: { allow: ['*'], deny: [carol.name] } })
+    await network.pass(SPREAD_MS)
+    const told: (Heads | undefined)[] = []
+    network.cheats.set(carol.name, {
+      sendTransaction: async (_, { heads }) => {
+        told.push(heads)
+        return { pdus: {}, heads: { [roomId]: [nowhere(1)] } }
+      },
+    })
+    await say(alice, roomId, 'hello')
+    await network.pass(SPREAD_MS)
+    expect(told).toEqual([undefined])
+    const { heads } = await alice.inbound.transaction({
+      origin: carol.name,
+      pdus: [],
+      edus: [],
+      heads: { [roomId]: [nowhere(1)] },
+    })
+    await network.pass(SPREAD_MS)
+    expect(heads).toBeUndefined()
+    expect(asked(alice, carol.name)).toBe(0)
   })
 
   it('are asked for until the server that told them answers', async () => {

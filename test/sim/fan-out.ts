@@ -230,6 +230,7 @@ async function createPlace(
     rooms: () => ({
       snapshot: async () => snapshot(),
       receivers: async (_, servers) => servers,
+      event: async (id) => recordOf(id),
       events: async (ids) => ids.map(recordOf),
     }),
     staging: () => ({ receive, holds: (_, id) => held.has(id) }),

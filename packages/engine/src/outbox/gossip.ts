@@ -9,7 +9,7 @@
  *    dropped, since newer ones follow.
  */
 import type { JsonObject, RoomId, ServerName } from '@plexus/core'
-import { decodeBase64, encodeBase64, isServerAllowed, ownValue, stateKey } from '@plexus/core'
+import { decodeBase64, encodeBase64, ownValue } from '@plexus/core'
 import {
   gossipBytes,
   gossipContent,
@@ -23,6 +23,7 @@ import {
 import { createLru } from '../kernel/lru.ts'
 import type { Edu, EduEffect, EduHandler } from '../outbox-types.ts'
 import type { Clock, Log, Signer, Verifier } from '../ports.ts'
+import { aclOf } from '../rooms/acl.ts'
 import type { Rooms } from '../rooms/types.ts'
 import type { FanOut } from './fan-out.ts'
 
@@ -43,14 +44,12 @@ export const MAX_PASSED_GOSSIP = 200
 export const MAX_GOSSIP_OF_ORIGIN = 20
 export const MAX_FALSE_GOSSIP = 20
 
-const ACL_KEY = stateKey('m.room.server_acl', '')
-
 export type GossipDeps = {
   readonly clock: Clock
   readonly log: Log
   readonly signer: Signer
   readonly verifier: Verifier
-  readonly rooms: () => Pick<Rooms, 'events' | 'snapshot'>
+  readonly rooms: () => Pick<Rooms, 'event' | 'snapshot'>
   readonly fanOut: Pick<FanOut, 'choose'>
   readonly send: (name: ServerName, edu: Edu) => void
 }
@@ -90,15 +89,27 @@ export function createGossip(deps: GossipDeps): RoomGossip {
     later('pass', GATHER_MS, () => {
       const ready = passing
       passing = []
-      const chosen = new Map<RoomId, readonly ServerName[]>()
-      for (const { signed: one, from: bringer } of ready) {
-        const { roomId, origin } = one.gossip
-        const names = chosen.get(roomId) ?? deps.fanOut.choose(roomId, FORWARDS)
-        chosen.set(roomId, names)
-        const edu = { edu_type: 'plexus.gossip', content: gossipContent(one) }
-        for (const name of names) if (name !== bringer && name !== origin) deps.send(name, edu)
-      }
+      passAll(ready).catch((error: unknown) =>
+        deps.log.log('error', 'gossip was not passed on', { error: String(error) }),
+      )
     })
+  }
+
+  const passAll = async (ready: typeof passing): Promise<void> => {
+    const chosen = new Map<RoomId, readonly ServerName[]>()
+    for (const { signed, from } of ready) {
+      const { roomId, origin } = signed.gossip
+      const names = chosen.get(roomId) ?? (await choose(roomId))
+      chosen.set(roomId, names)
+      const edu = { edu_type: 'plexus.gossip', content: gossipContent(signed) }
+      for (const name of names) if (name !== from && name !== origin) deps.send(name, edu)
+    }
+  }
+
+  const choose = async (roomId: RoomId): Promise<readonly ServerName[]> => {
+    const snapshot = await deps.rooms().snapshot(roomId)
+    if (snapshot === undefined) return []
+    return deps.fanOut.choose(roomId, FORWARDS, await aclOf((id) => deps.rooms().event(id), snapshot))
   }
 
   const sign = async (roomId: RoomId, { edu_type: type, content }: Edu): Promise<void> => {
@@ -121,10 +132,8 @@ export function createGossip(deps: GossipDeps): RoomGossip {
   const isOfRoom = async ({ roomId, origin }: Gossip, from: ServerName): Promise<boolean> => {
     const snapshot = await deps.rooms().snapshot(roomId)
     if (snapshot === undefined) return false
-    const aclId = snapshot.state.get(ACL_KEY)
-    const [acl] = aclId === undefined ? [] : await deps.rooms().events([aclId])
-    const isMember = (name: ServerName): boolean =>
-      snapshot.joinedServers.includes(name) && isServerAllowed(acl?.pdu.content, name)
+    const isAllowed = await aclOf((id) => deps.rooms().event(id), snapshot)
+    const isMember = (name: ServerName): boolean => snapshot.joinedServers.includes(name) && isAllowed(name)
     return isMember(origin) && isMember(from) && snapshot.joinedServers.includes(signer.name)
   }
 

@@ -2,8 +2,8 @@
  * Anti-entropy with other Plexus nodes: which forward extremities they were told, and which they told. DESIGN section 5
  *
  * Invariants:
- * 1. A room is told to a server only while both have a joined member in it, and each of its sets of heads once: what
- *    converged and is idle sends nothing.
+ * 1. A room is told to a server only while both have a joined member in it and its ACL denies none, and each of its sets
+ *    of heads once: what converged and is idle sends nothing.
  * 2. Nothing waits for it: heads ride on transactions that go anyway; a transaction for them alone goes when the room
  *    has been as it is for a while, and only to who has not shown by its own heads that it needs none.
  * 3. In a larger room the heads go to a few servers by chance, not to all: what one lacks, another of them has.
@@ -12,6 +12,7 @@
 import type { EventId, RoomId, ServerName } from '@plexus/core'
 import { isKeyName } from '@plexus/core/names'
 import type { Clock, Heads, Log, Random } from '../ports.ts'
+import { aclOf } from '../rooms/acl.ts'
 import type { Rooms } from '../rooms/types.ts'
 import type { RoomSnapshot } from '../rooms/types.ts'
 import type { FanOut } from './fan-out.ts'
@@ -37,7 +38,7 @@ export type HeadExchangeDeps = Omit<HeadRequestDeps, 'rooms'> & {
   readonly random: Random
   readonly log: Log
   readonly memory: OutboxMemory
-  readonly rooms: () => Pick<Rooms, 'events' | 'snapshot'>
+  readonly rooms: () => Pick<Rooms, 'event' | 'events' | 'snapshot'>
   readonly kick: (names: readonly ServerName[]) => void
   readonly fanOut: Pick<FanOut, 'spreads' | 'choose'>
 }
@@ -98,7 +99,10 @@ export function createHeadExchange(deps: HeadExchangeDeps): HeadExchange {
   const roomWith = async (name: ServerName, roomId: RoomId): Promise<RoomSnapshot | undefined> => {
     const snapshot = await deps.rooms().snapshot(roomId)
     const joined = snapshot?.joinedServers ?? []
-    if (joined.includes(name) && joined.includes(ownName)) return snapshot
+    if (snapshot !== undefined && joined.includes(name) && joined.includes(ownName)) {
+      const isAllowed = await aclOf((id) => deps.rooms().event(id), snapshot)
+      if (isAllowed(name)) return snapshot
+    }
     servers.get(name)?.delete(roomId)
     return undefined
   }

@@ -45,7 +45,7 @@ export type OutboxDeps = {
   readonly verifier: Verifier
   readonly ownName: ServerName
   /** Asked at each use: rooms need the outbox as much as it needs them. */
-  readonly rooms: () => Pick<Rooms, 'events' | 'snapshot' | 'receivers'>
+  readonly rooms: () => Pick<Rooms, 'event' | 'events' | 'snapshot' | 'receivers'>
   readonly fanOut?: FanOutInit | undefined
   readonly staging: () => Pick<Staging, 'receive' | 'holds'>
   /** Absent where no mail is left. */

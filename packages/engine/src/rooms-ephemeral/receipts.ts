@@ -9,6 +9,7 @@ import type { Table } from '../kernel/table.ts'
 import { table } from '../kernel/table.ts'
 import type { Outbox } from '../outbox-types.ts'
 import type { Clock, Store, Write } from '../ports.ts'
+import { aclOf } from '../rooms/acl.ts'
 import type { EventRecord, Rooms } from '../rooms/types.ts'
 import { RoomError } from '../rooms/types.ts'
 import { mayBeMember, requireJoined } from './joined.ts'
@@ -71,7 +72,9 @@ export function createReceipts(deps: ReceiptsDeps): Receipts {
         const old = await advancedFrom(deps, candidate)
         if (old === 'behind') return
         await committer.submit({ writes: (position) => writesOf(candidate, old, position), publish })
-        if (receipt.type === 'm.read') announce(deps, candidate, snapshot.joinedServers)
+        if (receipt.type !== 'm.read') return
+        const isAllowed = await aclOf((id) => deps.rooms().event(id), snapshot)
+        announce(deps, candidate, snapshot.joinedServers.filter(isAllowed))
       })
     },
     async since(from, to) {

@@ -1,4 +1,5 @@
 /** What the tests of this folder share: a clock that a test moves, a room, and an outbox that notes. */
+import { stateKey } from '@plexus/core'
 import type { RoomId, ServerName, UserId } from '@plexus/core'
 import { createSerial, type Serial } from '../kernel/serial.ts'
 import type { Edu, Outbox } from '../outbox-types.ts'
@@ -38,8 +39,8 @@ export async function settled(): Promise<void> {
   for (let turn = 0; turn < 50; turn += 1) await Promise.resolve()
 }
 
-/** One room with those members. */
-export function world(members: readonly UserId[] = [ALICE, BOB]): World {
+/** One room with those members, whose ACL denies those servers. */
+export function world(members: readonly UserId[] = [ALICE, BOB], denied: readonly ServerName[] = []): World {
   let now = 1_000
   const timers = new Set<Timer>()
   const sent: World['sent'] = []
@@ -55,7 +56,13 @@ export function world(members: readonly UserId[] = [ALICE, BOB]): World {
       Promise.resolve(members.includes(userId) ? { ...of(userId), roomId } : undefined),
     memberships: (userId) => Promise.resolve(members.includes(userId) ? [of(userId)] : []),
     snapshot: () =>
-      Promise.resolve({ roomId: ROOM, joinedMembers: members, joinedServers: [HERE, THERE] } as never),
+      Promise.resolve({
+        roomId: ROOM,
+        joinedMembers: members,
+        joinedServers: [HERE, THERE],
+        state: new Map([[stateKey('m.room.server_acl', ''), '$acl']]),
+      } as never),
+    event: () => Promise.resolve({ pdu: { content: { allow: ['*'], deny: denied } } } as never),
   }
   const clock: Clock = {
     now: () => now,

@@ -34,6 +34,12 @@ describe('typing', () => {
     expect(typing.changedSince(shown)).toEqual([ROOM])
   })
 
+  it('tells no server that the ACL denies', async () => {
+    const { deps, sent } = world([ALICE, BOB], [THERE])
+    await createTyping(deps).set(ALICE, ROOM, true, 5_000)
+    expect(sent).toEqual([])
+  })
+
   it('prolongs without a change, and stops at once', async () => {
     const { typing, serial, pass } = typingWorld()
     await typing.set(ALICE, ROOM, true, 5_000)

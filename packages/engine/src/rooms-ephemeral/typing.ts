@@ -4,6 +4,7 @@ import type { RoomId, UserId } from '@plexus/core'
 import type { Serial } from '../kernel/serial.ts'
 import type { Outbox } from '../outbox-types.ts'
 import type { Clock } from '../ports.ts'
+import { aclOf } from '../rooms/acl.ts'
 import type { Rooms } from '../rooms/types.ts'
 import { mayBeMember, requireJoined } from './joined.ts'
 import type { Typing } from './types.ts'
@@ -69,10 +70,11 @@ export function createTyping({ rooms, outbox, clock, serial }: TypingDeps): Typi
   return {
     async set(userId, roomId, typing, timeoutMs) {
       const snapshot = await requireJoined(rooms(), userId, roomId)
+      const isAllowed = await aclOf((id) => rooms().event(id), snapshot)
       if (typing) start(userId, roomId, Math.min(Math.max(0, timeoutMs), MAX_TYPING_MS))
       else if (!stop(userId, roomId)) return
       const edu = { edu_type: 'm.typing', content: { room_id: roomId, user_id: userId, typing } }
-      outbox.sendToRoom(roomId, snapshot.joinedServers, edu)
+      outbox.sendToRoom(roomId, snapshot.joinedServers.filter(isAllowed), edu)
     },
     changedSince(since) {
       return [...byRoom].filter(([, room]) => room.changed > since).map(([roomId]) => roomId)

@@ -1,15 +1,16 @@
-import type { ServerName } from '@plexus/core'
+/** Which servers may take part in a room. spec: server-server-api.md "Server Access Control Lists (ACLs)" */
+import type { EventId, ServerName } from '@plexus/core'
 import { isServerAllowed, stateKey } from '@plexus/core'
-import type { EventStore } from './event-store.ts'
-import type { RoomSnapshot } from './types.ts'
+import type { EventRecord, RoomSnapshot } from './types.ts'
 
-/** Why a server may not take part in a room; `undefined` if it may. spec: server-server-api.md "Server Access Control Lists (ACLs)" */
-export async function deniedByAcl(
-  { events }: { readonly events: EventStore },
-  origin: ServerName,
-  snapshot: RoomSnapshot,
-): Promise<string | undefined> {
-  const aclId = snapshot.state.get(stateKey('m.room.server_acl', ''))
-  const acl = aclId === undefined ? undefined : (await events.get(aclId))?.pdu.content
-  return isServerAllowed(acl, origin) ? undefined : 'the server ACL of the room denies the sending server'
+const ACL_KEY = stateKey('m.room.server_acl', '')
+
+/** Answers for each server with whether the room's ACL lets it take part. */
+export async function aclOf(
+  event: (id: EventId) => Promise<Pick<EventRecord, 'pdu'> | undefined>,
+  { state }: Pick<RoomSnapshot, 'state'>,
+): Promise<(server: ServerName) => boolean> {
+  const id = state.get(ACL_KEY)
+  const acl = id === undefined ? undefined : (await event(id))?.pdu.content
+  return (server) => isServerAllowed(acl, server)
 }

@@ -3,7 +3,7 @@ import type { EventId, JsonObject, ServerName } from '@plexus/core'
 import { canonicalJson, isJsonObject, MAX_PDU_BYTES, parseRoomId, utf8Length } from '@plexus/core'
 import type { EduEffect, EduHandler } from '../outbox-types.ts'
 import type { AcceptInvite } from './accept-invite.ts'
-import { deniedByAcl } from './acl.ts'
+import { aclOf } from './acl.ts'
 import { takeMailedInvite } from './invite-packages.ts'
 import type { LinkInvites } from './link-invites.ts'
 import { MAILED_INVITE, MAILED_LEAVE } from './mailed-invites.ts'
@@ -47,8 +47,8 @@ async function ask(
   try {
     const room = await deps.registry.get(roomId)
     if (room?.snapshot === undefined || !isHere(room, deps.ownName)) return undefined
-    const denied = await deniedByAcl(deps, origin, room.snapshot)
-    if (denied !== undefined) throw new RoomError('M_FORBIDDEN', denied)
+    const isAllowed = await aclOf((id) => deps.events.get(id), room.snapshot)
+    if (!isAllowed(origin)) throw new RoomError('M_FORBIDDEN', 'the server ACL of the room denies the server')
     await work(room, event)
   } catch (error) {
     if (!(error instanceof RoomError)) throw error

@@ -1,7 +1,8 @@
 /** What this node tells other servers about its rooms, and what it takes from them on behalf of their users. */
 import type { EventId, Pdu, RoomId, ServerName, StateMap, UserId } from '@plexus/core'
-import { isServerAllowed, prevEventIds, redact, serverOf, splitStateKey, stateKey } from '@plexus/core'
+import { prevEventIds, redact, serverOf, splitStateKey } from '@plexus/core'
 import { eventAtTime } from './at-time.ts'
+import { aclOf } from './acl.ts'
 import { isStripped, membershipOf, stateBefore } from './copy.ts'
 import { checkCanMeet } from './networks.ts'
 import { createPastVisibility, isForMembers, VISIBILITY_KEY } from './past-visibility.ts'
@@ -125,11 +126,12 @@ export function createServing(deps: ServeDeps): Serving {
       const { snapshot } = room ?? {}
       if (room === undefined || snapshot?.joinedServers.includes(deps.ownName) !== true) return []
       // Whoever brought it: the ACL keeps others from hearing of it by this node.
-      if (!(await isAllowed(deps, serverOf(record.pdu.sender), snapshot))) return []
+      const isAllowed = await aclOf((id) => deps.events.get(id), snapshot)
+      if (!isAllowed(serverOf(record.pdu.sender))) return []
       const past = createPastVisibility(deps, record.roomId)
       const found: ServerName[] = []
       for (const server of servers) {
-        const isIn = snapshot.joinedServers.includes(server) && (await isAllowed(deps, server, snapshot))
+        const isIn = snapshot.joinedServers.includes(server) && isAllowed(server)
         if (isIn && (await isVisible(deps, room, server, record, past))) found.push(server)
       }
       return found
@@ -171,15 +173,9 @@ function checkWhole({ isPartial }: RoomSnapshot): void {
     )
 }
 
-async function isAllowed(deps: RemoteDeps, server: ServerName, { state }: RoomSnapshot): Promise<boolean> {
-  const id = state.get(stateKey('m.room.server_acl', ''))
-  const acl = id === undefined ? undefined : (await deps.events.get(id))?.pdu.content
-  return isServerAllowed(acl, server)
-}
-
 async function checkAcl(deps: RemoteDeps, origin: ServerName, snapshot: RoomSnapshot): Promise<void> {
-  if (!(await isAllowed(deps, origin, snapshot)))
-    throw new RoomError('M_FORBIDDEN', 'the server ACL of the room denies the server')
+  const isAllowed = await aclOf((id) => deps.events.get(id), snapshot)
+  if (!isAllowed(origin)) throw new RoomError('M_FORBIDDEN', 'the server ACL of the room denies the server')
 }
 
 /** The state before a membership event that was accepted. */

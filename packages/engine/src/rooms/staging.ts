@@ -8,7 +8,7 @@ import { parseRoomId, serverOf } from '@plexus/core'
 import type { LookupOptions } from '../keys/types.ts'
 import type { Random, Store } from '../ports.ts'
 import type { StagedEntry } from './decide-staged.ts'
-import { deniedByAcl } from './acl.ts'
+import { aclOf } from './acl.ts'
 import { FIRST_RETRY_MS, LAST_RETRY_MS } from './gap-turns.ts'
 import { keepEarly } from './invite-packages.ts'
 import { membershipOf } from './copy.ts'
@@ -236,7 +236,8 @@ async function admit(
   checked: readonly CheckedEvent[],
   verdicts: Record<string, { error?: string }>,
 ): Promise<readonly CheckedEvent[]> {
-  const denied = await deniedByAcl(deps, origin, snapshot)
+  const isAllowed = await aclOf((id) => deps.events.get(id), snapshot)
+  const denied = isAllowed(origin) ? undefined : 'the server ACL of the room denies the sending server'
   const accepted = new Map<EventId, CheckedEvent>()
   for (const event of checked) {
     const mayBring = isIn(origin, snapshot) || (await isAwaitedJoin(deps, origin, snapshot, event))
