@@ -8,7 +8,7 @@ import { createTestNetwork, keysOf } from '../kit/node.ts'
 import type { Member, TestNetwork } from '../kit/node.ts'
 import { contactKit, inviteEdu, MINUTE } from './contact-kit.ts'
 import { make } from './rooms-kit.ts'
-import { bringIn, createRoom, membershipAt, read, say, stateOf } from '../server-api/room.ts'
+import { bringIn, createRoom, membershipAt, read, stateOf } from '../server-api/room.ts'
 
 const bobsSecret = encodeBase64Url(new Uint8Array(32).fill(9))
 

@@ -17,6 +17,7 @@ export { createServerKeys, type ServerKeysOwner } from './keys/server-keys.ts'
 export { contactContent, loadContacts, MAX_CONTACTS, SEEK_INTERVAL_MS } from './mail/contacts.ts'
 export { createInbox, MAX_FETCHES, MAX_USELESS_MAILS } from './mail/inbox.ts'
 export { loadOwnMailboxes } from './mail/own-mailboxes.ts'
+export { withShelves } from './mail/shelf-asker.ts'
 export {
   loadReceivedQueue,
   MAX_TOLD_MAILS,

@@ -7,6 +7,7 @@ import { checkCanonical, isJsonObject, ownValue, parseUserId, serverOf } from '@
 import { isKeyName, shelfRecords } from '@plexus/core/names'
 import type { MailboxAddress, ShelfRecord, SignedShelf } from '@plexus/core/names'
 import type { Committer } from '../kernel/committer.ts'
+import { withinTime } from '../kernel/within-time.ts'
 import { CarrierError } from '../ports.ts'
 import type {
   CallOptions,
@@ -24,8 +25,11 @@ import { SHELF_ALGORITHM } from '../users/key-shelf.ts'
 import type { Contacts } from './contacts.ts'
 import { MAX_SEEN_SHELVES, seenShelves } from './tables.ts'
 
-/** How long a node is waited for before its shelves are asked. */
-export const SHELF_AFTER_MS = 5_000
+/** How long a node is waited for before its shelves are asked beside, and the part of the time that there is. */
+const SHELF_AFTER_MS = 2_500
+const SHELF_AFTER_PART = 1 / 4
+/** How long who does not say waits for keys. spec: client-server-api/modules/end_to_end_encryption.md POST /keys/query "timeout" */
+const DEFAULT_WAIT_MS = 10_000
 
 export type ShelfAskerDeps = {
   readonly store: Store
@@ -39,24 +43,31 @@ export type ShelfAskerDeps = {
 
 type Keys = Pick<Federation, 'userDevices' | 'claimKeys'>
 
-/** The same calls, answered by the shelves of a name that is a key where its node is away. */
+/** The same calls, answered by the shelves of a name that is a key where its node does not answer, or not soon. */
 export function withShelves(federation: Keys, deps: ShelfAskerDeps): Keys {
-  /** @throws what `ask` does, when no shelf answers either. */
+  const { clock } = deps
+  /** @throws what `ask` does, when no shelf answers in time either. */
   const orElse = async <T>(
     name: ServerName,
     ask: (options: CallOptions) => Promise<T>,
     options: CallOptions,
-    shelf: () => Promise<T | undefined>,
+    shelf: (deadline: number) => Promise<T | undefined>,
   ): Promise<T> => {
     if (!isKeyName(name)) return ask(options)
-    try {
-      return await ask({ ...options, timeoutMs: Math.min(options.timeoutMs ?? Infinity, SHELF_AFTER_MS) })
-    } catch (error) {
-      if (!(error instanceof CarrierError) || error.code === 'refused') throw error
-      const answer = await shelf()
-      if (answer === undefined) throw error
-      return answer
-    }
+    const timeoutMs = options.timeoutMs ?? DEFAULT_WAIT_MS
+    const deadline = clock.now() + timeoutMs
+    const asked = ask({ ...options, timeoutMs })
+    const answered = asked.then(
+      (answer) => ({ answer }),
+      (error: unknown) => {
+        if (!(error instanceof CarrierError) || error.code === 'refused') throw error
+      },
+    )
+    const soon = await withinTime(deps, Math.min(SHELF_AFTER_MS, timeoutMs * SHELF_AFTER_PART), answered)
+    if (soon !== undefined) return soon.answer
+    const shown = shelf(deadline).then((answer) => (answer === undefined ? undefined : { answer }))
+    const first = (await Promise.race([answered, shown])) ?? (await answered) ?? (await shown)
+    return first === undefined ? asked : first.answer
   }
   return {
     userDevices: (name, userId, options = {}) =>
@@ -64,17 +75,21 @@ export function withShelves(federation: Keys, deps: ShelfAskerDeps): Keys {
         name,
         (given) => federation.userDevices(name, userId, given),
         options,
-        async () => (await newestShelf(deps, name, userId))?.record.list,
+        async (deadline) => (await newestShelf(deps, name, userId, deadline))?.shelf.record.list,
       ),
     claimKeys: (name, claims, options = {}) =>
       orElse(
         name,
         (given) => federation.claimKeys(name, claims, given),
         options,
-        () => claimFromShelves(deps, name, claims),
+        (deadline) => claimFromShelves(deps, name, claims, deadline),
       ),
   }
 }
+
+/** What comes before the deadline. */
+const before = <T>({ clock }: ShelfAskerDeps, deadline: number, work: Promise<T>): Promise<T | undefined> =>
+  withinTime({ clock }, Math.max(0, deadline - clock.now()), work)
 
 async function mailboxesOf(
   { contacts }: ShelfAskerDeps,
@@ -105,19 +120,26 @@ async function askAt(
   }
 }
 
-/** The newest of what all relays show: one alone could hide that a device is gone. */
+/**
+ * The newest of what all relays show, one alone could hide that a device is gone, and the relays that showed any. Those that did not
+ * by the deadline are not waited for.
+ */
 async function newestShelf(
   deps: ShelfAskerDeps,
   name: ServerName,
   user: UserId,
-): Promise<SignedShelf | undefined> {
+  deadline: number,
+): Promise<{ readonly shelf: SignedShelf; readonly mailboxes: readonly MailboxAddress[] } | undefined> {
   if (serverOf(user) !== name) return undefined
-  const mailboxes = await mailboxesOf(deps, name)
-  const answers = await Promise.all(mailboxes.map((mailbox) => askAt(deps, mailbox, user, [])))
+  const mailboxes = (await before(deps, deadline, mailboxesOf(deps, name))) ?? []
+  const answers = await Promise.all(
+    mailboxes.map((mailbox) => before(deps, deadline, askAt(deps, mailbox, user, []))),
+  )
   const shelves = answers.flatMap((answer) => answer?.shelf ?? [])
   const [newest] = shelves.toSorted((a, b) => b.record.sequence - a.record.sequence)
-  if (newest !== undefined) await noteSeen(deps, newest.record)
-  return newest
+  if (newest === undefined) return undefined
+  await noteSeen(deps, newest.record)
+  return { shelf: newest, mailboxes: mailboxes.filter((_, index) => answers[index] !== undefined) }
 }
 
 async function noteSeen(
@@ -141,13 +163,14 @@ async function claimFromShelves(
   deps: ShelfAskerDeps,
   name: ServerName,
   claims: Readonly<Record<string, Readonly<Record<string, string>>>>,
+  deadline: number,
 ): Promise<JsonObject | undefined> {
   const found: [string, JsonObject][] = []
   for (const [text, ofUser] of Object.entries(claims)) {
     const user = parseUserId(text)
     const ids = Object.keys(ofUser).filter((id) => ofUser[id] === SHELF_ALGORITHM)
     if (user === undefined || serverOf(user) !== name || ids.length === 0) continue
-    const keys = await claimOf(deps, user, ids)
+    const keys = await claimOf(deps, user, ids, deadline)
     if (keys.size > 0) found.push([user, Object.fromEntries(keys)])
   }
   return found.length === 0 ? undefined : { one_time_keys: Object.fromEntries(found) }
@@ -158,19 +181,22 @@ async function claimOf(
   deps: ShelfAskerDeps,
   user: UserId,
   ids: readonly string[],
+  deadline: number,
 ): Promise<ReadonlyMap<string, JsonObject>> {
   const found = new Map<string, JsonObject>()
   const spare = new Map<string, JsonObject>()
-  const newest = await newestShelf(deps, serverOf(user), user)
+  const now = deps.clock.now()
+  // Half of the time is left for the claim: a relay that is out of reach uses up the other one.
+  const newest = await newestShelf(deps, serverOf(user), user, now + (deadline - now) / 2)
   if (newest === undefined) return found
-  for (const mailbox of await mailboxesOf(deps, serverOf(user))) {
+  for (const mailbox of newest.mailboxes) {
     const wanted = ids.filter((id) => !found.has(id))
     if (wanted.length === 0) break
-    const { keys = {} } = (await askAt(deps, mailbox, user, wanted)) ?? {}
+    const { keys = {} } = (await before(deps, deadline, askAt(deps, mailbox, user, wanted))) ?? {}
     for (const id of wanted) {
       const named = ownValue(keys, id)
       const key =
-        named === undefined || !isJsonObject(named) ? undefined : await keyIn(deps, newest, id, named)
+        named === undefined || !isJsonObject(named) ? undefined : await keyIn(deps, newest.shelf, id, named)
       if (key !== undefined) (key['fallback'] === true ? spare : found).set(id, named as JsonObject)
     }
   }

@@ -5,6 +5,7 @@
 import type { EventId, ServerName, StateMap } from '@plexus/core'
 import { CREATE_KEY, createIdOf, serverOf } from '@plexus/core'
 import type { UserId } from '@plexus/core'
+import { withinTime } from '../kernel/within-time.ts'
 import type { Log } from '../ports.ts'
 import { claimedState } from './claims.ts'
 import { memberOf, membershipOf } from './copy.ts'
@@ -102,21 +103,6 @@ async function nextToAsk(
   const isOpen = (server: ServerName): boolean => server !== ownName && !asked.has(server)
   const open = [...servers].filter(isOpen).toSorted()
   return via.find(isOpen) ?? open[clock.now() % Math.max(open.length, 1)]
-}
-
-/** Who answers too late is not waited for; what it tells is kept as outliers and changes nothing. */
-async function withinTime<T>(
-  { clock }: SecondMemberDeps,
-  ms: number,
-  work: Promise<T>,
-): Promise<T | undefined> {
-  const { promise, resolve: end } = Promise.withResolvers<undefined>()
-  const cancel = clock.after(ms, () => end(undefined))
-  try {
-    return await Promise.race([work, promise])
-  } finally {
-    cancel()
-  }
 }
 
 function isSame(one: StateMap, other: ReadonlyMap<string, EventId>): boolean {
