@@ -1,21 +1,34 @@
 import { randomUUID } from 'node:crypto'
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { acquireFolderLock } from '@plexus/store/folder-lock'
 import { StartError } from './start-error.ts'
 
-/** Replaces the file at once, readable by its owner only: after a crash there is the old content or the new. */
+/**
+ * Replaces the file at once, readable by its owner only: after a crash, and where the disk is full, there is the old
+ * content or the new.
+ */
 export function writeDurably(folder: string, name: string, text: string): void {
   const temporary = join(folder, `.${name}.${randomUUID()}`)
-  const file = openSync(temporary, 'wx', 0o600)
   try {
-    writeSync(file, text)
+    writeSynced(temporary, text)
+    renameSync(temporary, join(folder, name))
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
+  }
+  syncFolder(folder)
+}
+
+function writeSynced(path: string, text: string): void {
+  const file = openSync(path, 'wx', 0o600)
+  try {
+    // Not `writeSync`, which writes what there is room for and says so by its answer alone.
+    writeFileSync(file, text)
     fsyncSync(file)
   } finally {
     closeSync(file)
   }
-  renameSync(temporary, join(folder, name))
-  syncFolder(folder)
 }
 
 /** Without this a power cut may take the new name away again. */
