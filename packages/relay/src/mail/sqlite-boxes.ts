@@ -106,7 +106,9 @@ export function createBoxes(database: DatabaseSync, gone: (id: number) => void):
       }
       const isSame = known.mailbox.record.signature === mailbox.record.signature
       if (!isSame && !accountRecords.isNewer(record, known.mailbox.record.record)) return known
-      update.run(text, mailbox.accessKeyHash, record.expires, known.id)
+      const isSameKey = Buffer.compare(known.mailbox.accessKeyHash, mailbox.accessKeyHash) === 0
+      // Whoever comes back with what is there comes in also where the disk is full.
+      if (!isSame || !isSameKey) update.run(text, mailbox.accessKeyHash, record.expires, known.id)
       return remember(record.name, { ...known, mailbox })
     },
     expire(now) {

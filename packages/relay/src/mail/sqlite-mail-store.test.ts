@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { mailStoreContract } from '../contract/mail-store-contract.ts'
 import { createRecipient, deviceAt, sha256 } from '../testing/recipients.ts'
-import { mendSqliteMailStore, openSqliteMailStore } from './sqlite-mail-store.ts'
+import { DISK_RESERVE_BYTES, mendSqliteMailStore, openSqliteMailStore } from './sqlite-mail-store.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const ROOMY = { mails: 10_000, bytes: 100_000_000 }
@@ -62,6 +62,27 @@ describe('mail in SQLite', () => {
     await using store = openSqliteMailStore(path, { maxBytes: 10_000_000 })
     await expect(store.mailbox(owner.name)).rejects.toMatchObject({ name: 'StoreError', code: 'failed' })
     await expect(store.register(owner.mailbox(), 10)).rejects.toBe(store.failure)
+  })
+
+  it('takes no more while the disk has room for little else, until mail is acknowledged', async () => {
+    const owner = createRecipient(NOW)
+    let diskBytes = DISK_RESERVE_BYTES + 250_000
+    const options = { maxBytes: 100_000_000, diskBytes: () => diskBytes }
+    await using store = openSqliteMailStore(join(folder, 'mail.db'), options)
+    await store.register(owner.mailbox(), 10)
+    const put = (n: number): ReturnType<typeof store.deposit> => {
+      const mail = owner.mail('', { bytes: new Uint8Array(100_000).fill(n) })
+      return store.deposit({ mail, hash: sha256(mail.bytes), quota: ROOMY, now: NOW })
+    }
+    expect([await put(1), await put(2), await put(3)]).toEqual(['kept', 'kept', 'quota'])
+    diskBytes = DISK_RESERVE_BYTES - 1
+    expect(await put(3)).toBe('quota')
+    expect(await store.stock({ name: owner.name, shelf: owner.shelf(), keys: {}, maxShelves: 2 })).toBe(
+      'quota',
+    )
+    const kept = await store.fetch(owner.name, 0, ROOMY)
+    for (const n of [0, 1]) await store.acknowledge(owner.name, deviceAt(n), kept.at(-1)?.cursor ?? 0)
+    expect(await put(3)).toBe('kept')
   })
 
   it('is put aside where it is damaged, and what can be read of it goes on', async () => {

@@ -1,4 +1,6 @@
 /** The MailStore port on `node:sqlite`. */
+import { statfsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { ServerName } from '@plexus/core'
 import { StoreError, type KeptMail } from '@plexus/engine/ports'
@@ -13,6 +15,8 @@ import { createBoxes, laneAt, type Box, type Boxes, type Removed } from './sqlit
 export type SqliteMailStoreOptions = {
   /** Bytes in use at which deposits are refused. */
   readonly maxBytes: number
+  /** Bytes that the disk has room for; by default the file system is asked. */
+  readonly diskBytes?: () => number
 }
 
 const PAGE_BYTES = 4_096
@@ -20,6 +24,10 @@ const PAGE_BYTES = 4_096
 const RESERVE_BYTES = 16 * 1024 * 1024
 /** Pages of the log at which the writing connection copies them itself. */
 const MAX_LOG_PAGES = 16_000
+/** Bytes of the disk that deposits leave: the log's, which are copied before they are used again, and the reserve. */
+export const DISK_RESERVE_BYTES: number = MAX_LOG_PAGES * PAGE_BYTES + RESERVE_BYTES
+/** Bytes of mail after which the disk is looked at again; to look costs as much as a tenth of a deposit. */
+const DISK_LOOK_BYTES = 1024 * 1024
 const SCHEMA_VERSION = 3
 
 /*
@@ -52,12 +60,12 @@ const ADD_SEALED = `
  * Opens the database file, made if need be; the folder must exist, and no other process may have it open.
  * @throws StoreError, also for a database of a newer program
  */
-export function openSqliteMailStore(path: string, { maxBytes }: SqliteMailStoreOptions): MailStore {
+export function openSqliteMailStore(path: string, options: SqliteMailStoreOptions): MailStore {
   const database = guarded(() => new DatabaseSync(path))
   try {
     return guarded(() => {
-      prepareDatabase(database, maxBytes)
-      return createMailStore(database, path, maxBytes)
+      prepareDatabase(database, options.maxBytes)
+      return createMailStore(database, path, options)
     })
   } catch (cause) {
     database.close()
@@ -92,10 +100,11 @@ function prepareDatabase(database: DatabaseSync, maxBytes: number): void {
   database.exec(`PRAGMA wal_autocheckpoint = ${MAX_LOG_PAGES}`)
 }
 
-function createMailStore(database: DatabaseSync, path: string, maxBytes: number): MailStore {
+function createMailStore(database: DatabaseSync, path: string, options: SqliteMailStoreOptions): MailStore {
   const shelves = createShelves(database)
   const boxes = createBoxes(database, (box) => shelves.remove(box))
   const mails = createMails(database)
+  const room = createRoom(database, { diskBytes: () => freeBytes(path), ...options })
   const checkpoints = createCheckpoints(path)
   const commits = createGroupCommit(database, path, () => boxes.forget())
   const removal = createRemoval(database, boxes)
@@ -143,8 +152,7 @@ function createMailStore(database: DatabaseSync, path: string, maxBytes: number)
         const used = box.used[mail.lane]
         const { length } = mail.bytes
         const isFull = used.mails + 1 > quota.mails || used.bytes + length > quota.bytes
-        if (isFull || mails.usedBytes() + length > maxBytes)
-          return mails.isKnown(box.id, hash) ? 'known' : 'quota'
+        if (isFull || !room.has(length)) return mails.isKnown(box.id, hash) ? 'known' : 'quota'
         // By the clock, so that they rise also when an old copy of the database was put in its place.
         const cursor = Math.max(box.last + 1, now)
         if (!mails.insert(box.id, cursor, { mail, hash, until })) return 'known'
@@ -167,7 +175,7 @@ function createMailStore(database: DatabaseSync, path: string, maxBytes: number)
       write(() => {
         const box = boxes.get(name)
         if (box === undefined) return 'unknown'
-        return mails.usedBytes() > maxBytes ? 'quota' : shelves.put(box.id, stock)
+        return room.has(0) ? shelves.put(box.id, stock) : 'quota'
       }),
     shelf: (name, user) =>
       read(() => {
@@ -192,12 +200,45 @@ function createMailStore(database: DatabaseSync, path: string, maxBytes: number)
   }
 }
 
+/** Whether more mail fits, within the bound of the database and on the disk. */
+interface Room {
+  has(bytes: number): boolean
+}
+
+function createRoom(database: DatabaseSync, { maxBytes, diskBytes }: Required<SqliteMailStoreOptions>): Room {
+  const counts = database.prepare(
+    'SELECT page_count AS pages, freelist_count AS free FROM pragma_page_count(), pragma_freelist_count()',
+  )
+  let disk = 0
+  let unseen = Number.POSITIVE_INFINITY
+  return {
+    has(bytes) {
+      const { pages, free } = counts.get() as { pages: number; free: number }
+      if ((pages - free) * PAGE_BYTES + bytes > maxBytes) return false
+      if (unseen >= DISK_LOOK_BYTES) {
+        disk = diskBytes()
+        unseen = 0
+      }
+      // What removed mail left free needs no more of the disk.
+      if (disk + free * PAGE_BYTES < DISK_RESERVE_BYTES + unseen + bytes) {
+        unseen = Number.POSITIVE_INFINITY
+        return false
+      }
+      unseen += bytes
+      return true
+    },
+  }
+}
+
+function freeBytes(path: string): number {
+  const { bavail, bsize } = statfsSync(dirname(path))
+  return bavail * bsize
+}
+
 interface Mails {
   isKnown(box: number, hash: Uint8Array): boolean
   /** False when its bytes are there already. */
   insert(box: number, cursor: number, mail: Required<Pick<NewMail, 'mail' | 'hash' | 'until'>>): boolean
-  /** Of the database, without what removed mail left free. */
-  usedBytes(): number
   after(box: number, recipient: ServerName, cursor: number, bounds: LaneQuota): KeptMail[]
 }
 
@@ -209,14 +250,10 @@ function createMails(database: DatabaseSync): Mails {
     `INSERT INTO mail (box, cursor, lane, key, expires, sealed, hash, size, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (box, hash) DO NOTHING`,
   )
-  const used = database.prepare(
-    'SELECT page_count - freelist_count AS pages FROM pragma_page_count(), pragma_freelist_count()',
-  )
   const after: StatementSync = database.prepare(
     'SELECT cursor, lane, key, sealed, bytes FROM mail WHERE box = ? AND cursor > ? ORDER BY cursor',
   )
   return {
-    usedBytes: () => (used.get() as { pages: number }).pages * PAGE_BYTES,
     isKnown: (box, hash) => known.get(box, hash) !== undefined,
     insert(box, cursor, { mail: { lane, keyId, expires, bytes }, hash, until }) {
       const { changes } = insert.run(
