@@ -16,11 +16,13 @@ export async function startNodeApp(
   data: string,
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
+  fileBlocks?: number,
 ): Promise<NodeApp> {
   const program = await startProgram({
     app: 'node',
     args: ['--data', data, '--client-api', '127.0.0.1:0', '--admin', '127.0.0.1:0', ...args],
     env,
+    fileBlocks,
     ready: /^health and metrics at (\S+)$/m,
   })
   const found = (pattern: RegExp): string => pattern.exec(program.output())?.[1] ?? ''

@@ -22,9 +22,13 @@ export async function startProgram(init: {
   readonly args: readonly string[]
   readonly env?: Readonly<Record<string, string>>
   readonly ready: RegExp
+  /** Blocks that a file of it may have, as `ulimit -f` counts them; no bound by default. */
+  readonly fileBlocks?: number | undefined
 }): Promise<Program> {
   const program = [...BUNDLE_FLAGS, bundleOf(init.app, process.execPath)]
-  const child = spawn(process.execPath, [...program, ...init.args], {
+  const command = [process.execPath, ...program, ...init.args]
+  const [file = '', ...args] = init.fileBlocks === undefined ? command : limited(command, init.fileBlocks)
+  const child = spawn(file, args, {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...init.env },
@@ -55,6 +59,11 @@ export async function startProgram(init: {
       await stop()
     },
   }
+}
+
+/** The command, writing no file beyond so many blocks (512 bytes, or 1024 where the shell counts so). */
+export function limited(command: readonly string[], fileBlocks: number): readonly string[] {
+  return ['/bin/sh', '-c', `ulimit -f ${fileBlocks} && exec "$@"`, 'sh', ...command]
 }
 
 /** Collects what a process writes; `match` resolves with the first group once the pattern is there. */

@@ -116,9 +116,13 @@ export async function startNodeApp(logger: Logger, config: Config): Promise<Node
     }),
   )
   let problem: string | undefined
-  engine.committer.onFailure(({ code }) => {
+  let isFailing = false
+  engine.committer.onFailure(({ code, message }) => {
     if (code === 'fenced' || code === 'closed') problem = `the store is ${code}`
+    if (!isFailing) log.log('error', 'the store takes nothing', { code, error: message })
+    isFailing = true
   })
+  engine.committer.onCommit(() => (isFailing = false))
   const operator = started.use(
     await listenToOperator({
       address: config.admin,

@@ -1,4 +1,4 @@
-import type { LogLevel } from '@plexus/engine/ports'
+import { StoreError, type LogLevel } from '@plexus/engine/ports'
 import type { Logger } from 'pino'
 import { createLog } from './log.ts'
 import { StartError } from './start-error.ts'
@@ -24,8 +24,8 @@ export interface App extends AsyncDisposable {
 }
 
 /**
- * The main function of a process: starts, waits for a signal, stops, exits. A StartError is said in one line, and so is
- * one of `read`, which reads the command line and answers `undefined` when that asks for help.
+ * The main function of a process: starts, waits for a signal, stops, exits. A StartError is said in one line, and so are a
+ * full disk and a StartError of `read`, which reads the command line and answers `undefined` when that asks for help.
  */
 export async function runMain<Config>(init: {
   readonly name: string
@@ -77,13 +77,28 @@ export async function runMain<Config>(init: {
   process.exit(0)
 }
 
-/** Runs, and says a StartError. @throws what else is thrown */
+/** Runs, and says a StartError, or that the disk is full. @throws what else is thrown */
 function said<T>(name: string, code: number, run: () => T): T {
   try {
     return run()
   } catch (error) {
-    if (!(error instanceof StartError)) throw error
-    console.error(`${name}: ${error.message}`)
+    const line = isFull(error) ? DISK_FULL : error instanceof StartError ? error.message : undefined
+    if (line === undefined) throw error
+    console.error(`${name}: ${line}`)
     return process.exit(code)
   }
+}
+
+/** Nothing of the data folder is to be deleted then, whatever else its error advises. */
+const DISK_FULL = 'the disk of the data folder is full: make room, then start again; nothing is lost'
+/** Of the system: no room on the disk, none for this user, none in this file. */
+const FULL_CODES: readonly unknown[] = ['ENOSPC', 'EDQUOT', 'EFBIG']
+/** Of SQLite, https://sqlite.org/rescode.html#full */
+const SQLITE_FULL = 13
+
+function isFull(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  if (error instanceof StoreError && error.code === 'full') return true
+  if ('errcode' in error && error.errcode === SQLITE_FULL) return true
+  return ('code' in error && FULL_CODES.includes(error.code)) || isFull(error.cause)
 }
