@@ -77,9 +77,9 @@ describe('mail in SQLite', () => {
     expect([await put(1), await put(2), await put(3)]).toEqual(['kept', 'kept', 'quota'])
     diskBytes = DISK_RESERVE_BYTES - 1
     expect(await put(3)).toBe('quota')
-    expect(await store.stock({ name: owner.name, shelf: owner.shelf(), keys: {}, maxShelves: 2 })).toBe(
-      'quota',
-    )
+    expect(
+      await store.stock({ name: owner.name, shelf: owner.shelf(), keys: {}, maxShelves: 2, maxKeys: 9 }),
+    ).toBe('quota')
     const kept = await store.fetch(owner.name, 0, ROOMY)
     for (const n of [0, 1]) await store.acknowledge(owner.name, deviceAt(n), kept.at(-1)?.cursor ?? 0)
     expect(await put(3)).toBe('kept')
