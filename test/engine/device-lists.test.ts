@@ -1,5 +1,5 @@
 /** Device lists of other servers: followed by updates, fetched again after a gap, never fed by strangers. */
-import type { JsonObject, RoomId, UserId } from '@plexus/core'
+import { memberKey, type EventId, type JsonObject, type RoomId, type UserId } from '@plexus/core'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createTestNetwork } from '../kit/node.ts'
@@ -158,6 +158,30 @@ describe('device lists', () => {
     await bringIn(alice, bob, roomId)
     await network.settle()
     expect(await devices()).toEqual([bob.deviceId, 'SECOND'].toSorted())
+  })
+
+  it('stay right while their users take other names', async () => {
+    await devices()
+    for (const member of [alice, bob])
+      await member.node.engine.users.profiles.set(member.user, 'displayname', 'Somebody')
+    await network.settle()
+    expect(await devices()).toEqual([bob.deviceId])
+    expect(fetches()).toBe(1)
+  })
+
+  it('stay right when the history shows where their users came', async () => {
+    await upload(alice)
+    const devicesOfAlice = async (): Promise<readonly string[]> => {
+      const answer = await bob.node.engine.users.keys.query(bob.user, { [alice.user]: [] })
+      return Object.keys(answer.device_keys[alice.user] ?? {})
+    }
+    expect(await devicesOfAlice()).toEqual([alice.deviceId])
+    const before = fetches()
+    await bob.node.engine.rooms.backfill(roomId, -(2 ** 50), 1_000)
+    const memberEvent = (await bob.node.engine.rooms.snapshot(roomId))?.state.get(memberKey(alice.user))
+    expect((await bob.node.engine.rooms.event(memberEvent as EventId))?.order).toBeLessThan(0)
+    expect(await devicesOfAlice()).toEqual([alice.deviceId])
+    expect(fetches()).toBe(before)
   })
 
   it('of users who share no room are asked for, and not kept', async () => {

@@ -33,6 +33,9 @@ export async function sharingServers(
   return [...servers].sort()
 }
 
+/** Member events of one stay that are followed back. */
+const MAX_FOLLOWED = 50
+
 /**
  * The lowest position since which `other`, of another server, has shared a room with one of `locals` all the time;
  * `undefined` when they share none.
@@ -45,16 +48,29 @@ export async function sharedSince(
   const server = serverOf(other)
   let since: number | undefined
   for (const local of locals) {
-    for (const { roomId, membership, position } of await rooms.memberships(local)) {
-      if (membership !== 'join') continue
-      const snapshot = await rooms.snapshot(roomId)
-      if (snapshot?.joinedServers.includes(server) !== true || !snapshot.joinedMembers.includes(other))
-        continue
-      const eventId = snapshot.state.get(memberKey(other))
-      const event = eventId === undefined ? undefined : await rooms.event(eventId)
-      const both = Math.max(position, event?.position ?? Number.MAX_SAFE_INTEGER)
+    for (const snapshot of await joinedRooms(rooms, local)) {
+      if (!snapshot.joinedServers.includes(server) || !snapshot.joinedMembers.includes(other)) continue
+      const both = Math.max(
+        await joinedSince(rooms, snapshot, local),
+        await joinedSince(rooms, snapshot, other),
+      )
       since = Math.min(since ?? both, both)
     }
   }
   return since
+}
+
+/** The position at which a stay began, or a later one; 0 where it had begun when this node came. */
+async function joinedSince(rooms: Rooms, { state }: RoomSnapshot, member: UserId): Promise<number> {
+  const eventId = state.get(memberKey(member))
+  let event = eventId === undefined ? undefined : await rooms.event(eventId)
+  // A new name is a join too.
+  for (let steps = 0; event?.replaced !== undefined && steps < MAX_FOLLOWED; steps += 1) {
+    const before = await rooms.event(event.replaced)
+    if (before?.pdu.content['membership'] !== 'join') break
+    event = before
+  }
+  if (event === undefined) return Number.MAX_SAFE_INTEGER
+  // What is backfilled was there, at a lower position than that of the history that shows it.
+  return (event.order ?? 0) < 0 ? 0 : event.position
 }
