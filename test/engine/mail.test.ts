@@ -100,6 +100,35 @@ describe('mail', () => {
     expect(await alice.node.engine.control.waiting()).toBe(0)
   })
 
+  it('that came last is taken first where it needs nothing that came before it', async () => {
+    const other = await createRoom(alice)
+    await bringIn(alice, bob, other)
+    await network.pass(3_000)
+    setAway(bob)
+    for (let n = 0; n < 12; n += 1) {
+      await say(alice, roomId, String(n))
+      await pass(MINUTE)
+    }
+    await say(alice, other, 'news')
+    await pass(MINUTE)
+    setAway(alice)
+    for (const relay of [one, two]) relay.lie = (mails, end) => (end === 'last' ? mails : [])
+    const before = network.loopback.log.length
+    setAway(bob, false)
+    await network.settle()
+    expect([await read(bob, other), await read(bob, roomId)]).toEqual([['news'], []])
+    const asked = network.loopback.log.slice(before).filter(({ uri }) => uri.includes('get_missing_events'))
+    expect(asked).toEqual([])
+    for (const relay of [one, two]) {
+      relay.lie = undefined
+      relays.setUp(relay, true)
+    }
+    await network.settle()
+    expect(await read(bob, roomId)).toEqual(Array.from({ length: 12 }, (_, n) => String(n)))
+    expect(await read(bob, other)).toEqual(['news'])
+    expect([...mailFor(one, bob), ...mailFor(two, bob)]).toEqual([])
+  })
+
   it('is noted as arrived once the store of its sender takes that', async () => {
     const id = await leave('hello', 1)
     setAway(bob, false)

@@ -173,6 +173,7 @@ export function createBareNetwork(): BareNetwork {
         ...base,
         staging: parts.staging,
         heads: outbox.heads,
+        isPlaced: async (id) => (await parts.rooms.event(id))?.stateGroup !== undefined,
         taken: (origin, taken) => outbox.taken(origin, taken),
         handlers: handlers.set('plexus.gossip', outbox.gossip.edu(handlers)),
         received: (origin, received) => outbox.outbox.received(origin, received),

@@ -28,7 +28,7 @@ import type { MailPolicy } from '@plexus/relay/mail-policy'
 import { createSeededRandom } from './seeded-random.ts'
 
 /** What a relay does to mail on its way out: it may drop, repeat, reorder or alter. The cursors that it tells are its own. */
-export type Lie = (mails: readonly KeptMail[]) => readonly KeptMail[]
+export type Lie = (mails: readonly KeptMail[], end?: 'last') => readonly KeptMail[]
 
 type KeptKeys = { oneTime: JsonObject[]; fallback: JsonObject | undefined; fallbackUsed: boolean }
 type Shelf = { signed: SignedShelf; readonly keys: Map<string, KeptKeys> }
@@ -191,12 +191,13 @@ export function createFakeRelays(init?: FakeRelaysInit): FakeRelays {
           else Object.assign(box, { record, accessKeyHash })
           registered.add(peerId)
         },
-        async fetch(peerId, cursor) {
+        async fetch(peerId, cursor, end) {
           const relay = reach(peerId)
           const box = own(peerId)
           expire(box)
-          const found = box.mails.filter((mail) => mail.cursor > cursor).slice(0, 100)
-          return relay.lie === undefined ? found : relay.lie(found)
+          const after = box.mails.filter((mail) => mail.cursor > cursor)
+          const found = end === 'last' ? after.slice(-10) : after.slice(0, 100)
+          return relay.lie === undefined ? found : relay.lie(found, end)
         },
         async acknowledge(peerId, cursor) {
           const box = own(peerId)

@@ -23,6 +23,7 @@ export function asStockReceiver(inbound: Inbound): Inbound {
       const { pdus: verdicts } = await inbound.transaction({ origin, pdus: kept, edus })
       return { pdus: verdicts }
     },
+    isNext: (transaction) => inbound.isNext(transaction),
   }
 }
 

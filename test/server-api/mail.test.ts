@@ -16,6 +16,7 @@ describe('mail', () => {
   let bob: Member
   let handle: MailHandler
   let transaction: ReturnType<typeof vi.fn<Inbound['transaction']>>
+  let isNext: ReturnType<typeof vi.fn<Inbound['isNext']>>
 
   beforeEach(async () => {
     network = await createTestNetwork(['bob'])
@@ -23,7 +24,8 @@ describe('mail', () => {
     transaction = vi.fn<Inbound['transaction']>(async ({ pdus }) => ({
       pdus: Object.fromEntries(pdus.map(({ n }) => [JSON.stringify(n), {}])),
     }))
-    handle = createMailHandler({ ...bob.node.engine, ...keysOf(1), inbound: { transaction } })
+    isNext = vi.fn<Inbound['isNext']>(async () => true)
+    handle = createMailHandler({ ...bob.node.engine, ...keysOf(1), inbound: { transaction, isNext } })
   })
   afterEach(() => network.close())
 
@@ -103,6 +105,24 @@ describe('mail', () => {
     expect(await kinds(...mails)).toEqual(['taken', 'taken', 'taken'])
     expect(offered.toSorted()).toEqual(['1', '1', '3', '3', 'null'])
     expect(offered.slice(-2).toSorted()).toEqual(['1', '3'])
+  })
+
+  it('ahead of other mail is taken if nothing before it is missing, and else left for its turn', async () => {
+    isNext.mockImplementation(async ({ pdus }) => pdus[0]?.['n'] !== 2)
+    transaction.mockImplementation(async ({ pdus }) => ({
+      pdus: pdus[0]?.['n'] === 3 ? { 3: { error: 'no such room' } } : { 1: {} },
+    }))
+    const mails = [
+      await mail({ pdus: [{ n: 1 }] }),
+      await mail({ pdus: [{ n: 2 }] }),
+      await mail({ pdus: [{ n: 3 }] }),
+      { ...(await mail()), signature: 'A'.repeat(86) },
+    ]
+    const verdicts = await handle(mails, 'ahead')
+    expect(verdicts.map(({ kind }) => kind)).toEqual(['taken', 'early', 'early', 'refused'])
+    expect(transaction.mock.calls.map(([{ pdus }]) => pdus)).toEqual([[{ n: 1 }], [{ n: 3 }]])
+    isNext.mockRejectedValue(new StoreError('full', 'no room'))
+    expect(await handle(mails.slice(0, 1), 'ahead')).toEqual([{ kind: 'early' }])
   })
 
   it('takes events after the EDUs that were left before them', async () => {

@@ -251,6 +251,7 @@ async function createPlace(
     log,
     staging: { receive } as Parameters<typeof createInbound>[0]['staging'],
     heads: outbox.heads,
+    isPlaced: async () => true,
     taken: (origin, taken) => outbox.taken(origin, taken),
     received: () => undefined,
     handlers,

@@ -179,7 +179,7 @@ function lateMailboxes(network: () => P2pNode | undefined): Mailboxes {
   return {
     relays: async () => (await network()?.mailboxes.relays()) ?? [],
     register: async (relay, registration) => up().register(relay, registration),
-    fetch: async (relay, cursor) => up().fetch(relay, cursor),
+    fetch: async (relay, cursor, end) => up().fetch(relay, cursor, end),
     acknowledge: async (relay, cursor) => up().acknowledge(relay, cursor),
     deposit: async (mailbox, mail, accessKey) => up().deposit(mailbox, mail, accessKey),
     stock: async (relay, shelf, keys) => up().stock(relay, shelf, keys),

@@ -288,6 +288,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     log,
     handlers,
     heads: outboxOwner.heads,
+    isPlaced: async (id) => (await rooms.event(id))?.stateGroup !== undefined,
     taken: (origin, taken) => outboxOwner.taken(origin, taken),
     early,
     received: (origin, received) => outbox.received(origin, received),

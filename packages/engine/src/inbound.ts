@@ -1,6 +1,6 @@
 /** Transactions of other servers: events go to staging, EDUs to their handlers, the answer follows the commit. */
-import type { JsonObject, ServerName } from '@plexus/core'
-import { isJsonObject } from '@plexus/core'
+import type { EventId, JsonObject, ServerName } from '@plexus/core'
+import { isJsonObject, MAX_PREV_EVENTS, ownValue } from '@plexus/core'
 import type { Committer } from './kernel/committer.ts'
 import { createKeyedMutex } from './kernel/mutex.ts'
 import type { Table } from './kernel/table.ts'
@@ -45,6 +45,8 @@ export type InboundDeps = {
   readonly staging: Staging
   readonly log: Log
   readonly heads: Pick<HeadExchange, 'heard' | 'answer'>
+  /** The state after an event is known. */
+  readonly isPlaced: (eventId: EventId) => Promise<boolean>
   /** What a server has of our events. */
   readonly taken: (origin: ServerName, taken: Taken) => void
   /** What a server has got of our mail. */
@@ -135,6 +137,19 @@ export function createInbound(deps: InboundDeps): Inbound {
         if (left === 0) waiting.delete(origin)
         else waiting.set(origin, left)
       }
+    },
+    async isNext({ origin, pdus, edus, ordered }) {
+      if (ordered !== undefined && edus.length > 0) {
+        const committed = await committedOf(deps.store, origin, ordered.incarnation)
+        if (ordered.sequence - edus.length > committed) return false
+      }
+      for (const pdu of pdus) {
+        const previous = ownValue(pdu, 'prev_events')
+        if (!Array.isArray(previous) || previous.length > MAX_PREV_EVENTS) return false
+        for (const id of previous)
+          if (typeof id !== 'string' || !(await deps.isPlaced(id as EventId))) return false
+      }
+      return true
     },
   }
 }

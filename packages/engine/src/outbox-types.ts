@@ -73,4 +73,6 @@ export interface Inbound {
     /** Our forward extremities of the rooms that the origin told of. */
     heads?: Heads
   }>
+  /** True when nothing that goes before it is missing here. */
+  isNext(transaction: InboundTransaction): Promise<boolean>
 }

@@ -78,9 +78,17 @@ export type MailVerdict =
   | { readonly kind: 'refused'; readonly why: string }
   /** The store does not take it at present. */
   | { readonly kind: 'later' }
+  /** It was looked at ahead of other mail, and something before it is missing. */
+  | { readonly kind: 'early' }
 
-/** Takes in opened mails, unproven, and answers about each after the commit; server-api implements it. Never rejects. */
-export type MailHandler = (mails: readonly EnvelopedRequest[]) => Promise<readonly MailVerdict[]>
+/**
+ * Takes in opened mails, unproven, and answers about each after the commit; server-api implements it. Never rejects. `ahead`: mail that came
+ * before them was not fetched yet, so that only those are taken that need none of it.
+ */
+export type MailHandler = (
+  mails: readonly EnvelopedRequest[],
+  turn?: 'ahead',
+) => Promise<readonly MailVerdict[]>
 
 /** Keys of one device for a shelf, each under its name as `POST /user/keys/claim` answers. */
 export type DeviceStock = {
@@ -110,10 +118,11 @@ export interface Mailboxes {
    */
   register(relay: string, registration: { record: SignedAccountRecord; accessKeyHash: string }): Promise<void>
   /**
-   * Mail of this node's mailbox after `cursor`, in order of arrival, bounded by the relay; empty when there is no more.
+   * Mail of this node's mailbox after `cursor`, in order of arrival, bounded by the relay; empty when there is no more. `last`: not what came
+   * first after it but what came last, and few of these.
    * @throws MailError, CarrierError
    */
-  fetch(relay: string, cursor: number): Promise<readonly KeptMail[]>
+  fetch(relay: string, cursor: number, end?: 'last'): Promise<readonly KeptMail[]>
   /** This device has everything up to `cursor`, on disk. @throws MailError, CarrierError */
   acknowledge(relay: string, cursor: number): Promise<void>
   /**

@@ -57,7 +57,7 @@ export interface MailboxClient {
   /** @throws MailError, CarrierError, as all that follow */
   register(registration: MailboxRegistration): Promise<void>
   /** Mail of `owner`, who registered on this stream. */
-  fetch(owner: ServerName, cursor: number): Promise<readonly KeptMail[]>
+  fetch(owner: ServerName, cursor: number, end?: 'last'): Promise<readonly KeptMail[]>
   acknowledge(cursor: number): Promise<void>
   deposit(deposit: Deposit): Promise<void>
   stock(stock: Stock): Promise<ShelfCounts>
@@ -208,10 +208,11 @@ export function createMailboxClient(deps: MailboxClientDeps, stream: ByteStream)
       const about = registration.record.record.name
       await ask({ about }, (id) => channel.send(K.register, id, encodeRegistration(registration)))
     },
-    async fetch(owner, cursor) {
+    async fetch(owner, cursor, end) {
       isAnnounced = false
       const asked = { about: owner, after: cursor }
-      return (await ask(asked, (id) => channel.send(K.fetch, id, encodeCursor(cursor)))).mails
+      const kind = end === 'last' ? K.fetchLast : K.fetch
+      return (await ask(asked, (id) => channel.send(kind, id, encodeCursor(cursor)))).mails
     },
     async acknowledge(cursor) {
       await ask({}, (id) => channel.send(K.acknowledge, id, encodeCursor(cursor)))

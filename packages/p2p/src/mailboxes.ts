@@ -91,6 +91,7 @@ export function createMailboxes(deps: MailboxesDeps): OwnMailboxes {
     signal.addEventListener('abort', onAbort, { once: true })
     try {
       await client.hello
+      signal.throwIfAborted()
       sessions.set(peerId, { address, client })
       await registerAgain(peerId)
       deps.mail(peerId)
@@ -122,10 +123,10 @@ export function createMailboxes(deps: MailboxesDeps): OwnMailboxes {
       registrations.set(relay, registration)
       deps.registered(registration.record)
     },
-    async fetch(relay, cursor) {
+    async fetch(relay, cursor, end) {
       const { client } = sessionAt(relay)
       const { name } = (await deps.certificate()).certificate
-      return client.fetch(name, cursor)
+      return client.fetch(name, cursor, end)
     },
     async acknowledge(relay, cursor) {
       await sessionAt(relay).client.acknowledge(cursor)

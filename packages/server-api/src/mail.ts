@@ -42,7 +42,7 @@ type Mail = {
 /** Any mail may come any number of times: events are known by their ids, durable EDUs by their sequence. */
 export function createMailHandler(deps: MailDeps): MailHandler {
   const failed = createFailures(deps)
-  return async (requests) => {
+  return async (requests, turn) => {
     const verdicts: MailVerdict[] = requests.map(() => ({ kind: 'later' }))
     const byOrigin = new Map<ServerName, Mail[]>()
     const proven = await Promise.all(requests.map((request, index) => prove(deps, request, index)))
@@ -52,6 +52,14 @@ export function createMailHandler(deps: MailDeps): MailHandler {
         const { origin } = mail.transaction
         byOrigin.set(origin, [...(byOrigin.get(origin) ?? []), mail])
       }
+    }
+    if (turn === 'ahead') {
+      const takeAhead = async (mails: readonly Mail[]): Promise<void> => {
+        for (const mail of mails)
+          verdicts[mail.index] = (await isTakenAhead(deps, mail)) ? taken(mail) : { kind: 'early' }
+      }
+      await Promise.all([...byOrigin.values()].map(takeAhead))
+      return verdicts
     }
     /** Answers with what was not wanted. */
     const takeGroup = async (group: readonly Mail[]): Promise<readonly (readonly Mail[])[]> => {
@@ -179,6 +187,12 @@ async function take(
   } catch (error) {
     return { error }
   }
+}
+
+/** What fails is met again in its turn. */
+async function isTakenAhead(deps: MailDeps, mail: Mail): Promise<boolean> {
+  const isNext = await deps.inbound.isNext(mail.transaction).catch(() => false)
+  return isNext && (await take(deps, [mail])) === 'taken'
 }
 
 const isFault = (error: unknown): boolean => !(error instanceof StoreError || error instanceof RoomError)

@@ -113,6 +113,7 @@ export type PageApi = {
   readonly mailFetch: (at: {
     readonly relay: string
     readonly cursor: number
+    readonly end: 'last' | undefined
   }) => Promise<readonly KeptMail[]>
   readonly mailAcknowledge: (at: { readonly relay: string; readonly cursor: number }) => Promise<void>
   readonly mailDeposit: (at: {

@@ -241,7 +241,7 @@ function pageApi(
     publish: async (record) => network().p2p.directory.publish(record),
     mailRelays: async () => network().p2p.mailboxes.relays(),
     mailRegister: async ({ relay, registration }) => network().p2p.mailboxes.register(relay, registration),
-    mailFetch: async ({ relay, cursor }) => network().p2p.mailboxes.fetch(relay, cursor),
+    mailFetch: async ({ relay, cursor, end }) => network().p2p.mailboxes.fetch(relay, cursor, end),
     mailAcknowledge: async ({ relay, cursor }) => network().p2p.mailboxes.acknowledge(relay, cursor),
     mailDeposit: async ({ mailbox, mail, accessKey }) =>
       network().p2p.mailboxes.deposit(mailbox, mail, accessKey),

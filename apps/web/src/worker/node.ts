@@ -65,7 +65,7 @@ async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Nod
   const mailboxes: Mailboxes = {
     relays: () => page.call('mailRelays', null),
     register: (relay, registration) => page.call('mailRegister', { relay, registration }),
-    fetch: (relay, cursor) => page.call('mailFetch', { relay, cursor }),
+    fetch: (relay, cursor, end) => page.call('mailFetch', { relay, cursor, end }),
     acknowledge: (relay, cursor) => page.call('mailAcknowledge', { relay, cursor }),
     deposit: (mailbox, mail, accessKey) => page.call('mailDeposit', { mailbox, mail, accessKey }),
     stock: (relay, shelf, keys) => page.call('mailStock', { relay, shelf, keys }),

@@ -5,13 +5,14 @@
  * Invariants:
  * 1. A mail is acknowledged at a relay after what it says is on disk.
  * 2. A mail that can never be taken does not keep those behind it; one that the store has no room for does.
+ * 3. After some absence what came last is looked at first: the newest message need not wait for all that came in the meantime.
  */
 import { encodeBase64 } from '@plexus/core'
 import { sha256 } from '@noble/hashes/sha2.js'
 import type { Committer } from '../kernel/committer.ts'
 import { createLru } from '../kernel/lru.ts'
 import { createMutex } from '../kernel/mutex.ts'
-import type { KeptMail, Log, MailHandler, Mailboxes, MailVerdict, Sealer, Write } from '../ports.ts'
+import type { Clock, KeptMail, Log, MailHandler, Mailboxes, MailVerdict, Sealer, Write } from '../ports.ts'
 import type { EnvelopedRequest } from '../ports.ts'
 import type { OwnMailboxes } from './own-mailboxes.ts'
 import type { CameByMail, ReceivedQueue } from './received.ts'
@@ -24,8 +25,11 @@ export const MAX_KNOWN_MAILS = 20_000
 export const MAX_FETCHES = 2_000
 /** Mails of a relay in one go that come to nothing. */
 export const MAX_USELESS_MAILS = 2_000
+/** A relay that was not asked for so long may have much. */
+const ABSENCE_MS = 10 * 60_000
 
 export type InboxDeps = {
+  readonly clock: Clock
   readonly committer: Committer
   readonly log: Log
   readonly sealer: Sealer
@@ -44,10 +48,12 @@ type Hashed = KeptMail & { readonly hash: string }
 type Opened = { readonly hash: string; readonly enveloped: EnvelopedRequest }
 
 export function createInbox(deps: InboxDeps): Inbox {
-  const { committer, log, own } = deps
+  const { clock, committer, log, own } = deps
   /** By hash; absent for one that came to nothing. */
   const known = createLru<string, Omit<CameByMail, 'relay'> | 'useless'>(MAX_KNOWN_MAILS)
   const turns = createMutex()
+  /** When a relay was asked last; as many as keep a mailbox. */
+  const asked = new Map<string, number>()
 
   const open = async ({ mail, hash }: Hashed): Promise<Opened | undefined> => {
     const pair = deps.keys.pair(mail.keyId)
@@ -57,6 +63,7 @@ export function createInbox(deps: InboxDeps): Inbox {
 
   /** What a mail leaves behind beside its content. */
   const note = (relay: string, hash: string, verdict: MailVerdict): readonly Write[] => {
+    if (verdict.kind === 'early') return []
     if (verdict.kind !== 'taken' || !verdict.isNews) {
       known.set(hash, 'useless')
       return []
@@ -71,11 +78,18 @@ export function createInbox(deps: InboxDeps): Inbox {
     relay: string,
     batch: readonly Hashed[],
     handle: MailHandler,
+    turn?: 'ahead',
   ): Promise<number | undefined> => {
     const cursor = batch.at(-1)?.cursor ?? 0
     const fresh = batch.filter(({ hash }) => known.get(hash) === undefined)
     const opened = (await Promise.all(fresh.map(open))).filter((mail) => mail !== undefined)
-    const verdicts = opened.length === 0 ? [] : await handle(opened.map(({ enveloped }) => enveloped))
+    const verdicts =
+      opened.length === 0
+        ? []
+        : await handle(
+            opened.map(({ enveloped }) => enveloped),
+            turn,
+          )
     if (verdicts.some(({ kind }) => kind === 'later')) return undefined
     const writes: Write[] = []
     for (const { hash } of batch) {
@@ -87,17 +101,29 @@ export function createInbox(deps: InboxDeps): Inbox {
       const verdict = verdicts[index]
       if (verdict !== undefined) writes.push(...note(relay, hash, verdict))
     }
-    const { writes: progress, publish } = own.moved(relay, cursor)
+    const moved = turn === 'ahead' ? undefined : own.moved(relay, cursor)
     // Takes along what the mails left, and only then the relay is told.
-    await committer.submit({ durability: 'strict', writes: () => [...writes, ...progress], publish })
+    await committer.submit({
+      durability: 'strict',
+      writes: () => [...writes, ...(moved?.writes ?? [])],
+      ...(moved === undefined ? {} : { publish: moved.publish }),
+    })
     const refused = verdicts.filter(({ kind }) => kind === 'refused').length
     return fresh.length - opened.length + refused
+  }
+
+  const glance = async (relay: string, cursor: number, handle: MailHandler): Promise<void> => {
+    if (clock.now() - (asked.get(relay) ?? 0) < ABSENCE_MS) return
+    const batch = inOrder(await deps.mailboxes.fetch(relay, cursor, 'last'), cursor)
+    await turns.run(() => take(relay, batch, handle, 'ahead'))
   }
 
   return {
     async drain(relay, handle) {
       const registered = own.get(relay)?.registered ?? 0
       let cursor = own.get(relay)?.cursor ?? 0
+      await glance(relay, cursor, handle)
+      asked.set(relay, clock.now())
       let useless = 0
       let next = deps.mailboxes.fetch(relay, cursor)
       let acknowledged = Promise.resolve()

@@ -79,6 +79,10 @@ export const MAX_TOKEN_LENGTH = 256
 export const MAX_MAILS_PER_FETCH = 256
 export const MAX_FETCH_BYTES: number = 1024 * 1024
 
+/** The same of an answer with what came last: a glance, which is all there is of most mailboxes. */
+export const MAX_LAST_MAILS = 32
+export const MAX_LAST_BYTES: number = 128 * 1024
+
 /** Deposits of one stream that wait for their answer; the relay refuses more. */
 export const MAX_DEPOSITS_IN_FLIGHT = 64
 

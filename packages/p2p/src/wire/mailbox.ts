@@ -62,6 +62,8 @@ export const MailboxFrame = {
   /** Anybody: for a user's shelf, and keys of devices. Answered with `shelf`, then `done`. */
   ask: 13,
   shelf: 14,
+  /** Owner: a cursor. Answered as `fetch` is, with the few mails after it that came last. */
+  fetchLast: 15,
 } as const
 
 /**

@@ -154,13 +154,20 @@ function mailCases(world: () => World, reopen: () => Promise<void>): void {
   })
 
   it('fetches within bounds, and the first one whatever its size', async () => {
-    const { owner, put, store } = world()
+    const { owner, put, store, all } = world()
     for (const text of ['aaaa', 'bb', 'c', 'dd']) await put(owner.mail(text))
     const fetched = async (mails: number, bytes: number): Promise<string[]> =>
       (await store.fetch(owner.name, 0, { mails, bytes })).map(textOf)
     expect(await fetched(2, 100)).toEqual(['aaaa', 'bb'])
     expect(await fetched(9, 7)).toEqual(['aaaa', 'bb', 'c'])
     expect(await fetched(9, 1)).toEqual(['aaaa'])
+    const last = async (mails: number, bytes: number, cursor = 0): Promise<string[]> =>
+      (await store.fetch(owner.name, cursor, { mails, bytes }, 'last')).map(textOf)
+    expect(await last(2, 100)).toEqual((await fetched(9, 100)).slice(-2))
+    expect(await last(9, 1)).toEqual((await fetched(9, 100)).slice(-1))
+    const cursors = (await all()).map(({ cursor }) => cursor)
+    expect(await last(9, 100, cursors.at(-2))).toEqual((await fetched(9, 100)).slice(-1))
+    expect(await last(9, 100, cursors.at(-1))).toEqual([])
   })
 
   it('holds each lane to its quota of mails and bytes, and says known for what is there', async () => {

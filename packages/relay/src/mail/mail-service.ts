@@ -213,6 +213,7 @@ export function createMailService(deps: MailDeps, init: MailInit): MailService {
       else if (kind === K.deposit || kind === K.part) deposits.read(frame)
       else if (kind === K.register) answer(session, id, () => register(session, source, body))
       else if (kind === K.fetch) answer(session, id, () => owners.fetch(session, id, body))
+      else if (kind === K.fetchLast) answer(session, id, () => owners.fetch(session, id, body, 'last'))
       else if (kind === K.acknowledge) answer(session, id, () => owners.acknowledge(session, body))
       else if (kind === K.stock) answer(session, id, () => stock(session, source, id, body))
       else if (kind === K.ask) answer(session, id, () => ask(session, source, id, body))

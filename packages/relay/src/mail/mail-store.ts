@@ -41,9 +41,9 @@ export interface MailStore extends AsyncDisposable {
   deposit(mail: NewMail): Promise<'kept' | 'known' | 'quota' | 'unknown'>
   /**
    * Mail after `cursor` in order of arrival; at most `mails`, and the first alone or as many as `bytes` hold. Empty when
-   * there is no more.
+   * there is no more. `last`: as much of what came last, in order of arrival too.
    */
-  fetch(name: ServerName, cursor: number, bounds: LaneQuota): Promise<readonly KeptMail[]>
+  fetch(name: ServerName, cursor: number, bounds: LaneQuota, end?: 'last'): Promise<readonly KeptMail[]>
   /** A device has everything up to `cursor`. One that is not in the record changes nothing. */
   acknowledge(name: ServerName, device: string, cursor: number): Promise<void>
   /**

@@ -5,6 +5,7 @@ import {
   encodeRegistration,
   MailboxFrame as K,
   MAX_DEVICES_PER_NAME,
+  MAX_LAST_MAILS,
   WRITE_HIGH_WATER,
 } from '@plexus/p2p/wire'
 import { describe, expect, it } from 'vitest'
@@ -137,6 +138,20 @@ describe('the owner of a mailbox', () => {
     expect(told()).toBe(1)
     await leave(owner.mail('c'))
     expect(told()).toBe(2)
+  })
+
+  it('gets a few of what came last where it asks for that', async () => {
+    start()
+    const { leave } = visit()
+    const texts = Array.from({ length: MAX_LAST_MAILS + 3 }, (_, n) => `${n}`)
+    for (const text of texts) await leave(owner.mail(text))
+    const mine = visit(deviceAt(0))
+    expect(await mine.ask(K.fetchLast, encodeCursor(0))).toBe('not-allowed')
+    await mine.ask(K.register, registration(deviceAt(0)))
+    expect(await mine.ask(K.fetchLast, encodeCursor(0))).toBe('done')
+    const bodies = mine.got.filter(({ kind }) => kind === K.mail).map(({ body }) => body)
+    const ends = bodies.map((body) => new TextDecoder().decode(body).match(/\d+$/)?.[0])
+    expect(ends).toEqual(texts.slice(3))
   })
 
   it('is told of nothing once its certificate is over, and of what came when it has another', async () => {

@@ -10,6 +10,8 @@ import {
   MailboxFrame,
   MAX_DEVICES_PER_NAME,
   MAX_FETCH_BYTES,
+  MAX_LAST_BYTES,
+  MAX_LAST_MAILS,
   MAX_MAILS_PER_FETCH,
   sendMessage,
   WRITE_HIGH_WATER,
@@ -62,7 +64,7 @@ export interface Owners {
   readonly count: number
   readonly announced: number
   register(session: MailSession, body: Uint8Array, at: RegistrationPlace): Outcome
-  fetch(session: MailSession, id: number, body: Uint8Array): Outcome
+  fetch(session: MailSession, id: number, body: Uint8Array, end?: 'last'): Outcome
   acknowledge(session: MailSession, body: Uint8Array): Outcome
   /** The name that the session may act for now. */
   nameOf(session: MailSession): Promise<ServerName | MailboxRefusal>
@@ -74,6 +76,9 @@ export interface Owners {
 }
 
 const K = MailboxFrame
+/** Of one answer to a fetch. */
+const BOUNDS = { mails: MAX_MAILS_PER_FETCH, bytes: MAX_FETCH_BYTES }
+const LAST_BOUNDS = { mails: MAX_LAST_MAILS, bytes: MAX_LAST_BYTES }
 
 export function createOwners({ clock, log, store, policy }: OwnersDeps): Owners {
   const byName = new Map<ServerName, Set<MailSession>>()
@@ -136,7 +141,7 @@ export function createOwners({ clock, log, store, policy }: OwnersDeps): Owners 
     return record.record.devices.includes(peerId) ? owner.name : { code: 'not-allowed', record }
   }
 
-  async function fetch(session: MailSession, id: number, body: Uint8Array): Outcome {
+  async function fetch(session: MailSession, id: number, body: Uint8Array, end?: 'last'): Outcome {
     const cursor = decodeCursor(body)
     if (cursor === undefined) return { code: 'nonsense' }
     const name = await nameOf(session)
@@ -147,8 +152,7 @@ export function createOwners({ clock, log, store, policy }: OwnersDeps): Owners 
       settle(session)
       if (session.unsent > 0) await new Promise<void>((resolve) => (session.room = resolve))
       session.isAnnounced = false
-      const bounds = { mails: MAX_MAILS_PER_FETCH, bytes: MAX_FETCH_BYTES }
-      const mails = await store.fetch(name, cursor, bounds)
+      const mails = await store.fetch(name, cursor, end === 'last' ? LAST_BOUNDS : BOUNDS, end)
       if (!session.channel.open) return undefined
       for (const kept of mails) {
         session.unsent += kept.mail.bytes.length

@@ -162,10 +162,10 @@ function createMailStore(database: DatabaseSync, path: string, options: SqliteMa
       if (outcome === 'kept') for (const arrived of watchers) arrived(mail.recipient)
       return outcome
     },
-    fetch: (name, cursor, bounds) =>
+    fetch: (name, cursor, bounds, end) =>
       read(() => {
         const box = boxes.get(name)
-        return box === undefined ? [] : mails.after(box.id, name, cursor, bounds)
+        return box === undefined ? [] : mails.after(box.id, name, cursor, bounds, end)
       }),
     async acknowledge(name, device, cursor) {
       const box = await write(() => removal.note(name, device, cursor))
@@ -239,7 +239,7 @@ interface Mails {
   isKnown(box: number, hash: Uint8Array): boolean
   /** False when its bytes are there already. */
   insert(box: number, cursor: number, mail: Required<Pick<NewMail, 'mail' | 'hash' | 'until'>>): boolean
-  after(box: number, recipient: ServerName, cursor: number, bounds: LaneQuota): KeptMail[]
+  after(box: number, recipient: ServerName, cursor: number, bounds: LaneQuota, end?: 'last'): KeptMail[]
 }
 
 type MailRow = { cursor: number; lane: number; key: string; sealed: number; bytes: Uint8Array }
@@ -250,9 +250,11 @@ function createMails(database: DatabaseSync): Mails {
     `INSERT INTO mail (box, cursor, lane, key, expires, sealed, hash, size, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (box, hash) DO NOTHING`,
   )
-  const after: StatementSync = database.prepare(
-    'SELECT cursor, lane, key, sealed, bytes FROM mail WHERE box = ? AND cursor > ? ORDER BY cursor',
-  )
+  const ordered = (order: 'ASC' | 'DESC'): StatementSync =>
+    database.prepare(
+      `SELECT cursor, lane, key, sealed, bytes FROM mail WHERE box = ? AND cursor > ? ORDER BY cursor ${order}`,
+    )
+  const [first, last] = [ordered('ASC'), ordered('DESC')]
   return {
     isKnown: (box, hash) => known.get(box, hash) !== undefined,
     insert(box, cursor, { mail: { lane, keyId, expires, bytes }, hash, until }) {
@@ -269,14 +271,15 @@ function createMails(database: DatabaseSync): Mails {
       )
       return changes === 1
     },
-    after(box, recipient, cursor, bounds) {
+    after(box, recipient, cursor, bounds, end) {
       let left = bounds.bytes
       const isWithin = ({ bytes }: MailRow, n: number): boolean => {
         left -= bytes.length
         return n === 0 || left >= 0
       }
-      const rows = take(after.iterate(box, cursor) as Iterable<MailRow>, bounds.mails, isWithin)
-      return rows.map((row) => ({
+      const found = (end === 'last' ? last : first).iterate(box, cursor) as Iterable<MailRow>
+      const rows = take(found, bounds.mails, isWithin)
+      return (end === 'last' ? rows.toReversed() : rows).map((row) => ({
         cursor: row.cursor,
         mail: {
           recipient,

@@ -171,7 +171,7 @@ function createStore(parts: Parts): Store {
       return kept
     },
     deposit: (mail) => deposit(parts, mail),
-    fetch: (name, cursor, bounds) => fetch(parts, tokenOf(name), { name, cursor, bounds }),
+    fetch: (name, cursor, bounds, end) => fetch(parts, tokenOf(name), { name, cursor, bounds, end }),
     async acknowledge(name, device, cursor) {
       const token = tokenOf(name)
       const box = index.box(token)
@@ -245,12 +245,17 @@ function placeAt(parts: Parts, box: IndexedBox, cursor: number): number {
   return given(parts, box).findLast(({ seq }) => index.cursorOf(seq) <= cursor)?.seq ?? 0
 }
 
-type Wanted = { readonly name: ServerName; readonly cursor: number; readonly bounds: LaneQuota }
+type Wanted = {
+  readonly name: ServerName
+  readonly cursor: number
+  readonly bounds: LaneQuota
+  readonly end: 'last' | undefined
+}
 
 async function fetch(
   parts: Parts,
   token: string,
-  { name, cursor, bounds }: Wanted,
+  { name, cursor, bounds, end }: Wanted,
 ): Promise<readonly KeptMail[]> {
   const { cluster, index } = parts
   const deadline = performance.now() + NATS_DEADLINE_MS
@@ -259,7 +264,7 @@ async function fetch(
     if (box === undefined || !isLive(box.record)) return []
     await settled(parts, box)
     const after = given(parts, box).filter(({ seq }) => index.cursorOf(seq) > cursor)
-    const wanted = within(after, bounds)
+    const wanted = end === 'last' ? within(after.toReversed(), bounds).toReversed() : within(after, bounds)
     const messages = await Promise.all(wanted.map(({ seq }) => cluster.read('mail', seq)))
     // What follows one that is not here yet would be taken for all that there is.
     const missing = messages.indexOf('later')
