@@ -11,6 +11,7 @@ import {
   listenToOperator,
   openDataFolder,
   portOf,
+  renewPlace,
   StartError,
   type App,
 } from '@plexus/daemon'
@@ -40,7 +41,6 @@ import { mailTokensOf } from './mail-tokens.ts'
 import { createMetrics } from './metrics.ts'
 import { createPeerMemory } from './peer-memory.ts'
 import { createPictures } from './pictures.ts'
-import { renewPlace } from './place.ts'
 import { listenToClients } from './servers.ts'
 import { createPushGateway } from './push-gateway.ts'
 import { serviceHttp } from './service-http.ts'

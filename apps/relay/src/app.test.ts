@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -75,6 +75,19 @@ describe('the relay app', () => {
     expect(await page(app.adminPort, '/metrics')).toMatch(/^plexus_mail_boxes 0$/m)
     expect(await page(app.adminPort, '/')).toContain('<h2>Nodes that mail is kept for</h2><p>0</p>')
     expect(existsSync(join(scratch, 'data', 'mail.sqlite'))).toBe(true)
+  })
+
+  it('knows a mailbox database that was put in its place from a backup', async () => {
+    const path = join(scratch, 'data', 'mail.sqlite')
+    const live = async (): Promise<string> => {
+      await using app = await start('--port', '0')
+      return app.log()
+    }
+    await live()
+    copyFileSync(path, `${path}.backup`)
+    expect(await live()).not.toContain('the mail is a copy')
+    copyFileSync(`${path}.backup`, path)
+    expect(await live()).toContain('the mail is a copy')
   })
 
   it('keeps no mail where it is told so', async () => {

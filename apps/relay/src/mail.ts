@@ -1,7 +1,7 @@
 /** Opens the mail of a relay, as its flags want it. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { clock, StartError } from '@plexus/daemon'
+import { clock, renewPlace, StartError } from '@plexus/daemon'
 import type { Log } from '@plexus/engine/ports'
 import {
   type MailRegistration,
@@ -9,6 +9,7 @@ import {
   mendSqliteMailStore,
   openNatsMailStore,
   openSqliteMailStore,
+  placeSqliteMailStore,
   type RelayInit,
 } from '@plexus/relay'
 import type { MailFlags } from './mail-flags.ts'
@@ -64,6 +65,8 @@ function openFile({ folder, log }: Place, maxBytes: number): MailStore {
     const salvaged = mendSqliteMailStore(path, clock.now())
     if (salvaged !== undefined)
       log.log('error', 'the mail was damaged: it was put aside, and what could be read of it kept', salvaged)
+    if (placeSqliteMailStore(path, renewPlace(folder)))
+      log.log('warn', 'the mail is a copy: one-time keys that it may have given out already are dropped')
     return openSqliteMailStore(path, { maxBytes })
   } catch (error) {
     const advice = 'restore it, or delete it and what nodes left there is lost'

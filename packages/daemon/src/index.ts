@@ -19,6 +19,7 @@ export {
   type Figures,
   type Listening,
 } from './operator.ts'
+export { renewPlace } from './place.ts'
 export { runMain, type App } from './run-main.ts'
 export { StartError } from './start-error.ts'
 export { watchTls, type TlsFiles, type TlsWatch } from './tls-files.ts'

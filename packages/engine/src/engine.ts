@@ -1,7 +1,7 @@
 /** The engine of a node, composed of its parts over the ports. */
 import type { ServerName, UserId } from '@plexus/core'
 import { encodeBase64Url, parseServerName, serverOf } from '@plexus/core'
-import type { NodeControl } from './ports.ts'
+import type { NodeControl, Place } from './ports.ts'
 import type {
   Blobs,
   Clock,
@@ -96,9 +96,6 @@ export type EngineInit = {
   /** Tells a copy of the store that was put in its place, which may know less than others have from here. Absent where there are none. */
   readonly place?: Place | undefined
 }
-
-/** What only the newest life of a store in its place knows, of the last life and of this one. */
-export type Place = { readonly before: string | undefined; readonly now: string }
 
 export interface Engine {
   readonly serverName: ServerName

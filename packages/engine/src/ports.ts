@@ -27,6 +27,9 @@ export type RangeOptions = { readonly limit?: number; readonly reverse?: boolean
 /** `relaxed` survives a kill of the process or tab, `strict` also a power cut. */
 export type Durability = 'relaxed' | 'strict'
 
+/** What only the newest life of a store in its place knows, of the last life and of this one. */
+export type Place = { readonly before: string | undefined; readonly now: string }
+
 /**
  * Named ordered maps of strings. A map exists by being written to. Keys sort by code unit, alike in every adapter.
  * Invariants: a commit is atomic across maps; a read sees every commit that returned before it began; exactly one

@@ -2,10 +2,17 @@ import { copyFile, mkdtemp, open, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import type { JsonObject } from '@plexus/core'
+import type { Place } from '@plexus/engine/ports'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { mailStoreContract } from '../contract/mail-store-contract.ts'
 import { createRecipient, deviceAt, sha256 } from '../testing/recipients.ts'
-import { DISK_RESERVE_BYTES, mendSqliteMailStore, openSqliteMailStore } from './sqlite-mail-store.ts'
+import {
+  DISK_RESERVE_BYTES,
+  mendSqliteMailStore,
+  openSqliteMailStore,
+  placeSqliteMailStore,
+} from './sqlite-mail-store.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const ROOMY = { mails: 10_000, bytes: 100_000_000 }
@@ -51,6 +58,30 @@ describe('mail in SQLite', () => {
       if (isHit(page, pages)) await file.write(Buffer.alloc(4_096, 0xff), 0, 4_096, page * 4_096)
     await file.close()
   }
+
+  it('gives no one-time keys that a copy has which was put in its place, until its owner brings others', async () => {
+    const path = join(folder, 'mail.db')
+    const owner = createRecipient(NOW)
+    const { name, user } = owner
+    const keyOf = (id: string): JsonObject => ({ [`signed_curve25519:${id}`]: { key: id } })
+    /** One life of a relay: what it gives out, of what it has and is brought. */
+    const live = async (place: Place, bring: readonly string[] = []): Promise<unknown[]> => {
+      const isCopy = placeSqliteMailStore(path, place)
+      await using store = openSqliteMailStore(path, { maxBytes: 10_000_000 })
+      await store.register(owner.mailbox(), 10)
+      const keys = { A: { add: bring.map(keyOf), fallback: keyOf('f') } }
+      const counts = await store.stock({ name, shelf: owner.shelf(), keys, maxShelves: 1, maxKeys: 9 })
+      return [isCopy, counts, await store.claim({ name, user, device: 'A', mayTake: true })]
+    }
+    const left = (count: number): unknown =>
+      expect.objectContaining({ A: { left: count, fallbackUsed: false } })
+    expect(await live({ before: undefined, now: '1' }, ['a', 'b', 'c'])).toEqual([false, left(3), keyOf('a')])
+    await copyFile(path, `${path}.backup`)
+    expect(await live({ before: '1', now: '2' })).toEqual([false, left(2), keyOf('b')])
+    await copyFile(`${path}.backup`, path)
+    expect(await live({ before: '2', now: '3' })).toEqual([true, left(0), keyOf('f')])
+    expect((await live({ before: '3', now: '4' }, ['d'])).slice(2)).toEqual([keyOf('d')])
+  })
 
   it('is closed with a clear error when a page of it is damaged, and takes nothing more', async () => {
     const path = join(folder, 'mail.db')
@@ -139,7 +170,7 @@ describe('mail in SQLite', () => {
     }
     const database = new DatabaseSync(path)
     database.exec(
-      'ALTER TABLE mail DROP COLUMN sealed; DROP TABLE shelf; DROP TABLE shelf_key; PRAGMA user_version = 1',
+      'ALTER TABLE mail DROP COLUMN sealed; DROP TABLE shelf; DROP TABLE shelf_key; DROP TABLE life; PRAGMA user_version = 1',
     )
     database.close()
     await using store = openSqliteMailStore(path, { maxBytes: 10_000_000 })
@@ -150,7 +181,7 @@ describe('mail in SQLite', () => {
   it('is not opened by an older program', () => {
     const path = join(folder, 'mail.db')
     const database = new DatabaseSync(path)
-    database.exec('PRAGMA user_version = 4')
+    database.exec('PRAGMA user_version = 5')
     database.close()
     expect(() => openSqliteMailStore(path, { maxBytes: 1_000_000 })).toThrow(/newer program/)
   })

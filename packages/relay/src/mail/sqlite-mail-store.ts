@@ -3,7 +3,7 @@ import { statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { ServerName } from '@plexus/core'
-import { StoreError, type KeptMail } from '@plexus/engine/ports'
+import { StoreError, type KeptMail, type Place } from '@plexus/engine/ports'
 import { createCheckpoints } from '@plexus/store/sqlite-checkpoints'
 import { REMOVALS_PER_COMMIT } from '../limits.ts'
 import { createGroupCommit, storeError } from './group-commit.ts'
@@ -28,8 +28,10 @@ const MAX_LOG_PAGES = 16_000
 export const DISK_RESERVE_BYTES: number = MAX_LOG_PAGES * PAGE_BYTES + RESERVE_BYTES
 /** Bytes of mail after which the disk is looked at again; to look costs as much as a tenth of a deposit. */
 const DISK_LOOK_BYTES = 1024 * 1024
-const SCHEMA_VERSION = 3
+const SCHEMA_VERSION = 4
 
+/** Where the database was when it was opened last, one row. */
+const ADD_LIFE = 'CREATE TABLE life (place TEXT NOT NULL);'
 /*
  * `last`: the highest cursor that a removed mail had; with that of the mail that is there it is the mailbox's highest
  * ever. The index of places holds all that a quota counts. `expires`: when a mail is removed; `sealed`: the expiry that
@@ -50,6 +52,7 @@ const SCHEMA = `
   CREATE INDEX mail_expiry ON mail (expires);
   CREATE INDEX box_expiry ON box (expires);
   ${SHELF_SCHEMA}
+  ${ADD_LIFE}
   PRAGMA user_version = ${SCHEMA_VERSION}`
 /** From version 1, which had one expiry for both, to 2. */
 const ADD_SEALED = `
@@ -85,6 +88,25 @@ export function mendSqliteMailStore(path: string, now: number): Salvaged | undef
   return guarded(() => salvage(path, String(now), create))
 }
 
+/**
+ * Notes where the database is. True for one that was put in its place since, from a backup: what it still has of one-time keys may
+ * have been given out, so that they are dropped, and owners bring others.
+ * @throws StoreError, as opening does
+ */
+export function placeSqliteMailStore(path: string, { before, now }: Place): boolean {
+  return guarded(() => {
+    using database = new DatabaseSync(path)
+    prepareDatabase(database, Number.MAX_SAFE_INTEGER)
+    const last = database.prepare('SELECT place FROM life').get()?.['place']
+    const isCopy = last !== undefined && last !== before
+    database.exec('BEGIN IMMEDIATE; DELETE FROM life')
+    database.prepare('INSERT INTO life (place) VALUES (?)').run(now)
+    if (isCopy) createShelves(database).removeOneTimeKeys()
+    database.exec('COMMIT')
+    return isCopy
+  })
+}
+
 function prepareDatabase(database: DatabaseSync, maxBytes: number): void {
   database.exec(`PRAGMA page_size = ${PAGE_BYTES}`)
   database.exec('PRAGMA journal_mode = WAL')
@@ -93,7 +115,7 @@ function prepareDatabase(database: DatabaseSync, maxBytes: number): void {
   if (version > SCHEMA_VERSION) throw new StoreError('failed', 'the mail is of a newer program')
   // This one is synced by SQLite, and with it that the log is there at all.
   if (version === 0) database.exec(`BEGIN IMMEDIATE; ${SCHEMA}; COMMIT`)
-  const steps = [ADD_SEALED, SHELF_SCHEMA].slice(version - 1)
+  const steps = [ADD_SEALED, SHELF_SCHEMA, ADD_LIFE].slice(version - 1)
   if (version > 0 && steps.length > 0)
     database.exec(`BEGIN IMMEDIATE; ${steps.join('')} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
   database.exec('PRAGMA synchronous = NORMAL')

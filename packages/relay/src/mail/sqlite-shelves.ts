@@ -24,6 +24,8 @@ export interface Shelves {
   get(box: number, user: UserId): SignedShelf | undefined
   claim(box: number, claim: { user: UserId; device: string; mayTake: boolean }): JsonObject | undefined
   remove(box: number): void
+  /** Of all shelves; fallback keys stay. */
+  removeOneTimeKeys(): void
 }
 
 export function createShelves(database: DatabaseSync): Shelves {
@@ -111,6 +113,9 @@ export function createShelves(database: DatabaseSync): Shelves {
     remove(box) {
       removeKeys.run(box)
       removeShelves.run(box)
+    },
+    removeOneTimeKeys() {
+      database.exec(`DELETE FROM shelf_key WHERE use = ${Use.oneTime}`)
     },
   }
 }

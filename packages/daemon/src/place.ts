@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { writeDurably } from '@plexus/daemon'
-import type { Place } from '@plexus/engine'
+import type { Place } from '@plexus/engine/ports'
+import { writeDurably } from './data-folder.ts'
 
 const FILE = 'place'
 
