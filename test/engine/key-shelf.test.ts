@@ -170,6 +170,28 @@ describe('a key shelf', () => {
     expect(await left()).toBeLessThan(30 + 10)
   })
 
+  it('is told again by a node whose store was put back, which knows less than its relays', async () => {
+    setAway(bob, false)
+    const copy = bob.node.disk.copy()
+    const lost = { userId: bob.user, deviceId: 'LOST' }
+    await bob.node.engine.users.devices.create(lost, 'lost')
+    await bob.node.engine.users.keys.upload(lost, {
+      deviceKeys: deviceKeysOf(bob.user, 'LOST', testKey(6)),
+      oneTimeKeys: {},
+      fallbackKeys: {},
+    })
+    await pass(MINUTE)
+    setAway(bob)
+    const shown = async (): Promise<string[]> =>
+      Object.keys((await later(query())).device_keys[bob.user] ?? {})
+    expect(await shown()).toContain('LOST')
+    setAway(bob, false)
+    bob = await network.restart(bob, copy)
+    await pass(MINUTE)
+    setAway(bob)
+    expect(await shown()).toEqual([bob.deviceId])
+  })
+
   it('is filled within what a relay keeps for all devices of a name', async () => {
     one.lieOfCounts = (counts) => ({
       ...Object.fromEntries(Object.keys(counts).map((id) => [id, { left: 0, fallbackUsed: false }])),

@@ -163,6 +163,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       : await createMail({
           ...base,
           ...deps.mail,
+          incarnation,
           find: (name) => deps.directory.find(name),
           publish: (record) => deps.directory.publish(record),
           addresses: () => deps.directory.own(),

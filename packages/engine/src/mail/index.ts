@@ -25,6 +25,8 @@ const LOOK_INTERVAL_MS = 3_600_000
 
 export type MailDeps = {
   readonly store: Store
+  /** Of the store. */
+  readonly incarnation: string
   readonly committer: Committer
   readonly clock: Clock
   readonly random: Random

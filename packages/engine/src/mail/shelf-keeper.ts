@@ -49,6 +49,7 @@ const SHOWN: readonly string[] = [crossSigning, deviceKeys, devices, fallbackKey
 
 export type ShelfKeeperDeps = {
   readonly store: Store
+  readonly incarnation: string
   readonly committer: Committer
   readonly clock: Clock
   readonly log: Log
@@ -144,9 +145,9 @@ async function fillShelf(deps: FillDeps, relay: string, user: UserId): Promise<v
   if (Object.keys(keys).length > 0) await deps.mailboxes.stock(relay, shelf, keys)
 }
 
-/** The shelf as it is now: made anew where what it shows has changed, or it is a day old. */
+/** The shelf as it is now: made anew where what it shows has changed, it is a day old, or relays may have a newer one that this store forgot. */
 async function shelfOf(
-  { store, committer, clock, log, signer, keyShelf }: ShelfKeeperDeps,
+  { store, incarnation, committer, clock, log, signer, keyShelf }: ShelfKeeperDeps,
   user: UserId,
 ): Promise<SignedShelf | undefined> {
   const list = await keyShelf().list(user)
@@ -155,7 +156,8 @@ async function shelfOf(
   const known = await shelves.get(store, [user])
   const shows = encodeBase64(sha256(utf8ToBytes(text)))
   const age = known === undefined ? 0 : now + MAX_SHELF_MS - known.signed.record.expires
-  if (known?.shows === shows && Math.abs(age) < SHELF_RENEWAL_MS) return known.signed
+  const isSame = known?.shows === shows && known.by === incarnation
+  if (isSame && Math.abs(age) < SHELF_RENEWAL_MS) return known.signed
   const sequence = Math.max(now, (known?.signed.record.sequence ?? 0) + 1)
   const record = { name: signer.name, sequence, expires: now + MAX_SHELF_MS, user, list }
   if (shelfDevices(record).length > MAX_SHELF_DEVICES || shelfBytes(list) > MAX_SHELF_BYTES) {
@@ -163,7 +165,7 @@ async function shelfOf(
     return undefined
   }
   const signature = encodeBase64(await signer.sign(shelfRecords.bytes(record)))
-  const row: ShelfRow = { signed: { record, signature }, shows }
+  const row: ShelfRow = { signed: { record, signature }, shows, by: incarnation }
   await committer.submit({ durability: 'strict', writes: () => [shelves.put([user], row)] })
   return row.signed
 }

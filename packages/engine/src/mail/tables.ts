@@ -49,8 +49,8 @@ export type MailRow = {
   readonly arrived?: true
 }
 
-/** The newest shelf of a user of this node, and the hash of what it shows. */
-export type ShelfRow = { readonly signed: SignedShelf; readonly shows: string }
+/** The newest shelf of a user of this node, the hash of what it shows, and the incarnation of the store that made it. */
+export type ShelfRow = { readonly signed: SignedShelf; readonly shows: string; readonly by?: string }
 
 /** What a relay showed of a user: no shelf of a lower sequence counts until `expires`, when none is good any more. */
 export type SeenShelf = { readonly sequence: number; readonly expires: number }
