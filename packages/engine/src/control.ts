@@ -1,31 +1,17 @@
 /** What a user interface needs beyond the Client-Server API: the one account of the node, links, deliveries. */
-import type { JsonValue, RoomId, ServerName, UserId } from '@plexus/core'
-import { decodeBase64, encodeBase64, parseRoomId, parseUserId, serverOf, stateKey } from '@plexus/core'
+import type { JsonValue, RoomId, UserId } from '@plexus/core'
+import { encodeBase64, stateKey } from '@plexus/core'
 import type { Certificate } from '@plexus/core/names'
-import { canMeet, certificateBytes } from '@plexus/core/names'
+import { certificateBytes } from '@plexus/core/names'
 import type { Committer } from './kernel/committer.ts'
 import type { Table } from './kernel/table.ts'
 import { table } from './kernel/table.ts'
 import type { Outbox } from './outbox-types.ts'
-import type {
-  Clock,
-  Directory,
-  Federation,
-  InviteLink,
-  NodeControl,
-  Session,
-  Signer,
-  Store,
-  Write,
-} from './ports.ts'
-import { exchangeRequest } from './rooms/link-invites.ts'
-import { MAILED_EXCHANGE } from './rooms/mailed-edus.ts'
-import { isAsleep, type RoomMail } from './rooms/mailed-invites.ts'
-import { asRoomError } from './rooms/remote-join.ts'
+import type { Clock, Directory, InviteLink, NodeControl, Session, Signer, Store } from './ports.ts'
 import type { Completion } from './rooms/completion.ts'
+import type { OpenedLinks } from './rooms/opened-links.ts'
 import type { Staging } from './rooms/staging.ts'
 import type { Rooms } from './rooms/types.ts'
-import { RoomError } from './rooms/types.ts'
 import type { Accounts, Media } from './users/types.ts'
 import { UserError } from './users/types.ts'
 
@@ -33,9 +19,6 @@ import { UserError } from './users/types.ts'
 export const CERTIFICATE_LIFETIME_MS = 7_776_000_000
 /** A peer's clock may be behind by this. */
 export const CERTIFICATE_BACKDATE_MS = 86_400_000
-
-/** How long the inviter's node is waited for before it is mailed what a link asks of it. */
-const EXCHANGE_WAIT_MS = 10_000
 
 const sessions: Table<readonly [string], Session> = table('session', ['s'])
 
@@ -55,10 +38,8 @@ export type ControlDeps = {
   readonly outbox: Outbox
   readonly staging: Staging
   readonly completion: Pick<Completion, 'kick'>
-  readonly federation: Federation
   readonly directory: Directory
-  /** Absent where no mail is left for nodes that are away. */
-  readonly mail: RoomMail | undefined
+  readonly openedLinks: OpenedLinks
   /** A transport key speaks for this node. */
   readonly certified: (peerId: string) => void
 }
@@ -93,7 +74,10 @@ export function createNodeControl(deps: ControlDeps): NodeControl {
       }
     },
     revokeInvite: (roomId, token, as) => deps.rooms.revokeLinkInvite(roomId, token, as),
-    openInvite: (link, as) => openInvite(deps, link, as),
+    openInvite: (link, as) => deps.openedLinks.open(link, as),
+    openedLinks: (as) => deps.openedLinks.list(as),
+    watchOpenedLinks: (listener) => deps.openedLinks.watch(listener),
+    forgetOpenedLink: (roomId, as) => deps.openedLinks.forget(roomId, as),
     async certify(peerId) {
       const now = deps.clock.now()
       const certificate: Certificate = {
@@ -126,34 +110,4 @@ async function roomName(rooms: Rooms, roomId: RoomId): Promise<string | undefine
   const [event] = snapshot === undefined ? [] : await rooms.stateEvents(snapshot.state, [key])
   const name: JsonValue | undefined = event?.pdu.content['name']
   return typeof name === 'string' && name !== '' ? name : undefined
-}
-
-/** Exchanges the link at the inviter's node, which answers with an ordinary invite before this resolves, or by mail. */
-async function openInvite(deps: ControlDeps, link: InviteLink, as: UserId): Promise<'invited' | 'waiting'> {
-  const roomId = parseRoomId(link.roomId)
-  const inviter = parseUserId(link.inviter)
-  const secret = decodeBase64(link.secret)
-  if (roomId === undefined || inviter === undefined || secret?.length !== 32) {
-    throw new RoomError('M_INVALID_PARAM', 'the invite link is damaged')
-  }
-  const server: ServerName = serverOf(inviter)
-  if (!canMeet(deps.signer.name)(server))
-    throw new RoomError('M_INVALID_PARAM', 'the invite link comes from a node that this one cannot reach')
-  if (server === deps.signer.name) throw new RoomError('M_INVALID_PARAM', 'this is a link of your own')
-  await deps.directory.learn({ name: server, multiaddrs: link.multiaddrs })
-  const event = exchangeRequest({ roomId, token: link.token, secret, inviter }, as)
-  const { mail } = deps
-  const options = mail === undefined ? {} : { timeoutMs: EXCHANGE_WAIT_MS }
-  try {
-    await deps.federation.exchangeThirdPartyInvite(server, roomId, event, options)
-    return 'invited'
-  } catch (error) {
-    if (mail !== undefined && (await isAsleep(mail, server, error))) {
-      const edu = { edu_type: MAILED_EXCHANGE, content: { room_id: roomId, event } }
-      const writes = (): readonly Write[] => mail.queueDurable(server, edu)
-      await deps.committer.submit({ durability: 'strict', writes })
-      return 'waiting'
-    }
-    throw asRoomError(error, 'the invite cannot be opened')
-  }
 }

@@ -42,6 +42,7 @@ import { createPresence, createReadMarkers, createReceipts, createTyping } from 
 import type { Presence, ReadMarkers, Receipts, Typing } from './rooms-ephemeral/types.ts'
 import { createPush } from './push/push.ts'
 import { createRooms } from './rooms/index.ts'
+import { createOpenedLinks } from './rooms/opened-links.ts'
 import type { RoomMail } from './rooms/mailed-invites.ts'
 import type { Rooms } from './rooms/types.ts'
 import { createRoomDirectory, listAliases } from './directory/index.ts'
@@ -269,12 +270,14 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     aliasRemoved: (alias, roomId) => appServices.interest.aliasRemoved(alias, roomId),
   })
   const services = await appServices.start({ rooms, receipts, typing, presence, outbox, serial })
+  const openedLinks = createOpenedLinks({ ...base, federation, directory: deps.directory, mail: roomMail })
   const handlers = new Map<string, EduHandler>([
     ...Object.entries(users.edus),
     ...Object.entries(roomParts.edus),
     ['m.receipt', receipts.edu],
     ['m.typing', typing.edu],
     ['m.presence', presence.edu],
+    ...Object.entries(openedLinks.edus),
     ...(mail === undefined ? [] : [['plexus.contact', mail.contacts.edu] as const]),
   ])
   const early = mail === undefined ? undefined : await loadEarlyEdus({ ...base, sharesRoom })
@@ -300,7 +303,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     staging,
     completion,
     directory: deps.directory,
-    mail: roomMail,
+    openedLinks,
     certified: (peerId) => mail?.device(peerId),
   })
 

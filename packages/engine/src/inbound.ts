@@ -10,7 +10,7 @@ import type { HeadExchange } from './outbox/heads.ts'
 import type { EduHandler, Inbound, InboundTransaction } from './outbox-types.ts'
 import type { Durability, Log, Received, Store, Taken, Write } from './ports.ts'
 import { StoreError } from './ports.ts'
-import { MAILED_EXCHANGE } from './rooms/mailed-edus.ts'
+import { EXCHANGE_REFUSED, MAILED_EXCHANGE } from './rooms/mailed-edus.ts'
 import { MAILED_INVITE, MAILED_LEAVE } from './rooms/mailed-invites.ts'
 import type { Staging } from './rooms/staging.ts'
 import { RoomError } from './rooms/types.ts'
@@ -33,6 +33,7 @@ export const DURABLE_EDU_TYPES: ReadonlySet<string> = new Set([
   'plexus.contact',
   MAILED_INVITE,
   MAILED_EXCHANGE,
+  EXCHANGE_REFUSED,
   MAILED_LEAVE,
 ])
 

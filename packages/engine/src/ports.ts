@@ -306,6 +306,15 @@ export type InviteLink = {
   readonly roomName?: string
 }
 
+/** A link whose inviter is asked by mail. */
+export type OpenedLink = {
+  readonly link: InviteLink
+  /** Milliseconds since 1970 from which on the link is good no more, whenever it was made. */
+  readonly expires: number
+  /** The inviter's node says that it is not good. */
+  readonly refused: boolean
+}
+
 export interface NodeControl {
   /** The account of this single-user node, `undefined` before sign-up. */
   session(): Promise<Session | undefined>
@@ -325,6 +334,12 @@ export interface NodeControl {
    * is up. @throws with what to do, when it cannot.
    */
   openInvite(link: InviteLink, as: UserId): Promise<'invited' | 'waiting'>
+  /** The links of a user that wait for an invite by mail, or wait in vain. */
+  openedLinks(as: UserId): Promise<readonly OpenedLink[]>
+  /** Calls back when these may be others, until the answer is called. */
+  watchOpenedLinks(listener: () => void): () => void
+  /** Waits no longer. What comes all the same is an ordinary invite. */
+  forgetOpenedLink(roomId: RoomId, as: UserId): Promise<void>
   /** Certificate that binds a transport key (libp2p peer id) to this node's name. */
   certify(peerId: string): Promise<{ certificate: Certificate; signature: string }>
   /** A peer's node appeared: whatever waits for it is sent. */

@@ -61,6 +61,7 @@ export {
   MAX_PACKAGES_OF_SERVER,
   PACKAGE_LIFETIME_MS,
 } from './rooms/invite-packages.ts'
+export { MAX_OPENED_LINKS } from './rooms/opened-links.ts'
 export { createOutsiders } from './rooms/outsiders.ts'
 export { earlyEvents } from './rooms/records.ts'
 export { LAST_RETRY_MS } from './rooms/gap-turns.ts'

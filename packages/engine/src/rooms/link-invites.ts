@@ -191,7 +191,7 @@ type Exchange = {
   readonly signed: JsonObject
 }
 
-function parseExchange(event: JsonObject): Exchange | undefined {
+export function parseExchange(event: JsonObject): Exchange | undefined {
   const content = at(event, 'content')
   const signed = at(at(content, 'third_party_invite'), 'signed')
   const { sender, state_key: key, type } = event
