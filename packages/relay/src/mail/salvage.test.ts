@@ -1,9 +1,11 @@
-import { mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { createRecipient, sha256 } from '../testing/recipients.ts'
+import { isAsClosed, markClosed } from './closed-mark.ts'
+import type { MailStore } from './mail-store.ts'
 import { mendSqliteMailStore, openSqliteMailStore } from './sqlite-mail-store.ts'
 
 vi.mock(import('node:fs'), async (original) => {
@@ -44,4 +46,30 @@ it('is begun anew by the next start where it was cut off before the last step', 
   expect(() => mendSqliteMailStore(path, NOW)).toThrow('killed')
   rename.mockImplementation(real ?? (() => undefined))
   expect(mendSqliteMailStore(path, NOW + 1)?.mails).toBeGreaterThan(30)
+})
+
+it('is for a database that is not as it was closed, or was found to be damaged before', async () => {
+  const path = join(folder, 'mail.db')
+  const owner = createRecipient(NOW)
+  const openHere = (): MailStore => openSqliteMailStore(path, { maxBytes: 10_000_000 })
+  {
+    await using store = openHere()
+    await store.register(owner.mailbox(), 10)
+    expect(isAsClosed(path)).toBe(false)
+  }
+  expect(isAsClosed(path)).toBe(true)
+  // One from a backup.
+  copyFileSync(path, `${path}.old`)
+  renameSync(`${path}.old`, path)
+  expect(isAsClosed(path)).toBe(false)
+  await openHere()[Symbol.asyncDispose]()
+  // A page that the disk changed since is met by who needs it, and then the file is read.
+  writeFileSync(path, readFileSync(path).fill(0xff, 4_096))
+  markClosed(path)
+  expect(mendSqliteMailStore(path, NOW)).toBeUndefined()
+  {
+    await using store = openHere()
+    await expect(store.mailbox(owner.name)).rejects.toMatchObject({ code: 'failed' })
+  }
+  expect(mendSqliteMailStore(path, NOW)).toBeDefined()
 })

@@ -2,6 +2,7 @@
 import { closeSync, existsSync, fsyncSync, linkSync, openSync, renameSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { isAsClosed } from './closed-mark.ts'
 
 /** Tables, and whose row each of theirs hangs on. */
 const TABLES: readonly (readonly [table: string, parent?: readonly [column: string, table: string]])[] = [
@@ -46,13 +47,13 @@ function isDamaged(path: string): boolean {
 
 /**
  * Puts a damaged database aside, and what can be read of it in its place: of each table from both ends up to the first row that
- * cannot be. `undefined` where nothing is damaged. No other process may have it open.
+ * cannot be. `undefined` where nothing is damaged, and, unread, for one that is as it was closed. No other process may have it open.
  * @param create makes an empty one
  * @param suffix makes the name of the damaged one differ from others
  * @throws what SQLite throws, the damaged database being where it was
  */
 export function salvage(path: string, suffix: string, create: (path: string) => void): Salvaged | undefined {
-  if (!existsSync(path) || !isDamaged(path)) return undefined
+  if (!existsSync(path) || isAsClosed(path) || !isDamaged(path)) return undefined
   const [fresh, aside] = [`${path}.salvaged`, `${path}.damaged-${suffix}`]
   for (const end of ['', ...SUFFIXES]) rmSync(fresh + end, { force: true })
   create(fresh)

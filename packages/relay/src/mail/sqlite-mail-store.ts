@@ -6,6 +6,7 @@ import type { ServerName } from '@plexus/core'
 import { StoreError, type KeptMail, type Place } from '@plexus/engine/ports'
 import { createCheckpoints } from '@plexus/store/sqlite-checkpoints'
 import { REMOVALS_PER_COMMIT } from '../limits.ts'
+import { markClosed, unmark } from './closed-mark.ts'
 import { createGroupCommit, storeError } from './group-commit.ts'
 import { LANES, type LaneQuota, type MailStore, type NewMail } from './mail-store.ts'
 import { salvage, type Salvaged } from './salvage.ts'
@@ -67,6 +68,7 @@ export function openSqliteMailStore(path: string, options: SqliteMailStoreOption
   const database = guarded(() => new DatabaseSync(path))
   try {
     return guarded(() => {
+      unmark(path)
       prepareDatabase(database, options.maxBytes)
       return createMailStore(database, path, options)
     })
@@ -77,7 +79,7 @@ export function openSqliteMailStore(path: string, options: SqliteMailStoreOption
 }
 
 /**
- * Puts a damaged database aside and what can be read of it in its place, see `salvage`. It reads all of the file.
+ * Puts a damaged database aside and what can be read of it in its place, see `salvage`. It reads all of one that was not closed.
  * @throws StoreError
  */
 export function mendSqliteMailStore(path: string, now: number): Salvaged | undefined {
@@ -218,6 +220,7 @@ function createMailStore(database: DatabaseSync, path: string, options: SqliteMa
       await commits[Symbol.asyncDispose]()
       await checkpoints.close()
       database.close()
+      if (commits.failure === undefined) markClosed(path)
     },
   }
 }
