@@ -1,6 +1,7 @@
 /**
  * Somebody comes back to thousands of envelopes over a slow line: the message that a friend left, who is away again, is on the
- * screen soon. `SCENARIO_RUNS` times from the same beginning.
+ * screen soon, and so is the invite of somebody never met before, with the first encrypted message after it. `SCENARIO_RUNS` times
+ * from the same beginning.
  */
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -33,6 +34,7 @@ const CONTACTS = 4
 /** Mails to one sender that say what came. */
 const MAX_WORDS = 5
 const ROOM = 'Two of us'
+const NEW_ROOM = 'Never met'
 const SLOW: Line = { roundTripMs: 100, loss: 0.01 }
 const FAST: Line = { roundTripMs: 0, loss: 0 }
 /** From opening to the message on the screen: DESIGN section 12. */
@@ -44,6 +46,7 @@ const folder = await mkdtemp(join(tmpdir(), 'plexus-scenario-'))
 const begun = join(folder, 'begun')
 let proxy: ShapedProxy
 let relayPort = 0
+let benId = ''
 
 function relayOn(data: string, admin: number): Promise<RelayProcess> {
   const args = [
@@ -90,6 +93,9 @@ async function contactWith(userId: string, index: number): Promise<Talker> {
   return { stop: () => app.stop(), say }
 }
 
+/** Milliseconds: the friend's message is read, the invite is there, the first message after it is read. */
+type Times = { readonly read: number; readonly invited: number; readonly greeted: number }
+
 type Talker = { stop(): Promise<unknown>; say(text: string): Promise<unknown> }
 
 /**
@@ -119,22 +125,46 @@ async function begin(): Promise<void> {
   await send(ada.page, 'hello')
   await shown(ben.page, 'hello')
   await ben.page.goto(`${address()}#/settings`)
-  const userId = await ben.page.getByLabel('User id').inputValue()
+  benId = await ben.page.getByLabel('User id').inputValue()
   const talkers: Talker[] = []
   for (let index = 0; index < CONTACTS; index += 1) {
-    const talker = await contactWith(userId, index)
+    const talker = await contactWith(benId, index)
     await accept(ben.page)
     await talker.say('here')
     await shown(ben.page, 'here')
     talkers.push(talker)
   }
-  await Promise.all([ada.context.close(), ben.context.close()])
+  const carol = await newPerson('carol')
+  await Promise.all([ada, ben, carol].map(({ context }) => context.close()))
   await fill(talkers, admin)
   for (const talker of talkers) await talker.stop()
 }
 
-/** One run from the beginning; the milliseconds from opening to the message on the screen. */
-async function run(index: number): Promise<number> {
+/** Opens a person's browser for as long as `act` takes. */
+async function visit(profile: string, act: (page: Page) => Promise<void>): Promise<void> {
+  const context = await openBrowser({ profile })
+  const { page } = await openApp(context, address())
+  await act(page)
+  await context.close()
+}
+
+async function says(page: Page, text: string): Promise<void> {
+  await send(page, text)
+  await expect.poll(() => delivery(page, text), { timeout: LIMIT_MS }).toBe('at relay')
+}
+
+async function inviteBen(page: Page): Promise<void> {
+  await makeRoom(page, NEW_ROOM)
+  await page.getByRole('button', { name: 'Invite', exact: true }).click()
+  await page.getByText('By user id instead').click()
+  await page.getByLabel('User id').fill(benId)
+  await page.getByRole('button', { name: 'Add person' }).click()
+  await page.getByText(/^Asked @ben/).waitFor({ timeout: LIMIT_MS })
+  await page.keyboard.press('Escape')
+}
+
+/** One run from the beginning; the milliseconds from opening to each thing on the screen. */
+async function run(index: number): Promise<Times> {
   const here = join(folder, `run${index}`)
   await cp(begun, here, { recursive: true })
   const admin = await freePort()
@@ -142,12 +172,14 @@ async function run(index: number): Promise<number> {
   await using _relay = await relayOn(join(here, 'relay'), admin)
   const text = `left for Ben, run ${index}`
   const before = await kept(admin)
-  const ada = await openBrowser({ profile: join(here, 'ada') })
-  const { page } = await openApp(ada, address())
-  await openRoom(page, ROOM)
-  await send(page, text)
-  await expect.poll(() => delivery(page, text), { timeout: LIMIT_MS }).toBe('at relay')
-  await ada.close()
+  await visit(join(here, 'carol'), async (page) => {
+    await inviteBen(page)
+    await says(page, 'hello')
+  })
+  await visit(join(here, 'ada'), async (page) => {
+    await openRoom(page, ROOM)
+    await says(page, text)
+  })
   expect(await kept(admin)).toBeGreaterThan(before)
 
   const ben = await openBrowser({ profile: join(here, 'ben') })
@@ -156,14 +188,21 @@ async function run(index: number): Promise<number> {
   await tab.goto(address())
   await openRoom(tab, ROOM)
   await shown(tab, text, LIMIT_MS)
-  const taken = performance.now() - start
+  const taken = (): number => Math.round(performance.now() - start)
+  const read = taken()
+  await tab.getByRole('button', { name: 'Accept' }).waitFor({ timeout: LIMIT_MS })
+  const invited = taken()
+  await accept(tab)
+  await shown(tab, 'hello', LIMIT_MS)
+  const greeted = taken()
   // The rest comes as well, and what was left is there once: no mail stays but his few words to each sender that theirs came.
-  const words = (CONTACTS + 1) * MAX_WORDS
+  const words = (CONTACTS + 2) * MAX_WORDS
   await expect.poll(() => kept(admin), { timeout: LIMIT_MS }).toBeLessThanOrEqual(words)
+  await openRoom(tab, ROOM)
   expect(await message(tab, text).count()).toBe(1)
   await ben.close()
   await rm(here, { recursive: true, force: true, maxRetries: 5 })
-  return taken
+  return { read, invited, greeted }
 }
 
 describe(`somebody who comes back to ${ENVELOPES} envelopes`, () => {
@@ -179,14 +218,18 @@ describe(`somebody who comes back to ${ENVELOPES} envelopes`, () => {
 
   it(`reads the new message soon, ${RUNS} times`, { timeout: SETUP_MS + RUNS * 2 * LIMIT_MS }, async () => {
     await begin()
-    const taken: number[] = []
+    const taken: Times[] = []
     for (let index = 0; index < RUNS; index += 1) {
-      taken.push(await run(index))
-      console.log(`run ${index}: ${Math.round(taken.at(-1) ?? 0)} ms`)
+      const times = await run(index)
+      taken.push(times)
+      console.log(`run ${index}: ${JSON.stringify(times)}`)
     }
-    const sorted = taken.toSorted((x, y) => x - y)
-    const [p50 = Infinity, p95 = Infinity] = [0.5, 0.95].map((part) => sorted[Math.ceil(part * RUNS) - 1])
-    console.log(`from opening to the message: p50 ${Math.round(p50)} ms, p95 ${Math.round(p95)} ms`)
-    expect(p95).toBeLessThan(P95_MS)
+    const p95s = (['read', 'invited', 'greeted'] as const).map((what) => {
+      const sorted = taken.map((times) => times[what]).toSorted((x, y) => x - y)
+      const [p50 = Infinity, p95 = Infinity] = [0.5, 0.95].map((part) => sorted[Math.ceil(part * RUNS) - 1])
+      console.log(`from opening to ${what}: p50 ${p50} ms, p95 ${p95} ms`)
+      return p95
+    })
+    expect(Math.max(...p95s)).toBeLessThan(P95_MS)
   })
 })
