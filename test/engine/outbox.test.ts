@@ -229,6 +229,38 @@ describe('events', { timeout: 30_000 }, () => {
     expect(alice.calls.length).toBeLessThan(AWAY * 10)
     expect(network.clock.waiting).toBeLessThanOrEqual(AWAY + 1)
   })
+
+  it('are tried less and less often with who has been away for weeks, after a start too, and at once when it is here', async () => {
+    const DAY_MS = 86_400_000
+    await bringIn(network, alice, bob, roomId)
+    network.offline.add(bob.name)
+    await say(alice, roomId, 'late')
+    const tries = async (node: BareNode, ms: number): Promise<number> => {
+      const before = calls(node, `send ${bob.name}`)
+      await network.pass(ms)
+      return calls(node, `send ${bob.name}`) - before
+    }
+    // Four an hour at least, at first.
+    expect(await tries(alice, 3 * 3_600_000)).toBeGreaterThan(12)
+    await network.pass(20 * DAY_MS)
+    expect(await tries(alice, 4 * DAY_MS)).toBeLessThan(30)
+    alice.outbox.close()
+    const again = await network.add('alice', { store: alice.store, seed: 1 })
+    again.outbox.resume()
+    expect(await tries(again, 3 * 3_600_000)).toBeLessThan(10)
+    network.offline.delete(bob.name)
+    again.outbox.outbox.kick([bob.name], true)
+    await network.settle()
+    expect(await bodies(bob, roomId)).toEqual(['late'])
+    // That is over: who goes again is expected back soon.
+    network.offline.add(bob.name)
+    await say(again, roomId, 'later')
+    expect(await tries(again, 3 * 3_600_000)).toBeGreaterThan(12)
+    again.outbox.close()
+    const third = await network.add('alice', { store: alice.store, seed: 1 })
+    third.outbox.resume()
+    expect(await tries(third, 3 * 3_600_000)).toBeGreaterThan(12)
+  })
 })
 
 describe('durable EDUs', () => {

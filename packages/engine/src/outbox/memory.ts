@@ -17,6 +17,8 @@ export const MAX_COALESCED_EDUS = 500
 
 /** Durable EDUs by destination, in commit order. */
 export const edus: Table<readonly [ServerName, number], Edu> = table('edu', ['s', 'n'])
+/** Since when a destination that was long out of reach has been so, milliseconds since the epoch. */
+export const away: Table<readonly [ServerName], number> = table('away', ['s'])
 /** The sequence that a destination has acknowledged. */
 export const acknowledged: Table<readonly [ServerName], number> = table('edu-ack', ['s'])
 
@@ -37,6 +39,10 @@ export type Destination = {
   again: boolean
   /** Attempts that failed since the last success. */
   failures: number
+  /** Since when it has been out of reach and was not heard from, milliseconds since the epoch. */
+  awaySince: number | undefined
+  /** The store says so. */
+  isAwayKept: boolean
   /** It was heard from, or appeared, since the last failed attempt. */
   isUp: boolean
   /** Events of larger rooms that it is to get by gossip, oldest first. */
@@ -48,6 +54,8 @@ export type Destination = {
   /** A transaction is to go for what is taken alone. */
   isTakenDue: boolean
   cancelRetry: (() => void) | undefined
+  /** When that is, milliseconds since the epoch. */
+  retryAt: number
   /** Events and durable EDUs of the next transaction: fewer after one that the destination could not take. */
   batch: number
   /** How often a transaction of one event or EDU was refused. */
@@ -65,6 +73,8 @@ export type MailState = {
   news: Received[]
   /** No relay took the last mail of these lanes: the next failed attempt to reach the destination tries again. */
   readonly stuck: Set<MailLane>
+  /** Since when there have been such. */
+  stuckSince: number | undefined
   /** When the newest mail was left that has arrived. */
   arrivedAt: number
 }
@@ -143,6 +153,8 @@ export async function loadOutboxMemory(store: Store): Promise<OutboxMemory> {
   for (const [[name], sequence] of await acknowledged.list(store, [])) {
     destination(name).acknowledged = sequence
   }
+  for (const [[name], since] of await away.list(store, []))
+    Object.assign(destination(name), { awaySince: since, isAwayKept: true })
   const left = (await mails.list(store, [])).toSorted(([, a], [, b]) => a.at - b.at)
   for (const [[name, txnId], row] of left) destination(name).mail.rows.set(txnId, row)
   for (const [[name, key]] of await edus.list(store, [])) {
@@ -173,15 +185,18 @@ function newDestination(name: ServerName): Destination {
     sending: false,
     again: false,
     failures: 0,
+    awaySince: undefined,
+    isAwayKept: false,
     isUp: false,
     forwards: new Map(),
     passed: { since: 0, count: 0, length: 0 },
     taken: new Map(),
     isTakenDue: false,
     cancelRetry: undefined,
+    retryAt: 0,
     batch: MAX_TRANSACTION_PDUS,
     refusals: 0,
     greet: false,
-    mail: { rows: new Map(), news: [], stuck: new Set(), arrivedAt: 0 },
+    mail: { rows: new Map(), news: [], stuck: new Set(), stuckSince: undefined, arrivedAt: 0 },
   }
 }

@@ -1,7 +1,7 @@
 /** Requests that wait for something new: `/sync` and what is like it. */
 import type { UserId } from '@plexus/core'
 import type { Committer } from '../kernel/committer.ts'
-import { acknowledged, edus } from '../outbox/memory.ts'
+import { acknowledged, away, edus } from '../outbox/memory.ts'
 import type { Clock } from '../ports.ts'
 import { clientTransactions, cursors, groups, sent, staged } from '../rooms/records.ts'
 import { indexed, postings } from '../search/postings.ts'
@@ -17,9 +17,19 @@ export const MAX_WAITING_EACH = 50
 /** What a node keeps for itself: a commit to nothing else changes no answer. */
 const UNSEEN_MAPS: ReadonlySet<string> = new Set([
   'stream',
-  ...[staged, cursors, sent, clientTransactions, groups, edus, acknowledged, postings, indexed, pushed].map(
-    ({ map }) => map,
-  ),
+  ...[
+    staged,
+    cursors,
+    sent,
+    clientTransactions,
+    groups,
+    edus,
+    acknowledged,
+    away,
+    postings,
+    indexed,
+    pushed,
+  ].map(({ map }) => map),
 ])
 
 /** Whether a commit to these maps may change what a client is told. */
