@@ -20,7 +20,6 @@ import {
 } from './rooms-kit.ts'
 
 const version = roomVersion('12') as RoomVersion
-const WEEK_MS = 604_800_000
 
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
 
@@ -370,57 +369,6 @@ describe('staging', { timeout: 30_000 }, () => {
     await bob.rooms.receive(alice.name, [first])
     await until(async () => (await bodies(bob, roomId)).length === 2)
     expect(await bodies(bob, roomId)).toEqual(['first', 'second'])
-  })
-
-  it('lets events that are dated more than a week ahead wait for their time', async () => {
-    const now = network.clock.now()
-    const early = await make(mallory, alice, roomId, { now: now + WEEK_MS - 60_000, body: 'in time' })
-    const late = await make(mallory, alice, roomId, { now: now + WEEK_MS + 3_600_000, body: 'ahead' })
-    expect(await bob.rooms.receive(mallory.name, [early.pdu, late.pdu])).toEqual({
-      [early.id]: {},
-      [late.id]: {},
-    })
-    await network.settle()
-    expect(await bodies(bob, roomId)).toEqual(['in time'])
-    await network.pass(3_700_000)
-    expect(await bodies(bob, roomId)).toEqual(['in time', 'ahead'])
-  })
-
-  it('lets events that are dated ahead make room for others of their server after a day', async () => {
-    const send = async (count: number, from: number, now?: number): Promise<void> => {
-      const made = await Promise.all(
-        Array.from({ length: count }, (_, index) =>
-          make(mallory, alice, roomId, { body: `${from + index}`, ...(now === undefined ? {} : { now }) }),
-        ),
-      )
-      await bob.rooms.receive(
-        mallory.name,
-        made.map(({ pdu }) => pdu),
-      )
-    }
-    // A clock that was a year ahead for a while.
-    const ahead = network.clock.now() + 52 * WEEK_MS
-    for (let from = 0; from < 1_000; from += 50) await send(50, from, ahead)
-    await expect(send(1, 1_000)).rejects.toMatchObject({ errcode: 'M_LIMIT_EXCEEDED' })
-    await network.pass(86_400_001)
-    await send(1, 1_001)
-    expect(await bodies(bob, roomId)).toEqual(['1001'])
-  })
-
-  it('takes no event that is dated more than a week ahead for a gap either', async () => {
-    const [head] = (await alice.rooms.snapshot(roomId))?.heads ?? []
-    const ahead = await make(mallory, alice, roomId, {
-      prev: [head as EventId],
-      now: network.clock.now() + WEEK_MS + 60_000,
-    })
-    const { pdu } = await make(mallory, alice, roomId, { prev: [ahead.id], body: 'follows it' })
-    network.cheats.set(mallory.name, { getMissingEvents: async () => ({ events: [ahead.pdu] }) })
-    network.offline.add(alice.name)
-    await bob.rooms.receive(mallory.name, [pdu])
-    await network.settle()
-    expect(await bodies(bob, roomId)).toEqual([])
-    await network.pass(1_000_000)
-    expect(await bodies(bob, roomId)).toEqual(['made', 'follows it'])
   })
 
   it('does not reject an honest event because one member lies about the state before it', async () => {

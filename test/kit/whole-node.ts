@@ -269,8 +269,10 @@ export type Member = { readonly node: TestNode; readonly user: UserId; readonly 
 /** Time that passes between two rests. */
 const STEP_MS = 1_000
 
-/** What the nodes of a network differ in; `index` counts them from 0. */
-export type NodesInit = (index: number) => Promise<Omit<NodeInit, 'loopback' | 'clock'>>
+/** What the nodes of a network differ in; `index` counts them from 0. `clock`: one that differs from that of the network. */
+export type NodesInit = (
+  index: number,
+) => Promise<Omit<NodeInit, 'loopback' | 'clock'> & { readonly clock?: Clock }>
 
 /** Nodes with one account each, all online. */
 export async function createNetwork(

@@ -28,7 +28,9 @@ export function createCertificates(deps: CertificatesDeps, peerId: string): Cert
 
   function isFresh({ certificate }: SignedCertificate): boolean {
     const { notBefore, expires } = certificate
-    return expires - clock.now() > (expires - notBefore) * RENEW_AT
+    const now = clock.now()
+    // One of the future was made before the clock was set back.
+    return notBefore <= now && expires - now > (expires - notBefore) * RENEW_AT
   }
 
   async function make(): Promise<SignedCertificate> {

@@ -149,7 +149,7 @@ export function createDiscovery(deps: DiscoveryDeps): Discovery {
   /** As `find`, without a search when the last one is not long ago. */
   async function recent(key: string): Promise<Published | undefined> {
     const last = searched.get(key)
-    return last !== undefined && clock.now() - last < FRESH_MS ? current(key) : find(key)
+    return last !== undefined && Math.abs(clock.now() - last) < FRESH_MS ? current(key) : find(key)
   }
 
   async function tell(relay: Relay, published: Published): Promise<boolean> {

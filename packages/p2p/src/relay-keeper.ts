@@ -244,7 +244,7 @@ export function createRelayKeeper(
       await firstAttempt()
       const said = present.get(name)
       if (client === undefined || (said === undefined && client.tells(name))) return []
-      if (said !== undefined && clock.now() - said.at < FRESH_MS) return sound(said.entry)
+      if (said !== undefined && Math.abs(clock.now() - said.at) < FRESH_MS) return sound(said.entry)
       if (!questions.take()) return said === undefined ? [] : sound(said.entry)
       try {
         const entries = await client.lookup([name])

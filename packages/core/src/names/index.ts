@@ -9,7 +9,15 @@ export * from './gossip.ts'
 export * from './key-document.ts'
 export * from './listing-record.ts'
 export * from './mail.ts'
-export { canMeet, isKeyName, keyOfName, KEY_LABEL_LENGTH, meetsDirectly, nameOfKey } from './names.ts'
+export {
+  canMeet,
+  isBareName,
+  isKeyName,
+  keyOfName,
+  KEY_LABEL_LENGTH,
+  meetsDirectly,
+  nameOfKey,
+} from './names.ts'
 export {
   MAX_RECORD_BYTES,
   type RecordFailure,

@@ -88,6 +88,11 @@ export function meetsDirectly(own: ServerName, other: ServerName): boolean {
  */
 export function canMeet(name: ServerName): (other: ServerName) => boolean {
   const hasKey = KEY_FORM.test(name)
-  const isBare = hasKey && !name.includes('.')
+  const isBare = isBareName(name)
   return (other) => (isBare ? KEY_FORM.test(other) : hasKey || other.includes('.') || !KEY_FORM.test(other))
+}
+
+/** Where such a server is, no ordinary homeserver can be. */
+export function isBareName(name: ServerName): boolean {
+  return KEY_FORM.test(name) && !name.includes('.')
 }

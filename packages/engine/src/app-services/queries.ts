@@ -7,6 +7,7 @@ import { CarrierError } from '../ports.ts'
 import type { CallService } from './calls.ts'
 import type { AppService, AppServiceQueries } from './types.ts'
 import { AppServiceError } from './types.ts'
+import { createSteady } from '../kernel/steady.ts'
 
 /** "the homeserver should retry several times before timing out" */
 export const QUERY_TRIES = 3
@@ -29,6 +30,7 @@ export type QueryDeps = {
 
 export function createQueries(deps: QueryDeps): AppServiceQueries {
   const { call, clock, services, serverName } = deps
+  const steady = createSteady(clock)
   const underWay = new Map<string, Promise<void>>()
   /** Until when. */
   const absent = createLru<string, number>(MAX_ABSENT)
@@ -54,7 +56,7 @@ export function createQueries(deps: QueryDeps): AppServiceQueries {
 
   const askAll = async (path: string, asked: readonly AppService[]): Promise<void> => {
     for (const service of asked) if (await has(service, path)) return
-    absent.set(path, clock.now() + ABSENT_MS)
+    absent.set(path, steady() + ABSENT_MS)
   }
 
   const query = async (
@@ -63,7 +65,7 @@ export function createQueries(deps: QueryDeps): AppServiceQueries {
     by: AppService | undefined,
   ): Promise<void> => {
     const asked = covering.filter((service) => service !== by)
-    if (asked.length === 0 || clock.now() < (absent.get(path) ?? 0)) return
+    if (asked.length === 0 || steady() < (absent.get(path) ?? 0)) return
     const running = underWay.get(path)
     if (running !== undefined) {
       // A service that looks for what it is being asked for would wait for itself.

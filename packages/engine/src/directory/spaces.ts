@@ -10,6 +10,7 @@ import { mayServerKnow, mayUserKnow } from './may-know.ts'
 import { describeRoom } from './published-room.ts'
 import { inOrder, spaceChildren } from './space-children.ts'
 import type { RoomDescription, RoomDirectory, SpaceChild, SpaceRoom } from './types.ts'
+import { createSteady } from '../kernel/steady.ts'
 
 /** Rooms of a space that are shown. */
 export const MAX_WALKED_ROOMS = 1_000
@@ -41,6 +42,7 @@ type Remembered = { readonly room: SpaceRoom | undefined; readonly until: number
 type Budget = { requests: number; readonly signal: AbortSignal | undefined }
 
 export function createSpaces({ rooms, federation, serverName, clock, log }: SpacesDeps): Spaces {
+  const steady = createSteady(clock)
   // By server and room: a server tells what it wants of rooms, and nobody else's word is touched by it.
   const remembered: Lru<string, Remembered> = createLru(MAX_REMEMBERED_ROOMS)
 
@@ -52,12 +54,12 @@ export function createSpaces({ rooms, federation, serverName, clock, log }: Spac
   const remember = (server: ServerName, roomId: RoomId, room: SpaceRoom | undefined): void => {
     if (room !== undefined && JSON.stringify(room).length > MAX_REMEMBERED_LENGTH) return
     const lasts = room === undefined ? SILENCE_MS : REMEMBERED_MS
-    remembered.set(`${server} ${roomId}`, { room, until: clock.now() + lasts })
+    remembered.set(`${server} ${roomId}`, { room, until: steady() + lasts })
   }
 
   const ask = async (server: ServerName, roomId: RoomId, budget: Budget): Promise<SpaceRoom | undefined> => {
     const known = remembered.get(`${server} ${roomId}`)
-    if (known !== undefined && known.until > clock.now()) return known.room
+    if (known !== undefined && known.until > steady()) return known.room
     if (budget.requests <= 0) return undefined
     budget.requests -= 1
     const { signal } = budget

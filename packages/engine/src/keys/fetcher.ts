@@ -8,6 +8,7 @@ import { createLru } from '../kernel/lru.ts'
 import type { Clock, Log, Random } from '../ports.ts'
 import { createLane, type Lane } from './lane.ts'
 import type { LookupOptions } from './types.ts'
+import { createSteady } from '../kernel/steady.ts'
 
 /** Servers asked at once for events, and as many more for strangers. */
 export const MAX_KEY_FETCHES = 16
@@ -55,16 +56,17 @@ export function createKeyFetcher(
     strangers: laneOf(MAX_WAITING_FOR_STRANGERS),
   }
 
-  const isResting = (server: ServerName): boolean => (rests.get(server)?.until ?? 0) > clock.now()
+  const steady = createSteady(clock)
+  const isResting = (server: ServerName): boolean => (rests.get(server)?.until ?? 0) > steady()
 
   const askOnce = async (server: ServerName): Promise<void> => {
     try {
       await ask(server)
-      rests.set(server, { failures: 0, until: clock.now() + MIN_KEY_REFETCH_MS })
+      rests.set(server, { failures: 0, until: steady() + MIN_KEY_REFETCH_MS })
     } catch (error) {
       const failures = (rests.get(server)?.failures ?? 0) + 1
       const pause = backoffMs(random, failures, FIRST_KEY_RETRY_MS, LAST_KEY_RETRY_MS)
-      rests.set(server, { failures, until: clock.now() + pause })
+      rests.set(server, { failures, until: steady() + pause })
       log.log('info', 'the keys of a server cannot be had', { server, error: String(error) })
     } finally {
       asking.delete(server)

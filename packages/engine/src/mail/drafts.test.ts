@@ -33,6 +33,8 @@ describe('a mail is left again', () => {
 
   it('shortly before it expires', () => {
     expect(isDueAt(0)).toBe(false)
+    expect(isDueAt(-LOST_AFTER_MS)).toBe(false)
+    expect(isDueAt(-LOST_AFTER_MS - 1)).toBe(true)
     expect(isDueAt(EXPIRES - AT - RENEW_BEFORE_MS)).toBe(false)
     expect(isDueAt(EXPIRES - AT - RENEW_BEFORE_MS + 1)).toBe(true)
   })

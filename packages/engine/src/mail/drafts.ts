@@ -141,5 +141,7 @@ export function isDue(row: MailRow, arrivedAt: number, { signed }: Contact, now:
   if (mailboxes.length === 0) return false
   const isNamed = mailboxes.some(({ peerId }) => relays.includes(peerId))
   const renewBefore = Math.min(RENEW_BEFORE_MS, (expires - at) / 2)
+  // One of the future was sealed before the clock was set back, with an expiry that nobody takes.
+  if (at > now + LOST_AFTER_MS) return true
   return !isNamed || at + LOST_AFTER_MS < arrivedAt || now > expires - renewBefore
 }

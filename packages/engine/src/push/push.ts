@@ -20,6 +20,7 @@ import { pushed, pusherDeletes, pushers, type PusherRow } from '../users/tables.
 import type { PushEvaluator } from '../users/types.ts'
 import { ignoredUsers, inviteFilter } from '../users/unwanted.ts'
 import { notificationOf, pusherUrl, type Told } from './notification.ts'
+import { createSteady } from '../kernel/steady.ts'
 
 /** An event that is older is not pushed any more. */
 export const MAX_PUSH_AGE_MS = 86_400_000
@@ -74,6 +75,7 @@ type Progress = {
 
 export function createPush(deps: PushDeps): Push {
   const { store, committer, clock, log, gateway, sections } = deps
+  const steady = createSteady(clock)
   const { accountData, pushRules } = sections.users
   const ignored = (userId: UserId): Promise<ReadonlySet<string>> => ignoredUsers(accountData, userId)
   const source: NewsDeps = {
@@ -165,7 +167,7 @@ export function createPush(deps: PushDeps): Push {
     }
     progress.set(name, here)
     const url = pusherUrl(row)
-    if (url === undefined || here.notBefore > clock.now()) return false
+    if (url === undefined || here.notBefore > steady()) return false
     const to = committer.committed
     const userId = key[0] as UserId
     const found = await read(async () => {
@@ -224,7 +226,7 @@ export function createPush(deps: PushDeps): Push {
     }
     here.failures += 1
     const wait = backoffMs(deps.random, here.failures, FIRST_RETRY_MS, MAX_RETRY_MS)
-    here.notBefore = clock.now() + wait
+    here.notBefore = steady() + wait
     const cancel = clock.after(wait, () => {
       timers.delete(cancel)
       wake()

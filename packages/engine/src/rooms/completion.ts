@@ -19,6 +19,7 @@ import type { RoomSnapshot } from './types.ts'
 import type { StateGroup } from './state-groups.ts'
 import type { SecondMemberDeps } from './second-member.ts'
 import { fetchWholeState } from './whole-state.ts'
+import { createSteady } from '../kernel/steady.ts'
 
 export const FIRST_PAUSE_MS = 1_000
 export const LAST_PAUSE_MS = 900_000
@@ -66,6 +67,7 @@ type Entry = {
 
 export function createCompletion(deps: CompletionDeps): Completion {
   const { clock, registry } = deps
+  const steady = createSteady(clock)
   const entries = new Map<RoomId, Entry>()
   let closed = false
 
@@ -100,7 +102,7 @@ export function createCompletion(deps: CompletionDeps): Completion {
     } catch (error) {
       if (closed) return true
       entry.failures += 1
-      entry.triedAt = clock.now()
+      entry.triedAt = steady()
       const pauseMs = backoffMs(deps.random, entry.failures, FIRST_PAUSE_MS, LAST_PAUSE_MS)
       deps.log.log('warn', 'the members of a room are still missing', {
         roomId,
@@ -124,7 +126,7 @@ export function createCompletion(deps: CompletionDeps): Completion {
   const retryAt = (entry: Entry, at: number): void => {
     entry.cancelRetry?.()
     entry.retryAt = at
-    entry.cancelRetry = clock.after(Math.max(0, at - clock.now()), () => {
+    entry.cancelRetry = clock.after(Math.max(0, at - steady()), () => {
       entry.cancelRetry = undefined
       pump()
     })
@@ -166,7 +168,7 @@ export function createCompletion(deps: CompletionDeps): Completion {
     },
     kick() {
       for (const entry of entries.values()) {
-        const at = Math.max(clock.now(), entry.triedAt + MIN_PAUSE_MS)
+        const at = Math.max(steady(), entry.triedAt + MIN_PAUSE_MS)
         if (entry.cancelRetry !== undefined && at < entry.retryAt) retryAt(entry, at)
       }
     },

@@ -1,6 +1,7 @@
 /** Deciding staged events, and fetching and deciding what lies before it. */
 import type { EventId, ServerName } from '@plexus/core'
 import { serverOf } from '@plexus/core'
+import { isBareName } from '@plexus/core/names'
 import type { Change } from '../kernel/committer.ts'
 import { combineChanges } from '../kernel/committer.ts'
 import type { Write } from '../ports.ts'
@@ -21,7 +22,7 @@ export const MAX_GAP_SERVERS = 3
 /** Enough to tell whether any but one server is there. */
 const MAX_ANSWERED = 2
 
-/** Events dated later than this wait: a stock server would drop them. DESIGN section 5 "Time" */
+/** Events dated later than this wait where stock servers can be, which would drop them. DESIGN section 5 "Time" */
 export const MAX_DATED_AHEAD_MS = 604_800_000
 
 /** An event is decided before it is answered only if those before it took no longer than this together. */
@@ -50,8 +51,17 @@ export type StagedEntry = {
 
 export type StagedDeps = WordsDeps
 
-function isDatedAhead({ clock }: StagedDeps, { pdu }: CheckedEvent): boolean {
-  return pdu.origin_server_ts > clock.now() + MAX_DATED_AHEAD_MS
+/**
+ * How far ahead events of a room may be dated before they wait. Without stock servers none waits: a clock that was wrong for a day
+ * would shut its server out of the room for as long as it was ahead.
+ */
+export function maxAheadMs({ ownName }: Pick<StagedDeps, 'ownName'>, room: Room): number {
+  const servers = [ownName, ...(room.snapshot?.joinedServers ?? [])]
+  return servers.some(isBareName) ? Infinity : MAX_DATED_AHEAD_MS
+}
+
+function isDatedAhead(deps: StagedDeps, room: Room, { pdu }: CheckedEvent): boolean {
+  return pdu.origin_server_ts > deps.clock.now() + maxAheadMs(deps, room)
 }
 
 /** What became of an entry: what it misses, nothing when it is decided, or a fault. */
@@ -80,7 +90,7 @@ export async function decideArriving(
   turn: Turn,
   entries: readonly StagedEntry[],
 ): Promise<{ readonly left: readonly StagedEntry[]; readonly changes: readonly Change[] }> {
-  const due = entries.filter(({ event }) => !isDatedAhead(deps, event))
+  const due = entries.filter(({ event }) => !isDatedAhead(deps, room, event))
   const until = deps.clock.now() + MAX_DECIDING_BEFORE_ANSWER_MS
   const { outcomes, changes } = await decideAll(deps, room, turn, due, until)
   const isDecided = (outcome: StagedOutcome | undefined): boolean =>
@@ -235,7 +245,7 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
       const claims = await claimsFor(deps, room, entry, server, gap)
       for (const fetched of await recommendAll(deps, room, gap.events)) {
         // It waits as if it had been sent, and the entry with it.
-        if (isDatedAhead(deps, fetched)) throw new Error('an event of the gap is dated ahead')
+        if (isDatedAhead(deps, room, fetched)) throw new Error('an event of the gap is dated ahead')
         if (!(await decideFetched(deps, room, since, fetched, claims.get(fetched.id)))) continue
         deps.words.forget(fetched.id)
         progress = true

@@ -33,6 +33,8 @@ export interface GapTurns<Entry> {
   arrived(server: ServerName, now: number): void
   /** The server is here: its pause is over, and those of all end soon, since it may know what others do not. */
   appeared(server: ServerName, now: number): void
+  /** The clock was set back: all pauses are over. */
+  setBack(now: number): void
   /** When the next is due, `undefined` when none waits. */
   due(): number | undefined
 }
@@ -114,6 +116,9 @@ export function createGapTurns<Entry extends { readonly origin: ServerName }>(
       own.pauseMs = FIRST_RETRY_MS
       // Who comes and goes is not asked more often for it.
       own.until = Math.min(own.until, Math.max(now, own.ended + FIRST_RETRY_MS))
+    },
+    setBack(now) {
+      for (const turn of turns.values()) turn.until = Math.min(turn.until, now)
     },
     due() {
       let due: number | undefined

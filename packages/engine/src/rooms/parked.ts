@@ -14,6 +14,7 @@ import type { ServerKeys } from '../keys/types.ts'
 import type { Clock, Log, Random, RangeOptions, Store } from '../ports.ts'
 import { FIRST_RETRY_MS, LAST_RETRY_MS } from './gap-turns.ts'
 import { parked, type ParkedRecord } from './records.ts'
+import { createSteady } from '../kernel/steady.ts'
 
 /** Events that one server sent and that may wait, and their JSON text in UTF-16 code units. */
 export const MAX_PARKED_OF_SERVER = 200
@@ -53,7 +54,8 @@ export function createParked(deps: ParkedDeps): Parked {
   const { store, committer, clock } = deps
   const usage = createUsage()
   const parking = createMutex()
-  const wanted = createWantedKeys(deps)
+  const now = createSteady(clock)
+  const wanted = createWantedKeys(deps.random, now)
   let trying: Promise<void> | undefined
   let cancelTimer: (() => void) | undefined
   let closed = false
@@ -83,7 +85,8 @@ export function createParked(deps: ParkedDeps): Parked {
     cancelTimer?.()
     const next = wanted.next()
     if (closed || trying !== undefined || next === undefined) return
-    if (next > clock.now()) cancelTimer = clock.after(next - clock.now(), pump)
+    const pauseMs = next - now()
+    if (pauseMs > 0) cancelTimer = clock.after(pauseMs, pump)
     else trying = tryDue().catch(failed).then(tried)
   }
   const failed = (error: unknown): void =>
@@ -180,12 +183,12 @@ interface WantedKeys {
   next(): number | undefined
 }
 
-function createWantedKeys({ clock, random }: Pick<ParkedDeps, 'clock' | 'random'>): WantedKeys {
+function createWantedKeys(random: Random, now: () => number): WantedKeys {
   /** `until` is 0 when the key has come. */
   const waiting = new Map<ServerName, { count: number; failures: number; until: number }>()
   return {
     add(server) {
-      const known = waiting.get(server) ?? { count: 0, failures: 0, until: clock.now() + FIRST_RETRY_MS }
+      const known = waiting.get(server) ?? { count: 0, failures: 0, until: now() + FIRST_RETRY_MS }
       known.count += 1
       waiting.set(server, known)
     },
@@ -204,10 +207,10 @@ function createWantedKeys({ clock, random }: Pick<ParkedDeps, 'clock' | 'random'
     due() {
       const found: { readonly server: ServerName; readonly hasCome: boolean }[] = []
       for (const [server, known] of waiting) {
-        if (known.until > clock.now()) continue
+        if (known.until > now()) continue
         found.push({ server, hasCome: known.until === 0 })
         known.failures += 1
-        known.until = clock.now() + backoffMs(random, known.failures, FIRST_RETRY_MS, LAST_RETRY_MS)
+        known.until = now() + backoffMs(random, known.failures, FIRST_RETRY_MS, LAST_RETRY_MS)
       }
       return found
     },

@@ -2,7 +2,7 @@
 import type { EventId, ServerName } from '@plexus/core'
 import { prevEventIds } from '@plexus/core'
 import { hasPlace, type Stay } from './case.ts'
-import { MAX_DATED_AHEAD_MS, type StagedEntry } from './decide-staged.ts'
+import type { StagedEntry } from './decide-staged.ts'
 import { createGapTurns, type GapTurns } from './gap-turns.ts'
 import type { EventRecord } from './types.ts'
 
@@ -17,8 +17,11 @@ export interface StagedEntries {
   remove(entry: StagedEntry): void
   /** Lets it wait among the events of another server, if it is here. */
   move(entry: StagedEntry, origin: ServerName): void
-  /** At most `limit` of those that can be decided, in order of arrival; the caller settles or parks each. */
-  takeReady(limit: number, now: number): readonly StagedEntry[]
+  /**
+   * At most `limit` of those that can be decided, in order of arrival; the caller settles or parks each. What is dated more than
+   * `maxAheadMs` ahead waits for its time.
+   */
+  takeReady(limit: number, now: number, maxAheadMs: number): readonly StagedEntry[]
   /** True while some can be decided. */
   isReady(now: number): boolean
   /** Looks at it again at a time. */
@@ -36,6 +39,8 @@ export interface StagedEntries {
   arrived(id: EventId, record: EventRecord | undefined, stay: Stay): void
   /** Those that miss events which are not among them, or wait for those of other servers, which wait themselves. */
   readonly gaps: GapTurns<StagedEntry>
+  /** The clock was set back: all is looked at again. */
+  setBack(now: number): void
   /** When something can be done, `undefined` when nothing waits for a time. */
   due(): number | undefined
 }
@@ -123,13 +128,13 @@ export function createStagedEntries(): StagedEntries {
       countIn(entry)
       if (entry.missing.size > 0) gaps.add(entry)
     },
-    takeReady(limit, now) {
+    takeReady(limit, now, maxAheadMs) {
       wakeParked(now)
       const taken: StagedEntry[] = []
       for (const entry of ready) {
         if (taken.length === limit) break
         ready.delete(entry)
-        const until = entry.event.pdu.origin_server_ts - MAX_DATED_AHEAD_MS
+        const until = entry.event.pdu.origin_server_ts - maxAheadMs
         if (until > now) parked.set(entry, until)
         else taken.push(entry)
       }
@@ -159,6 +164,10 @@ export function createStagedEntries(): StagedEntries {
       if (waiting.some((entry) => isEnough(record, entry, id, stay))) wake(id)
     },
     gaps,
+    setBack(now) {
+      for (const entry of parked.keys()) parked.set(entry, now)
+      gaps.setBack(now)
+    },
     due() {
       let due = gaps.due()
       for (const until of parked.values()) if (due === undefined || until < due) due = until

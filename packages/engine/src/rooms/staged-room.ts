@@ -8,7 +8,7 @@
  *    for as long as it takes.
  */
 import type { EventId, RoomId, ServerName } from '@plexus/core'
-import { decideStaged, unblock, type StagedDeps, type StagedEntry } from './decide-staged.ts'
+import { decideStaged, maxAheadMs, unblock, type StagedDeps, type StagedEntry } from './decide-staged.ts'
 import { FIRST_RETRY_MS, LAST_RETRY_MS } from './gap-turns.ts'
 import type { RoomRegistry } from './registry.ts'
 import type { Room } from './room.ts'
@@ -59,6 +59,7 @@ export function createStagedRoom(deps: StagedRoomDeps, roomId: RoomId, onEmpty: 
   let filling: Promise<void> | undefined
   let cancelTimer: (() => void) | undefined
   let restUntil = 0
+  let seenAt = clock.now()
   let closed = false
   const work = { deps, roomId, entries, isClosed: () => closed }
 
@@ -66,6 +67,11 @@ export function createStagedRoom(deps: StagedRoomDeps, roomId: RoomId, onEmpty: 
   const pump = (): void => {
     if (closed) return
     const now = clock.now()
+    if (now < seenAt) {
+      restUntil = now
+      entries.setBack(now)
+    }
+    seenAt = now
     if (now >= restUntil) {
       if (entries.isReady(now)) deciding ??= run(decideReady(work), () => (deciding = undefined))
       if ((entries.gaps.due() ?? Infinity) <= now)
@@ -144,7 +150,8 @@ type Work = {
 async function decideReady({ deps, roomId, entries, isClosed }: Work): Promise<void> {
   const room = await deps.registry.get(roomId)
   while (!isClosed()) {
-    const batch = entries.takeReady(MAX_DECIDED_TOGETHER, deps.clock.now())
+    const aheadMs = room === undefined ? Infinity : maxAheadMs(deps, room)
+    const batch = entries.takeReady(MAX_DECIDED_TOGETHER, deps.clock.now(), aheadMs)
     if (batch.length === 0) return
     const later = deps.clock.now() + LAST_RETRY_MS
     if (room === undefined) for (const entry of batch) entries.park(entry, later)

@@ -5,6 +5,7 @@ import type { Clock, Signer, WebPages } from '../ports.ts'
 import type { MediaStore } from './media.ts'
 import { UserError } from './types.ts'
 import type { Previews } from './types.ts'
+import { createSteady } from '../kernel/steady.ts'
 
 /** Pages that are being read at a time, for all users; more are refused. */
 export const MAX_UNDER_WAY = 16
@@ -21,6 +22,7 @@ type Deps = { readonly clock: Clock; readonly signer: Pick<Signer, 'name'> }
 type Parts = { readonly media: Pick<MediaStore, 'cache'>; readonly webPages: WebPages }
 
 export function createPreviews({ clock, signer }: Deps, { media, webPages }: Parts): Previews {
+  const steady = createSteady(clock)
   const kept = createLru<string, Kept>(MAX_KEPT)
   const underWay = new Map<string, Promise<Outcome>>()
 
@@ -49,7 +51,7 @@ export function createPreviews({ clock, signer }: Deps, { media, webPages }: Par
       throw new UserError('M_LIMIT_EXCEEDED', 'too many previews are being made; try again')
     const result = read(url)
       .then((outcome) => {
-        const until = clock.now() + (typeof outcome === 'string' ? FAILURE_KEPT_MS : KEPT_MS)
+        const until = steady() + (typeof outcome === 'string' ? FAILURE_KEPT_MS : KEPT_MS)
         kept.set(url, { outcome, until })
         return outcome
       })
@@ -61,7 +63,7 @@ export function createPreviews({ clock, signer }: Deps, { media, webPages }: Par
   return {
     async preview(url) {
       const known = kept.get(url)
-      const outcome = known !== undefined && clock.now() < known.until ? known.outcome : await readOnce(url)
+      const outcome = known !== undefined && steady() < known.until ? known.outcome : await readOnce(url)
       if (outcome === 'refused') throw new UserError('M_FORBIDDEN', 'this server does not ask that address')
       if (outcome === 'failed') throw new UserError('M_NOT_FOUND', 'no page came from that address')
       return outcome
