@@ -186,7 +186,10 @@ export type TestRelay = {
 export async function startRelayHere(
   folder: string,
   port = 0,
-  { records, ...more }: Pick<RelayInit, 'circuitBytes' | 'mail' | 'peers'> & Pick<RelayDeps, 'records'> = {},
+  {
+    records,
+    ...more
+  }: Pick<RelayInit, 'circuitBytes' | 'clientOf' | 'mail' | 'peers'> & Pick<RelayDeps, 'records'> = {},
 ): Promise<TestRelay> {
   const server = createServer((_request, response) => response.end('page'))
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { encodeBase64 } from '@plexus/core'
 import {
   accountKey,
@@ -119,6 +120,24 @@ describe('an account record', { timeout: 30_000 }, () => {
     expect(await again.node.directory.find(account.name)).toEqual(newest)
     // A relay keeps what is newer, whoever brings the old one.
     await expect(owner.node.directory.publish(old)).rejects.toMatchObject({ code: 'unreachable' })
+  })
+
+  it('is from where a trusted proxy says that its node is', async () => {
+    const folder = await temporaryFolder()
+    const records = await openMemoryStore(createMemoryDisk())
+    const client = '192.0.2.7'
+    const relay = await startRelayHere(folder.path, 0, { records, clientOf: () => client })
+    cleanups.push(
+      () => folder.remove(),
+      () => relay.stop(),
+    )
+    const a = await nodeAt(relay)
+    await a.node.directory.publish(recordOf(a.account, 1))
+    const tag = createHash('sha256').update(client).digest('hex').slice(0, 3)
+    await vi.waitFor(
+      async () => expect(await records.get('records', accountKey(a.account.name))).toContain(`${tag}{`),
+      5_000,
+    )
   })
 
   it('of another name, or with another signature, is kept by no relay', async () => {

@@ -23,6 +23,7 @@ import { createRelayFigures } from './metrics.ts'
 import { startRelayNode } from './relay-node.ts'
 import { createSite, type NetworkConfig } from './site.ts'
 import { readSnapshot } from './snapshot.ts'
+import { createClientOf } from './trusted-proxies.ts'
 
 /** A running relay. Its port is open until it is disposed of. */
 export interface RelayApp extends AsyncDisposable {
@@ -149,6 +150,7 @@ export async function startRelayApp(deps: Deps, flags: Flags): Promise<RelayApp>
       folder: data.path,
       publicUrl: address,
       peers: flags.peers,
+      clientOf: createClientOf(flags.trustedProxies),
       ...(mail === undefined ? {} : { mail }),
     }),
   )

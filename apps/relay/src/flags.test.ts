@@ -11,6 +11,7 @@ describe('readFlags', () => {
       host: '127.0.0.1',
       data: '/default',
       publicUrl: undefined,
+      trustedProxies: [],
       tls: undefined,
       peers: [],
       mail: {
@@ -53,8 +54,13 @@ describe('readFlags', () => {
 
   it('reads every flag', () => {
     const listen = ['--port', '9000', '--host=0.0.0.0', '--public-url', 'https://relay.example.org']
-    const flags = read(...listen, '--data', '/d', '--tls-cert', 'c.pem', '--tls-key', 'k.pem')
+    const proxies = ['--trusted-proxy', '10.0.0.0/8', '--trusted-proxy', '::1']
+    const flags = read(...listen, ...proxies, '--data', '/d', '--tls-cert', 'c.pem', '--tls-key', 'k.pem')
     expect(flags).toMatchObject({
+      trustedProxies: [
+        { address: '10.0.0.0', prefix: 8 },
+        { address: '::1', prefix: 128 },
+      ],
       port: 9000,
       host: '0.0.0.0',
       data: '/d',

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { type Address, StartError } from '@plexus/daemon'
 import { isRelayAddress } from '@plexus/relay'
 import type { AcmeFlags } from './acme.ts'
+import { type AddressRange, readTrustedProxies } from './trusted-proxies.ts'
 import { MAIL_HELP, MAIL_OPTIONS, type MailFlags, readAdmin, readMailFlags } from './mail-flags.ts'
 
 export type Flags = {
@@ -11,6 +12,8 @@ export type Flags = {
   readonly data: string
   /** Where the world reaches this relay when that is not `host` and `port`, for one behind a proxy. */
   readonly publicUrl: URL | undefined
+  /** Proxies whose word on who comes to this relay counts. */
+  readonly trustedProxies: readonly AddressRange[]
   /** Paths of the PEM files. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined
   /** A certificate is asked for. */
@@ -35,6 +38,8 @@ export const HELP: string = `Plexus relay: lets nodes find each other, keeps mai
   --host <address>    address to listen on (${DEFAULT_HOST})
   --data <folder>     where identity, certificate, port and mail are kept (data, in this project)
   --public-url <url>  where others reach this relay, when a proxy stands in front of it
+  --trusted-proxy <network>
+                      address or network (10.0.0.0/8) of a proxy whose X-Forwarded-For tells who comes; may be repeated
   --tls-cert <file>   certificate chain (PEM); HTTPS together with --tls-key
   --tls-key <file>    its private key (PEM)
   --acme <name>       asks for a certificate of this name, at whose port 443 others reach this relay, and renews it;
@@ -53,6 +58,7 @@ const OPTIONS = {
   host: { type: 'string' },
   data: { type: 'string' },
   'public-url': { type: 'string' },
+  'trusted-proxy': { type: 'string', multiple: true },
   'tls-cert': { type: 'string' },
   'tls-key': { type: 'string' },
   acme: { type: 'string' },
@@ -152,6 +158,7 @@ export function readFlags(args: readonly string[], defaultData: string): Flags |
     host: host === 'localhost' ? DEFAULT_HOST : host,
     data: values.data ?? defaultData,
     publicUrl: readPublicUrl(values['public-url']),
+    trustedProxies: readTrustedProxies(values['trusted-proxy']),
     tls,
     acme: readAcme(values, tls),
     peers: readPeers(values.peer),

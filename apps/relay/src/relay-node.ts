@@ -29,7 +29,7 @@ async function openRecords(folder: string): Promise<Store> {
 }
 
 /** The parts of a relay's set-up that its operator decides. */
-export type RelayNodeInit = Pick<RelayInit, 'mail' | 'peers' | 'publicUrl'> & {
+export type RelayNodeInit = Pick<RelayInit, 'clientOf' | 'mail' | 'peers' | 'publicUrl'> & {
   /** Listens. */
   readonly server: Server
   readonly folder: string

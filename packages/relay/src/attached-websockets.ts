@@ -14,15 +14,22 @@ export const ATTACHED_LISTEN = '/ip4/127.0.0.1/tcp/0/ws'
 /** What it is once the library listens there. */
 export const ATTACHED_ADDRESS: RegExp = /^\/ip4\/127\.0\.0\.1\/tcp\/\d+\/ws$/
 
+/** The address of whoever asks, where that is not the address of the connection. */
+export type ClientOf = (request: IncomingMessage) => string | undefined
+
 /**
  * The WebSocket transport, served by the HTTP server that also serves the page, so that both have one port and one
  * certificate. Only requests for `/` become WebSockets; others are left to the server's other listeners, if any.
  */
-export function attachedWebSockets(server: Server): { transport: TransportFactory; detach(): void } {
+export function attachedWebSockets(
+  server: Server,
+  clientOf: ClientOf = () => undefined,
+): { transport: TransportFactory; detach(): void } {
   const handlers: UpgradeHandler[] = []
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     const handler = handlers[0]
-    if (handler !== undefined && isRoot(request)) handler(request, socket, head)
+    if (handler !== undefined && isRoot(request))
+      handler(requestFrom(request, clientOf(request)), socket, head)
     else if (handler === undefined || server.listenerCount('upgrade') === 1) socket.destroy()
   }
   server.on('upgrade', onUpgrade)
@@ -41,6 +48,13 @@ export function attachedWebSockets(server: Server): { transport: TransportFactor
       server.off('upgrade', onUpgrade)
     },
   }
+}
+
+/** The listener takes the address that a connection comes from out of the request. */
+function requestFrom(request: IncomingMessage, address: string | undefined): IncomingMessage {
+  if (address === undefined) return request
+  const socket = { value: { remoteAddress: address, remotePort: 0 } }
+  return Object.create(request, { socket }) as IncomingMessage
 }
 
 function isRoot({ url = '/' }: IncomingMessage): boolean {

@@ -12,7 +12,12 @@ import { accountKey } from '@plexus/core/names'
 import type { Clock, Log, Store } from '@plexus/engine/ports'
 import { MAILBOX_PROTOCOL, RELAY_PROTOCOL } from '@plexus/p2p/wire'
 import { createLibp2p, type AddressManagerInit, type Libp2p } from 'libp2p'
-import { ATTACHED_ADDRESS, ATTACHED_LISTEN, attachedWebSockets } from './attached-websockets.ts'
+import {
+  ATTACHED_ADDRESS,
+  ATTACHED_LISTEN,
+  attachedWebSockets,
+  type ClientOf,
+} from './attached-websockets.ts'
 import { createRelayDirectory, type DirectoryStats } from './directory.ts'
 import { countServers, dhtServer, putRecord } from './dht.ts'
 import { createRelayGater } from './gater.ts'
@@ -38,6 +43,8 @@ export type RelayInit = {
   readonly identity: RelayIdentity
   /** The HTTP or HTTPS server that also serves the page: requests to upgrade `/` become libp2p connections. */
   readonly server?: Server
+  /** Who comes to it through a proxy. */
+  readonly clientOf?: ClientOf
   /** Further multiaddrs to listen on: `/ip4/0.0.0.0/udp/8008/webrtc-direct`, `/ip4/0.0.0.0/tcp/4001`, `…/tcp/4002/ws`. */
   readonly listen?: readonly string[]
   /** Without it the relay keeps no mailboxes. The store stays its owner's to close, after the relay. */
@@ -110,7 +117,7 @@ export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Rel
     sources,
     published: (published) => publisher.publish(published),
   })
-  const attached = server === undefined ? undefined : attachedWebSockets(server)
+  const attached = server === undefined ? undefined : attachedWebSockets(server, init.clientOf)
   const libp2p: RelayLibp2p = await createLibp2p({
     privateKey: identity.privateKey,
     addresses: {

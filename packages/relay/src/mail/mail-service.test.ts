@@ -250,6 +250,7 @@ describe('the source of a connection', () => {
     ['/ip6/2001:db8:1:2:3:4:5:6/tcp/1', '2001:db8:1:2'],
     ['/ip6/2001:db8::6/udp/1/webrtc-direct', '2001:db8:0:0'],
     ['/ip6/::1/tcp/1', '0:0:0:0'],
+    ['/ip6/::ffff:192.0.2.1/tcp/1/ws', '192.0.2.1'],
     ['nonsense', ''],
   ])('%s is %s', (address, source) => {
     expect(sourceOf(address)).toBe(source)

@@ -57,7 +57,7 @@ export function createSources(
   }
 }
 
-/** The host of a multiaddr, of an IPv6 address the network of one customer: /64. */
+/** The host of a multiaddr, of an IPv6 address the network of one customer: /64. One that stands for an IPv4 address is that one. */
 export function sourceOf(address: string): string {
   const [, kind = '', host = ''] = address.split('/', 3)
   if (kind !== 'ip6' || !URL.canParse(`http://[${host}]/`)) return host
@@ -65,7 +65,13 @@ export function sourceOf(address: string): string {
   const groups = head.split(':').filter((group) => group !== '')
   const after = tail.split(':').filter((group) => group !== '')
   const zeros = Array.from({ length: 8 - groups.length - after.length }, () => '0')
-  return [...groups, ...zeros, ...after].slice(0, 4).join(':')
+  const all = [...groups, ...zeros, ...after]
+  if (all.slice(0, 6).join(':') !== '0:0:0:0:0:ffff') return all.slice(0, 4).join(':')
+  return all
+    .slice(6)
+    .map((group) => Number.parseInt(group, 16))
+    .flatMap((two) => [two >> 8, two & 0xff])
+    .join('.')
 }
 
 /** See `Source.tag`. */
