@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { join } from 'node:path'
 import { encodeBase64 } from '@plexus/core'
 import {
   accountKey,
@@ -9,6 +10,7 @@ import {
 } from '@plexus/core/names'
 import type { Store } from '@plexus/engine/ports'
 import { generateTransportKey, peerIdOfKey } from '@plexus/p2p'
+import { DEFAULT_MAIL_POLICY, openSqliteMailStore } from '@plexus/relay'
 import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
@@ -122,22 +124,33 @@ describe('an account record', { timeout: 30_000 }, () => {
     await expect(owner.node.directory.publish(old)).rejects.toMatchObject({ code: 'unreachable' })
   })
 
-  it('is from where a trusted proxy says that its node is', async () => {
+  it('is kept as that of a node with a mailbox, which comes from where a trusted proxy says', async () => {
     const folder = await temporaryFolder()
     const records = await openMemoryStore(createMemoryDisk())
+    const store = openSqliteMailStore(join(folder.path, 'mail.db'), { maxBytes: 10_000_000 })
     const client = '192.0.2.7'
-    const relay = await startRelayHere(folder.path, 0, { records, clientOf: () => client })
+    const mail = { store, policy: DEFAULT_MAIL_POLICY }
+    const relay = await startRelayHere(folder.path, 0, { records, mail, clientOf: () => client })
     cleanups.push(
       () => folder.remove(),
+      async () => store[Symbol.asyncDispose](),
       () => relay.stop(),
     )
     const a = await nodeAt(relay)
-    await a.node.directory.publish(recordOf(a.account, 1))
     const tag = createHash('sha256').update(client).digest('hex').slice(0, 3)
-    await vi.waitFor(
-      async () => expect(await records.get('records', accountKey(a.account.name))).toContain(`${tag}{`),
-      5_000,
-    )
+    const isKeptAs = (place: string): Promise<void> =>
+      vi.waitFor(async () => {
+        const value = await records.get('records', accountKey(a.account.name))
+        expect(value?.split('{', 1)).toEqual([`${place}${tag}`])
+      }, 5_000)
+    const record = recordOf(a.account, 1, { devices: [a.node.peerId] })
+    await a.node.directory.publish(record)
+    await isKeptAs('o')
+    await a.node.mailboxes.register(relay.relay.peerId, {
+      record,
+      accessKeyHash: encodeBase64(new Uint8Array(32)),
+    })
+    await isKeptAs('m')
   })
 
   it('of another name, or with another signature, is kept by no relay', async () => {

@@ -180,8 +180,10 @@ export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Rel
             log,
             store: init.mail.store,
             sources,
-            registered: (signed, { tag: source }) =>
-              records.put({ key: accountKey(signed.record.name), signed }, { by: 'mailbox', source }),
+            registered(signed, { tag: source }) {
+              const published = { key: accountKey(signed.record.name), signed }
+              if (records.put(published, { by: 'mailbox', source }) === 'kept') publisher.publish(published)
+            },
           },
           { relay: libp2p.peerId.toString(), policy: init.mail.policy },
         )
