@@ -2,7 +2,7 @@
 import { eventIdOf, prevEventIds, roomVersion } from '@plexus/core'
 import type { EventId, JsonObject, Pdu, RoomId, RoomVersion } from '@plexus/core'
 import type { Store } from '@plexus/engine/ports'
-import { LAST_RETRY_MS } from '@plexus/engine/testing'
+import { GAP_BATCH, LAST_RETRY_MS, MAX_GAP_BYTES } from '@plexus/engine/testing'
 import { createMemoryDisk, createMemoryStore, openMemoryStore, type Fault } from '@plexus/store/memory'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -423,6 +423,30 @@ describe('staging', { timeout: 30_000 }, () => {
     await say(alice, roomId, 'still works')
     await network.settle()
     expect(await bodies(bob, roomId)).toEqual(['still works'])
+  })
+
+  it('bounds the bytes that are fetched for one gap', async () => {
+    const big = 'x'.repeat(60_000)
+    const batches = Math.ceil(MAX_GAP_BYTES / (GAP_BATCH * big.length))
+    const chain = [await make(mallory, alice, roomId, { prev: [nowhere(0)] })]
+    while (chain.length <= batches * GAP_BATCH)
+      chain.push(await make(mallory, alice, roomId, { prev: [chain.at(-1)?.id as EventId], body: big }))
+    let asked = 0
+    const upTo = (last: EventId | undefined): readonly JsonObject[] => {
+      const end = chain.findIndex(({ id }) => id === last) + 1
+      if (end > 0) asked += 1
+      return chain.slice(Math.max(0, end - GAP_BATCH), end).map(({ pdu }) => pdu)
+    }
+    network.cheats.set(mallory.name, {
+      getMissingEvents: async () => ({ events: upTo(chain.at(-1)?.id) }),
+      backfill: async (_to, _room, [from]) => ({ pdus: upTo(from) }),
+      event: () => Promise.reject(new Error('no')),
+      stateIds: () => Promise.reject(new Error('no')),
+    })
+    const { pdu } = await make(mallory, alice, roomId, { prev: [chain.at(-1)?.id as EventId] })
+    await bob.rooms.receive(mallory.name, [pdu])
+    await network.settle()
+    expect(asked).toBe(batches)
   })
 
   it('takes nothing of another room, and nothing that is not signed, for a gap', async () => {

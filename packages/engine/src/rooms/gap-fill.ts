@@ -10,8 +10,14 @@ import type { EventRecord } from './types.ts'
 import type { CheckedEvent } from './verify.ts'
 import { checkEvents } from './verify.ts'
 
-/** Events fetched for one gap before the state at its lower ends is taken from another member instead. */
-export const MAX_GAP_EVENTS = 2_000
+/**
+ * Events, and bytes of their text, fetched for one gap before the state at its lower ends is taken from another member instead.
+ * What lies lower comes later then, behind what is newer: a busy room's two months fit.
+ */
+export const MAX_GAP_EVENTS = 10_000
+export const MAX_GAP_BYTES: number = 32 * 1024 * 1024
+/** Time left for what follows the fetching: of a slow server what has come by then is taken. */
+const GAP_RESERVE_MS: number = MAX_GAP_MS / 2
 /** Events asked for at once. */
 export const GAP_BATCH = 100
 /** Events of one gap before which the state is asked for. */
@@ -56,7 +62,7 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Gathered | undef
   const history = new Map<EventId, CheckedEvent>()
   // Auth events alone are missing.
   if ((await unplacedParents(deps, gap, found)).length === 0) return { found, history }
-  await collect(deps, gap, found, async () => {
+  let bytes = await collect(deps, gap, found, async () => {
     const earliest = gap.heads.slice(0, MAX_GAP_STARTS)
     const query = { earliest, latest: [gap.event.id], limit: GAP_BATCH, minDepth: 0 }
     return (await federation.getMissingEvents(gap.server, gap.roomId, query)).events
@@ -76,13 +82,21 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Gathered | undef
   // Of an event that follows an earlier stay alone, only what this node's return follows tells whether it is history.
   const isOld = await followsHistory(deps, gap)
   let below = ends.length > 0 || isOld || reachesBeginning(found) ? gap.backward : []
-  while ((ends.length > 0 || below.length > 0) && found.size + history.size < MAX_GAP_EVENTS) {
+  const hasRoom = (): boolean =>
+    found.size + history.size < MAX_GAP_EVENTS &&
+    bytes < MAX_GAP_BYTES &&
+    deps.clock.now() < gap.deadline - GAP_RESERVE_MS
+  while ((ends.length > 0 || below.length > 0) && hasRoom()) {
     const before = found.size + history.size
-    if (below.length > 0) await collect(deps, gap, history, () => backfill(below))
+    if (below.length > 0) bytes += await collect(deps, gap, history, () => backfill(below))
     if (await moveHistory(deps, gap, found, history)) return undefined
     ends = await openEnds(deps, gap, found, history)
     if (ends.length === 0 && !isOld) break
-    if (ends.length > 0) await collect(deps, gap, found, () => backfill(ends))
+    if (ends.length > 0) {
+      bytes += await collect(deps, gap, found, () => backfill(ends))
+      // Who gives others than those asked for has endless ones.
+      if (!ends.some((id) => found.has(id))) break
+    }
     if (await moveHistory(deps, gap, found, history)) return undefined
     ends = await openEnds(deps, gap, found, history)
     below = await unknownAncestors(deps, gap, history)
@@ -148,22 +162,27 @@ async function unknownAncestors(
   return outside.filter((_, index) => !isHistory(records[index], gap)).sort()
 }
 
+/** Answers with the length of what came. */
 async function collect(
   deps: GapDeps,
   gap: OpenGap,
   into: Map<EventId, CheckedEvent>,
   fetch: () => Promise<readonly JsonValue[]>,
-): Promise<void> {
+): Promise<number> {
   checkTime(deps, gap)
   const raw = (await fetch()).slice(0, GAP_BATCH)
   const lookup = { broughtBy: gap.server }
+  const fresh: EventId[] = []
   for (const result of await checkEvents(deps, gap.version, gap.roomId, raw, lookup)) {
-    if (result.kind === 'ok' && result.event.id !== gap.event.id) into.set(result.event.id, result.event)
+    if (result.kind !== 'ok' || result.event.id === gap.event.id) continue
+    fresh.push(result.event.id)
+    into.set(result.event.id, result.event)
   }
-  const known = await deps.events.working([...into.keys()])
+  const known = await deps.events.working(fresh)
   for (const record of known) {
     if (record !== undefined && (isDecided(record) || isFetchedHistory(record))) into.delete(record.id)
   }
+  return JSON.stringify(raw).length
 }
 
 /** Parents of the new events of which it is not known whether they are new too. */
