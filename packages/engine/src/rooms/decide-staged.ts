@@ -8,7 +8,7 @@ import type { Write } from '../ports.ts'
 import { claimGroup } from './claims.ts'
 import { toRecord } from './copy.ts'
 import { fetchGap, MAX_GAP_CLAIMS, type FetchedGap } from './gap-fill.ts'
-import { MAX_GAP_MS } from './gap.ts'
+import { MAX_GAP_MS, type Ahead } from './gap.ts'
 import { judgeOutliers, outlierWrites } from './outliers.ts'
 import { recommendAll } from './policy.ts'
 import { rooms, staged } from './records.ts'
@@ -49,7 +49,7 @@ export type StagedEntry = {
   readonly answered: Set<ServerName>
 }
 
-export type StagedDeps = WordsDeps
+export type StagedDeps = WordsDeps & { readonly ahead: Ahead }
 
 /**
  * How far ahead events of a room may be dated before they wait. Without stock servers none waits: a clock that was wrong for a day
@@ -221,8 +221,13 @@ async function decideFetched(
 
 export type Unblocked = { readonly missing: readonly EventId[]; readonly progress: boolean }
 
-/** Fetches and decides what lies before an entry, then the entry. */
-export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry): Promise<Unblocked> {
+/** Fetches and decides what lies before an entry, then the entry; `waiting` are others that miss something. */
+export async function unblock(
+  deps: StagedDeps,
+  room: Room,
+  entry: StagedEntry,
+  waiting: readonly CheckedEvent[],
+): Promise<Unblocked> {
   let missing: readonly EventId[] = [...entry.missing]
   let progress = false
   entry.tries += 1
@@ -237,7 +242,8 @@ export async function unblock(deps: StagedDeps, room: Room, entry: StagedEntry):
       const { since } = known
       const { roomId, version } = room
       const { event } = entry
-      const gap = await fetchGap(deps, { roomId, version, ...known, event, server })
+      const next = { events: waiting, ahead: deps.ahead }
+      const gap = await fetchGap(deps, { roomId, version, ...known, event, server, next })
       if (gap === undefined) {
         await leaveStaging(deps, room, entry)
         return { missing: [], progress: false }

@@ -60,13 +60,11 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Gathered | undef
   const { federation } = deps
   const found = new Map<EventId, CheckedEvent>()
   const history = new Map<EventId, CheckedEvent>()
+  await takeAhead(deps, gap, found)
+  const isMissing = (await unplacedParents(deps, gap, found)).length > 0
   // Auth events alone are missing.
-  if ((await unplacedParents(deps, gap, found)).length === 0) return { found, history }
-  let bytes = await collect(deps, gap, found, async () => {
-    const earliest = gap.heads.slice(0, MAX_GAP_STARTS)
-    const query = { earliest, latest: [gap.event.id], limit: GAP_BATCH, minDepth: 0 }
-    return (await federation.getMissingEvents(gap.server, gap.roomId, query)).events
-  })
+  if (!isMissing && found.size === 0) return { found, history }
+  let bytes = isMissing ? await collectMissing(deps, gap, found) : 0
   let refused = false
   const backfill = async (from: readonly EventId[]): Promise<readonly JsonValue[]> => {
     try {
@@ -108,6 +106,62 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Gathered | undef
     if (event !== undefined) found.set(id, event)
   }
   return { found, history }
+}
+
+/** What the server gave for events before this one and lies right before it. */
+async function takeAhead(deps: GapDeps, gap: OpenGap, found: Map<EventId, CheckedEvent>): Promise<void> {
+  const { next, server } = gap
+  for (let more = next !== undefined; more;) {
+    more = false
+    for (const [id] of await unplacedParents(deps, gap, found)) {
+      const event = next?.ahead.get(`${server} ${id}`)
+      if (event === undefined) continue
+      next?.ahead.delete(`${server} ${id}`)
+      found.set(id, event)
+      more = true
+    }
+  }
+}
+
+/**
+ * One request for what the event misses and what those miss that wait behind it: of members who take turns each brings
+ * its own events alone, and every one of them misses another. Answers with the length of what came.
+ */
+async function collectMissing(
+  deps: GapDeps,
+  gap: OpenGap,
+  found: Map<EventId, CheckedEvent>,
+): Promise<number> {
+  const { events: waiting, ahead } = gap.next ?? { events: [] }
+  const given = new Map<EventId, CheckedEvent>()
+  const bytes = await collect(deps, gap, given, async () => {
+    const earliest = gap.heads.slice(0, MAX_GAP_STARTS)
+    const latest = [gap.event, ...waiting].slice(0, MAX_GAP_STARTS).map(({ id }) => id)
+    const query = { earliest, latest, limit: GAP_BATCH, minDepth: 0 }
+    return (await deps.federation.getMissingEvents(gap.server, gap.roomId, query)).events
+  })
+  const before = waiting.length === 0 ? given.values() : takeAncestors([gap.event, ...found.values()], given)
+  for (const event of before) found.set(event.id, event)
+  for (const event of takeAncestors(waiting, given))
+    if (event.contentHashOk) ahead?.set(`${gap.server} ${event.id}`, event)
+  return bytes
+}
+
+/** Takes out what the events follow. */
+function takeAncestors(
+  events: readonly CheckedEvent[],
+  given: Map<EventId, CheckedEvent>,
+): readonly CheckedEvent[] {
+  const taken: CheckedEvent[] = []
+  const queue = events.flatMap(({ pdu }) => prevEventIds(pdu))
+  for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
+    const event = given.get(id)
+    if (event === undefined) continue
+    given.delete(id)
+    taken.push(event)
+    queue.push(...prevEventIds(event.pdu))
+  }
+  return taken
 }
 
 /** The server would answer the same again. */

@@ -1,6 +1,7 @@
 /** A gap between the known part of a room and a new event, and the server that is asked to fill it. */
 import type { EventId, RoomId, RoomVersion, ServerName } from '@plexus/core'
 import type { Committer } from '../kernel/committer.ts'
+import type { Lru } from '../kernel/lru.ts'
 import type { ServerKeys } from '../keys/types.ts'
 import type { Clock, Federation, Verifier } from '../ports.ts'
 import type { EventStore } from './event-store.ts'
@@ -35,7 +36,12 @@ export type Gap = Omit<Inquiry, 'deadline'> & {
   /** Of the room's copy. */
   readonly since: number
   readonly event: CheckedEvent
+  /** Events that wait for theirs to be filled, and what came for those meanwhile. */
+  readonly next?: { readonly events: readonly CheckedEvent[]; readonly ahead: Ahead }
 }
+
+/** Events by the server that gave them and their id, before the one that follows them is looked at. */
+export type Ahead = Lru<string, CheckedEvent>
 
 export type OpenGap = Gap & Inquiry
 

@@ -9,10 +9,12 @@
  */
 import type { EventId, RoomId, ServerName } from '@plexus/core'
 import { decideStaged, maxAheadMs, unblock, type StagedDeps, type StagedEntry } from './decide-staged.ts'
+import { GAP_BATCH } from './gap-fill.ts'
 import { FIRST_RETRY_MS, LAST_RETRY_MS } from './gap-turns.ts'
 import type { RoomRegistry } from './registry.ts'
 import type { Room } from './room.ts'
 import { createStagedEntries, type StagedEntries } from './staged-entries.ts'
+import type { CheckedEvent } from './verify.ts'
 
 /** Events decided in one turn of the room, and committed together. */
 export const MAX_DECIDED_TOGETHER = 50
@@ -177,6 +179,15 @@ async function decideBatch(
   }
 }
 
+/** What the same server brought after an entry and one answer may serve, by its depth. */
+function waitingBehind(entries: StagedEntries, { origin, event }: StagedEntry): readonly CheckedEvent[] {
+  const { depth } = event.pdu
+  const isNear = (other: CheckedEvent): boolean =>
+    other.pdu.depth > depth && other.pdu.depth < depth + GAP_BATCH
+  const waiting = entries.ofServer(origin).filter(({ missing }) => missing.size > 0)
+  return waiting.flatMap((entry) => (isNear(entry.event) ? [entry.event] : []))
+}
+
 async function fillGaps({ deps, roomId, entries, isClosed }: Work, pump: () => void): Promise<void> {
   const { clock, events } = deps
   for (
@@ -186,7 +197,7 @@ async function fillGaps({ deps, roomId, entries, isClosed }: Work, pump: () => v
   ) {
     const room = await deps.registry.get(roomId)
     if (room === undefined) throw new Error('a room with staged events is not there')
-    const { missing, progress } = await unblock(deps, room, entry)
+    const { missing, progress } = await unblock(deps, room, entry, waitingBehind(entries, entry))
     if (isClosed()) return
     if (missing.length === 0) entries.gaps.filled(entry, clock.now())
     else entries.gaps.failed(entry, clock.now())

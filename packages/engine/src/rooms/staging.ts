@@ -5,6 +5,7 @@
  */
 import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
 import { parseRoomId, serverOf } from '@plexus/core'
+import { createLru } from '../kernel/lru.ts'
 import type { LookupOptions } from '../keys/types.ts'
 import type { Random, Store } from '../ports.ts'
 import type { StagedEntry } from './decide-staged.ts'
@@ -26,7 +27,10 @@ import type { CheckedEvent } from './verify.ts'
 import { checkEvents } from './verify.ts'
 import { createWords } from './words.ts'
 
-export type StagingDeps = Omit<StagedRoomDeps, 'words'> & {
+/** Events that were fetched for what waits, until that is decided. */
+export const MAX_AHEAD = 200
+
+export type StagingDeps = Omit<StagedRoomDeps, 'words' | 'ahead'> & {
   readonly store: Store
   readonly random: Random
   /** Runs once a join of the room that is under way has ended; the next one waits. */
@@ -50,7 +54,7 @@ export interface Staging {
 }
 
 export function createStaging(deps: StagingDeps): Staging {
-  const roomDeps = { ...deps, words: createWords() }
+  const roomDeps = { ...deps, words: createWords(), ahead: createLru<string, CheckedEvent>(MAX_AHEAD) }
   const waiting = new Map<RoomId, StagedRoom>()
   let cancelRestart: (() => void) | undefined
   let restartMs = FIRST_RETRY_MS
