@@ -1,5 +1,5 @@
 /** The Client-Server API of a headless node over HTTP, with SQLite as the promise needs it. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -12,6 +12,7 @@ import { startNodeApp, type NodeApp } from '../kit/node-app.ts'
 import { createBigNode } from './big-node.ts'
 import { figure, type Figure, type FigureInit } from './figures.ts'
 import { createHttpClient, type HttpClient } from './http-client.ts'
+import { residentMb } from './machine.ts'
 import type { Section } from './section.ts'
 
 const BODY = JSON.stringify({ msgtype: 'm.text', body: 'x'.repeat(1_000) })
@@ -54,10 +55,9 @@ const one = (init: Omit<FigureInit, 'values'>, value: number): Figure => figure(
 
 /** Once it serves and before anybody asked. */
 function memoryAtRest({ pid }: NodeApp): Figure {
-  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
   return one(
     { name: 'headless node at rest', unit: 'MB', aims: [{ of: 'median', limit: 90 }], note: 'resident set' },
-    (Number(kilobytes) * 1_024) / 1_000_000,
+    residentMb(pid),
   )
 }
 

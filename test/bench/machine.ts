@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
 
 export type Machine = {
@@ -21,6 +22,12 @@ export function thisMachine(): Machine {
 /** The average number of processes that ran or wanted to in the last minute. */
 export function loadNow(): number {
   return Number((loadavg()[0] ?? 0).toFixed(2))
+}
+
+/** Memory of a process, as the kernel counts it. */
+export function residentMb(pid: number): number {
+  const [, kB = ''] = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+  return (Number(kB) * 1_024) / 1e6
 }
 
 /** Above this many waiting processes per core before the start, the figures say more about others. */

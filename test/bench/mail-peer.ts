@@ -1,12 +1,25 @@
 /** A libp2p node that speaks the mailbox protocol and nothing else: what a load of many costs least with. */
+import { randomBytes } from 'node:crypto'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { noise } from '@libp2p/noise'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
-import { createFrameChannel, decodeRefusal, MAILBOX_PROTOCOL, MailboxFrame } from '@plexus/p2p/wire'
+import type { ServerName } from '@plexus/core'
+import {
+  createFrameChannel,
+  decodeRefusal,
+  encodeDeposit,
+  MAILBOX_PROTOCOL,
+  MailboxFrame,
+  sendMessage,
+} from '@plexus/p2p/wire'
 import type { FrameChannel } from '@plexus/p2p/wire'
 import { createLibp2p } from 'libp2p'
+import { ACCESS_KEY } from './mail-registration.ts'
+
+const DAY_MS = 24 * 3_600_000
+export const MAIL_BYTES: number = 4_096 + 48
 
 /** A mailbox stream. */
 export type MailStream = {
@@ -67,4 +80,17 @@ export async function connectMailPeer(address: string): Promise<MailPeer> {
       await node.stop()
     },
   }
+}
+
+/** Leaves a mail with somebody. */
+export function depositTo(stream: MailStream, recipient: ServerName): Promise<string> {
+  const mail = {
+    recipient,
+    lane: 'events' as const,
+    keyId: 'k1',
+    expires: Date.now() + DAY_MS,
+    bytes: new Uint8Array(randomBytes(MAIL_BYTES)),
+  }
+  const message = encodeDeposit({ mail, access: { accessKey: ACCESS_KEY } })
+  return stream.ask((channel, id) => sendMessage(channel, MailboxFrame.deposit, id, message))
 }

@@ -4,23 +4,20 @@ import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { encodeBase64, type ServerName } from '@plexus/core'
-import { accountRecords, type AccountRecord, type MailboxAddress } from '@plexus/core/names'
+import type { ServerName } from '@plexus/core'
+import type { MailboxAddress } from '@plexus/core/names'
 import { generateTransportKey } from '@plexus/p2p'
 import { createP2pNode, nodePlatform } from '@plexus/p2p/node'
-import { encodeCursor, encodeDeposit, encodeRegistration, MailboxFrame, sendMessage } from '@plexus/p2p/wire'
-import { certify, collectingLog, newAccount, realClock, type Account } from '../kit/p2p.ts'
+import { encodeCursor, MailboxFrame } from '@plexus/p2p/wire'
+import { certify, collectingLog, newAccount, realClock } from '../kit/p2p.ts'
 import { startMailRelay, type MailRelayProcess } from '../kit/mail-relay-process.ts'
 import { figure, type Figure } from './figures.ts'
-import { connectMailPeer, type MailPeer, type MailStream } from './mail-peer.ts'
+import { connectMailPeer, depositTo, MAIL_BYTES, type MailPeer, type MailStream } from './mail-peer.ts'
+import { ACCESS_KEY, registrationOf } from './mail-registration.ts'
+import { residentMb } from './machine.ts'
 import { withLimit, type Section } from './section.ts'
 
-const MAIL_BYTES = 4_096 + 48
 const DAY_MS = 24 * 3_600_000
-const ACCESS_KEY = encodeBase64(new Uint8Array(32).fill(7))
-const ACCESS_HASH = encodeBase64(
-  new Uint8Array(await crypto.subtle.digest('SHA-256', new Uint8Array(32).fill(7))),
-)
 /** Connections that mail is left over, and deposits under way on each. */
 const DEPOSITORS = 16
 const UNDER_WAY = 16
@@ -39,7 +36,7 @@ export const mailbox: Section = {
     const [address = ''] = relay.address.multiaddrs
     const [all, here] = quick ? [200, 50] : [2_000, 500]
     const owners = await withLimit(register(address, all, here, ends), LIMIT_MS, 'registering')
-    note(`${all} registered, ${here} connected; the relay takes ${residentMb(relay).toFixed(0)} MB`)
+    note(`${all} registered, ${here} connected; the relay takes ${residentMb(relay.pid).toFixed(0)} MB`)
     const peers = await Promise.all(Array.from({ length: DEPOSITORS }, () => connectMailPeer(address)))
     for (const peer of peers) ends.use(peer)
     const streams = await Promise.all(peers.map((peer) => peer.stream()))
@@ -78,7 +75,7 @@ export const mailbox: Section = {
       figure({
         name: 'memory of that relay',
         unit: 'MB',
-        values: [residentMb(relay)],
+        values: [residentMb(relay.pid)],
         aims: [{ of: 'median', limit: 500 }],
       }),
       ...(await throwAways(relay.address, owners, quick ? 20 : 100)),
@@ -86,34 +83,10 @@ export const mailbox: Section = {
   },
 }
 
-/** Resident, as the kernel counts it. */
-function residentMb({ pid }: MailRelayProcess): number {
-  const [, kB = ''] = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-  return (Number(kB) * 1_024) / 1e6
-}
-
 /** Milliseconds of processor time so far, counted in hundredths of a second. */
 function cpuMs({ pid }: MailRelayProcess): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
   return (Number(fields[11]) + Number(fields[12])) * 10
-}
-
-function registrationOf(account: Account, device: string): Uint8Array {
-  const now = Date.now()
-  const record: AccountRecord = {
-    name: account.name,
-    sequence: 1,
-    expires: now + 60 * DAY_MS,
-    mailboxes: [],
-    devices: [device],
-    sealingKeys: [{ id: 'k1', publicKey: ACCESS_KEY, expires: now + 30 * DAY_MS }],
-  }
-  const signature = encodeBase64(account.sign(accountRecords.bytes(record)))
-  return encodeRegistration({
-    certificate: certify(account, device),
-    record: { record, signature },
-    accessKeyHash: ACCESS_HASH,
-  })
 }
 
 /** Registers accounts: `here` of them stay connected, each as a node of its own. */
@@ -137,18 +110,6 @@ async function register(
   await using sleeper = await connectMailPeer(address)
   while (owners.length < all) await enrol(sleeper, false)
   return owners
-}
-
-function depositTo(stream: MailStream, recipient: ServerName): Promise<string> {
-  const mail = {
-    recipient,
-    lane: 'events' as const,
-    keyId: 'k1',
-    expires: Date.now() + DAY_MS,
-    bytes: new Uint8Array(randomBytes(MAIL_BYTES)),
-  }
-  const message = encodeDeposit({ mail, access: { accessKey: ACCESS_KEY } })
-  return stream.ask((channel, id) => sendMessage(channel, MailboxFrame.deposit, id, message))
 }
 
 /** Leaves `count` mails, each with the next of the owners; the rate a second. */

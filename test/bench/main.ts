@@ -17,6 +17,7 @@ import { delivery } from './delivery.ts'
 import { discovery } from './discovery.ts'
 import { federation } from './federation.ts'
 import type { Figure } from './figures.ts'
+import { flood } from './flood.ts'
 import { inboundIdb } from './inbound-idb.ts'
 import { inboundSqlite } from './inbound-sqlite.ts'
 import { largeJoin } from './large-join.ts'
@@ -48,6 +49,7 @@ const SECTIONS: readonly Section[] = [
   decideSection,
   clientApi,
   mailbox,
+  flood,
   discovery,
 ]
 

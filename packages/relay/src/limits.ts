@@ -82,6 +82,8 @@ export const MAIL_FRAME_BURST = 4_000
 export const MAIL_RATE_BYTES = 4_096
 /** Units of the rate of deposits that a registration counts for: two signatures are checked. */
 export const REGISTRATION_RATE_COST = 16
+/** Registrations and shelves whose signatures wait to be checked, 64 KiB each at most. */
+export const MAX_WAITING_CHECKS = 1_000
 /**
  * Mails that an address may leave for each mailbox that it may make, at once and over time: some forty at once, an office, and
  * one a minute, so that nobody uses up a relay's mailboxes and disk by names that cost nothing. As many names it may publish

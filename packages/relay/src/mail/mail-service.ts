@@ -29,6 +29,7 @@ import {
   SHELF_STOCK_COST,
   STEADY_CLOCK_MS,
 } from '../limits.ts'
+import { createChecks } from './checks.ts'
 import { takeDeposit } from './deposit.ts'
 import type { MailStore, MailTotals } from './mail-store.ts'
 import { createOwners, type MailSession, type Owners } from './owners.ts'
@@ -82,6 +83,7 @@ export function createMailService(deps: MailDeps, init: MailInit): MailService {
   const owners = createOwners({ clock, log, store, policy })
   const unwatch = store.watch((recipient) => owners.announce(recipient))
   const shelves = createShelfService({ clock, store })
+  const checks = createChecks()
   const working = new Set<Promise<void>>()
   let bytes = 0
   let closed = false
@@ -169,10 +171,13 @@ export function createMailService(deps: MailDeps, init: MailInit): MailService {
     body: Uint8Array,
   ): ReturnType<Owners['register']> {
     if (!source.rate.take(REGISTRATION_RATE_COST)) return { code: 'too-fast' }
-    return owners.register(session, body, {
-      mayMake: () => source.names.take(),
-      registered: (record) => registered(record, source),
-    })
+    const work = (): ReturnType<Owners['register']> =>
+      owners.register(session, body, {
+        mayMake: () => source.names.take(),
+        registered: (record) => registered(record, source),
+      })
+    const outcome = await checks.run(source, async () => ({ refusal: await work() }))
+    return outcome === undefined ? { code: 'too-fast' } : outcome.refusal
   }
 
   async function stock(
@@ -184,7 +189,8 @@ export function createMailService(deps: MailDeps, init: MailInit): MailService {
     if (!source.rate.take(SHELF_STOCK_COST)) return { code: 'too-fast' }
     const name = await owners.nameOf(session)
     if (typeof name === 'object') return name
-    const outcome = await shelves.stock(name, body)
+    const outcome = await checks.run(source, () => shelves.stock(name, body))
+    if (outcome === undefined) return { code: 'too-fast' }
     if ('code' in outcome) return outcome
     session.channel.send(K.stocked, id, encodeShelfCounts(outcome.answer))
     return undefined
