@@ -2,8 +2,8 @@
 import type { EventId, JsonObject, Pdu, RoomId } from '@plexus/core'
 import { memberKey } from '@plexus/core'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
-import { bodies, bringIn, createRoom, say } from './rooms-kit.ts'
+import type { BareNetwork, BareNode } from '../kit/bare-rooms.ts'
+import { bodies, bringIn, createRoom, say, threeServers } from './rooms-kit.ts'
 
 describe('a join that its own server tells of', () => {
   let network: BareNetwork
@@ -13,11 +13,7 @@ describe('a join that its own server tells of', () => {
   let roomId: RoomId
 
   beforeEach(async () => {
-    network = createBareNetwork()
-    alice = await network.add('alice')
-    bob = await network.add('bob')
-    carol = await network.add('carol')
-    roomId = await createRoom(alice)
+    ;({ network, alice, bob, carol, roomId } = await threeServers())
     await bringIn(network, alice, bob, roomId)
   })
 

@@ -2,7 +2,7 @@
 import { memberKey, stateKey } from '@plexus/core'
 import type { Pdu, RoomId, UserId } from '@plexus/core'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
+import type { BareNetwork, BareNode } from '../kit/bare-rooms.ts'
 import {
   bodies,
   createRoom,
@@ -12,6 +12,7 @@ import {
   setTopic,
   stateText,
   TO_END,
+  threeServers,
 } from './rooms-kit.ts'
 
 let network: BareNetwork
@@ -21,11 +22,7 @@ let carol: BareNode
 let roomId: RoomId
 
 beforeEach(async () => {
-  network = createBareNetwork()
-  alice = await network.add('alice')
-  bob = await network.add('bob')
-  carol = await network.add('carol')
-  roomId = await createRoom(alice, 'public')
+  ;({ network, alice, bob, carol, roomId } = await threeServers('public'))
 })
 
 const join = (node: BareNode, through: BareNode): Promise<void> =>

@@ -7,7 +7,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
 import { dnsSigner } from '../kit/key-documents.ts'
 import { testSigner } from '../kit/keys.ts'
-import { bodies, bringIn, createRoom, nowhere, say, setTopic, stateText } from './rooms-kit.ts'
+import { bodies, bringIn, createRoom, nowhere, say, setTopic, stateText, threeServers } from './rooms-kit.ts'
 
 const MINUTE_MS = 60_000
 /** One event and what comes after it in time for all to have compared their heads. */
@@ -21,11 +21,7 @@ describe('heads', { timeout: 30_000 }, () => {
   let roomId: RoomId
 
   beforeEach(async () => {
-    network = createBareNetwork()
-    alice = await network.add('alice')
-    bob = await network.add('bob')
-    carol = await network.add('carol')
-    roomId = await createRoom(alice)
+    ;({ network, alice, bob, carol, roomId } = await threeServers())
     await bringIn(network, alice, bob, roomId)
     await bringIn(network, alice, carol, roomId)
     await network.pass(SPREAD_MS)

@@ -1,4 +1,4 @@
-/** Invites, by name and by link, and what a cheating server can make of them. */
+/** Invites by name, what a server signs of them, and what one that cheats can make of them. */
 import {
   buildEvent,
   contentHash,
@@ -20,15 +20,12 @@ import type {
   RoomVersion,
   UserId,
 } from '@plexus/core'
-import { CarrierError, FederationError, type Federation } from '@plexus/engine/ports'
-import { exchangeRequest, MAX_OTHER_INVITES } from '@plexus/engine/testing'
-import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
+import { MAX_OTHER_INVITES } from '@plexus/engine/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
-import { bodies, bringIn, createRoom, say, timeline } from './rooms-kit.ts'
+import type { BareNetwork, BareNode } from '../kit/bare-rooms.ts'
+import { bodies, bringIn, createRoom, say, threeServers, timeline, membershipAt } from './rooms-kit.ts'
 
 const version = roomVersion('12') as RoomVersion
-const DAY_MS = 86_400_000
 
 let network: BareNetwork
 let alice: BareNode
@@ -37,17 +34,8 @@ let carol: BareNode
 let roomId: RoomId
 
 beforeEach(async () => {
-  network = createBareNetwork()
-  alice = await network.add('alice')
-  bob = await network.add('bob')
-  carol = await network.add('carol')
-  roomId = await createRoom(alice)
+  ;({ network, alice, bob, carol, roomId } = await threeServers())
 })
-
-async function membershipAt(node: BareNode, user: UserId): Promise<unknown> {
-  const id = (await node.rooms.snapshot(roomId))?.state.get(memberKey(user))
-  return id === undefined ? undefined : (await node.rooms.event(id))?.pdu.content['membership']
-}
 
 describe('an invite by name', () => {
   it('stands when it comes before the answer to the knock that asked for it', async () => {
@@ -131,7 +119,7 @@ describe('an invite by name', () => {
       'second stay',
       'back',
     ])
-    expect(await membershipAt(bob, bob.user)).toBe('join')
+    expect(await membershipAt(bob, roomId, bob.user)).toBe('join')
   })
 
   it('does not take the place of a join that was quicker', async () => {
@@ -207,7 +195,7 @@ describe('an invite by name', () => {
       })
       await expect(alice.rooms.invite(alice.user, roomId, bob.user)).rejects.toThrow('did not sign')
     }
-    expect(await membershipAt(alice, bob.user)).toBeUndefined()
+    expect(await membershipAt(alice, roomId, bob.user)).toBeUndefined()
   })
 
   it('takes nothing but one signature from the answer', async () => {
@@ -402,130 +390,5 @@ describe('the co-signature of an invite', () => {
     await withdraw(54)
     const rows = await bob.store.range('membership', '', '\u00ff')
     expect(rows.length).toBeLessThanOrEqual(50 + 2)
-  })
-})
-
-describe('an invite link', () => {
-  const open = async (opener: BareNode, link: { token: string; secret: string }): Promise<void> => {
-    const secret = new Uint8Array(Buffer.from(link.secret, 'base64url'))
-    const request = exchangeRequest({ token: link.token, secret, inviter: alice.user, roomId }, opener.user)
-    await alice.rooms.exchangeThirdPartyInvite(opener.name, roomId, request)
-  }
-  const linkContent = async (token: string): Promise<unknown> => {
-    const id = (await alice.rooms.snapshot(roomId))?.state.get(stateKey('m.room.third_party_invite', token))
-    return id === undefined ? undefined : (await alice.rooms.event(id))?.pdu.content
-  }
-
-  it('is good for one of two that open it at once, and again for the one whose answer was lost', async () => {
-    const link = await alice.rooms.createLinkInvite(roomId, alice.user)
-    const results = await Promise.allSettled([open(bob, link), open(carol, link)])
-    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
-    expect([await membershipAt(alice, bob.user), await membershipAt(alice, carol.user)]).toEqual([
-      'invite',
-      undefined,
-    ])
-    expect(await linkContent(link.token)).toEqual({})
-    const before = (await alice.rooms.snapshot(roomId))?.lastPosition
-    await open(bob, link)
-    expect((await alice.rooms.snapshot(roomId))?.lastPosition).toBe(before)
-    await bob.rooms.join(bob.user, roomId, { via: [alice.name] })
-    expect(await membershipAt(alice, bob.user)).toBe('join')
-    await expect(open(carol, link)).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
-  })
-
-  it('is used up in the very commit that holds the invite', async () => {
-    const commits: string[][] = []
-    const disk = createMemoryDisk({
-      fault: ({ writes }) => {
-        commits.push(writes.map(({ map, key }) => `${map} ${key}`))
-        return 'none'
-      },
-    })
-    alice = await network.add('alice', { store: await openMemoryStore(disk), seed: 20 })
-    roomId = await createRoom(alice)
-    const link = await alice.rooms.createLinkInvite(roomId, alice.user)
-    commits.length = 0
-    await open(bob, link)
-    expect(commits.filter((writes) => writes.some((write) => write.startsWith('event ')))).toHaveLength(1)
-    expect(commits[0]?.some((write) => write.startsWith('link-invite '))).toBe(true)
-  })
-
-  it('is good for nobody when it is revoked or a week old, also by who may not empty it', async () => {
-    const revoked = await alice.rooms.createLinkInvite(roomId, alice.user)
-    await alice.rooms.revokeLinkInvite(roomId, revoked.token, alice.user)
-    await expect(open(bob, revoked)).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
-    await expect(alice.rooms.revokeLinkInvite(roomId, 'nonsense', alice.user)).rejects.toMatchObject({
-      errcode: 'M_NOT_FOUND',
-    })
-    const old = await alice.rooms.createLinkInvite(roomId, alice.user)
-    await network.pass(7 * DAY_MS + 1)
-    await expect(open(bob, old)).rejects.toThrow('expired')
-    await alice.links.expireLinks()
-    expect(await linkContent(old.token)).toEqual({})
-    const orphan = await alice.rooms.createLinkInvite(roomId, alice.user)
-    await alice.rooms.leave(alice.user, roomId)
-    await network.pass(7 * DAY_MS + 1)
-    await alice.links.expireLinks()
-    expect(await alice.store.range('link-invite', '', '\u00ff')).toEqual([])
-    await expect(open(bob, orphan)).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
-  })
-
-  it('are open in a bounded number', async () => {
-    for (let index = 0; index < 100; index += 1) await alice.rooms.createLinkInvite(roomId, alice.user)
-    await expect(alice.rooms.createLinkInvite(roomId, alice.user)).rejects.toMatchObject({
-      errcode: 'M_LIMIT_EXCEEDED',
-    })
-  })
-
-  it('is refused, and stays open, where the server that asks does not sign, refuses or goes away', async () => {
-    const link = await alice.rooms.createLinkInvite(roomId, alice.user)
-    const cheats: Partial<Federation>[] = [
-      { invite: async (_to, _room, _id, { event }) => ({ event: { ...event, signatures: {} } }) },
-      { invite: () => Promise.reject(new FederationError({ status: 500, errcode: 'M_UNKNOWN', error: '' })) },
-      { invite: () => Promise.reject(new CarrierError('timeout', 'no answer')) },
-    ]
-    for (const cheat of cheats) {
-      network.cheats.set(bob.name, cheat)
-      await expect(open(bob, link)).rejects.toMatchObject({ name: 'RoomError', errcode: 'M_FORBIDDEN' })
-    }
-    network.cheats.delete(bob.name)
-    await open(bob, link)
-    expect(await membershipAt(alice, bob.user)).toBe('invite')
-  })
-
-  it('brings nothing under the name key but what the link says', async () => {
-    const { token, secret } = await alice.rooms.createLinkInvite(roomId, alice.user)
-    const key = new Uint8Array(Buffer.from(secret, 'base64url'))
-    const honest = exchangeRequest({ token, secret: key, inviter: alice.user, roomId }, bob.user)
-    const third = (honest['content'] as JsonObject)['third_party_invite'] as JsonObject
-    const signedPart = third['signed'] as JsonObject
-    const attempt = (part: JsonObject): Promise<void> =>
-      alice.rooms.exchangeThirdPartyInvite(bob.name, roomId, {
-        ...honest,
-        content: { membership: 'invite', third_party_invite: { signed: part } },
-      })
-    const [[server, byKey]] = Object.entries(signedPart['signatures'] as JsonObject) as [[string, JsonObject]]
-    const bad: JsonObject[] = [
-      { ...signedPart, sender: bob.user },
-      { ...signedPart, sender: { x: 1 } },
-      { ...signedPart, mxid: carol.user },
-      { ...signedPart, token: 7 },
-      { ...signedPart, signatures: {} },
-      { ...signedPart, signatures: { [server]: byKey, more: { x: 'y' } } },
-      { ...signedPart, signatures: { [server]: { ...byKey, 'ed25519:more': 'x' } } },
-      { ...signedPart, signatures: { [server]: { 'ed25519:0': { deep: 1 } } } },
-      { ...signedPart, signatures: { [server]: { 'ed25519:0': 'A'.repeat(86) } } },
-    ]
-    const calls = alice.calls.length
-    for (const part of bad) await expect(attempt(part)).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
-    expect(alice.calls.length).toBe(calls)
-    expect(await membershipAt(alice, bob.user)).toBeUndefined()
-    await attempt({ ...signedPart, unknown: 'field' })
-    const event = (await timeline(alice, roomId)).find(({ pdu }) => pdu.state_key === bob.user)
-    const held = event?.pdu.content ?? {}
-    expect(Object.keys(held).toSorted()).toEqual(['membership', 'third_party_invite'])
-    expect(
-      Object.keys((held['third_party_invite'] as JsonObject)['signed'] as JsonObject).toSorted(),
-    ).toEqual(['mxid', 'sender', 'signatures', 'token'])
   })
 })

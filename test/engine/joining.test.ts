@@ -1,23 +1,19 @@
 /** Joining through others who may cheat, and rooms that many write to at once. */
-import {
-  buildEvent,
-  encodeBase64,
-  eventIdOf,
-  memberKey,
-  ROOM_VERSIONS,
-  roomVersion,
-  signingBytes,
-  stateKey,
-  without,
-  withSignature,
-} from '@plexus/core'
-import type { EventId, JsonObject, KeyId, Pdu, RoomId, RoomVersion } from '@plexus/core'
+import { memberKey, ROOM_VERSIONS, stateKey, without } from '@plexus/core'
+import type { EventId, JsonObject, RoomId } from '@plexus/core'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
 import { createSeededRandom } from '../kit/seeded-random.ts'
-import { bodies, createRoom, initialState, say, stateText, timeline } from './rooms-kit.ts'
-
-const version = roomVersion('12') as RoomVersion
+import {
+  bodies,
+  createRoom,
+  initialState,
+  say,
+  stateText,
+  timeline,
+  threeServers,
+  make,
+} from './rooms-kit.ts'
 
 let network: BareNetwork
 let alice: BareNode
@@ -26,31 +22,11 @@ let carol: BareNode
 let roomId: RoomId
 
 beforeEach(async () => {
-  network = createBareNetwork()
-  alice = await network.add('alice')
-  bob = await network.add('bob')
-  carol = await network.add('carol')
-  roomId = await createRoom(alice, 'public')
+  ;({ network, alice, bob, carol, roomId } = await threeServers('public'))
 })
 
 const join = (node: BareNode, through: BareNode): Promise<void> =>
   node.rooms.join(node.user, roomId, { via: [through.name] })
-
-/** A message of `node`'s user that follows `previous`. */
-async function message(node: BareNode, previous: readonly EventId[], body: string, depth = 5): Promise<Pdu> {
-  const state = (await alice.rooms.snapshot(roomId))?.state
-  const bare = buildEvent(version, {
-    template: { type: 'm.room.message', sender: node.user, content: { body } },
-    roomId,
-    prevEvents: previous.map((id) => ({ reference: id, depth })),
-    authEvents: [stateKey('m.room.power_levels', ''), memberKey(node.user)].flatMap(
-      (key) => state?.get(key) ?? [],
-    ),
-    now: 1_700_000_000_000,
-  })
-  const signature = encodeBase64(await node.signer.sign(signingBytes(version, bare)))
-  return withSignature(bare, node.name, node.signer.keyId as KeyId, signature)
-}
 
 describe('forward extremities', { timeout: 30_000 }, () => {
   it('of one server that makes forks without end are few, and its newest', async () => {
@@ -59,11 +35,16 @@ describe('forward extremities', { timeout: 30_000 }, () => {
     const base = (await alice.rooms.snapshot(roomId))?.heads ?? []
     const own = await say(alice, roomId, 'mine')
     const forks = await Promise.all(
-      Array.from({ length: 40 }, (_, index) => message(bob, base, `fork ${index}`)),
+      Array.from({ length: 40 }, (_, index) =>
+        make(bob, alice, roomId, { prev: base, body: `fork ${index}` }),
+      ),
     )
-    await alice.rooms.receive(bob.name, forks)
+    await alice.rooms.receive(
+      bob.name,
+      forks.map(({ pdu }) => pdu),
+    )
     await network.settle()
-    const ids = forks.map((pdu) => eventIdOf(version, pdu))
+    const ids = forks.map(({ id }) => id)
     const heads = (await alice.rooms.snapshot(roomId))?.heads ?? []
     expect(heads).toHaveLength(6)
     expect(heads).toContain(own)
@@ -81,8 +62,10 @@ describe('forward extremities', { timeout: 30_000 }, () => {
     await network.settle()
     const base = (await alice.rooms.snapshot(roomId))?.heads ?? []
     const own = await say(alice, roomId, 'mine')
-    for (const node of others)
-      await alice.rooms.receive(node.name, [await message(node, base, node.user, 1_000_000)])
+    for (const node of others) {
+      const { pdu } = await make(node, alice, roomId, { prev: base, depth: 1_000_000 })
+      await alice.rooms.receive(node.name, [pdu])
+    }
     await network.settle()
     expect((await alice.rooms.snapshot(roomId))?.heads).toHaveLength(25)
     // Who joins gets a template that it can use.
@@ -329,21 +312,8 @@ describe('the answer to a join', { timeout: 30_000 }, () => {
   it('leaves out of the state what is not allowed', async () => {
     await join(carol, alice)
     await network.settle()
-    const state = (await alice.rooms.snapshot(roomId))?.state
-    const bare = buildEvent(version, {
-      template: { type: 'm.room.topic', sender: carol.user, stateKey: '', content: { topic: 'forged' } },
-      roomId,
-      prevEvents: ((await alice.rooms.snapshot(roomId))?.heads ?? []).map((id) => ({
-        reference: id,
-        depth: 9,
-      })),
-      authEvents: [stateKey('m.room.power_levels', ''), memberKey(carol.user)].flatMap(
-        (key) => state?.get(key) ?? [],
-      ),
-      now: 1_700_000_000_000,
-    })
-    const signature = encodeBase64(await carol.signer.sign(signingBytes(version, bare)))
-    const topic = withSignature(bare, carol.name, carol.signer.keyId as KeyId, signature)
+    const forged = { type: 'm.room.topic', stateKey: '', content: { topic: 'forged' } }
+    const { pdu: topic } = await make(carol, alice, roomId, forged)
     answer((told) => ({ ...told, state: [...told.state, topic] }))
     await join(bob, alice)
     expect((await bob.rooms.snapshot(roomId))?.state.has(stateKey('m.room.topic', ''))).toBe(false)

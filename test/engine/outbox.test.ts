@@ -8,7 +8,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
 import { dnsSigner } from '../kit/key-documents.ts'
 import { testSigner } from '../kit/keys.ts'
-import { bodies, bringIn, createRoom, say } from './rooms-kit.ts'
+import { bodies, bringIn, createRoom, say, threeServers } from './rooms-kit.ts'
 
 const calls = (node: BareNode, call: string): number => node.calls.filter((each) => each === call).length
 
@@ -20,11 +20,7 @@ describe('events', { timeout: 30_000 }, () => {
   let roomId: RoomId
 
   beforeEach(async () => {
-    network = createBareNetwork()
-    alice = await network.add('alice')
-    bob = await network.add('bob')
-    carol = await network.add('carol')
-    roomId = await createRoom(alice)
+    ;({ network, alice, bob, carol, roomId } = await threeServers())
   })
 
   it('do not go to a server that joined and left in one commit', async () => {

@@ -13,7 +13,7 @@ import {
 import type { EventId, JsonObject, KeyId, Pdu, RoomId, RoomVersion, UserId } from '@plexus/core'
 import type { EventRecord } from '@plexus/engine'
 import { expect } from 'vitest'
-import type { BareNetwork, BareNode } from '../kit/bare-rooms.ts'
+import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
 
 export const FROM_START: number = -(2 ** 50)
 export const TO_END: number = 2 ** 50
@@ -27,6 +27,23 @@ export const initialState = (creator: UserId, joinRule = 'invite') => [
 
 export const createRoom = (node: BareNode, joinRule?: string): Promise<RoomId> =>
   node.rooms.create({ creator: node.user, initialState: initialState(node.user, joinRule) })
+
+export type ThreeServers = {
+  readonly network: BareNetwork
+  readonly alice: BareNode
+  readonly bob: BareNode
+  readonly carol: BareNode
+  /** A room of Alice's, who is alone in it. */
+  readonly roomId: RoomId
+}
+
+export async function threeServers(joinRule?: string): Promise<ThreeServers> {
+  const network = createBareNetwork()
+  const alice = await network.add('alice')
+  const bob = await network.add('bob')
+  const carol = await network.add('carol')
+  return { network, alice, bob, carol, roomId: await createRoom(alice, joinRule) }
+}
 
 export const say = (node: BareNode, roomId: RoomId, body: string): Promise<EventId> =>
   node.rooms.send(roomId, { type: 'm.room.message', sender: node.user, content: { msgtype: 'm.text', body } })
@@ -43,6 +60,12 @@ export async function timeline(node: BareNode, roomId: RoomId): Promise<readonly
 export async function bodies(node: BareNode, roomId: RoomId): Promise<unknown[]> {
   const events = await timeline(node, roomId)
   return events.filter(({ pdu }) => pdu.type === 'm.room.message').map(({ pdu }) => pdu.content['body'])
+}
+
+/** The membership that the current state of a node's room gives to a user. */
+export async function membershipAt(node: BareNode, roomId: RoomId, user: UserId): Promise<unknown> {
+  const id = (await node.rooms.snapshot(roomId))?.state.get(memberKey(user))
+  return id === undefined ? undefined : (await node.rooms.event(id))?.pdu.content['membership']
 }
 
 /** The current state as text, for comparing. */
@@ -95,6 +118,8 @@ export async function make(
     readonly type?: string
     readonly stateKey?: string
     readonly content?: JsonObject
+    /** What it says of those that it follows. */
+    readonly depth?: number
     readonly now?: number
   } = {},
 ): Promise<Made> {
@@ -110,7 +135,7 @@ export async function make(
     },
     roomId,
     prevEvents:
-      more.prev?.map((id) => ({ reference: id, depth: 10 })) ??
+      more.prev?.map((id) => ({ reference: id, depth: more.depth ?? 10 })) ??
       heads.flatMap((head) => (head === undefined ? [] : [{ reference: head.id, depth: head.pdu.depth }])),
     authEvents: more.auth ?? keys.flatMap((key) => snapshot?.state.get(key) ?? []),
     now: more.now ?? 1_700_000_000_000,

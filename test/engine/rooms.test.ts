@@ -1,14 +1,13 @@
 import type { EventId, RoomId, UserId } from '@plexus/core'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { BareNetwork, BareNode } from '../kit/bare-rooms.ts'
-import { createBareNetwork } from '../kit/bare-rooms.ts'
 import {
   bodies,
   bringIn as bringInto,
-  createRoom,
   expectAncestorsFirst,
   say,
   stateText,
+  threeServers,
 } from './rooms-kit.ts'
 
 describe('rooms', () => {
@@ -19,11 +18,7 @@ describe('rooms', () => {
   let roomId: RoomId
 
   beforeEach(async () => {
-    network = createBareNetwork()
-    alice = await network.add('alice')
-    bob = await network.add('bob')
-    carol = await network.add('carol')
-    roomId = await createRoom(alice)
+    ;({ network, alice, bob, carol, roomId } = await threeServers())
   })
 
   const bringIn = (node: BareNode): Promise<void> => bringInto(network, alice, node, roomId)

@@ -1,18 +1,9 @@
 /** What a server is told of a room, and whose join is believed. */
-import {
-  buildEvent,
-  encodeBase64,
-  eventIdOf,
-  memberKey,
-  roomVersion,
-  signingBytes,
-  stateKey,
-  withSignature,
-} from '@plexus/core'
+import { buildEvent, encodeBase64, eventIdOf, roomVersion, signingBytes, withSignature } from '@plexus/core'
 import type { EventId, KeyId, Pdu, RoomId, RoomVersion } from '@plexus/core'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
-import { bodies, bringIn, createRoom, FROM_START, say, TO_END } from './rooms-kit.ts'
+import type { BareNetwork, BareNode } from '../kit/bare-rooms.ts'
+import { bodies, bringIn, createRoom, FROM_START, say, TO_END, threeServers, make } from './rooms-kit.ts'
 
 const version = roomVersion('12') as RoomVersion
 
@@ -23,31 +14,11 @@ let carol: BareNode
 let roomId: RoomId
 
 beforeEach(async () => {
-  network = createBareNetwork()
-  alice = await network.add('alice')
-  bob = await network.add('bob')
-  carol = await network.add('carol')
-  roomId = await createRoom(alice, 'public')
+  ;({ network, alice, bob, carol, roomId } = await threeServers('public'))
 })
 
 const join = (node: BareNode, through: BareNode): Promise<void> =>
   node.rooms.join(node.user, roomId, { via: [through.name] })
-
-/** A message of `node`'s user that follows `previous`. */
-async function message(node: BareNode, previous: readonly EventId[], body: string, depth = 5): Promise<Pdu> {
-  const state = (await alice.rooms.snapshot(roomId))?.state
-  const bare = buildEvent(version, {
-    template: { type: 'm.room.message', sender: node.user, content: { body } },
-    roomId,
-    prevEvents: previous.map((id) => ({ reference: id, depth })),
-    authEvents: [stateKey('m.room.power_levels', ''), memberKey(node.user)].flatMap(
-      (key) => state?.get(key) ?? [],
-    ),
-    now: 1_700_000_000_000,
-  })
-  const signature = encodeBase64(await node.signer.sign(signingBytes(version, bare)))
-  return withSignature(bare, node.name, node.signer.keyId as KeyId, signature)
-}
 
 describe('what a server is told', () => {
   const backfill = async (from: EventId): Promise<readonly Pdu[]> =>
@@ -113,7 +84,7 @@ describe('what a server is told', () => {
     await network.settle()
     await say(alice, roomId, 'first')
     const base = (await alice.rooms.snapshot(roomId))?.heads ?? []
-    const pdu = await message(bob, base, 'whole', 50)
+    const { pdu } = await make(bob, alice, roomId, { prev: base, depth: 50 })
     await alice.rooms.receive(bob.name, [{ ...pdu, content: { body: 'forged' } }])
     await network.settle()
     const last = await say(alice, roomId, 'last')
