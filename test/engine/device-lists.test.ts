@@ -184,6 +184,21 @@ describe('device lists', () => {
     expect(fetches()).toBe(before)
   })
 
+  it('are fetched again by who left and came back, unseen by who lets it in', async () => {
+    await devices()
+    network.loopback.decideFate(({ uri }) => (uri.includes('/v1/send/') ? { lose: 'request' } : {}))
+    await alice.node.engine.rooms.leave(alice.user, roomId)
+    const last = await streamId()
+    expect(await receive(update(last + 1, [last]))).toBe(false)
+    await alice.node.engine.rooms.join(alice.user, roomId, { via: [bob.node.name] })
+    const memberEvent = (await alice.node.engine.rooms.snapshot(roomId))?.state.get(memberKey(alice.user))
+    const { replaced } = (await alice.node.engine.rooms.event(memberEvent as EventId)) ?? {}
+    const before = await alice.node.engine.rooms.event(replaced as EventId)
+    expect(before?.pdu.content['membership']).toBe('join')
+    await devices()
+    expect(fetches()).toBe(2)
+  })
+
   it('of users who share no room are asked for, and not kept', async () => {
     await bob.node.engine.rooms.leave(bob.user, roomId)
     await network.settle()

@@ -1,6 +1,7 @@
 /** Who shares a room with whom. */
 import { memberKey, serverOf } from '@plexus/core'
 import type { ServerName, UserId } from '@plexus/core'
+import { hasPlace } from '../rooms/case.ts'
 import type { MembershipRecord, RoomSnapshot, Rooms } from '../rooms/types.ts'
 
 /** The rooms that a local user is joined to, as of the last commit. */
@@ -51,8 +52,8 @@ export async function sharedSince(
     for (const snapshot of await joinedRooms(rooms, local)) {
       if (!snapshot.joinedServers.includes(server) || !snapshot.joinedMembers.includes(other)) continue
       const both = Math.max(
-        await joinedSince(rooms, snapshot, local),
-        await joinedSince(rooms, snapshot, other),
+        await joinedSince(rooms, snapshot, local, true),
+        await joinedSince(rooms, snapshot, other, false),
       )
       since = Math.min(since ?? both, both)
     }
@@ -60,17 +61,25 @@ export async function sharedSince(
   return since
 }
 
-/** The position at which a stay began, or a later one; 0 where it had begun when this node came. */
-async function joinedSince(rooms: Rooms, { state }: RoomSnapshot, member: UserId): Promise<number> {
-  const eventId = state.get(memberKey(member))
+/**
+ * The position at which a stay began, or a later one; 0 where that of another server's user had begun when this node came. A stay of a
+ * local user is no older than this node's: who did not see it leave tells its earlier one, during which nothing was heard for a while.
+ */
+async function joinedSince(
+  rooms: Rooms,
+  snapshot: RoomSnapshot,
+  member: UserId,
+  isLocal: boolean,
+): Promise<number> {
+  const eventId = snapshot.state.get(memberKey(member))
   let event = eventId === undefined ? undefined : await rooms.event(eventId)
   // A new name is a join too.
   for (let steps = 0; event?.replaced !== undefined && steps < MAX_FOLLOWED; steps += 1) {
     const before = await rooms.event(event.replaced)
-    if (before?.pdu.content['membership'] !== 'join') break
+    if (before?.pdu.content['membership'] !== 'join' || (isLocal && !hasPlace(before, snapshot))) break
     event = before
   }
   if (event === undefined) return Number.MAX_SAFE_INTEGER
   // What is backfilled was there, at a lower position than that of the history that shows it.
-  return (event.order ?? 0) < 0 ? 0 : event.position
+  return !isLocal && (event.order ?? 0) < 0 ? 0 : event.position
 }
