@@ -119,6 +119,16 @@ describe('mail', () => {
     expect([await read(bob, other), await read(bob, roomId)]).toEqual([['news'], []])
     const asked = network.loopback.log.slice(before).filter(({ uri }) => uri.includes('get_missing_events'))
     expect(asked).toEqual([])
+    // What came before it is not lost, and not left again.
+    const { length } = one.deposits
+    await pass(MINUTE)
+    setAway(bob)
+    setAway(alice, false)
+    await pass(MINUTE)
+    setAway(alice)
+    expect(one.deposits.slice(length).filter(({ recipient }) => recipient === bob.node.name)).toEqual([])
+    setAway(bob, false)
+    await network.settle()
     for (const relay of [one, two]) {
       relay.lie = undefined
       relays.setUp(relay, true)

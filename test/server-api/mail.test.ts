@@ -119,10 +119,10 @@ describe('mail', () => {
       { ...(await mail()), signature: 'A'.repeat(86) },
     ]
     const verdicts = await handle(mails, 'ahead')
-    expect(verdicts.map(({ kind }) => kind)).toEqual(['taken', 'early', 'early', 'refused'])
+    expect(verdicts.map(({ kind }) => kind)).toEqual(['taken', 'later', 'later', 'refused'])
     expect(transaction.mock.calls.map(([{ pdus }]) => pdus)).toEqual([[{ n: 1 }], [{ n: 3 }]])
     isNext.mockRejectedValue(new StoreError('full', 'no room'))
-    expect(await handle(mails.slice(0, 1), 'ahead')).toEqual([{ kind: 'early' }])
+    expect(await handle(mails.slice(0, 1), 'ahead')).toEqual([{ kind: 'later' }])
   })
 
   it('takes events after the EDUs that were left before them', async () => {

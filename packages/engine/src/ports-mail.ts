@@ -76,10 +76,8 @@ export type MailVerdict =
     }
   /** It never will be. */
   | { readonly kind: 'refused'; readonly why: string }
-  /** The store does not take it at present. */
+  /** The store does not take it at present, or it was looked at ahead of other mail, and something before it is missing. */
   | { readonly kind: 'later' }
-  /** It was looked at ahead of other mail, and something before it is missing. */
-  | { readonly kind: 'early' }
 
 /**
  * Takes in opened mails, unproven, and answers about each after the commit; server-api implements it. Never rejects. `ahead`: mail that came

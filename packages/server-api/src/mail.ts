@@ -55,8 +55,7 @@ export function createMailHandler(deps: MailDeps): MailHandler {
     }
     if (turn === 'ahead') {
       const takeAhead = async (mails: readonly Mail[]): Promise<void> => {
-        for (const mail of mails)
-          verdicts[mail.index] = (await isTakenAhead(deps, mail)) ? taken(mail) : { kind: 'early' }
+        for (const mail of mails) if (await isTakenAhead(deps, mail)) verdicts[mail.index] = taken(mail)
       }
       await Promise.all([...byOrigin.values()].map(takeAhead))
       return verdicts

@@ -5,7 +5,8 @@
  * Invariants:
  * 1. A mail is acknowledged at a relay after what it says is on disk.
  * 2. A mail that can never be taken does not keep those behind it; one that the store has no room for does.
- * 3. After some absence what came last is looked at first: the newest message need not wait for all that came in the meantime.
+ * 3. After some absence what came last is looked at first: the newest message need not wait for all that came in the meantime. It
+ *    counts as come in its turn only, or its origin would take all that it left before for lost, and leave it again.
  */
 import { encodeBase64 } from '@plexus/core'
 import { sha256 } from '@noble/hashes/sha2.js'
@@ -61,9 +62,16 @@ export function createInbox(deps: InboxDeps): Inbox {
     return enveloped === undefined ? undefined : { hash, enveloped }
   }
 
+  const openFresh = async (
+    batch: readonly Hashed[],
+  ): Promise<{ readonly fresh: readonly Hashed[]; readonly opened: readonly Opened[] }> => {
+    const fresh = batch.filter(({ hash }) => known.get(hash) === undefined)
+    const opened = await Promise.all(fresh.map(open))
+    return { fresh, opened: opened.filter((mail) => mail !== undefined) }
+  }
+
   /** What a mail leaves behind beside its content. */
   const note = (relay: string, hash: string, verdict: MailVerdict): readonly Write[] => {
-    if (verdict.kind === 'early') return []
     if (verdict.kind !== 'taken' || !verdict.isNews) {
       known.set(hash, 'useless')
       return []
@@ -78,18 +86,10 @@ export function createInbox(deps: InboxDeps): Inbox {
     relay: string,
     batch: readonly Hashed[],
     handle: MailHandler,
-    turn?: 'ahead',
   ): Promise<number | undefined> => {
     const cursor = batch.at(-1)?.cursor ?? 0
-    const fresh = batch.filter(({ hash }) => known.get(hash) === undefined)
-    const opened = (await Promise.all(fresh.map(open))).filter((mail) => mail !== undefined)
-    const verdicts =
-      opened.length === 0
-        ? []
-        : await handle(
-            opened.map(({ enveloped }) => enveloped),
-            turn,
-          )
+    const { fresh, opened } = await openFresh(batch)
+    const verdicts = opened.length === 0 ? [] : await handle(opened.map(({ enveloped }) => enveloped))
     if (verdicts.some(({ kind }) => kind === 'later')) return undefined
     const writes: Write[] = []
     for (const { hash } of batch) {
@@ -101,13 +101,9 @@ export function createInbox(deps: InboxDeps): Inbox {
       const verdict = verdicts[index]
       if (verdict !== undefined) writes.push(...note(relay, hash, verdict))
     }
-    const moved = turn === 'ahead' ? undefined : own.moved(relay, cursor)
+    const { writes: progress, publish } = own.moved(relay, cursor)
     // Takes along what the mails left, and only then the relay is told.
-    await committer.submit({
-      durability: 'strict',
-      writes: () => [...writes, ...(moved?.writes ?? [])],
-      ...(moved === undefined ? {} : { publish: moved.publish }),
-    })
+    await committer.submit({ durability: 'strict', writes: () => [...writes, ...progress], publish })
     const refused = verdicts.filter(({ kind }) => kind === 'refused').length
     return fresh.length - opened.length + refused
   }
@@ -115,7 +111,14 @@ export function createInbox(deps: InboxDeps): Inbox {
   const glance = async (relay: string, cursor: number, handle: MailHandler): Promise<void> => {
     if (clock.now() - (asked.get(relay) ?? 0) < ABSENCE_MS) return
     const batch = inOrder(await deps.mailboxes.fetch(relay, cursor, 'last'), cursor)
-    await turns.run(() => take(relay, batch, handle, 'ahead'))
+    await turns.run(async () => {
+      const { opened } = await openFresh(batch)
+      if (opened.length > 0)
+        await handle(
+          opened.map(({ enveloped }) => enveloped),
+          'ahead',
+        )
+    })
   }
 
   return {
