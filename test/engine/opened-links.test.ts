@@ -1,9 +1,10 @@
 /** Links that wait for an invite by mail: that they end, one way or the other. */
-import type { JsonObject, RoomId } from '@plexus/core'
+import type { JsonObject, RoomId, UserId } from '@plexus/core'
 import type { InviteLink, OpenedLink } from '@plexus/engine/ports'
-import { MAX_OPENED_LINKS } from '@plexus/engine/testing'
+import { exchangeRequest, MAX_OPENED_LINKS, MAX_TOLD_OF_LINK } from '@plexus/engine/testing'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createFakeRelays, createQuickSealer, type FakeRelays } from '../kit/mail-relay.ts'
+import { testSigner } from '../kit/keys.ts'
 import { createTestNetwork } from '../kit/node.ts'
 import type { Member, TestNetwork } from '../kit/node.ts'
 import { contactKit, MINUTE } from './contact-kit.ts'
@@ -18,7 +19,10 @@ describe('a link that waits', () => {
   let link: InviteLink
   let roomId: RoomId
 
-  const { pass, setAway, turnOf, patiently, invitesOf, tell } = contactKit(() => ({ network, relays }))
+  const { pass, setAway, turnOf, patiently, rowsOf, invitesOf, tell } = contactKit(() => ({
+    network,
+    relays,
+  }))
   const opened = ({ node, user }: Member) => node.engine.control.openedLinks(user)
   const open = ({ node, user }: Member) => patiently(node.engine.control.openInvite(link, user))
 
@@ -89,6 +93,21 @@ describe('a link that waits', () => {
     expect(await opened(carol)).toMatchObject([{ refused: true }])
     await carol.node.engine.control.forgetOpenedLink(roomId, carol.user)
     expect(await opened(carol)).toEqual([])
+  })
+
+  it('is refused to so many servers and no more, since names cost nothing', async () => {
+    await alice.node.engine.control.revokeInvite(roomId, link.token, alice.user)
+    for (let n = 0; n <= MAX_TOLD_OF_LINK; n += 1) {
+      const origin = testSigner(100 + n).name
+      const secret = new Uint8Array(32)
+      const asked = { roomId, token: link.token, secret, inviter: alice.user }
+      const event = exchangeRequest(asked, `@eve:${origin}` as UserId)
+      const content = { room_id: roomId, event }
+      const edus = [{ edu_type: 'plexus.exchange_third_party_invite', content }]
+      const ordered = { incarnation: 'hostile', sequence: 1, acknowledged: 0 }
+      await alice.node.engine.inbound.transaction({ origin, pdus: [], edus, ordered })
+    }
+    expect(await rowsOf(alice, 'edu')).toBe(MAX_TOLD_OF_LINK)
   })
 
   it('is over with the answer of an inviter who is there', async () => {

@@ -52,6 +52,7 @@ export type { Completion } from './rooms/completion.ts'
 export { MAX_UNPROVEN_SERVERS } from './rooms/enter-room.ts'
 export { MAX_OTHER_INVITES } from './rooms/accept-invite.ts'
 export { exchangeRequest, type LinkInvites } from './rooms/link-invites.ts'
+export { MAX_TOLD_OF_LINK } from './rooms/mailed-edus.ts'
 export {
   MAX_ALL_EARLY_EVENTS,
   MAX_EARLY_EVENTS,

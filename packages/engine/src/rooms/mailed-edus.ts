@@ -22,6 +22,8 @@ export const EXCHANGE_REFUSED = 'plexus.exchange_refused'
 /** How often a server is told the same of one link, and of how many links it is remembered. */
 const REFUSAL_INTERVAL_MS = 3_600_000
 const MAX_REMEMBERED_REFUSALS = 1_000
+/** Servers that one process tells of one link: a name costs nothing, and what is queued for one that nobody has stays. */
+export const MAX_TOLD_OF_LINK = 50
 
 export type MailedEdusDeps = InviteDeps & {
   readonly acceptInvite: AcceptInvite
@@ -54,17 +56,21 @@ function createRefusals({
   mail,
   clock,
 }: InviteDeps): (origin: ServerName, room: Room, event: JsonObject) => EduEffect {
-  const told = createLru<string, number>(MAX_REMEMBERED_REFUSALS)
+  const told = createLru<string, ReadonlyMap<ServerName, number>>(MAX_REMEMBERED_REFUSALS)
   return (origin, { roomId, snapshot }, event) => {
     const token = parseExchange(event)?.token
     if (mail === undefined || token === undefined) return undefined
     // Who never had a link of the room is told nothing, or anybody could have answers queued here.
     if (snapshot?.state.has(stateKey('m.room.third_party_invite', token)) !== true) return undefined
-    const key = `${origin} ${roomId} ${token}`
+    const key = `${roomId} ${token}`
+    const before = told.get(key)
+    const at = before?.get(origin)
     const now = clock.now()
-    if (now - (told.get(key) ?? Number.NEGATIVE_INFINITY) < REFUSAL_INTERVAL_MS) return undefined
+    if (at === undefined ? (before?.size ?? 0) >= MAX_TOLD_OF_LINK : now - at < REFUSAL_INTERVAL_MS)
+      return undefined
+    told.set(key, new Map([...(before ?? []), [origin, now]]))
     const edu = { edu_type: EXCHANGE_REFUSED, content: { room_id: roomId, token } }
-    return { writes: () => mail.queueDurable(origin, edu), publish: () => told.set(key, now) }
+    return { writes: () => mail.queueDurable(origin, edu) }
   }
 }
 
