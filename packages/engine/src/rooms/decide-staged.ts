@@ -61,7 +61,9 @@ export function maxAheadMs({ ownName }: Pick<StagedDeps, 'ownName'>, room: Room)
 }
 
 function isDatedAhead(deps: StagedDeps, room: Room, { pdu }: CheckedEvent): boolean {
-  return pdu.origin_server_ts > deps.clock.now() + maxAheadMs(deps, room)
+  const aheadMs = pdu.origin_server_ts - deps.clock.now()
+  // Who is in the room is looked at for the few that are.
+  return aheadMs > MAX_DATED_AHEAD_MS && aheadMs > maxAheadMs(deps, room)
 }
 
 /** What became of an entry: what it misses, nothing when it is decided, or a fault. */
