@@ -281,6 +281,18 @@ describe('mail', () => {
     expect(counts()).toEqual([4, 6, 2])
   })
 
+  it('is kept by a relay that had no time for a registration at first', async () => {
+    const three = relays.add()
+    three.isBusy = true
+    relays.setUp(three, true)
+    await pass(3_000)
+    three.isBusy = false
+    await pass(2 * MINUTE)
+    for (const relay of [one, two]) relays.setUp(relay, false)
+    await leave('hello', 1)
+    expect(mailFor(three, bob)).toHaveLength(2)
+  })
+
   it('is left where a look-up says that its receiver takes mail from now on', async () => {
     setAway(bob)
     // Both relays are gone for good; Bob finds another one, of which Alice hears from nobody.

@@ -50,6 +50,8 @@ export type FakeRelaysInit = Pick<MailPolicy, 'quotas' | 'retentionMs'> & { read
 export interface FakeRelay {
   readonly peerId: string
   isUp: boolean
+  /** Has no time for registrations. */
+  isBusy: boolean
   /** The answer to each deposit, where it is refused. */
   refuse: ((mail: SealedMail) => MailRefusal | undefined) | undefined
   lie: Lie | undefined
@@ -154,6 +156,7 @@ export function createFakeRelays(init?: FakeRelaysInit): FakeRelays {
       const relay: Kept = {
         peerId: peerIdOf(relays.length),
         isUp: true,
+        isBusy: false,
         refuse: undefined,
         lie: undefined,
         retentionMs: init?.retentionMs ?? MAIL_RETENTION_MS,
@@ -183,8 +186,9 @@ export function createFakeRelays(init?: FakeRelaysInit): FakeRelays {
       return {
         relays: async () => (offline.has(name) ? [] : relays.filter(({ isUp }) => isUp).map(addressOf)),
         async register(peerId, { record, accessKeyHash }) {
-          const { boxes } = reach(peerId)
+          const { boxes, isBusy } = reach(peerId)
           const box = boxes.get(name)
+          if (isBusy) throw new MailError('too-fast')
           if (box !== undefined && accountRecords.isNewer(box.record.record, record.record))
             throw new MailError('old-record', box.record)
           if (box === undefined) boxes.set(name, emptyBox(record, accessKeyHash))

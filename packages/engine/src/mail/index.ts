@@ -5,6 +5,7 @@ import type { Committer } from '../kernel/committer.ts'
 import { createRuns } from '../kernel/runs.ts'
 import type { Outbox } from '../outbox-types.ts'
 import type { Clock, Log, Mailboxes, MailHandler, Random, Sealer, Signer, Store } from '../ports.ts'
+import { MailError } from '../ports.ts'
 import type { KeyShelf } from '../users/types.ts'
 import { loadAccount, type Account } from './account.ts'
 import type { Contacts } from './contacts.ts'
@@ -22,6 +23,8 @@ import { createTeller } from './tell.ts'
 
 /** How often a node that is awake looks whether its record or key is due. */
 const LOOK_INTERVAL_MS = 3_600_000
+/** When it looks again at a relay that had no time for its registration: until then nothing is fetched from it, or left at it. */
+const BUSY_INTERVAL_MS = 60_000
 
 export type MailDeps = {
   readonly store: Store
@@ -95,9 +98,10 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
 
   const visit = async (relay: string): Promise<void> => {
     if (own.get(relay) === undefined) return
-    await registrations
-      .register(relay)
-      .catch((error: unknown) => log.log('warn', 'a relay keeps no mailbox', { relay, error: String(error) }))
+    await registrations.register(relay).catch((error: unknown) => {
+      log.log('warn', 'a relay keeps no mailbox', { relay, error: String(error) })
+      if (error instanceof MailError && error.code === 'too-fast') lookSoon()
+    })
     fetches.from(relay)
   }
 
@@ -112,6 +116,13 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
     await keys.destroyOld(own.cleanSince)
   })
 
+  let cancelSoon: (() => void) | undefined
+  const lookSoon = (): void => {
+    cancelSoon ??= clock.after(BUSY_INTERVAL_MS, () => {
+      cancelSoon = undefined
+      look()
+    })
+  }
   let cancelTick: (() => void) | undefined
   const tick = (): void => {
     look()
@@ -141,6 +152,7 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
       runs.close()
       teller.close()
       shelves.close()
+      cancelSoon?.()
       cancelTick?.()
       fetches.close()
     },
