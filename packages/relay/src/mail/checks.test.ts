@@ -21,6 +21,17 @@ describe('checks', () => {
     expect(await checks.run(honest, async () => 'h2')).toBe('h2')
   })
 
+  it('of a source with few waiting are made though another one fills all', async () => {
+    const checks = createChecks()
+    const [flood, honest] = [{}, {}]
+    const some = async (source: object, length: number): Promise<readonly boolean[]> =>
+      Promise.all(Array.from({ length }, async () => (await checks.run(source, async () => true)) === true))
+    const flooded = some(flood, MAX_WAITING_CHECKS + 5)
+    const made = some(honest, 3)
+    expect(await made).toEqual([true, true, true])
+    expect((await flooded).filter((isMade) => isMade)).toHaveLength(MAX_WAITING_CHECKS - 3)
+  })
+
   it('fail alone, and are refused while too many wait', async () => {
     const checks = createChecks()
     const failed = checks.run({}, () => Promise.reject(new Error('bad')))
