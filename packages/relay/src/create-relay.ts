@@ -107,7 +107,16 @@ export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Rel
     log,
     records,
     servers: () => countServers(libp2p.services.dht),
-    put: (published, signal) => putRecord(libp2p.services.dht, published, signal),
+    put: (published, signal) => {
+      const named = libp2p
+        .getPeers()
+        .filter((peer) => peers.some((each) => each.endsWith(`/${peer.toString()}`)))
+      return putRecord(
+        libp2p.services.dht,
+        { published, named: named.slice(0, limits.MAX_NAMED_PUTS) },
+        signal,
+      )
+    },
   })
   const sources = createSources(clock, init.mail?.policy ?? DEFAULT_MAIL_POLICY)
   const directory = createRelayDirectory({

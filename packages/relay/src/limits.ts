@@ -139,6 +139,8 @@ export const ENOUGH_COPIES = 8
 /** Records that are put into the DHT at once, and milliseconds that one may take. */
 export const MAX_PARALLEL_PUTS = 4
 export const DHT_PUT_MS = 30_000
+/** Relays that the operator named which a record is put to, near to its key or not. */
+export const MAX_NAMED_PUTS = 4
 /** Records waiting to be put; further ones are put at the next look. */
 export const MAX_WAITING_PUTS = 1_000
 /** Records that one node may publish over time, a second, and at once: each costs a signature check. */
