@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createTestNetwork } from '../kit/node.ts'
 import type { Member, TestNetwork } from '../kit/node.ts'
-import { bringIn, createRoom } from '../server-api/room.ts'
+import { bringIn, createRoom, membershipAt } from '../server-api/room.ts'
 import { applyEdu, callerOf, crossSigningKey, deviceKeysOf, testKey } from './users-kit.ts'
 
 const FAR = 10 ** 9
@@ -188,8 +188,6 @@ describe('device lists', () => {
     await devices()
     network.loopback.decideFate(({ uri }) => (uri.includes('/v1/send/') ? { lose: 'request' } : {}))
     await alice.node.engine.rooms.leave(alice.user, roomId)
-    const last = await streamId()
-    expect(await receive(update(last + 1, [last]))).toBe(false)
     await alice.node.engine.rooms.join(alice.user, roomId, { via: [bob.node.name] })
     const memberEvent = (await alice.node.engine.rooms.snapshot(roomId))?.state.get(memberKey(alice.user))
     const { replaced } = (await alice.node.engine.rooms.event(memberEvent as EventId)) ?? {}
@@ -197,6 +195,43 @@ describe('device lists', () => {
     expect(before?.pdu.content['membership']).toBe('join')
     await devices()
     expect(fetches()).toBe(2)
+  })
+
+  it('are not trusted by who did not believe an update because of a kick that came to nothing', async () => {
+    const others = await createTestNetwork(['alice', 'bob', 'carol', 'dave'])
+    const [host, guest, kicker, viewer] = others.members as [Member, Member, Member, Member]
+    const room = await createRoom(host)
+    for (const member of [guest, kicker, viewer]) await bringIn(host, member, room)
+    const setPower = (level: number): Promise<unknown> =>
+      host.node.engine.rooms.send(room, {
+        type: 'm.room.power_levels',
+        sender: host.user,
+        stateKey: '',
+        content: { users: { [kicker.user]: level } },
+      })
+    await setPower(50)
+    await upload(guest)
+    await others.settle()
+    const query = () => viewer.node.engine.users.keys.query(viewer.user, { [guest.user]: [] })
+    await query()
+    others.loopback.partition(new Map([[host.node.name, 1]]))
+    await setPower(0)
+    await kicker.node.engine.rooms.send(room, {
+      type: 'm.room.member',
+      sender: kicker.user,
+      stateKey: guest.user,
+      content: { membership: 'leave' },
+    })
+    await others.settle()
+    expect(await membershipAt(viewer, room, guest.user)).toBe('leave')
+    const told = update(FAR, [], { user_id: guest.user, keys: deviceKeysOf(guest.user, 'NEW', testKey(2)) })
+    await applyEdu(viewer, 'm.device_list_update', guest.node.name, told)
+    others.loopback.offline(guest.node.name)
+    others.loopback.partition(new Map())
+    await others.pass(60_000)
+    expect(await membershipAt(viewer, room, guest.user)).toBe('join')
+    expect(Object.keys((await query()).failures)).toEqual([guest.node.name])
+    await others.close()
   })
 
   it('of users who share no room are asked for, and not kept', async () => {

@@ -153,11 +153,17 @@ export function createRemoteLists(context: UsersContext, changes: ChangeLog): Re
     })
   }
 
-  /** Common to both EDUs: whose they are, and whether they concern anyone here. */
-  const concerned = async (origin: ServerName, content: JsonObject): Promise<UserId | undefined> => {
+  /** Common to both EDUs: whose they are. */
+  const subjectOf = (origin: ServerName, content: JsonObject): UserId | undefined => {
     const userId = parseUserId(stringAt(content, 'user_id') ?? '')
-    if (userId === undefined || serverOf(userId) !== origin) return undefined
-    return (await since(userId)) === undefined ? undefined : userId
+    return userId === undefined || serverOf(userId) !== origin ? undefined : userId
+  }
+
+  /** What they tell of who shares no room is not believed; a list from before is wrong then, should it turn out that they shared one. */
+  const ofStranger = async (userId: UserId): Promise<EduEffect> => {
+    const held = await load(userId)
+    if (held === undefined || held.row.stale) return undefined
+    return { writes: () => missed(userId, known.get(userId) ?? held, 0) }
   }
 
   return {
@@ -177,8 +183,9 @@ export function createRemoteLists(context: UsersContext, changes: ChangeLog): Re
 
     async deviceListUpdate(origin, content) {
       const update = parseUpdate(content)
-      const userId = await concerned(origin, content)
+      const userId = subjectOf(origin, content)
       if (update === undefined || userId === undefined) return undefined
+      if ((await since(userId)) === undefined) return ofStranger(userId)
       await load(userId)
       const logged = await changes.change(userId)
       let gap = false
@@ -199,10 +206,10 @@ export function createRemoteLists(context: UsersContext, changes: ChangeLog): Re
     },
 
     async signingKeyUpdate(origin, content) {
-      const userId = await concerned(origin, content)
-      if (userId === undefined) return undefined
-      const keys = signingKeysOf(content, userId)
-      if (keys === undefined) return undefined
+      const userId = subjectOf(origin, content)
+      const keys = userId === undefined ? undefined : signingKeysOf(content, userId)
+      if (userId === undefined || keys === undefined) return undefined
+      if ((await since(userId)) === undefined) return ofStranger(userId)
       await load(userId)
       const logged = await changes.change(userId)
       return {
