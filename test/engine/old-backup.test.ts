@@ -1,9 +1,10 @@
 /** A node whose store is an old copy: what it did since comes back from others, and nothing that it does from then on is lost. */
+import type { JsonObject } from '@plexus/core'
 import { expect, it } from 'vitest'
 import { createFakeRelays, createQuickSealer } from '../kit/mail-relay.ts'
 import { createTestNetwork, type Member } from '../kit/node.ts'
 import { bringIn, createRoom, read, say } from '../server-api/room.ts'
-import { callerOf } from './users-kit.ts'
+import { ALGORITHM, callerOf, deviceKeysOf, oneTimeKeys, testKey } from './users-kit.ts'
 
 const HOUR = 3_600_000
 const FAR = 10 ** 9
@@ -61,5 +62,40 @@ it('catches up with its own past, and goes on beyond it', async () => {
   relays.setOffline(alice.node.name, false)
   await network.pass(60_000)
   expect(await inbox()).toEqual([1, 2, 3, 4, 5, 6])
+  await network.close()
+})
+
+it('gives no one-time key twice, and asks again whose devices it knew', async () => {
+  const network = await createTestNetwork(['alice', 'bob'])
+  const [alice, first] = network.members as [Member, Member]
+  let bob = first
+  await bringIn(alice, bob, await createRoom(alice))
+  const keysAt = ({ node }: Member) => node.engine.users.keys
+  await keysAt(bob).upload(callerOf(bob), { oneTimeKeys: oneTimeKeys(10) })
+  const upload = (deviceId: string): Promise<unknown> => {
+    const deviceKeys = deviceKeysOf(alice.user, deviceId, testKey(1))
+    return keysAt(alice).upload({ userId: alice.user, deviceId }, { deviceKeys })
+  }
+  await upload(alice.deviceId)
+  const devices = async (): Promise<readonly string[]> => {
+    const answer = await keysAt(bob).query(bob.user, { [alice.user]: [] })
+    return Object.keys(answer.device_keys[alice.user] ?? {})
+  }
+  expect(await devices()).toEqual([alice.deviceId])
+  const backup = bob.node.disk.copy()
+  const claim = async (): Promise<JsonObject | undefined> => {
+    const answer = await keysAt(alice).claim({ [bob.user]: { [bob.deviceId]: ALGORITHM } })
+    return answer.one_time_keys[bob.user]?.[bob.deviceId]
+  }
+  expect(await claim()).toBeDefined()
+  await alice.node.engine.users.accounts.openSession(alice.user, { deviceId: 'SECOND' })
+  await upload('SECOND')
+  await network.settle()
+  expect(await devices()).toEqual([alice.deviceId, 'SECOND'].toSorted())
+
+  bob = await network.restart(bob, backup)
+  expect(await devices()).toEqual([alice.deviceId, 'SECOND'].toSorted())
+  expect(await claim()).toBeUndefined()
+  expect((await keysAt(bob).counts(callerOf(bob))).oneTimeKeys).toEqual({ [ALGORITHM]: 0 })
   await network.close()
 })

@@ -1,6 +1,6 @@
 /** The engine of a node, composed of its parts over the ports. */
 import type { ServerName, UserId } from '@plexus/core'
-import { encodeBase64Url, parseServerName, serverOf } from '@plexus/core'
+import { parseServerName, serverOf } from '@plexus/core'
 import type { NodeControl, Place } from './ports.ts'
 import type {
   Blobs,
@@ -24,6 +24,7 @@ import type { AppServiceCalls, AppServices } from './app-services/types.ts'
 import { createNodeControl, ownUser } from './control.ts'
 import { loadEarlyEdus } from './early-edus.ts'
 import { createInbound } from './inbound.ts'
+import { loadIncarnation } from './incarnation.ts'
 import type { Committer } from './kernel/committer.ts'
 import { createCommitter } from './kernel/committer.ts'
 import { createServerKeys } from './keys/server-keys.ts'
@@ -33,8 +34,6 @@ import { createMail } from './mail/index.ts'
 import type { Mail } from './mail/index.ts'
 import { withShelves } from './mail/shelf-asker.ts'
 import { createSerial } from './kernel/serial.ts'
-import type { Table } from './kernel/table.ts'
-import { table } from './kernel/table.ts'
 import type { EduHandler, Inbound, Outbox } from './outbox-types.ts'
 import type { FanOutInit } from './outbox/fan-out.ts'
 import { createOutbox } from './outbox/index.ts'
@@ -56,12 +55,8 @@ import { blocksInvites } from './users/unwanted.ts'
 import type { UsersInit } from './users/deps.ts'
 import type { Users } from './users/types.ts'
 
-/** Length of an incarnation in bytes. DESIGN section 5 */
-const INCARNATION_BYTES = 16
 /** How often expired invite links are looked for. */
 const LINK_EXPIRY_INTERVAL_MS = 3_600_000
-
-const meta: Table<readonly [string], string> = table('meta', ['s'])
 
 export type EngineDeps = {
   readonly store: Store
@@ -380,20 +375,4 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       await store.close()
     },
   }
-}
-
-/** Of this store alone: a copy from an earlier time makes its own, or it would number anew what others have already. */
-async function loadIncarnation(
-  { store, committer, random, log }: Pick<EngineDeps, 'store' | 'random' | 'log'> & { committer: Committer },
-  place: Place | undefined,
-): Promise<string> {
-  const [known, last] = await meta.getMany(store, [['incarnation'], ['place']])
-  const isCopy = last !== undefined && place !== undefined && last !== place.before
-  if (isCopy) log.log('warn', 'the store is a copy: it goes on as a new one to others')
-  const incarnation = known === undefined || isCopy ? encodeBase64Url(random.bytes(INCARNATION_BYTES)) : known
-  const rows = [meta.put(['incarnation'], incarnation)]
-  if (place !== undefined) rows.push(meta.put(['place'], place.now))
-  if (incarnation !== known || place !== undefined)
-    await committer.submit({ durability: 'strict', writes: () => rows })
-  return incarnation
 }

@@ -1,0 +1,55 @@
+/** Which store this is: a copy from an earlier time that was put in its place goes on as a new one to others. DESIGN section 5 */
+import { encodeBase64Url } from '@plexus/core'
+import type { Committer } from './kernel/committer.ts'
+import { table, type Table } from './kernel/table.ts'
+import type { Log, Place, Random, Store, Write } from './ports.ts'
+import { keyCounts, oneTimeKeys, remoteLists } from './users/tables.ts'
+
+/** Length of an incarnation in bytes. */
+const INCARNATION_BYTES = 16
+
+const meta: Table<readonly [string], string> = table('meta', ['s'])
+
+/** Of this store alone: a copy from an earlier time makes its own, or it would number anew what others have already. */
+export async function loadIncarnation(
+  deps: {
+    readonly store: Store
+    readonly committer: Committer
+    readonly random: Random
+    readonly log: Log
+  },
+  place: Place | undefined,
+): Promise<string> {
+  const { store, committer, random, log } = deps
+  const [known, last] = await meta.getMany(store, [['incarnation'], ['place']])
+  const isCopy = last !== undefined && place !== undefined && last !== place.before
+  if (isCopy) log.log('warn', 'the store is a copy: it goes on as a new one to others')
+  const incarnation = known === undefined || isCopy ? encodeBase64Url(random.bytes(INCARNATION_BYTES)) : known
+  const rows = [meta.put(['incarnation'], incarnation)]
+  if (place !== undefined) rows.push(meta.put(['place'], place.now))
+  const outdated = isCopy ? await outdatedKeys(store) : () => []
+  if (incarnation !== known || place !== undefined)
+    await committer.submit({
+      durability: 'strict',
+      writes: (position) => [...rows, ...outdated(position)],
+    })
+  return incarnation
+}
+
+/**
+ * The writes after which a copy goes by none of the keys that may have changed since: its one-time keys may have been given out, here
+ * or to relays, and clients bring others; the device lists of others are asked for again.
+ */
+async function outdatedKeys(store: Store): Promise<(position: number) => readonly Write[]> {
+  const keys = await oneTimeKeys.list(store, [])
+  const counts = await keyCounts.list(store, [])
+  const lists = await remoteLists.list(store, [])
+  return (position) => [
+    ...keys.map(([key]) => oneTimeKeys.delete(key)),
+    ...counts.map(([key, row]) => {
+      const none = Object.keys(row.oneTimeKeys).map((algorithm) => [algorithm, 0] as const)
+      return keyCounts.put(key, { oneTimeKeys: Object.fromEntries(none), position })
+    }),
+    ...lists.map(([key, row]) => remoteLists.put(key, { ...row, stale: true })),
+  ]
+}
