@@ -1,5 +1,6 @@
 /** A node whose store is an old copy: what it did since comes back from others, and nothing that it does from then on is lost. */
 import type { JsonObject } from '@plexus/core'
+import { NO_SYNC_FILTER, parseSyncToken } from '@plexus/engine'
 import { expect, it } from 'vitest'
 import { createFakeRelays, createQuickSealer } from '../kit/mail-relay.ts'
 import { createTestNetwork, type Member } from '../kit/node.ts'
@@ -97,5 +98,43 @@ it('gives no one-time key twice, and asks again whose devices it knew', async ()
   expect(await devices()).toEqual([alice.deviceId, 'SECOND'].toSorted())
   expect(await claim()).toBeUndefined()
   expect((await keysAt(bob).counts(callerOf(bob))).oneTimeKeys).toEqual({ [ALGORITHM]: 0 })
+  await network.close()
+})
+
+it('shows a client that saw more than the copy has all that comes after it', async () => {
+  const network = await createTestNetwork(['alice', 'bob'])
+  const [alice, first] = network.members as [Member, Member]
+  let bob = first
+  const roomId = await createRoom(alice)
+  await bringIn(alice, bob, roomId)
+  const sync = (since?: string): Promise<JsonObject> => {
+    const token = since === undefined ? undefined : parseSyncToken(since)
+    return bob.node.engine.sync.sync({
+      recipient: callerOf(bob),
+      filter: NO_SYNC_FILTER,
+      fullState: false,
+      stateKind: 'state',
+      timeoutMs: 0,
+      ...(token === undefined ? {} : { since: token }),
+    })
+  }
+  const sayAll = async (texts: readonly string[]): Promise<void> => {
+    for (const text of texts) await say(alice, roomId, text)
+    await network.settle()
+  }
+  /** What concerns nobody else, and so comes back from nobody. */
+  const doMuch = async (): Promise<void> => {
+    for (let n = 0; n < 30; n += 1) await bob.node.engine.committer.submit({ writes: () => [] })
+  }
+  const backup = bob.node.disk.copy()
+  await sayAll(['1', '2', '3'])
+  await doMuch()
+  const since = (await sync())['next_batch'] as string
+  bob = await network.restart(bob, backup)
+  const later = ['4', '5', '6', '7']
+  await sayAll(later)
+  await doMuch()
+  const seen = JSON.stringify(await sync(since))
+  expect(later.filter((text) => !seen.includes(`"body":"${text}"`))).toEqual([])
   await network.close()
 })

@@ -132,7 +132,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
   const serverName = signer.name
   if (parseServerName(serverName) === undefined) throw new TypeError('the name key makes no server name')
   const committer = await createCommitter(store, deps.turn)
-  const incarnation = await loadIncarnation({ store, committer, random, log }, init.place)
+  const incarnation = await loadIncarnation({ store, committer, clock, random, log }, init.place)
   const federation = deps.federation(incarnation)
   const ports = { store, committer, clock, random, log, signer, federation, verifier: deps.verifier }
   const keys = createServerKeys(ports, { notaries: init.notaries ?? [] })

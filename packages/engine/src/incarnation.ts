@@ -2,7 +2,7 @@
 import { encodeBase64Url } from '@plexus/core'
 import type { Committer } from './kernel/committer.ts'
 import { table, type Table } from './kernel/table.ts'
-import type { Log, Place, Random, Store, Write } from './ports.ts'
+import type { Clock, Log, Place, Random, Store, Write } from './ports.ts'
 import { keyCounts, oneTimeKeys, remoteLists } from './users/tables.ts'
 
 /** Length of an incarnation in bytes. */
@@ -15,12 +15,13 @@ export async function loadIncarnation(
   deps: {
     readonly store: Store
     readonly committer: Committer
+    readonly clock: Clock
     readonly random: Random
     readonly log: Log
   },
   place: Place | undefined,
 ): Promise<string> {
-  const { store, committer, random, log } = deps
+  const { store, committer, clock, random, log } = deps
   const [known, last] = await meta.getMany(store, [['incarnation'], ['place']])
   const isCopy = last !== undefined && place !== undefined && last !== place.before
   if (isCopy) log.log('warn', 'the store is a copy: it goes on as a new one to others')
@@ -31,6 +32,8 @@ export async function loadIncarnation(
   if (incarnation !== known || place !== undefined)
     await committer.submit({
       durability: 'strict',
+      // Clients have tokens of later than the copy, which must not stand for what comes from here on.
+      positions: isCopy ? Math.max(1, clock.now() - committer.committed) : 1,
       writes: (position) => [...rows, ...outdated(position)],
     })
   return incarnation
