@@ -119,6 +119,10 @@ describe('resolving server names', () => {
     now = KEPT_MS
     await resolve('a.example')
     expect(asked).toHaveLength(2 * first)
+    // The clock is set back.
+    now = 0
+    await resolve('a.example')
+    expect(asked).toHaveLength(3 * first)
   })
 
   /** DNS answers once it is told to. */

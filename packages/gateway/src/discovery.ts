@@ -48,7 +48,7 @@ export type ResolverInit = {
 }
 
 export function createServerResolver({ clock, wellKnown, lookupSrv, map }: ResolverInit): ServerResolver {
-  const kept = new Map<ServerName, { readonly targets: readonly Target[]; readonly until: number }>()
+  const kept = new Map<ServerName, { readonly targets: readonly Target[]; readonly at: number }>()
   const finding = new Map<ServerName, Promise<readonly Target[]>>()
 
   /** By SRV records, else on the default port: steps 3.3 to 3.5 and 4 to 6. */
@@ -74,7 +74,7 @@ export function createServerResolver({ clock, wellKnown, lookupSrv, map }: Resol
     try {
       const targets = await find(name)
       kept.delete(name)
-      kept.set(name, { targets, until: clock.now() + KEPT_MS })
+      kept.set(name, { targets, at: clock.now() })
       const [oldest] = kept.keys()
       if (kept.size > MAX_KEPT_NAMES && oldest !== undefined) kept.delete(oldest)
       return targets
@@ -99,7 +99,7 @@ export function createServerResolver({ clock, wellKnown, lookupSrv, map }: Resol
       const explicit = explicitTarget(name)
       if (explicit !== undefined) return [explicit]
       const known = kept.get(name)
-      if (known !== undefined && known.until > clock.now()) return known.targets
+      if (known !== undefined && Math.abs(clock.now() - known.at) < KEPT_MS) return known.targets
       const running = finding.get(name)
       if (running === undefined && finding.size >= MAX_LOOKUPS)
         throw new Error('too many names are looked up')

@@ -69,6 +69,10 @@ describe('delegation by well-known', () => {
     clock.time += 1_001
     await delegate()
     expect(asked).toHaveLength(2)
+    // The clock is set back.
+    clock.time -= lifetime
+    await delegate()
+    expect(asked).toHaveLength(3)
   })
 
   it('asks again after an error, later each time', async () => {

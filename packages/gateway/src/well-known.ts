@@ -34,7 +34,13 @@ export interface WellKnown {
   delegate(hostname: string): Promise<ServerName | undefined>
 }
 
-type Kept = { readonly name: ServerName | undefined; readonly until: number; readonly errors: number }
+type Kept = {
+  readonly name: ServerName | undefined
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly lifetimeMs: number
+  readonly errors: number
+}
 
 export function createWellKnown(clock: Clock, get: HttpsGet): WellKnown {
   const kept = new Map<string, Kept>()
@@ -43,12 +49,13 @@ export function createWellKnown(clock: Clock, get: HttpsGet): WellKnown {
   async function ask(hostname: string): Promise<ServerName | undefined> {
     const errors = (kept.get(hostname)?.errors ?? 0) + 1
     const answer = await fetchDelegation(get, hostname, clock.now()).catch(() => undefined)
-    const lifetime =
+    const lifetimeMs =
       answer?.lifetimeMs ?? Math.min(FIRST_ERROR_LIFETIME_MS * 2 ** (errors - 1), MAX_ERROR_LIFETIME_MS)
     kept.delete(hostname)
     kept.set(hostname, {
       name: answer?.name,
-      until: clock.now() + lifetime,
+      at: clock.now(),
+      lifetimeMs,
       errors: answer === undefined ? errors : 0,
     })
     const [oldest] = kept.keys()
@@ -59,7 +66,8 @@ export function createWellKnown(clock: Clock, get: HttpsGet): WellKnown {
   return {
     async delegate(hostname) {
       const known = kept.get(hostname)
-      if (known !== undefined && known.until > clock.now()) return known.name
+      // A clock that was set back makes nothing last for longer.
+      if (known !== undefined && Math.abs(clock.now() - known.at) < known.lifetimeMs) return known.name
       let running = asking.get(hostname)
       if (running === undefined) {
         running = ask(hostname).finally(() => asking.delete(hostname))
