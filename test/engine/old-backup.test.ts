@@ -94,7 +94,11 @@ it('gives no one-time key twice, and asks again whose devices it knew', async ()
   await network.settle()
   expect(await devices()).toEqual([alice.deviceId, 'SECOND'].toSorted())
 
+  const seen = bob.node.engine.committer.committed
   bob = await network.restart(bob, backup)
+  const { committer, users } = bob.node.engine
+  const { changed } = await users.deviceLists.changes(bob.user, seen, committer.committed)
+  expect(changed).toEqual([alice.user])
   expect(await devices()).toEqual([alice.deviceId, 'SECOND'].toSorted())
   expect(await claim()).toBeUndefined()
   expect((await keysAt(bob).counts(callerOf(bob))).oneTimeKeys).toEqual({ [ALGORITHM]: 0 })
