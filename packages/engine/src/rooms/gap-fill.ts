@@ -18,6 +18,8 @@ export const MAX_GAP_EVENTS = 10_000
 export const MAX_GAP_BYTES: number = 32 * 1024 * 1024
 /** Time left for what follows the fetching: of a slow server what has come by then is taken. */
 const GAP_RESERVE_MS: number = MAX_GAP_MS / 2
+/** Answers about one gap with none of the events that were asked for: who cheats has endless others. */
+const MAX_STRAY_ANSWERS = 8
 /** Events asked for at once. */
 export const GAP_BATCH = 100
 /** Events of one gap before which the state is asked for. */
@@ -80,8 +82,10 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Gathered | undef
   // Of an event that follows an earlier stay alone, only what this node's return follows tells whether it is history.
   const isOld = await followsHistory(deps, gap)
   let below = ends.length > 0 || isOld || reachesBeginning(found) ? gap.backward : []
+  let strays = 0
   const hasRoom = (): boolean =>
     found.size + history.size < MAX_GAP_EVENTS &&
+    strays < MAX_STRAY_ANSWERS &&
     bytes < MAX_GAP_BYTES &&
     deps.clock.now() < gap.deadline - GAP_RESERVE_MS
   while ((ends.length > 0 || below.length > 0) && hasRoom()) {
@@ -92,8 +96,7 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Gathered | undef
     if (ends.length === 0 && !isOld) break
     if (ends.length > 0) {
       bytes += await collect(deps, gap, found, () => backfill(ends))
-      // Who gives others than those asked for has endless ones.
-      if (!ends.some((id) => found.has(id))) break
+      if (!ends.some((id) => found.has(id))) strays += 1
     }
     if (await moveHistory(deps, gap, found, history)) return undefined
     ends = await openEnds(deps, gap, found, history)
