@@ -109,14 +109,18 @@ describe('mail', () => {
       await say(alice, roomId, String(n))
       await pass(MINUTE)
     }
-    await say(alice, other, 'news')
+    // In one mail.
+    relays.setOffline(alice.node.name, true)
+    for (const text of ['news', 'more']) await say(alice, other, text)
     await pass(MINUTE)
+    relays.setOffline(alice.node.name, false)
+    await pass(20 * MINUTE)
     setAway(alice)
     for (const relay of [one, two]) relay.lie = (mails, end) => (end === 'last' ? mails : [])
     const before = network.loopback.log.length
     setAway(bob, false)
     await network.settle()
-    expect([await read(bob, other), await read(bob, roomId)]).toEqual([['news'], []])
+    expect([await read(bob, other), await read(bob, roomId)]).toEqual([['news', 'more'], []])
     const asked = network.loopback.log.slice(before).filter(({ uri }) => uri.includes('get_missing_events'))
     expect(asked).toEqual([])
     // What came before it is not lost, and not left again.
@@ -135,7 +139,7 @@ describe('mail', () => {
     }
     await network.settle()
     expect(await read(bob, roomId)).toEqual(Array.from({ length: 12 }, (_, n) => String(n)))
-    expect(await read(bob, other)).toEqual(['news'])
+    expect(await read(bob, other)).toEqual(['news', 'more'])
     expect([...mailFor(one, bob), ...mailFor(two, bob)]).toEqual([])
   })
 

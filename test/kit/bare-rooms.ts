@@ -174,6 +174,7 @@ export function createBareNetwork(): BareNetwork {
         staging: parts.staging,
         heads: outbox.heads,
         isPlaced: async (id) => (await parts.rooms.event(id))?.stateGroup !== undefined,
+        versionOf: async (roomId) => (await parts.rooms.snapshot(roomId))?.version,
         taken: (origin, taken) => outbox.taken(origin, taken),
         handlers: handlers.set('plexus.gossip', outbox.gossip.edu(handlers)),
         received: (origin, received) => outbox.outbox.received(origin, received),

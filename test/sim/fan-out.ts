@@ -252,6 +252,7 @@ async function createPlace(
     staging: { receive } as Parameters<typeof createInbound>[0]['staging'],
     heads: outbox.heads,
     isPlaced: async () => true,
+    versionOf: async () => undefined,
     taken: (origin, taken) => outbox.taken(origin, taken),
     received: () => undefined,
     handlers,

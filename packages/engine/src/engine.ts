@@ -285,6 +285,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     handlers,
     heads: outboxOwner.heads,
     isPlaced: async (id) => (await rooms.event(id))?.stateGroup !== undefined,
+    versionOf: async (roomId) => (await rooms.snapshot(roomId))?.version,
     taken: (origin, taken) => outboxOwner.taken(origin, taken),
     early,
     received: (origin, received) => outbox.received(origin, received),

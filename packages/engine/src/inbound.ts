@@ -1,6 +1,6 @@
 /** Transactions of other servers: events go to staging, EDUs to their handlers, the answer follows the commit. */
-import type { EventId, JsonObject, ServerName } from '@plexus/core'
-import { isJsonObject, MAX_PREV_EVENTS, ownValue } from '@plexus/core'
+import type { EventId, JsonObject, Pdu, RoomId, RoomVersion, ServerName } from '@plexus/core'
+import { eventIdOf, isJsonObject, MAX_PREV_EVENTS, ownValue } from '@plexus/core'
 import type { Committer } from './kernel/committer.ts'
 import { createKeyedMutex } from './kernel/mutex.ts'
 import type { Table } from './kernel/table.ts'
@@ -48,6 +48,8 @@ export type InboundDeps = {
   readonly heads: Pick<HeadExchange, 'heard' | 'answer'>
   /** The state after an event is known. */
   readonly isPlaced: (eventId: EventId) => Promise<boolean>
+  /** Of a room that is known. */
+  readonly versionOf: (roomId: RoomId) => Promise<RoomVersion | undefined>
   /** What a server has of our events. */
   readonly taken: (origin: ServerName, taken: Taken) => void
   /** What a server has got of our mail. */
@@ -144,11 +146,16 @@ export function createInbound(deps: InboundDeps): Inbound {
         const committed = await committedOf(deps.store, origin, ordered.incarnation)
         if (ordered.sequence - edus.length > committed) return false
       }
+      const inside = new Set<unknown>()
       for (const pdu of pdus) {
         const previous = ownValue(pdu, 'prev_events')
         if (!Array.isArray(previous) || previous.length > MAX_PREV_EVENTS) return false
         for (const id of previous)
-          if (typeof id !== 'string' || !(await deps.isPlaced(id as EventId))) return false
+          if (!inside.has(id) && (typeof id !== 'string' || !(await deps.isPlaced(id as EventId))))
+            return false
+        const roomId = ownValue(pdu, 'room_id')
+        const version = typeof roomId === 'string' ? await deps.versionOf(roomId as RoomId) : undefined
+        if (version !== undefined) inside.add(eventIdOf(version, pdu as Pdu))
       }
       return true
     },
