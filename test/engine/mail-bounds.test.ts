@@ -7,6 +7,7 @@ import {
   createCommitter,
   createInbox,
   createSender,
+  FIRST_SEEK_PAUSE_MS,
   loadContacts,
   loadOutboxMemory,
   loadOwnMailboxes,
@@ -151,9 +152,30 @@ describe('contacts', () => {
     found = await signed(1)
     expect(await contacts.seek(name)).toBeUndefined()
     expect(asked).toBe(1)
-    now += SEEK_INTERVAL_MS
+    now += FIRST_SEEK_PAUSE_MS
     found = await signed(1)
     expect(await contacts.seek(name)).toMatchObject({ signed: found })
+  })
+
+  it('are looked up less and less often while nobody knows them', async () => {
+    const contacts = await load()
+    const { name } = testSigner(1)
+    const starts: number[] = []
+    for (const start = now; now - start < 4 * SEEK_INTERVAL_MS; now += FIRST_SEEK_PAUSE_MS) {
+      const before = asked
+      await contacts.seek(name)
+      if (asked > before) starts.push((now - start) / FIRST_SEEK_PAUSE_MS)
+    }
+    expect(starts).toEqual([0, 1, 3, 7, 15, 31, 61, 91])
+  })
+
+  it('are looked up once for all who ask meanwhile', async () => {
+    const contacts = await load()
+    const { name } = testSigner(1)
+    found = await signed(1)
+    const answers = await Promise.all([contacts.seek(name), contacts.seek(name), contacts.hasMailboxes(name)])
+    expect(answers).toMatchObject([{ signed: found }, { signed: found }, false])
+    expect(asked).toBe(1)
   })
 })
 

@@ -1,4 +1,4 @@
-/** Keys of who is away come within the time that their client gives, and as early as somebody shows them. */
+/** Keys of who is away come within the time that the client gives, or as early after it as somebody shows them. */
 import { encodeBase64, parseUserId, type JsonObject } from '@plexus/core'
 import { shelfRecords, type MailboxAddress } from '@plexus/core/names'
 import { CarrierError, FederationError, type CallOptions, type Federation } from '@plexus/engine/ports'
@@ -100,8 +100,8 @@ describe('the time for keys of who is away', () => {
 
   it('is enough for a relay that is slow', async () => {
     relayMs = [6_000, 7_000]
+    expect(await devices(4_000)).toMatchObject([{ n: 1 }, 7_000])
     expect(await devices()).toMatchObject([{ n: 2 }, 9_500])
-    expect(await devices(4_000)).toMatchObject([{ message: 'no answer came' }, 4_000])
     relayMs = [2_000, 2_000]
     expect(await claim()).toEqual([{ one_time_keys: { [user]: { BOB: oneTimeKey } } }, 6_500])
   })
@@ -121,9 +121,9 @@ describe('the time for keys of who is away', () => {
     expect(await devices()).toEqual([nodeSays, 5_000])
   })
 
-  it('ends with what the node was asked for where nobody shows anything', async () => {
-    expect(await devices()).toMatchObject([{ message: 'no answer came' }, 10_000])
-    expect(await claim(2_000)).toMatchObject([{ message: 'no answer came' }, 2_000])
-    expect(await timed(keys.userDevices(bob.name, user))).toMatchObject([{ name: 'CarrierError' }, 10_000])
+  it('ends a while later with what came of the node where nobody shows anything', async () => {
+    expect(await devices()).toMatchObject([{ message: 'no answer came' }, 30_000])
+    expect(await timed(keys.userDevices(bob.name, user))).toMatchObject([{ name: 'CarrierError' }, 30_000])
+    expect(await claim(2_000)).toMatchObject([{ message: 'no answer came' }, 21_250])
   })
 })

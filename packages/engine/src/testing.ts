@@ -14,7 +14,13 @@ export type { Inbound } from './outbox-types.ts'
 export { MAX_REMEMBERED_LENGTH, MAX_TOLD_CHILDREN, MAX_WALK_REQUESTS } from './directory/spaces.ts'
 export { MAX_KEY_FETCHES_FOR_ONE } from './keys/fetcher.ts'
 export { createServerKeys, type ServerKeysOwner } from './keys/server-keys.ts'
-export { contactContent, loadContacts, MAX_CONTACTS, SEEK_INTERVAL_MS } from './mail/contacts.ts'
+export {
+  contactContent,
+  FIRST_SEEK_PAUSE_MS,
+  loadContacts,
+  MAX_CONTACTS,
+  SEEK_INTERVAL_MS,
+} from './mail/contacts.ts'
 export { createInbox, MAX_FETCHES, MAX_USELESS_MAILS } from './mail/inbox.ts'
 export { loadOwnMailboxes } from './mail/own-mailboxes.ts'
 export { withShelves } from './mail/shelf-asker.ts'

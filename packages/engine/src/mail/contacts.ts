@@ -14,7 +14,8 @@ import { contacts, type Contact } from './tables.ts'
 
 /** Nodes that are remembered. Beyond, one that shares no room makes place, the one that came first. */
 export const MAX_CONTACTS = 10_000
-/** How often a node that nobody knows is looked up. */
+/** How soon a node that nobody knew is looked up again: no relay may have been there yet. Longer each time, up to the interval. */
+export const FIRST_SEEK_PAUSE_MS = 60_000
 export const SEEK_INTERVAL_MS = 1_800_000
 const ACCESS_KEY_BYTES = 32
 
@@ -32,7 +33,7 @@ export interface Contacts {
   get(name: ServerName): Promise<Contact | undefined>
   /** A record from anywhere: true when it counts and is newer than what is known, and so is kept. */
   learn(signed: SignedAccountRecord): Promise<boolean>
-  /** Looks a node up that is not known, once in a while. */
+  /** Looks a node up that is not known, once in a while; who asks meanwhile hears the same. */
   seek(name: ServerName): Promise<Contact | undefined>
   /** Of a node that is known, or found. */
   hasMailboxes(name: ServerName): Promise<boolean>
@@ -41,7 +42,7 @@ export interface Contacts {
 
 export async function loadContacts(deps: ContactsDeps): Promise<Contacts> {
   const { store, clock } = deps
-  const sought = createLru<ServerName, number>(MAX_CONTACTS)
+  const sought = createLru<ServerName, { readonly until: number; readonly pauseMs: number }>(MAX_CONTACTS)
   const places = createPlaces(deps, await contacts.list(store, []))
 
   /** What is to be kept of a record; `undefined` if it does not count or tells nothing new. */
@@ -70,13 +71,24 @@ export async function loadContacts(deps: ContactsDeps): Promise<Contacts> {
     return true
   }
 
-  const seek: Contacts['seek'] = async (name) => {
-    const now = clock.now()
-    if (now - (sought.get(name) ?? Number.NEGATIVE_INFINITY) < SEEK_INTERVAL_MS) return undefined
-    sought.set(name, now)
+  /** Under way, each a few seconds. */
+  const searches = new Map<ServerName, Promise<Contact | undefined>>()
+  const search = async (name: ServerName): Promise<Contact | undefined> => {
     const found = await deps.find(name)
     if (found?.record.name === name) await learn(found)
     return get(name)
+  }
+  const seek: Contacts['seek'] = async (name) => {
+    const running = searches.get(name)
+    if (running !== undefined) return running
+    const now = clock.now()
+    const last = sought.get(name)
+    if (last !== undefined && now < last.until) return undefined
+    const pauseMs = last === undefined ? FIRST_SEEK_PAUSE_MS : Math.min(last.pauseMs * 2, SEEK_INTERVAL_MS)
+    sought.set(name, { until: now + pauseMs, pauseMs })
+    const result = search(name).finally(() => searches.delete(name))
+    searches.set(name, result)
+    return result
   }
 
   return {

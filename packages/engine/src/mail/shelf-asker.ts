@@ -30,6 +30,8 @@ const SHELF_AFTER_MS = 2_500
 const SHELF_AFTER_PART = 1 / 4
 /** How long who does not say waits for keys. spec: client-server-api/modules/end_to_end_encryption.md POST /keys/query "timeout" */
 const DEFAULT_WAIT_MS = 10_000
+/** How much longer, where nobody has shown anything by then: what is encrypted without a key can never be read. */
+const GRACE_MS = 20_000
 
 export type ShelfAskerDeps = {
   readonly store: Store
@@ -46,7 +48,7 @@ type Keys = Pick<Federation, 'userDevices' | 'claimKeys'>
 /** The same calls, answered by the shelves of a name that is a key where its node does not answer, or not soon. */
 export function withShelves(federation: Keys, deps: ShelfAskerDeps): Keys {
   const { clock } = deps
-  /** @throws what `ask` does, when no shelf answers in time either. */
+  /** @throws what `ask` does, when no shelf answers either. */
   const orElse = async <T>(
     name: ServerName,
     ask: (options: CallOptions) => Promise<T>,
@@ -121,8 +123,8 @@ async function askAt(
 }
 
 /**
- * The newest of what all relays show, one alone could hide that a device is gone, and the relays that showed any. Those that did not
- * by the deadline are not waited for.
+ * The newest of what all relays show by the deadline, one alone could hide that a device is gone, and the relays that showed any. Where
+ * none did, the first that does counts.
  */
 async function newestShelf(
   deps: ShelfAskerDeps,
@@ -131,15 +133,22 @@ async function newestShelf(
   deadline: number,
 ): Promise<{ readonly shelf: SignedShelf; readonly mailboxes: readonly MailboxAddress[] } | undefined> {
   if (serverOf(user) !== name) return undefined
-  const mailboxes = (await before(deps, deadline, mailboxesOf(deps, name))) ?? []
-  const answers = await Promise.all(
-    mailboxes.map((mailbox) => before(deps, deadline, askAt(deps, mailbox, user, []))),
-  )
-  const shelves = answers.flatMap((answer) => answer?.shelf ?? [])
-  const [newest] = shelves.toSorted((a, b) => b.record.sequence - a.record.sequence)
+  const mailboxes = (await before(deps, deadline + GRACE_MS, mailboxesOf(deps, name))) ?? []
+  const shown: { readonly mailbox: MailboxAddress; readonly shelf: SignedShelf }[] = []
+  const { promise: first, resolve } = Promise.withResolvers<void>()
+  const asked = mailboxes.map(async (mailbox) => {
+    const answer = await askAt(deps, mailbox, user, [])
+    if (answer === undefined) return
+    shown.push({ mailbox, shelf: answer.shelf })
+    resolve()
+  })
+  const all = Promise.all(asked)
+  await before(deps, deadline, all)
+  if (shown.length === 0) await before(deps, deadline + GRACE_MS, Promise.race([first, all]))
+  const [newest] = shown.toSorted((a, b) => b.shelf.record.sequence - a.shelf.record.sequence)
   if (newest === undefined) return undefined
-  await noteSeen(deps, newest.record)
-  return { shelf: newest, mailboxes: mailboxes.filter((_, index) => answers[index] !== undefined) }
+  await noteSeen(deps, newest.shelf.record)
+  return { shelf: newest.shelf, mailboxes: shown.map(({ mailbox }) => mailbox) }
 }
 
 async function noteSeen(
@@ -192,7 +201,7 @@ async function claimOf(
   for (const mailbox of newest.mailboxes) {
     const wanted = ids.filter((id) => !found.has(id))
     if (wanted.length === 0) break
-    const { keys = {} } = (await before(deps, deadline, askAt(deps, mailbox, user, wanted))) ?? {}
+    const { keys = {} } = (await before(deps, deadline + GRACE_MS, askAt(deps, mailbox, user, wanted))) ?? {}
     for (const id of wanted) {
       const named = ownValue(keys, id)
       const key =
