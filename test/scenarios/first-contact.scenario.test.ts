@@ -31,6 +31,11 @@ const open: BrowserContext[] = []
 /** Opens the browser of a person; nobody else has one open. */
 async function awake(name: string): Promise<Page> {
   for (const context of open.splice(0)) await context.close()
+  return joinedBy(name)
+}
+
+/** Opens the browser of a person beside those that are open. */
+async function joinedBy(name: string): Promise<Page> {
   const context = await openBrowser({ profile: join(folder, name) })
   open.push(context)
   return (await openApp(context, relay.address)).page
@@ -132,5 +137,17 @@ describe('first contact of two who are never there together', () => {
     ada = await awake('ada')
     await openRoom(ada, ROOM)
     await shown(ada, 'hi', WAIT_MS)
+
+    // The link is used up: who opens it now hears of that once Ada is back.
+    const cid = await newPerson('cid', 3)
+    const before = await counted('plexus_mail_taken')
+    await cid.goto(link)
+    await cid.getByRole('button', { name: 'Accept' }).click()
+    await cid.getByText(/^Waiting for/).waitFor({ timeout: WAIT_MS })
+    await expect.poll(() => counted('plexus_mail_taken'), { timeout: WAIT_MS }).toBeGreaterThan(before)
+    await joinedBy('ada')
+    await cid.getByText(/link is no longer valid/).waitFor({ timeout: WAIT_MS })
+    await cid.getByRole('button', { name: 'Forget' }).click()
+    await expect.poll(() => cid.getByRole('region', { name: 'Opened links' }).count()).toBe(0)
   })
 })

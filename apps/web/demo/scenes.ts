@@ -2,6 +2,7 @@ import { signal } from '@preact/signals'
 import type {
   AppModel,
   InviteSummary,
+  OpenedLinkView,
   LinkState,
   MemberView,
   NetworkView,
@@ -168,6 +169,7 @@ const withRelay = (state: PeerView['state']): readonly PeerView[] =>
 type SessionInit = {
   readonly rooms?: readonly RoomSummary[]
   readonly invites?: readonly InviteSummary[]
+  readonly openedLinks?: readonly OpenedLinkView[]
   readonly network?: NetworkView
   readonly peers?: readonly PeerView[]
   readonly synced?: boolean
@@ -187,6 +189,7 @@ function session(init: SessionInit = {}): SessionModel {
     synced: signal(init.synced ?? true),
     rooms: signal(rooms),
     invites: signal(init.invites ?? []),
+    openedLinks: signal(init.openedLinks ?? []),
     network: signal(init.network ?? NETWORK),
     peers: signal(init.peers ?? PEERS),
     storage: signal({ persistent: false, usedBytes: 14_200_000, quotaBytes: 10_700_000_000 }),
@@ -209,6 +212,7 @@ function session(init: SessionInit = {}): SessionModel {
     },
     acceptInvite: later,
     refuseInvite: later,
+    forgetLink: later,
     setName: later,
     phrase: async () => 'legal winner thank year wave sausage worth useful legal winner thank yellow',
     confirmPhrase: later,
@@ -288,7 +292,14 @@ const SCENES: Readonly<Record<string, () => AppModel>> = {
     ),
   decision: () => ready({}, { kind: 'shown', link: LINK }),
   joining: () => ready({}, { kind: 'joining', link: LINK, step: 'Looking for Ada' }),
-  waiting: () => ready({}, { kind: 'waiting', link: LINK }),
+  waiting: () =>
+    ready({
+      openedLinks: (['waiting', 'refused', 'unanswered'] as const).map((state) => ({
+        ...LINK,
+        key: state,
+        state,
+      })),
+    }),
   joinfailed: () =>
     ready(
       {},

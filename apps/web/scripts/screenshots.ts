@@ -34,6 +34,7 @@ const SHOTS: readonly Shot[] = [
   { name: 'decision', scene: 'decision' },
   { name: 'joining', scene: 'joining' },
   { name: 'joinfailed', scene: 'joinfailed' },
+  { name: 'waiting', scene: 'waiting' },
   { name: 'empty', scene: 'empty' },
   { name: 'list', scene: 'list' },
   { name: 'room', scene: 'room', hash: HUT },

@@ -17,6 +17,7 @@ import type {
   KeptMail,
   Mailboxes,
   NodeControl,
+  OpenedLink,
   SealedMail,
   ServerAddresses,
   Session,
@@ -55,7 +56,7 @@ export type NodeApi = {
   readonly signUp: (signUp: SignUp) => Promise<Session>
   readonly fetch: (request: WireRequest, signal: AbortSignal) => Promise<WireResponse>
   readonly inbound: (request: EnvelopedRequest) => Promise<CarrierResponse>
-  /** Starts the messages `delivery` and `wanted`, first with how things stand. */
+  /** Starts the messages `delivered` and `wanted`, first with how things stand, and `linksChanged`. */
   readonly watch: (argument: null) => Promise<void>
   readonly delivery: (event: {
     readonly roomId: RoomId
@@ -72,6 +73,8 @@ export type NodeApi = {
     readonly link: InviteLink
     readonly as: UserId
   }) => ReturnType<NodeControl['openInvite']>
+  readonly openedLinks: (as: UserId) => Promise<readonly OpenedLink[]>
+  readonly forgetOpenedLink: (opened: { readonly roomId: RoomId; readonly as: UserId }) => Promise<void>
   readonly certify: (peerId: string) => Promise<Certified>
   readonly peerAppeared: (name: ServerName) => Promise<void>
   /** The relay has come up, or has mail. */
@@ -132,6 +135,8 @@ export type PageApi = {
     readonly question: Parameters<Mailboxes['ask']>[2]
   }) => Promise<ShelfAnswer>
   readonly delivered: (delivery: Delivery) => Promise<void>
+  /** `openedLinks` may answer otherwise. */
+  readonly linksChanged: (argument: null) => Promise<void>
   /** The servers to keep connected: those that share a room with this one. */
   readonly wanted: (names: readonly ServerName[]) => Promise<void>
   /** The node can go on no more: another page took over, or the disk is full. */

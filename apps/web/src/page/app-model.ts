@@ -248,6 +248,7 @@ function pageApi(
     mailStock: async ({ relay, shelf, keys }) => network().p2p.mailboxes.stock(relay, shelf, keys),
     mailAsk: async ({ mailbox, name, question }) => network().p2p.mailboxes.ask(mailbox, name, question),
     delivered: async (delivery) => running()?.session?.delivered(delivery),
+    linksChanged: async () => running()?.session?.linksChanged(),
     wanted: async (names) => running()?.network?.setWanted(names),
     stopped: async ({ code, message }) => {
       if (code === 'fenced') lost()

@@ -15,8 +15,7 @@ export interface Links {
   readText(text: string): void
   dismiss(): void
   /**
-   * Runs `join` for the shown link and shows how it goes, or that the inviter is waited for when it answers with no room. Answers
-   * with the room, `undefined` when there is none yet.
+   * Runs `join` for the shown link and shows how it goes. Answers with the room, `undefined` when there is none yet.
    */
   accept(
     join: (link: InviteLink, step: (words: string) => void) => Promise<string | undefined>,
@@ -63,7 +62,6 @@ export function createLinks(): Links {
       try {
         const roomId = await join(accepted, step)
         dismiss()
-        if (roomId === undefined) state.value = { kind: 'waiting', link: view }
         return roomId
       } catch (error) {
         state.value = { kind: 'failed', link: view, problem: linkProblem(error) }
@@ -73,7 +71,7 @@ export function createLinks(): Links {
   }
 }
 
-function viewOf(link: InviteLink): LinkView {
+export function viewOf(link: InviteLink): LinkView {
   return {
     key: link.roomId,
     inviter: link.inviter,

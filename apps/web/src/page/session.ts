@@ -27,6 +27,7 @@ import { networkStatus, peerViews } from './network-view.ts'
 import { createNodeFetch } from './node-fetch.ts'
 import { withPatience } from './patience.ts'
 import { askNotifications, notifyAbout, notificationState } from './notifications.ts'
+import { createOpenedLinks } from './opened-links.ts'
 import { createRoomModel, type LiveRoom } from './room-model.ts'
 import { watchClient } from './session-events.ts'
 import { isOpening } from './shown-events.ts'
@@ -56,6 +57,8 @@ export type LiveSession = SessionModel & {
   readonly client: MatrixClient
   /** The node told how far an event has got. */
   delivered(delivery: Delivery): void
+  /** The node told that opened links may be others. */
+  linksChanged(): void
   /** Exchanges a link for an invite and accepts it; answers with the room. */
   acceptLink(link: InviteLink, step: (words: string) => void): Promise<string | undefined>
   /** Takes over rooms and message keys of an export. */
@@ -92,6 +95,7 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
   const storage = signal<StorageView>({ persistent: undefined, usedBytes: undefined, quotaBytes: undefined })
   const phraseUnconfirmed = signal((await node.call('phrase', null)) !== undefined)
   const notifications = signal(notificationState())
+  const opened = createOpenedLinks(node, session.userId)
   const inviteMaker = createInviteMaker(node, network, session.userId)
   const nodes = {
     isConnected: (name: ServerName) => network.status.value.peers.some((peer) => peer.name === name),
@@ -181,9 +185,9 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
           RELAY_WAIT_MS,
         )
         step('Looking for the person who invited you')
-        const opened = await withPatience(() => node.call('openInvite', { link, as: session.userId }))
+        const outcome = await withPatience(() => node.call('openInvite', { link, as: session.userId }))
         // Who is connected is not asleep, only slow.
-        if (opened === 'waiting' && !nodes.isConnected(serverOf(link.inviter))) return undefined
+        if (outcome === 'waiting' && !nodes.isConnected(serverOf(link.inviter))) return undefined
         step('Waiting for the invitation')
         await untilMembership(client, roomId, KnownMembership.Invite)
       }
@@ -224,6 +228,9 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
     synced,
     rooms,
     invites: computed(() => allInvites.value.filter(({ roomId }) => !joining.value.includes(roomId))),
+    openedLinks: opened.links,
+    forgetLink: opened.forget,
+    linksChanged: opened.changed,
     network: computed(() => ({ status: networkStatus(network.status.value), waiting: waiting.value })),
     peers: computed(() => {
       // Names come from the rooms.

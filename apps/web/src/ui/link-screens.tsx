@@ -10,7 +10,7 @@ import { go } from './router.ts'
 import { SignUp } from './sign-up.tsx'
 
 /** `@ada:k51q…` with the server shortened. */
-function InviterName({ userId }: { userId: string }): JSX.Element {
+export function InviterName({ userId }: { userId: string }): JSX.Element {
   const colon = userId.indexOf(':')
   return (
     <span class="user-id" title={userId}>
@@ -102,27 +102,13 @@ export function LinkDecision({ app }: { app: AppModel }): JSX.Element | undefine
       </div>
     )
   }
-  if (state.kind === 'waiting') {
-    return (
-      <div class="center-pane">
-        <div class="card" role="status">
-          <Claim link={state.link} />
-          <p>
-            Waiting for <InviterName userId={state.link.inviter} />, whose Plexus is closed. The invitation
-            comes by itself once they have opened it, also when you close this page meanwhile.
-          </p>
-          <div class="actions">
-            <Button onClick={() => app.dismissLink()}>Close</Button>
-          </div>
-        </div>
-      </div>
-    )
-  }
   const accept = (): void => {
     app
       .acceptLink()
       .then((roomId) => {
         if (roomId !== undefined) go({ page: 'room', roomId }, { replace: true })
+        // That the inviter is waited for stands with the rooms.
+        else if (app.link.value === undefined) go({ page: 'home' }, { replace: true })
       })
       .catch(reportError)
   }

@@ -33,10 +33,14 @@ export type LinkView = {
 export type LinkState =
   | { readonly kind: 'shown'; readonly link: LinkView }
   | { readonly kind: 'joining'; readonly link: LinkView; readonly step: string }
-  /** The inviter is away: the invitation comes when they are back. */
-  | { readonly kind: 'waiting'; readonly link: LinkView }
   | { readonly kind: 'failed'; readonly link: LinkView; readonly problem: Problem }
   | { readonly kind: 'broken'; readonly problem: Problem }
+
+/** A link whose inviter was away when it was accepted. */
+export type OpenedLinkView = LinkView & {
+  /** `refused`: they say that it is not valid. `unanswered`: they were away for as long as it was valid. */
+  readonly state: 'waiting' | 'refused' | 'unanswered'
+}
 
 export type ImportRequest = {
   readonly phrase: string
@@ -58,7 +62,10 @@ export interface AppModel {
   useHere(): void
   /** Reads a pasted link and shows it. */
   readLink(text: string): void
-  /** Accepts the shown link; resolves with the joined room's id, `undefined` when there is none yet. */
+  /**
+   * Accepts the shown link; resolves with the joined room's id, `undefined` when that failed or the inviter is away: the
+   * invitation comes when they are back.
+   */
   acceptLink(): Promise<string | undefined>
   dismissLink(): void
   applyUpdate(): void
@@ -119,6 +126,7 @@ export interface SessionModel {
   readonly synced: ReadonlySignal<boolean>
   readonly rooms: ReadonlySignal<readonly RoomSummary[]>
   readonly invites: ReadonlySignal<readonly InviteSummary[]>
+  readonly openedLinks: ReadonlySignal<readonly OpenedLinkView[]>
   readonly network: ReadonlySignal<NetworkView>
   readonly peers: ReadonlySignal<readonly PeerView[]>
   readonly storage: ReadonlySignal<StorageView>
@@ -131,6 +139,8 @@ export interface SessionModel {
   createRoom(room: NewRoom): Promise<string>
   acceptInvite(roomId: string): Promise<void>
   refuseInvite(roomId: string): Promise<void>
+  /** Waits no longer for what a link is to bring. */
+  forgetLink(key: string): Promise<void>
   setName(name: string): Promise<void>
   /** The words, while the browser still has them. */
   phrase(): Promise<string | undefined>

@@ -6,6 +6,7 @@ import { InviteList } from './invite-list.tsx'
 import type { AppModel, RoomSummary, SessionModel } from './model.ts'
 import { NetworkBadge } from './network-badge.tsx'
 import { NewRoomDialog } from './new-room-dialog.tsx'
+import { OpenedLinkList } from './opened-link-list.tsx'
 import { Avatar, Spinner } from './parts.tsx'
 import { PasteLinkDialog } from './paste-link-dialog.tsx'
 import { routeHref } from './route.ts'
@@ -47,6 +48,7 @@ export function Sidebar({ app, session, top }: SidebarProps): JSX.Element {
       </div>
       <div class="sidebar-scroll">
         <InviteList session={session} />
+        <OpenedLinkList app={app} session={session} />
         <RoomList session={session} />
       </div>
       <footer class="sidebar-foot">

@@ -175,6 +175,9 @@ function main(): void {
       await engine.control.watchDeliveries((delivery) => {
         page.call('delivered', delivery).catch(ignoreClosed)
       })
+      engine.control.watchOpenedLinks(() => {
+        page.call('linksChanged', null).catch(ignoreClosed)
+      })
       watchPeers(engine, (names) => {
         page.call('wanted', names).catch(ignoreClosed)
       })
@@ -187,6 +190,8 @@ function main(): void {
     revokeInvite: async ({ roomId, token, as }) =>
       (await running()).engine.control.revokeInvite(roomId, token, as),
     openInvite: async ({ link, as }) => (await running()).engine.control.openInvite(link, as),
+    openedLinks: async (as) => (await running()).engine.control.openedLinks(as),
+    forgetOpenedLink: async ({ roomId, as }) => (await running()).engine.control.forgetOpenedLink(roomId, as),
     certify: async (peerId) => (await running()).engine.control.certify(peerId),
     peerAppeared: async (name) => (await running()).engine.control.peerAppeared(name),
     mailArrived: async (relay) => (await running()).engine.mail?.arrived(relay),
