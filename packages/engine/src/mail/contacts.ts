@@ -83,7 +83,8 @@ export async function loadContacts(deps: ContactsDeps): Promise<Contacts> {
     if (running !== undefined) return running
     const now = clock.now()
     const last = sought.get(name)
-    if (last !== undefined && now < last.until) return undefined
+    // The clock may have been ahead.
+    if (last !== undefined && now < last.until && last.until - now <= last.pauseMs) return undefined
     const pauseMs = last === undefined ? FIRST_SEEK_PAUSE_MS : Math.min(last.pauseMs * 2, SEEK_INTERVAL_MS)
     sought.set(name, { until: now + pauseMs, pauseMs })
     const result = search(name).finally(() => searches.delete(name))
