@@ -52,11 +52,13 @@ async function counted(what: string): Promise<number> {
   return Number(new RegExp(`^${what} (\\d+)$`, 'm').exec(text)?.[1])
 }
 
-/** Makes an account that others find and leave mail for. */
+/** Makes an account that others find, leave mail for, and encrypt to. */
 async function newPerson(name: string, mailboxes: number): Promise<Page> {
   const page = await awake(name)
+  const before = await counted('plexus_mail_stocked')
   await signUp(page, name)
   await expect.poll(() => counted('plexus_mail_boxes'), { timeout: WAIT_MS }).toBe(mailboxes)
+  await expect.poll(() => counted('plexus_mail_stocked'), { timeout: WAIT_MS }).toBeGreaterThan(before)
   return page
 }
 

@@ -23,6 +23,7 @@ const MAIL_GAUGES: Readonly<Record<string, readonly [help: string, read: (stats:
   plexus_mail_owners: ['Mailbox streams of owners', ({ owners }) => owners],
   plexus_mail_taken: ['Mails taken since the start', ({ kept }) => kept],
   plexus_mail_repeated: ['Mails that were there already', ({ known }) => known],
+  plexus_mail_stocked: ['Times that a key shelf was stocked', ({ stocked }) => stocked],
   plexus_mail_announced: ['Announcements since the start', ({ announced }) => announced],
 }
 

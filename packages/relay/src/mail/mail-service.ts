@@ -60,6 +60,8 @@ export type MailCounts = {
   readonly kept: number
   readonly known: number
   readonly announced: number
+  /** Times that a key shelf was stocked and has keys. */
+  readonly stocked: number
   readonly refused: Readonly<Partial<Record<MailRefusal, number>>>
 }
 
@@ -78,7 +80,7 @@ const K = MailboxFrame
 export function createMailService(deps: MailDeps, init: MailInit): MailService {
   const { clock, log, store, sources, registered } = deps
   const { policy } = init
-  const counts = { kept: 0, known: 0, refused: {} as Partial<Record<MailRefusal, number>> }
+  const counts = { kept: 0, known: 0, stocked: 0, refused: {} as Partial<Record<MailRefusal, number>> }
   const sessions = new Set<MailSession>()
   const owners = createOwners({ clock, log, store, policy })
   const unwatch = store.watch((recipient) => owners.announce(recipient))
@@ -192,6 +194,7 @@ export function createMailService(deps: MailDeps, init: MailInit): MailService {
     const outcome = await checks.run(source, () => shelves.stock(name, body))
     if (outcome === undefined) return { code: 'too-fast' }
     if ('code' in outcome) return outcome
+    if (Object.values(outcome.answer).some(({ left }) => left > 0)) counts.stocked += 1
     session.channel.send(K.stocked, id, encodeShelfCounts(outcome.answer))
     return undefined
   }
