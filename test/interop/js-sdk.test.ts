@@ -60,6 +60,8 @@ describe('matrix-js-sdk with Rust crypto', () => {
     await cryptoOf(alice).bootstrapCrossSigning({
       authUploadDeviceSigningKeys: (request) => request(null).then(() => undefined),
     })
+    // His node knows her devices, and hears of the keys.
+    await quiet(loopback, [first, second])
     expect(await cryptoOf(bob).userHasCrossSigningKeys(alice.getSafeUserId(), true)).toBe(true)
     const status = await cryptoOf(bob).getDeviceVerificationStatus(
       alice.getSafeUserId(),
