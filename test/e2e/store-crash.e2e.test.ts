@@ -169,6 +169,8 @@ async function loadAndKill(
     // The browser leads a process group of its own.
     process.kill(-pid, 'SIGKILL')
     await closed
+    // One that is still writing to the disk lives on for a moment.
+    await expect.poll(() => isGroupAlive(pid)).toBe(false)
   }
   return { found: await found.promise, acknowledged }
 }
@@ -183,6 +185,15 @@ async function tearLog(profile: string): Promise<void> {
   const files = await readdir(folder, { recursive: true })
   for (const file of files.filter((each) => each.endsWith('.log')))
     await appendFile(join(folder, file), header)
+}
+
+function isGroupAlive(pid: number): boolean {
+  try {
+    return process.kill(-pid, 0)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+    throw error
+  }
 }
 
 async function pidOf(context: BrowserContext): Promise<number> {
