@@ -249,18 +249,18 @@ describe('what a destination tells of our mail', () => {
 })
 
 describe('a relay', () => {
-  const drain = async (answer: (cursor: number) => readonly KeptMail[]) => {
+  const openInbox = async (answer: (cursor: number) => readonly KeptMail[]) => {
     const own = await loadOwnMailboxes({ store, committer, clock })
     await own.seen([{ peerId: 'r', multiaddrs: [] }])
-    let fetches = 0
+    const ends: ('last' | undefined)[] = []
     const inbox = createInbox({
       clock,
       committer,
       log,
       sealer: createQuickSealer(1),
       mailboxes: {
-        fetch: async (_relay, cursor) => {
-          fetches += 1
+        fetch: async (_relay, cursor, end) => {
+          ends.push(end)
           return answer(cursor)
         },
         acknowledge: async () => undefined,
@@ -269,8 +269,12 @@ describe('a relay', () => {
       keys: { pair: () => undefined },
       received: await loadReceivedQueue({ store, committer }),
     })
+    return { inbox, ends }
+  }
+  const drain = async (answer: (cursor: number) => readonly KeptMail[]) => {
+    const { inbox, ends } = await openInbox(answer)
     const isWhole = await inbox.drain('r', async () => [])
-    return { isWhole, fetches }
+    return { isWhole, fetches: ends.length }
   }
   const garbage = (cursor: number): KeptMail => ({
     cursor,
@@ -281,6 +285,21 @@ describe('a relay', () => {
       expires: 0,
       bytes: new Uint8Array([cursor, cursor >> 8]),
     },
+  })
+
+  it('is asked for what came last after an absence, also once a clock is right that was ahead', async () => {
+    const { inbox, ends } = await openInbox(() => [])
+    const lasts = async (): Promise<number> => {
+      await inbox.drain('r', async () => [])
+      return ends.filter((end) => end === 'last').length
+    }
+    expect([await lasts(), await lasts()]).toEqual([1, 1])
+    now += 400 * 24 * 3_600_000
+    expect(await lasts()).toBe(2)
+    now -= 400 * 24 * 3_600_000
+    expect(await lasts()).toBe(2)
+    now += 11 * 60_000
+    expect(await lasts()).toBe(3)
   })
 
   it('that sends garbage without end is left for later', async () => {

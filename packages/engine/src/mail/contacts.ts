@@ -8,6 +8,7 @@ import type { SignedAccountRecord } from '@plexus/core/names'
 import { accountRecords } from '@plexus/core/names'
 import type { Committer } from '../kernel/committer.ts'
 import { createLru } from '../kernel/lru.ts'
+import { createSteady } from '../kernel/steady.ts'
 import type { EduHandler } from '../outbox-types.ts'
 import type { Clock, Store, Write } from '../ports.ts'
 import { contacts, type Contact } from './tables.ts'
@@ -42,6 +43,7 @@ export interface Contacts {
 
 export async function loadContacts(deps: ContactsDeps): Promise<Contacts> {
   const { store, clock } = deps
+  const steady = createSteady(clock)
   const sought = createLru<ServerName, { readonly until: number; readonly pauseMs: number }>(MAX_CONTACTS)
   const places = createPlaces(deps, await contacts.list(store, []))
 
@@ -81,10 +83,9 @@ export async function loadContacts(deps: ContactsDeps): Promise<Contacts> {
   const seek: Contacts['seek'] = async (name) => {
     const running = searches.get(name)
     if (running !== undefined) return running
-    const now = clock.now()
+    const now = steady()
     const last = sought.get(name)
-    // The clock may have been ahead.
-    if (last !== undefined && now < last.until && last.until - now <= last.pauseMs) return undefined
+    if (last !== undefined && now < last.until) return undefined
     const pauseMs = last === undefined ? FIRST_SEEK_PAUSE_MS : Math.min(last.pauseMs * 2, SEEK_INTERVAL_MS)
     sought.set(name, { until: now + pauseMs, pauseMs })
     const result = search(name).finally(() => searches.delete(name))

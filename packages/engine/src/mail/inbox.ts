@@ -13,6 +13,7 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import type { Committer } from '../kernel/committer.ts'
 import { createLru } from '../kernel/lru.ts'
 import { createMutex } from '../kernel/mutex.ts'
+import { createSteady } from '../kernel/steady.ts'
 import type { Clock, KeptMail, Log, MailHandler, Mailboxes, MailVerdict, Sealer, Write } from '../ports.ts'
 import type { EnvelopedRequest } from '../ports.ts'
 import type { OwnMailboxes } from './own-mailboxes.ts'
@@ -49,7 +50,8 @@ type Hashed = KeptMail & { readonly hash: string }
 type Opened = { readonly hash: string; readonly enveloped: EnvelopedRequest }
 
 export function createInbox(deps: InboxDeps): Inbox {
-  const { clock, committer, log, own } = deps
+  const { committer, log, own } = deps
+  const steady = createSteady(deps.clock)
   /** By hash; absent for one that came to nothing. */
   const known = createLru<string, Omit<CameByMail, 'relay'> | 'useless'>(MAX_KNOWN_MAILS)
   const turns = createMutex()
@@ -109,7 +111,7 @@ export function createInbox(deps: InboxDeps): Inbox {
   }
 
   const glance = async (relay: string, cursor: number, handle: MailHandler): Promise<void> => {
-    if (clock.now() - (asked.get(relay) ?? 0) < ABSENCE_MS) return
+    if (steady() - (asked.get(relay) ?? Number.NEGATIVE_INFINITY) < ABSENCE_MS) return
     const batch = inOrder(await deps.mailboxes.fetch(relay, cursor, 'last'), cursor)
     await turns.run(async () => {
       const { opened } = await openFresh(batch)
@@ -126,7 +128,7 @@ export function createInbox(deps: InboxDeps): Inbox {
       const registered = own.get(relay)?.registered ?? 0
       let cursor = own.get(relay)?.cursor ?? 0
       await glance(relay, cursor, handle)
-      asked.set(relay, clock.now())
+      asked.set(relay, steady())
       let useless = 0
       let next = deps.mailboxes.fetch(relay, cursor)
       let acknowledged = Promise.resolve()
