@@ -1,6 +1,7 @@
 /** What must not be lost, doubled or reordered on its way: to-device messages, device lists and their like. */
-import type { JsonObject } from '@plexus/core'
-import type { EduHandler } from '@plexus/engine'
+import type { JsonObject, ServerName } from '@plexus/core'
+import { RoomError, type EduHandler } from '@plexus/engine'
+import { FAULT_PATIENCE_MS } from '@plexus/engine/testing'
 import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -15,8 +16,10 @@ describe('durable EDUs', () => {
   type Inbox = { readonly got: string[]; readonly handlers: ReadonlyMap<string, EduHandler> }
   const inbox = (): Inbox => {
     const got: string[] = []
+    let faults = 0
     const handler: EduHandler = async (_, content) => {
-      if (content['id'] === 'poison') throw new Error('a fault of the handler')
+      if (content['id'] === 'poison') throw new RoomError('M_UNKNOWN', 'a fault of the handler')
+      if (content['id'] === 'late' && (faults += 1) < 3) throw new Error('a passing fault')
       return { writes: () => [], publish: () => got.push((content['id'] ?? 'none') as string) }
     }
     return { got, handlers: new Map([['m.direct_to_device', handler]]) }
@@ -127,9 +130,31 @@ describe('durable EDUs', () => {
     const { got, handlers } = inbox()
     const bob = await network.add('bob', { handlers })
     await queue(alice, bob, '1', 'poison', '2')
-    await network.pass(5_000)
+    await network.pass(2 * FAULT_PATIENCE_MS)
     expect(got).toEqual(['1', '2'])
-    expect(network.complaints.join()).toContain('error')
+    expect(network.complaints.filter((complaint) => complaint.startsWith('error'))).toHaveLength(1)
+  })
+
+  it('are applied in order where a handler fails for a while', async () => {
+    const network = createBareNetwork()
+    const alice = await network.add('alice')
+    const { got, handlers } = inbox()
+    const bob = await network.add('bob', { handlers })
+    await queue(alice, bob, '1', 'late', '2')
+    await network.pass(FAULT_PATIENCE_MS)
+    expect(got).toEqual(['1', 'late', '2'])
+  })
+
+  it('of a server that numbers nothing are not answered for while a handler fails', async () => {
+    const network = createBareNetwork()
+    const { got, handlers } = inbox()
+    const bob = await network.add('bob', { handlers })
+    const origin = 'stock.example' as ServerName
+    const send = () => bob.inbound.transaction({ origin, pdus: [], edus: [edu('late')] })
+    await expect(send()).rejects.toThrow('could not be applied')
+    await expect(send()).rejects.toThrow('could not be applied')
+    await send()
+    expect(got).toEqual(['late'])
   })
 
   it('are not held up by one that cannot be signed', async () => {

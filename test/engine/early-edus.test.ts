@@ -15,7 +15,7 @@ import { createMemoryStore } from '@plexus/store/memory'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createFakeRelays, createQuickSealer, type FakeRelay, type FakeRelays } from '../kit/mail-relay.ts'
 import { createTestNetwork, type Member, type TestNetwork } from '../kit/node.ts'
-import { createVirtualClock } from '../kit/virtual-clock.ts'
+import { createVirtualClock, type VirtualClock } from '../kit/virtual-clock.ts'
 import { bringIn, createRoom } from '../server-api/room.ts'
 import { callerOf } from './users-kit.ts'
 
@@ -99,18 +99,20 @@ describe('to-device messages by mail', () => {
 describe('early EDUs', () => {
   const alice = 'alice.example' as ServerName
   let early: EarlyEdus
+  let clock: VirtualClock
 
   const load = async (): Promise<EarlyEdus> => {
     const store = await createMemoryStore()
     return loadEarlyEdus({
       store,
       committer: await createCommitter(store),
-      clock: createVirtualClock(),
+      clock,
       log: { log: () => undefined },
       sharesRoom: (name) => name !== 'stranger.example',
     })
   }
   beforeEach(async () => {
+    clock = createVirtualClock()
     early = await load()
   })
   afterEach(() => early.close())
@@ -142,6 +144,17 @@ describe('early EDUs', () => {
     for (const server of servers) await early.keep(server, 'a', { sequence: 2, edus: long })
     const counts = await Promise.all(servers.map(count))
     expect(counts.reduce((sum, one) => sum + one)).toBe(MAX_EARLY_LENGTH_OF_ALL / MAX_EARLY_LENGTH)
+  })
+
+  it('that could not be applied are tried again', async () => {
+    let tries = 0
+    early.onDue(async () => {
+      tries += 1
+      if (tries < 3) throw new Error('a fault')
+    })
+    await early.keep(alice, 'a', { sequence: 2, edus: [edu()] })
+    await clock.advance(5 * EARLY_WAIT_MS)
+    expect(tries).toBe(3)
   })
 
   it('of strangers are not kept', async () => {

@@ -248,6 +248,7 @@ async function createPlace(
   const inbound = createInbound({
     store,
     committer,
+    clock: world.clock,
     log,
     staging: { receive } as Parameters<typeof createInbound>[0]['staging'],
     heads: outbox.heads,

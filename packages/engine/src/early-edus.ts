@@ -69,6 +69,7 @@ export async function loadEarlyEdus(deps: EarlyEdusDeps): Promise<EarlyEdus> {
   const timers = new Map<ServerName, () => void>()
   let all = { count: 0, length: 0 }
   let due: (origin: ServerName) => Promise<void> = async () => undefined
+  let closed = false
 
   const keyOf = ([, incarnation, sequence]: Place): string => `${incarnation} ${sequence}`
   const ofOrigin = (origin: ServerName): readonly Held[] => [...(held.get(origin)?.values() ?? [])]
@@ -89,9 +90,10 @@ export async function loadEarlyEdus(deps: EarlyEdusDeps): Promise<EarlyEdus> {
   const wait = (origin: ServerName): void => {
     const run = (): void => {
       timers.delete(origin)
-      due(origin).catch((error: unknown) =>
-        log.log('error', 'early EDUs were not applied', { origin, error: String(error) }),
-      )
+      due(origin).catch((error: unknown) => {
+        log.log('error', 'early EDUs were not applied', { origin, error: String(error) })
+        if (!closed) wait(origin)
+      })
     }
     if (!timers.has(origin)) timers.set(origin, clock.after(EARLY_WAIT_MS, run))
   }
@@ -168,6 +170,7 @@ export async function loadEarlyEdus(deps: EarlyEdusDeps): Promise<EarlyEdus> {
       due = listener
     },
     close() {
+      closed = true
       for (const cancel of timers.values()) cancel()
     },
   }

@@ -281,6 +281,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     store,
     committer,
     staging,
+    clock,
     log,
     handlers,
     heads: outboxOwner.heads,

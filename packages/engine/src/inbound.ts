@@ -6,9 +6,10 @@ import { createKeyedMutex } from './kernel/mutex.ts'
 import type { Table } from './kernel/table.ts'
 import { table } from './kernel/table.ts'
 import type { EarlyEdus } from './early-edus.ts'
+import { createEduFaults, EduFault } from './edu-faults.ts'
 import type { HeadExchange } from './outbox/heads.ts'
 import type { EduHandler, Inbound, InboundTransaction } from './outbox-types.ts'
-import type { Durability, Log, Received, Store, Taken, Write } from './ports.ts'
+import type { Clock, Durability, Log, Received, Store, Taken, Write } from './ports.ts'
 import { StoreError } from './ports.ts'
 import { EXCHANGE_REFUSED, MAILED_EXCHANGE } from './rooms/mailed-edus.ts'
 import { MAILED_INVITE, MAILED_LEAVE } from './rooms/mailed-invites.ts'
@@ -37,6 +38,9 @@ export const DURABLE_EDU_TYPES: ReadonlySet<string> = new Set([
   MAILED_LEAVE,
 ])
 
+const isDurable = ({ edu_type: type }: JsonObject): boolean =>
+  typeof type === 'string' && DURABLE_EDU_TYPES.has(type)
+
 /** In the place of an EDU that is applied. */
 const NOTHING: JsonObject = {}
 
@@ -44,6 +48,7 @@ export type InboundDeps = {
   readonly store: Store
   readonly committer: Committer
   readonly staging: Staging
+  readonly clock: Clock
   readonly log: Log
   readonly heads: Pick<HeadExchange, 'heard' | 'answer'>
   /** The state after an event is known. */
@@ -71,33 +76,36 @@ export function createInbound(deps: InboundDeps): Inbound {
   /** Transactions of each server that are here. */
   const waiting = new Map<ServerName, number>()
 
-  /** `note`: what is committed with it, if it is to be noted. */
+  const faults = createEduFaults(deps.clock)
+
+  /** `note`: what is committed with it, if it is to be noted. @throws EduFault for a durable one that is to come again */
   const apply: Apply = async (origin, edu, note, durability = 'relaxed') => {
     const { edu_type: type, content } = edu
-    const name = typeof type === 'string' ? type : ''
-    const handler = deps.handlers.get(name)
+    const handler = typeof type === 'string' ? deps.handlers.get(type) : undefined
     const effect =
       handler === undefined || !isJsonObject(content)
         ? undefined
-        : await handler(origin, content).catch((error: unknown) => skip(origin, name, error))
-    if (effect === undefined && note === undefined) return
-    await deps.committer.submit({
-      durability,
-      writes: (position) => [...(effect?.writes(position) ?? []), ...(note === undefined ? [] : [note])],
-      ...(effect?.publish === undefined ? {} : { publish: effect.publish }),
-    })
+        : await handler(origin, content).catch((error: unknown) => skip(origin, edu, error))
+    if (effect !== undefined || note !== undefined)
+      await deps.committer.submit({
+        durability,
+        writes: (position) => [...(effect?.writes(position) ?? []), ...(note === undefined ? [] : [note])],
+        ...(effect?.publish === undefined ? {} : { publish: effect.publish }),
+      })
+    if (isDurable(edu)) faults.applied(origin, edu)
   }
 
   /** A fault with one EDU must not keep all that follow it from being applied, now or in any later transaction. */
-  const skip = (origin: ServerName, type: string, error: unknown): undefined => {
+  const skip = (origin: ServerName, edu: JsonObject, error: unknown): undefined => {
     if (error instanceof StoreError) throw error
+    if (isDurable(edu) && !faults.failed(origin, edu)) throw new EduFault(error)
+    // A handler was found by it.
+    const type = edu['edu_type'] as string
     deps.log.log('error', 'an EDU could not be applied', { origin, type, error: String(error) })
   }
 
   const take: Inbound['transaction'] = async ({ origin, pdus, edus, heads, taken, received, ordered }) => {
     const verdicts = await deps.staging.receive(origin, pdus)
-    const isDurable = ({ edu_type: type }: JsonObject): boolean =>
-      typeof type === 'string' && DURABLE_EDU_TYPES.has(type)
     for (const edu of edus) if (!isDurable(edu)) await apply(origin, edu, undefined)
     const durable = edus.filter(isDurable)
     // A server that numbers nothing forgets what it has an answer for: it must outlive a power cut.

@@ -9,6 +9,7 @@ export {
   MAX_EARLY_LENGTH_OF_ALL,
   type EarlyEdus,
 } from './early-edus.ts'
+export { FAULT_PATIENCE_MS } from './edu-faults.ts'
 export { createInbound, MAX_WAITING_TRANSACTIONS } from './inbound.ts'
 export type { Inbound } from './outbox-types.ts'
 export { MAX_REMEMBERED_LENGTH, MAX_TOLD_CHILDREN, MAX_WALK_REQUESTS } from './directory/spaces.ts'
