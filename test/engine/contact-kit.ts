@@ -1,21 +1,12 @@
 /** People who are awake in turns, and what strangers send to their nodes. */
 import type { JsonObject, RoomId } from '@plexus/core'
-import type { FakeRelays } from '../kit/mail-relay.ts'
-import type { Member, TestNetwork } from '../kit/node.ts'
+import type { Member } from '../kit/node.ts'
 import { say } from '../server-api/room.ts'
-
-export const MINUTE = 60_000
+import { mailKit, MINUTE, type MailNetwork } from './mail-kit.ts'
 
 /** `world`: that of the test under way. */
-export function contactKit(world: () => { readonly network: TestNetwork; readonly relays: FakeRelays }) {
-  const pass = async (ms: number): Promise<void> => {
-    await world().network.clock.advance(ms)
-    await world().network.settle()
-  }
-  const setAway = (member: Member, isAway = true): void => {
-    world().network.loopback.offline(member.node.name, isAway)
-    world().relays.setOffline(member.node.name, isAway)
-  }
+export function contactKit(world: () => MailNetwork) {
+  const { pass, setAway, rowsOf } = mailKit(world)
   /** One is awake, and nobody else. */
   const turnOf = async (awake: Member): Promise<void> => {
     for (const member of world().network.members) setAway(member, member !== awake)
@@ -31,8 +22,6 @@ export function contactKit(world: () => { readonly network: TestNetwork; readonl
     patiently(from.node.engine.rooms.invite(from.user, roomId, to.user))
   const join = (who: Member, roomId: RoomId): Promise<void> =>
     patiently(who.node.engine.rooms.join(who.user, roomId, { via: [] }))
-  const rowsOf = async ({ node }: Member, map: string): Promise<number> =>
-    (await node.store.range(map, '', '\u00ff')).length
   const invitesOf = async (who: Member): Promise<readonly RoomId[]> =>
     (await who.node.engine.rooms.memberships(who.user)).flatMap(({ roomId, membership }) =>
       membership === 'invite' ? [roomId] : [],

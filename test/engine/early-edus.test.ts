@@ -13,14 +13,11 @@ import {
 } from '@plexus/engine/testing'
 import { createMemoryStore } from '@plexus/store/memory'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createFakeRelays, createQuickSealer, type FakeRelay, type FakeRelays } from '../kit/mail-relay.ts'
-import { createTestNetwork, type Member, type TestNetwork } from '../kit/node.ts'
+import type { FakeRelay, FakeRelays } from '../kit/mail-relay.ts'
+import type { Member, TestNetwork } from '../kit/node.ts'
 import { createVirtualClock, type VirtualClock } from '../kit/virtual-clock.ts'
 import { bringIn, createRoom } from '../server-api/room.ts'
-import { callerOf } from './users-kit.ts'
-
-const FAR = 10 ** 9
-const MINUTE = 60_000
+import { createMailNetwork, mailKit, MINUTE } from './mail-kit.ts'
 
 describe('to-device messages by mail', () => {
   let network: TestNetwork
@@ -30,47 +27,30 @@ describe('to-device messages by mail', () => {
   let bob: Member
 
   beforeEach(async () => {
-    relays = createFakeRelays()
-    relay = relays.add()
-    network = await createTestNetwork(['alice', 'bob'], 1, { mail: { relays, sealer: createQuickSealer(7) } })
+    const made = await createMailNetwork(['alice', 'bob'], 1)
+    ;({ network, relays } = made)
+    ;[relay] = made.all as [FakeRelay]
     ;[alice, bob] = network.members as [Member, Member]
     const roomId: RoomId = await createRoom(alice)
     await bringIn(alice, bob, roomId)
     await network.pass(3_000)
     setAway(bob, true)
     for (const n of [0, 1, 2]) {
-      await sendToDevice(n)
+      await sendToDevice(alice, bob, n)
       await pass(MINUTE)
     }
     setAway(alice, true)
   })
   afterEach(() => network.close())
 
-  const pass = async (ms: number): Promise<void> => {
-    await network.clock.advance(ms)
-    await network.settle()
-  }
-  const setAway = (member: Member, isAway: boolean): void => {
-    network.loopback.offline(member.node.name, isAway)
-    relays.setOffline(member.node.name, isAway)
-  }
-  const sendToDevice = (n: number): Promise<void> => {
-    const messages = { [bob.user]: { [bob.deviceId]: { n } } }
-    return alice.node.engine.users.toDevice.send(callerOf(alice), 'm.test', `t${n}`, messages)
-  }
-  const inbox = async (): Promise<readonly unknown[]> => {
-    const page = await bob.node.engine.users.toDevice.inbox(callerOf(bob), 0, FAR, 1_000)
-    return page.events.map(({ content }) => content['n'])
-  }
-  const rowsOf = async ({ node }: Member, map: string): Promise<number> =>
-    (await node.store.range(map, '', '\u00ff')).length
+  const { pass, setAway, sendToDevice, inbox, rowsOf } = mailKit(() => ({ network, relays }))
 
   it('are in their order, whatever order the relay has them in', async () => {
     relay.lie = (mails) =>
       mails.toReversed().map(({ mail }, index): KeptMail => ({ cursor: mails[index]?.cursor ?? 0, mail }))
     setAway(bob, false)
     await network.settle()
-    expect(await inbox()).toEqual([0, 1, 2])
+    expect(await inbox(bob)).toEqual([0, 1, 2])
     expect(await rowsOf(bob, 'early-edu')).toBe(0)
   })
 
@@ -78,20 +58,20 @@ describe('to-device messages by mail', () => {
     relay.lie = (mails) => mails.filter((_, index) => index > 0)
     setAway(bob, false)
     await network.settle()
-    expect(await inbox()).toEqual([])
+    expect(await inbox(bob)).toEqual([])
     // What waits outlives the process.
     bob = await network.restart(bob)
     await pass(EARLY_WAIT_MS)
-    expect(await inbox()).toEqual([1, 2])
+    expect(await inbox(bob)).toEqual([1, 2])
     bob = await network.restart(bob)
     await pass(EARLY_WAIT_MS)
-    expect(await inbox()).toEqual([1, 2])
+    expect(await inbox(bob)).toEqual([1, 2])
     setAway(alice, false)
     await pass(20 * MINUTE)
-    expect(await inbox()).toEqual([1, 2, 0])
-    await sendToDevice(3)
+    expect(await inbox(bob)).toEqual([1, 2, 0])
+    await sendToDevice(alice, bob, 3)
     await pass(MINUTE)
-    expect(await inbox()).toEqual([1, 2, 0, 3])
+    expect(await inbox(bob)).toEqual([1, 2, 0, 3])
     expect([await rowsOf(bob, 'early-edu'), await rowsOf(alice, 'edu')]).toEqual([0, 0])
   })
 })

@@ -3,10 +3,11 @@ import { encodeBase64Url, type JsonObject, type RoomId } from '@plexus/core'
 import { MAX_EARLY_EVENTS, MAX_EARLY_EVENTS_OF_SERVER, MAX_PACKAGE_LENGTH } from '@plexus/engine/testing'
 import type { Write } from '@plexus/engine/ports'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createFakeRelays, createQuickSealer, type FakeRelay, type FakeRelays } from '../kit/mail-relay.ts'
+import type { FakeRelay, FakeRelays } from '../kit/mail-relay.ts'
 import { createTestNetwork, keysOf } from '../kit/node.ts'
 import type { Member, TestNetwork } from '../kit/node.ts'
-import { contactKit, inviteEdu, MINUTE } from './contact-kit.ts'
+import { contactKit, inviteEdu } from './contact-kit.ts'
+import { createMailNetwork, MINUTE } from './mail-kit.ts'
 import { make } from './rooms-kit.ts'
 import { bringIn, createRoom, membershipAt, read, stateOf } from '../server-api/room.ts'
 
@@ -29,11 +30,9 @@ describe('first contact', () => {
   )
 
   beforeEach(async () => {
-    relays = createFakeRelays()
-    relay = relays.add()
-    two = relays.add()
-    const mail = { relays, sealer: createQuickSealer(7) }
-    network = await createTestNetwork(['alice', 'bob', 'carol'], 1, { mail })
+    const made = await createMailNetwork(['alice', 'bob', 'carol'], 2)
+    ;({ network, relays } = made)
+    ;[relay, two] = made.all as [FakeRelay, FakeRelay]
     ;[alice, bob, carol] = network.members as [Member, Member, Member]
     await network.pass(3_000)
   })

@@ -10,10 +10,10 @@ import {
   PACKAGE_LIFETIME_MS,
 } from '@plexus/engine/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createFakeRelays, createQuickSealer, type FakeRelays } from '../kit/mail-relay.ts'
-import { createTestNetwork } from '../kit/node.ts'
+import type { FakeRelays } from '../kit/mail-relay.ts'
 import type { Member, TestNetwork } from '../kit/node.ts'
-import { contactKit, inviteEdu, MINUTE } from './contact-kit.ts'
+import { contactKit, inviteEdu } from './contact-kit.ts'
+import { createMailNetwork, MINUTE } from './mail-kit.ts'
 import { createRoom } from '../server-api/room.ts'
 
 describe('an invite package', () => {
@@ -29,10 +29,8 @@ describe('an invite package', () => {
   const { turnOf, invite, rowsOf, invitesOf, tell } = contactKit(() => ({ network, relays }))
 
   beforeEach(async () => {
-    relays = createFakeRelays()
-    const relay = relays.add()
-    const mail = { relays, sealer: createQuickSealer(7) }
-    network = await createTestNetwork(['alice', 'bob', 'carol'], 1, { mail })
+    const made = await createMailNetwork(['alice', 'bob', 'carol'], 1)
+    ;({ network, relays } = made)
     ;[alice, bob, carol] = network.members as [Member, Member, Member]
     await network.pass(3_000)
     await turnOf(alice)
@@ -40,7 +38,7 @@ describe('an invite package', () => {
     await invite(alice, bob, roomId)
     const [row] = await alice.node.store.range('edu', '', '\u00ff')
     mailed = (JSON.parse(row?.[1] ?? '') as { content: JsonObject }).content
-    relay.lie = () => []
+    for (const relay of made.all) relay.lie = () => []
   })
   afterEach(() => network.close())
 

@@ -6,14 +6,11 @@ import type { ShelfAnswer } from '@plexus/engine/ports'
 import { MAX_SEEN_SHELVES, seenShelves } from '@plexus/engine/testing'
 import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createFakeRelays, createQuickSealer, type FakeRelay, type FakeRelays } from '../kit/mail-relay.ts'
-import { createTestNetwork } from '../kit/node.ts'
+import type { FakeRelay, FakeRelays } from '../kit/mail-relay.ts'
 import type { Member, TestNetwork } from '../kit/node.ts'
+import { createMailNetwork, DAY, HOUR, mailKit, MINUTE } from './mail-kit.ts'
 import { ALGORITHM, callerOf, deviceKeysOf, signed, testKey } from './users-kit.ts'
 
-const MINUTE = 60_000
-const HOUR = 60 * MINUTE
-const DAY = 24 * HOUR
 const BOB_KEY = testKey(5)
 
 describe('a key shelf', () => {
@@ -24,14 +21,7 @@ describe('a key shelf', () => {
   let alice: Member
   let bob: Member
 
-  const pass = async (ms: number): Promise<void> => {
-    await network.clock.advance(ms)
-    await network.settle()
-  }
-  const setAway = (member: Member, isAway = true): void => {
-    network.loopback.offline(member.node.name, isAway)
-    relays.setOffline(member.node.name, isAway)
-  }
+  const { pass, setAway } = mailKit(() => ({ network, relays }))
   const keyNamed = (name: string, more: JsonObject = {}): JsonObject => ({
     [`${ALGORITHM}:${name}`]: signed({ key: name, ...more }, bob.user, `ed25519:${bob.deviceId}`, BOB_KEY),
   })
@@ -55,10 +45,9 @@ describe('a key shelf', () => {
   }
 
   beforeEach(async () => {
-    relays = createFakeRelays()
-    one = relays.add()
-    two = relays.add()
-    network = await createTestNetwork(['alice', 'bob'], 1, { mail: { relays, sealer: createQuickSealer(7) } })
+    const made = await createMailNetwork(['alice', 'bob'], 2)
+    ;({ network, relays } = made)
+    ;[one, two] = made.all as [FakeRelay, FakeRelay]
     ;[alice, bob] = network.members as [Member, Member]
     await upload(0, 50)
     await pass(MINUTE)

@@ -3,13 +3,10 @@ import type { RoomId } from '@plexus/core'
 import { accountRecords } from '@plexus/core/names'
 import { ACCESS_KEY_INTERVAL_MS, contacts } from '@plexus/engine/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createFakeRelays, createQuickSealer, type FakeRelay, type FakeRelays } from '../kit/mail-relay.ts'
-import { createTestNetwork } from '../kit/node.ts'
+import type { FakeRelay, FakeRelays } from '../kit/mail-relay.ts'
 import type { Member, TestNetwork } from '../kit/node.ts'
 import { bringIn, createRoom } from '../server-api/room.ts'
-import { callerOf } from './users-kit.ts'
-
-const MINUTE = 60_000
+import { createMailNetwork, mailKit, MINUTE } from './mail-kit.ts'
 
 describe('mail for a node', () => {
   let network: TestNetwork
@@ -22,10 +19,9 @@ describe('mail for a node', () => {
   let sent = 0
 
   beforeEach(async () => {
-    relays = createFakeRelays()
-    relay = relays.add()
-    const mail = { relays, sealer: createQuickSealer(7) }
-    network = await createTestNetwork(['alice', 'bob', 'carol'], 1, { mail })
+    const made = await createMailNetwork(['alice', 'bob', 'carol'], 1)
+    ;({ network, relays } = made)
+    ;[relay] = made.all as [FakeRelay]
     ;[alice, bob, carol] = network.members as [Member, Member, Member]
     roomId = await createRoom(alice)
     await bringIn(alice, bob, roomId)
@@ -34,18 +30,13 @@ describe('mail for a node', () => {
   })
   afterEach(() => network.close())
 
-  const setAway = (member: Member, isAway: boolean): void => {
-    network.loopback.offline(member.node.name, isAway)
-    relays.setOffline(member.node.name, isAway)
-  }
+  const { pass, setAway, sendToDevice } = mailKit(() => ({ network, relays }))
   /** The lane that a to-device message is left in while its receiver is away; `undefined` when it is left nowhere. */
   const laneOf = async (from: Member, to: Member): Promise<string | undefined> => {
     setAway(to, true)
     const before = relay.deposits.length
-    const messages = { [to.user]: { [to.deviceId]: { n: (sent += 1) } } }
-    await from.node.engine.users.toDevice.send(callerOf(from), 'm.test', `t${sent}`, messages)
-    await network.clock.advance(MINUTE)
-    await network.settle()
+    await sendToDevice(from, to, (sent += 1))
+    await pass(MINUTE)
     const lane = relay.deposits.slice(before).find(({ recipient }) => recipient === to.node.name)?.lane
     setAway(to, false)
     await network.pass(2_000)

@@ -3,11 +3,11 @@ import type { JsonObject, RoomId, UserId } from '@plexus/core'
 import type { InviteLink, OpenedLink } from '@plexus/engine/ports'
 import { exchangeRequest, MAX_OPENED_LINKS, MAX_TOLD_OF_LINK } from '@plexus/engine/testing'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createFakeRelays, createQuickSealer, type FakeRelays } from '../kit/mail-relay.ts'
+import type { FakeRelays } from '../kit/mail-relay.ts'
 import { testSigner } from '../kit/keys.ts'
-import { createTestNetwork } from '../kit/node.ts'
 import type { Member, TestNetwork } from '../kit/node.ts'
-import { contactKit, MINUTE } from './contact-kit.ts'
+import { contactKit } from './contact-kit.ts'
+import { createMailNetwork, MINUTE } from './mail-kit.ts'
 import { createRoom } from '../server-api/room.ts'
 
 describe('a link that waits', () => {
@@ -27,11 +27,7 @@ describe('a link that waits', () => {
   const open = ({ node, user }: Member) => patiently(node.engine.control.openInvite(link, user))
 
   beforeEach(async () => {
-    relays = createFakeRelays()
-    relays.add()
-    relays.add()
-    const mail = { relays, sealer: createQuickSealer(7) }
-    network = await createTestNetwork(['alice', 'bob', 'carol'], 1, { mail })
+    ;({ network, relays } = await createMailNetwork(['alice', 'bob', 'carol'], 2))
     ;[alice, bob, carol] = network.members as [Member, Member, Member]
     await network.pass(3_000)
     await turnOf(alice)
