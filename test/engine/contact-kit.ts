@@ -1,7 +1,7 @@
 /** People who are awake in turns, and what strangers send to their nodes. */
 import type { JsonObject, RoomId } from '@plexus/core'
 import type { Member } from '../kit/node.ts'
-import { say } from '../server-api/room.ts'
+import { createRoom, say } from '../server-api/room.ts'
 import { mailKit, MINUTE, type MailNetwork } from './mail-kit.ts'
 
 /** `world`: that of the test under way. */
@@ -20,6 +20,14 @@ export function contactKit(world: () => MailNetwork) {
   }
   const invite = (from: Member, to: Member, roomId: RoomId): Promise<void> =>
     patiently(from.node.engine.rooms.invite(from.user, roomId, to.user))
+  /** An invite to a new room, and what is mailed with it. */
+  const mailInvite = async (from: Member, to: Member): Promise<{ roomId: RoomId; mailed: JsonObject }> => {
+    await turnOf(from)
+    const roomId = await createRoom(from)
+    await invite(from, to, roomId)
+    const [row] = await from.node.store.range('edu', '', '\u00ff')
+    return { roomId, mailed: (JSON.parse(row?.[1] ?? '') as { content: JsonObject }).content }
+  }
   const join = (who: Member, roomId: RoomId): Promise<void> =>
     patiently(who.node.engine.rooms.join(who.user, roomId, { via: [] }))
   const invitesOf = async (who: Member): Promise<readonly RoomId[]> =>
@@ -39,7 +47,7 @@ export function contactKit(world: () => MailNetwork) {
       edus: [edu],
       ordered: { incarnation: `hostile-${n}`, sequence: 1, acknowledged: 0 },
     })
-  return { pass, setAway, turnOf, patiently, invite, join, says, rowsOf, invitesOf, tell }
+  return { pass, setAway, turnOf, patiently, invite, mailInvite, join, says, rowsOf, invitesOf, tell }
 }
 
 export const inviteEdu = (content: JsonObject): JsonObject => ({ edu_type: 'plexus.invite', content })

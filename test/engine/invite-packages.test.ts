@@ -14,7 +14,6 @@ import type { FakeRelays } from '../kit/mail-relay.ts'
 import type { Member, TestNetwork } from '../kit/node.ts'
 import { contactKit, inviteEdu } from './contact-kit.ts'
 import { createMailNetwork, MINUTE } from './mail-kit.ts'
-import { createRoom } from '../server-api/room.ts'
 
 describe('an invite package', () => {
   let network: TestNetwork
@@ -26,18 +25,14 @@ describe('an invite package', () => {
   /** What Alice mails to Bob, who has not fetched it. */
   let mailed: JsonObject
 
-  const { turnOf, invite, rowsOf, invitesOf, tell } = contactKit(() => ({ network, relays }))
+  const { mailInvite, rowsOf, invitesOf, tell } = contactKit(() => ({ network, relays }))
 
   beforeEach(async () => {
     const made = await createMailNetwork(['alice', 'bob', 'carol'], 1)
     ;({ network, relays } = made)
     ;[alice, bob, carol] = network.members as [Member, Member, Member]
     await network.pass(3_000)
-    await turnOf(alice)
-    roomId = await createRoom(alice)
-    await invite(alice, bob, roomId)
-    const [row] = await alice.node.store.range('edu', '', '\u00ff')
-    mailed = (JSON.parse(row?.[1] ?? '') as { content: JsonObject }).content
+    ;({ roomId, mailed } = await mailInvite(alice, bob))
     for (const relay of made.all) relay.lie = () => []
   })
   afterEach(() => network.close())

@@ -26,29 +26,27 @@ export async function createMailNetwork(
 
 /** `world`: that of the test under way. */
 export function mailKit(world: () => MailNetwork) {
-  return {
-    /** In steps from timer to timer. */
-    async pass(ms: number): Promise<void> {
-      await world().network.clock.advance(ms)
-      await world().network.settle()
-    },
-    setAway(member: Member, isAway = true): void {
-      world().network.loopback.offline(member.node.name, isAway)
-      world().relays.setOffline(member.node.name, isAway)
-    },
-    sendToDevice(from: Member, to: Member, n: number): Promise<void> {
-      const messages = { [to.user]: { [to.deviceId]: { n } } }
-      return from.node.engine.users.toDevice.send(callerOf(from), 'm.test', `t${n}`, messages)
-    },
-    /** The numbers of the to-device messages that came. */
-    async inbox(member: Member): Promise<readonly unknown[]> {
-      const page = await member.node.engine.users.toDevice.inbox(callerOf(member), 0, FAR, 1_000)
-      return page.events.map(({ content }) => content['n'])
-    },
-    async rowsOf({ node }: Member, map: string): Promise<number> {
-      return (await node.store.range(map, '', '\u00ff')).length
-    },
+  /** In steps from timer to timer. */
+  const pass = async (ms: number): Promise<void> => {
+    await world().network.clock.advance(ms)
+    await world().network.settle()
   }
+  const setAway = (member: Member, isAway = true): void => {
+    world().network.loopback.offline(member.node.name, isAway)
+    world().relays.setOffline(member.node.name, isAway)
+  }
+  const sendToDevice = (from: Member, to: Member, n: number): Promise<void> => {
+    const messages = { [to.user]: { [to.deviceId]: { n } } }
+    return from.node.engine.users.toDevice.send(callerOf(from), 'm.test', `t${n}`, messages)
+  }
+  /** The numbers of the to-device messages that came. */
+  const inbox = async (member: Member): Promise<readonly unknown[]> => {
+    const page = await member.node.engine.users.toDevice.inbox(callerOf(member), 0, FAR, 1_000)
+    return page.events.map(({ content }) => content['n'])
+  }
+  const rowsOf = async ({ node }: Member, map: string): Promise<number> =>
+    (await node.store.range(map, '', '\u00ff')).length
+  return { pass, setAway, sendToDevice, inbox, rowsOf }
 }
 
 /** Two members of a room of Alice's, each with mailboxes at both relays. */
@@ -74,20 +72,18 @@ export async function createCorrespondents(): Promise<
 export function correspondence(world: () => Correspondents) {
   const kit = mailKit(world)
   const { pass, sendToDevice, setAway } = kit
-  return {
-    ...kit,
-    deliveryOf: (member: Member, id: EventId): Promise<unknown> =>
-      member.node.engine.control.delivery(world().roomId, id),
-    mailFor: (relay: FakeRelay, member: Member): readonly SealedMail[] => relay.waiting(member.node.name),
-    /** A message and a to-device message of Alice while Bob is away, and then nobody is there. */
-    async leave(text: string, n: number): Promise<EventId> {
-      const { alice, bob, roomId } = world()
-      setAway(bob)
-      const id = await say(alice, roomId, text)
-      await sendToDevice(alice, bob, n)
-      await pass(MINUTE)
-      setAway(alice)
-      return id
-    },
+  const deliveryOf = (member: Member, id: EventId): Promise<unknown> =>
+    member.node.engine.control.delivery(world().roomId, id)
+  const mailFor = (relay: FakeRelay, member: Member): readonly SealedMail[] => relay.waiting(member.node.name)
+  /** A message and a to-device message of Alice while Bob is away, and then nobody is there. */
+  const leave = async (text: string, n: number): Promise<EventId> => {
+    const { alice, bob, roomId } = world()
+    setAway(bob)
+    const id = await say(alice, roomId, text)
+    await sendToDevice(alice, bob, n)
+    await pass(MINUTE)
+    setAway(alice)
+    return id
   }
+  return { ...kit, deliveryOf, mailFor, leave }
 }

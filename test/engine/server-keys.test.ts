@@ -4,7 +4,7 @@ import { MAX_KEY_FETCHES_FOR_ONE } from '@plexus/engine/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { dnsSigner, keyDocument } from '../kit/key-documents.ts'
 import { testSigner } from '../kit/keys.ts'
-import { createKeysWorld, keysKit, DAY, own, rotated, stock, type KeysWorld } from './server-keys-kit.ts'
+import { createKeysWorld, keysKit, DAY, rotated, stock, type KeysWorld } from './server-keys-kit.ts'
 
 let world: KeysWorld
 beforeEach(async () => {
