@@ -72,6 +72,23 @@ describe('what a hostile member claims', { timeout: 30_000 }, () => {
     expect((await bob.rooms.snapshot(roomId))?.holes).toEqual([])
   })
 
+  it('is not believed because it is the first that is heard after nobody could be reached', async () => {
+    const topic = await setTopic(alice, roomId, 'true')
+    await network.settle()
+    for (const { name } of [alice, mallory, trudy]) network.offline.add(name)
+    const withheld = await make(mallory, mallory, roomId, { body: 'withheld' })
+    const shown = await make(mallory, mallory, roomId, { prev: [withheld.id], body: 'shown' })
+    await bob.rooms.receive(mallory.name, [shown.pdu])
+    await network.pass(4 * LONE_WORD_AFTER_MS)
+    lieAbout(topic)
+    network.cheats.delete(trudy.name)
+    network.offline.delete(mallory.name)
+    network.offline.delete(trudy.name)
+    bob.staging.kick(mallory.name)
+    await network.pass(4 * LONE_WORD_AFTER_MS)
+    expect(await bodies(bob, roomId)).toEqual([])
+  })
+
   it.each([
     ['only a server says it that did not make the event', true],
     ['no other server answers at all', false],

@@ -10,9 +10,19 @@ import {
   withSignature,
 } from '@plexus/core'
 import type { EventId, JsonObject, KeyId, Pdu, RoomId, RoomVersion } from '@plexus/core'
+import { FederationError } from '@plexus/engine/ports'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
-import { bodies, createRoom, expectAncestorsFirst, say, setTopic, timeline, TO_END } from './rooms-kit.ts'
+import {
+  bodies,
+  createRoom,
+  expectAncestorsFirst,
+  make,
+  say,
+  setTopic,
+  timeline,
+  TO_END,
+} from './rooms-kit.ts'
 
 const version = roomVersion('12') as RoomVersion
 
@@ -193,6 +203,27 @@ describe('history', () => {
     expect((await bodies(carol, roomId)).slice(0, 4)).toEqual(['one', 'two', 'three', '0'])
     expect((await timeline(carol, roomId))[0]?.pdu.type).toBe('m.room.create')
     await expectAncestorsFirst(carol, roomId)
+  })
+
+  it('does not keep out what was said beside a second join, where all before it is of an earlier stay', async () => {
+    await bob.rooms.leave(bob.user, roomId)
+    await network.settle()
+    const missed = await say(alice, roomId, 'missed')
+    const getMissingEvents = (): never => {
+      throw new FederationError({ status: 404, errcode: 'M_NOT_FOUND', error: 'no' })
+    }
+    network.cheats.set(alice.name, { getMissingEvents })
+    await bob.rooms.join(bob.user, roomId, { via: [alice.name] })
+    await network.settle()
+    const told = (await alice.rooms.event(missed))?.pdu
+    // A server may tell less than it has.
+    network.cheats.set(alice.name, {
+      getMissingEvents: async () => ({ events: told === undefined ? [] : [told] }),
+    })
+    const beside = await make(alice, alice, roomId, { prev: [missed], body: 'beside' })
+    for (const node of [alice, bob]) await node.rooms.receive(alice.name, [beside.pdu])
+    await network.settle()
+    expect((await timeline(bob, roomId)).at(-1)?.id).toBe(beside.id)
   })
 
   it('is redacted by who may, also when another asks for it in vain', async () => {

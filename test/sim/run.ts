@@ -269,13 +269,17 @@ async function agree(world: World, roomId: RoomId, before: readonly Seen[]): Pro
     const sender = holder ?? members[round % members.length]?.place
     if (sender === undefined) throw new Wrong('nobody is in the room')
     let said: EventId | undefined
+    const hearers = (await world.snapshot(sender, roomId))?.joinedServers ?? []
     world.act(sender, 'last word', async ({ engine }) => {
       const content = { msgtype: 'm.text', body: 'last' }
       said = await engine.rooms.send(roomId, { type: 'm.room.message', sender: sender.user, content })
       return said
     })
     await world.pass(SETTLE_MS)
-    const late = await notHeard(members, said)
+    const late = await notHeard(
+      members.filter(({ place }) => hearers.includes(place.name)),
+      said,
+    )
     if (holder !== undefined && late !== undefined) throw new Wrong(late)
     await world.pass(PEACE_MS)
     seen = await look(world, roomId)
@@ -305,7 +309,7 @@ async function agree(world: World, roomId: RoomId, before: readonly Seen[]): Pro
   if (forged !== undefined) throw new Wrong(forged)
 }
 
-/** However much else waits, what an honest server says in calm weather is soon with all. */
+/** However much else waits, what an honest server says in calm weather is soon with all that it sees in the room. */
 async function notHeard(members: readonly Seen[], said: EventId | undefined): Promise<string | undefined> {
   if (said === undefined) return undefined
   for (const { place } of members) {

@@ -42,9 +42,10 @@ export type StagedEntry = {
   isNew: boolean
   /** What it waits for; empty while it can be decided. */
   missing: Set<EventId>
-  /** How often its gap was tried, and when first, by this process. */
+  /** How often its gap was tried by this process. */
   tries: number
-  triedSince: number | undefined
+  /** When a server was first heard about it, and after how many tries. */
+  heardFirst: { readonly at: number; readonly tries: number } | undefined
   /** Servers that were heard about it, `MAX_ANSWERED` at most. */
   readonly answered: Set<ServerName>
 }
@@ -233,7 +234,6 @@ export async function unblock(
   let missing: readonly EventId[] = [...entry.missing]
   let progress = false
   entry.tries += 1
-  entry.triedSince ??= deps.clock.now()
   for (const server of serversFor(deps, room, entry)) {
     try {
       const known = await room.run(async ({ copy }) => ({
@@ -278,19 +278,21 @@ export async function unblock(
 async function claimsFor(
   deps: StagedDeps,
   room: Room,
-  { triedSince = 0, answered }: StagedEntry,
+  entry: StagedEntry,
   server: ServerName,
   { lowest, history }: FetchedGap,
 ): Promise<ReadonlyMap<EventId, Claim>> {
   const { roomId, version } = room
+  const { answered } = entry
   const deadline = deps.clock.now() + MAX_GAP_MS
   const claims = new Map<EventId, Claim>()
   for (const event of lowest.slice(0, MAX_GAP_CLAIMS)) {
     await hearWord(deps, { roomId, version, server, deadline }, event.id)
     if (answered.size < MAX_ANSWERED) answered.add(server)
+    const { at, tries } = (entry.heardFirst ??= { at: deps.clock.now(), tries: entry.tries })
     const servers = room.snapshot?.joinedServers ?? []
-    const question = { version, event, servers, answered, waitedMs: deps.clock.now() - triedSince }
-    const state = await standingState(deps, question)
+    const asked = { waitedMs: deps.clock.now() - at, triesSince: entry.tries - tries }
+    const state = await standingState(deps, { version, event, servers, answered, ...asked })
     if (state === undefined) continue
     const { group, writes } = claimGroup(deps, state)
     claims.set(event.id, { state: group, stateWrites: writes, history })

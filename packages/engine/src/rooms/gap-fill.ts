@@ -67,6 +67,9 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Gathered | undef
   // Auth events alone are missing.
   if (!isMissing && found.size === 0) return { found, history }
   let bytes = isMissing ? await collectMissing(deps, gap, found) : 0
+  // What this node's join follows is never decided, however much is known of what lies before it.
+  const isBehindJoin = gap.backward.some((id) => found.has(id))
+  if (isBehindJoin && (await moveHistory(deps, gap, found, history))) return undefined
   let refused = false
   const backfill = async (from: readonly EventId[]): Promise<readonly JsonValue[]> => {
     try {

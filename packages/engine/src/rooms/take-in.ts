@@ -215,6 +215,6 @@ function recordOf({ origin, at, event }: Pick<StagedEntry, 'origin' | 'at' | 'ev
 export function toEntry(seq: number, { id, pdu, contentHashOk, origin, at = 0 }: StagedRecord): StagedEntry {
   const event = { id, pdu: pdu as CheckedEvent['pdu'], contentHashOk }
   const { length } = JSON.stringify(pdu)
-  const waiting = { isNew: false, missing: new Set<EventId>(), tries: 0, triedSince: undefined }
+  const waiting = { isNew: false, missing: new Set<EventId>(), tries: 0, heardFirst: undefined }
   return { seq, origin, at, event, length, ...waiting, answered: new Set() }
 }

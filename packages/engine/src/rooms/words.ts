@@ -24,6 +24,8 @@ export const MAX_TOLD_ENTRIES: number = 2 * MAX_STATE_EVENTS
  * says if none of the others answers at all: they may be gone for good.
  */
 export const LONE_WORD_AFTER_MS = 600_000
+/** Attempts, with another server each, before none of the others counts as there; fewer where fewer are in the room. */
+export const MAX_TRIES_FOR_OTHERS = 10
 
 export interface Words {
   /** The names of the states that servers told, the latest last. */
@@ -81,8 +83,9 @@ export type Question = {
   readonly servers: readonly ServerName[]
   /** Some that answered, two at least if there are as many. */
   readonly answered: ReadonlySet<ServerName>
-  /** How long answers have been asked for. */
+  /** Since the first answer: how long, and how many attempts, each with another of the servers among those asked. */
   readonly waitedMs: number
+  readonly triesSince: number
 }
 
 /** Asks a server for the state before an event, unless that is remembered. @throws CarrierError when it cannot be reached. */
@@ -102,7 +105,7 @@ export async function hearWord(deps: WordsDeps, inquiry: Inquiry, id: EventId): 
 /** The state that stands by what was said so far. */
 export async function standingState(
   { words, events, ownName }: WordsDeps,
-  { version, event, servers, answered, waitedMs }: Question,
+  { version, event, servers, answered, waitedMs, triesSince }: Question,
 ): Promise<StateMap | undefined> {
   const about = words.about(event.id)
   const said = [...about.values()]
@@ -115,7 +118,8 @@ export async function standingState(
   if (others.size === 1) return words.state(said[0] ?? '')
   if (waitedMs < LONE_WORD_AFTER_MS) return undefined
   const isOtherThere = [...answered].some((server) => server !== own)
-  const heard = [...about].filter(([server]) => server !== own || !isOtherThere)
+  const wereOthersAsked = triesSince >= Math.min(others.size, MAX_TRIES_FOR_OTHERS)
+  const heard = [...about].filter(([server]) => server !== own || (wereOthersAsked && !isOtherThere))
   const states = heard.flatMap(([, name]) => words.state(name) ?? [])
   const [first] = states
   return states.length < 2 ? first : resolveStates(version, states, events.view())
