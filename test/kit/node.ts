@@ -22,7 +22,10 @@ export function createTestNode(init: TestNodeInit): Promise<TestNode> {
 export function createTestNetwork(
   localparts: readonly string[],
   seed = 1,
-  { appServices, ...init }: Pick<TestNodeInit, 'appServices' | 'mail' | 'pushGateway'> = {},
+  {
+    appServices,
+    ...init
+  }: Pick<TestNodeInit, 'appServices' | 'mail' | 'pushGateway' | 'maxWaitingLength'> = {},
 ): Promise<TestNetwork> {
   return createNetwork(localparts, createVirtualClock(), async (index) => ({
     ...init,

@@ -50,6 +50,7 @@ export type NodeInit = {
   readonly users?: EngineInit['users']
   readonly appServices?: AppServicesInit
   readonly fanOut?: EngineInit['fanOut']
+  readonly maxWaitingLength?: EngineInit['maxWaitingLength']
   /** It keeps to the specification alone, as an ordinary homeserver does. */
   readonly stock?: boolean
   /** Relays that keep mail for it, and what it seals with. `peerId`: of a device that is no made-up one. */
@@ -171,6 +172,7 @@ export async function createNode(init: NodeInit): Promise<TestNode> {
     users: { passwordCost: 4, ...init.users },
     place: { before: init.isCopy === true ? 'another' : `life ${restarts - 1}`, now: `life ${restarts}` },
     fanOut: init.fanOut,
+    maxWaitingLength: init.maxWaitingLength,
     ...(init.appServices === undefined ? {} : { appServices: init.appServices }),
   })
   const handler = createServerApi({

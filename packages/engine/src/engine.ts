@@ -87,6 +87,8 @@ export type EngineInit = {
   readonly notaries?: readonly ServerName[]
   /** From which size on the events of a room spread by gossip, and to how many servers at once. */
   readonly fanOut?: FanOutInit | undefined
+  /** JSON text of the durable EDUs that wait for one server, in UTF-16 code units; `MAX_WAITING_LENGTH` by default. */
+  readonly maxWaitingLength?: number | undefined
   /** None by default. */
   readonly appServices?: AppServicesInit
   /** Tells a copy of the store that was put in its place, which may know less than others have from here. Absent where there are none. */
@@ -177,11 +179,13 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     rooms: () => rooms,
     staging: () => staging,
     fanOut: init.fanOut,
+    maxWaitingLength: init.maxWaitingLength,
     mail: mail === undefined || deps.mail === undefined ? undefined : { ...deps.mail, ...mail, incarnation },
   })
   const { outbox } = outboxOwner
   const roomMail: RoomMail | undefined = mail && {
     queueDurable: (name, edu) => outbox.queueDurable(name, edu),
+    isFull: (name) => outbox.isFull(name),
     hasMailboxes: (name) => mail.contacts.hasMailboxes(name),
   }
 
@@ -319,6 +323,13 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     stopExpiry = clock.after(LINK_EXPIRY_INTERVAL_MS, expireLinks)
   }
 
+  const catchUpOnLists = (): void => {
+    users.deviceLists
+      .catchUp()
+      .catch((error: unknown) => log.log('error', 'device lists were not told', { error: String(error) }))
+  }
+  outbox.onDrained(catchUpOnLists)
+
   return {
     serverName,
     incarnation,
@@ -348,6 +359,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       await staging.resume()
       await completion.resume()
       outboxOwner.resume()
+      catchUpOnLists()
       services.push.resume()
       push.resume()
       expireLinks()

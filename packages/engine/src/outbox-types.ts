@@ -11,6 +11,10 @@ export interface Outbox {
    * `Change.writes` of the change that causes it, and only there: EDUs go out in commit order.
    */
   queueDurable(destination: ServerName, edu: Edu): readonly Write[]
+  /** So much waits for the destination that no more durable EDUs are to be queued for it. */
+  isFull(destination: ServerName): boolean
+  /** Calls back when a destination that was full has all that waited. */
+  onDrained(listener: () => void): void
   /** Sends an EDU of which only the newest per `key` matters (receipts); lost when the process ends. */
   sendCoalesced(destination: ServerName, key: string, edu: Edu): void
   /**

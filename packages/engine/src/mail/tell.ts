@@ -29,7 +29,7 @@ export type TellerDeps = {
   readonly committer: Committer
   readonly clock: Clock
   readonly log: Log
-  readonly outbox: () => Pick<Outbox, 'queueDurable'>
+  readonly outbox: () => Pick<Outbox, 'queueDurable' | 'isFull'>
   readonly peers: () => Promise<readonly ServerName[]>
   /** Those of the servers whose users are all unwanted here. */
   readonly blocked: (names: readonly ServerName[]) => Promise<ReadonlySet<ServerName>>
@@ -77,7 +77,7 @@ export function createTeller(deps: TellerDeps): Teller {
     const { fingerprint, accessKey } = account
     if (fingerprint === undefined) return
     const edu = { edu_type: 'plexus.contact', content: contactContent(record, accessKey) }
-    const untold = names.filter((name) => before.get(name) !== fingerprint)
+    const untold = names.filter((name) => before.get(name) !== fingerprint && !outbox().isFull(name))
     const tell = (name: ServerName): Promise<number> =>
       committer.submit({
         writes: () => [told.put([name], fingerprint), ...outbox().queueDurable(name, edu)],

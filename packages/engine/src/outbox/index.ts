@@ -24,7 +24,7 @@ import { createDeliveries } from './deliveries.ts'
 import { createFanOut, type FanOutInit } from './fan-out.ts'
 import { createGossip, MAX_DIRECT_EDUS, type RoomGossip } from './gossip.ts'
 import { createHeadExchange, type HeadExchange } from './heads.ts'
-import { edus, loadOutboxMemory, MAX_COALESCED_EDUS } from './memory.ts'
+import { edus, lengthOf, loadOutboxMemory, MAX_COALESCED_EDUS, MAX_WAITING_LENGTH } from './memory.ts'
 import { createSender } from './sender.ts'
 import { createTakenEvents } from './taken.ts'
 import { createTracker } from './tracker.ts'
@@ -47,6 +47,7 @@ export type OutboxDeps = {
   /** Asked at each use: rooms need the outbox as much as it needs them. */
   readonly rooms: () => Pick<Rooms, 'event' | 'events' | 'snapshot' | 'receivers'>
   readonly fanOut?: FanOutInit | undefined
+  readonly maxWaitingLength?: number | undefined
   readonly staging: () => Pick<Staging, 'receive' | 'holds'>
   /** Absent where no mail is left. */
   readonly mail?: OutboxMail | undefined
@@ -121,16 +122,26 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
     queueDurable(name, edu) {
       const key = memory.nextEduKey()
       const target = memory.destination(name)
-      afterCommit.run(deps.committer.committed + 1, () => {
-        target.lastEdu = Math.max(target.lastEdu, key)
-        sender.kick([name])
-      })
       // What cannot be signed would be tried for ever, and keep all that follows.
       const why = checkCanonical(edu)
       if (why !== undefined)
         deps.log.log('error', 'an EDU is not canonical JSON', { type: edu.edu_type, why })
-      return [edus.put([name, key], why === undefined ? edu : { edu_type: edu.edu_type, content: {} })]
+      const kept = why === undefined ? edu : { edu_type: edu.edu_type, content: {} }
+      afterCommit.run(deps.committer.committed + 1, () => {
+        target.lastEdu = Math.max(target.lastEdu, key)
+        target.waitingLength += lengthOf(kept)
+        sender.kick([name])
+      })
+      return [edus.put([name, key], kept)]
     },
+    isFull(name) {
+      const target = memory.destinations.get(name)
+      const max = deps.maxWaitingLength ?? MAX_WAITING_LENGTH
+      if (target === undefined || target.waitingLength < max) return false
+      target.wasFull = true
+      return true
+    },
+    onDrained: (listener) => void memory.drainedListeners.add(listener),
     sendCoalesced,
     sendToRoom(roomId, servers, edu, key) {
       const isLarge = fanOut.size(roomId) > (deps.fanOut?.directEdus ?? MAX_DIRECT_EDUS)

@@ -15,6 +15,9 @@ export const MAX_TRANSACTION_PDUS = 50
 /** Receipts that wait for one destination; the oldest goes first. */
 export const MAX_COALESCED_EDUS = 500
 
+/** JSON text of the durable EDUs that wait for one destination, in UTF-16 code units; what is being committed may go beyond. */
+export const MAX_WAITING_LENGTH: number = 32 * 1024 * 1024
+
 /** Durable EDUs by destination, in commit order. */
 export const edus: Table<readonly [ServerName, number], Edu> = table('edu', ['s', 'n'])
 /** Since when a destination that was long out of reach has been so, milliseconds since the epoch. */
@@ -29,6 +32,10 @@ export type Destination = {
   readonly rooms: Map<RoomId, CursorRecord>
   /** The last key of a durable EDU that waits, 0 for none. */
   lastEdu: number
+  /** Length of those that wait. */
+  waitingLength: number
+  /** There was no room for more since it had them all. */
+  wasFull: boolean
   acknowledged: number
   /** Receipts: only the newest of each key matters. */
   readonly coalesced: Map<string, Edu>
@@ -104,6 +111,8 @@ export interface OutboxMemory {
   destination(name: ServerName): Destination
   destinationsOf(roomId: RoomId): readonly Destination[]
   nextEduKey(): number
+  /** Called when a destination that was full has all that waited. */
+  readonly drainedListeners: Set<() => void>
 }
 
 export async function loadOutboxMemory(store: Store): Promise<OutboxMemory> {
@@ -157,8 +166,10 @@ export async function loadOutboxMemory(store: Store): Promise<OutboxMemory> {
     Object.assign(destination(name), { awaySince: since, isAwayKept: true })
   const left = (await mails.list(store, [])).toSorted(([, a], [, b]) => a.at - b.at)
   for (const [[name, txnId], row] of left) destination(name).mail.rows.set(txnId, row)
-  for (const [[name, key]] of await edus.list(store, [])) {
-    destination(name).lastEdu = key
+  for (const [[name, key], edu] of await edus.list(store, [])) {
+    const target = destination(name)
+    target.lastEdu = key
+    target.waitingLength += lengthOf(edu)
     nextEdu = Math.max(nextEdu, key + 1)
   }
   return {
@@ -170,7 +181,13 @@ export async function loadOutboxMemory(store: Store): Promise<OutboxMemory> {
     destination,
     destinationsOf: (roomId) => [...destinations.values()].filter(({ rooms }) => rooms.has(roomId)),
     nextEduKey: () => nextEdu++,
+    drainedListeners: new Set(),
   }
+}
+
+/** As `waitingLength` counts. */
+export function lengthOf(edu: Edu): number {
+  return JSON.stringify(edu).length
 }
 
 function newDestination(name: ServerName): Destination {
@@ -179,6 +196,8 @@ function newDestination(name: ServerName): Destination {
     isKeyName: isKeyName(name),
     rooms: new Map(),
     lastEdu: 0,
+    waitingLength: 0,
+    wasFull: false,
     acknowledged: 0,
     coalesced: new Map(),
     volatile: [],

@@ -16,7 +16,7 @@ import type { FanOut, Forward } from './fan-out.ts'
 import type { HeadExchange } from './heads.ts'
 import type { TakenEvents } from './taken.ts'
 import type { Destination, OutboxMemory, SentRow } from './memory.ts'
-import { acknowledged, edus, MAX_COALESCED_EDUS, MAX_TRANSACTION_PDUS } from './memory.ts'
+import { acknowledged, edus, lengthOf, MAX_COALESCED_EDUS, MAX_TRANSACTION_PDUS } from './memory.ts'
 
 /** spec: server-server-api.md PUT /send. Half of them are left to receipts and typing. */
 export const MAX_TRANSACTION_EDUS = 100
@@ -293,7 +293,7 @@ async function noteAnswer(
 
 /** Commits that a destination has own events up to these positions, and the first of its durable EDUs. */
 export async function noteTaken(
-  deps: Pick<TransactionDeps, 'committer' | 'cursors' | 'deliveries'>,
+  deps: Pick<TransactionDeps, 'committer' | 'cursors' | 'deliveries' | 'memory'>,
   target: Destination,
   { reached, rows }: { reached: ReadonlyMap<RoomId, number>; rows: readonly DurableRow[] },
 ): Promise<void> {
@@ -313,7 +313,12 @@ export async function noteTaken(
   })
   if (rows.length > 0) target.acknowledged = sequence
   const last = rows.at(-1)?.[0][1] ?? 0
-  if (last >= target.lastEdu) target.lastEdu = 0
+  target.waitingLength -= rows.reduce((sum, [, edu]) => sum + lengthOf(edu), 0)
+  if (last >= target.lastEdu) {
+    target.lastEdu = 0
+    if (target.wasFull) for (const listener of deps.memory.drainedListeners) listener()
+    target.wasFull = false
+  }
   for (const [txnId] of over) target.mail.rows.delete(txnId)
   await deps.deliveries.moved(moved)
 }

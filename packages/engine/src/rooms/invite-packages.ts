@@ -323,6 +323,8 @@ export async function refuseByPackage(
   const found = await packageOf(deps, roomId, userId)
   if (found === undefined || mail === undefined) return false
   const { packed, version } = found
+  if (mail.isFull(packed.origin))
+    throw new RoomError('M_LIMIT_EXCEEDED', 'too much waits for the node of who invited')
   const content = { ...more, membership: 'leave' }
   const { id, pdu } = await answerToInvite(deps, packed, version, { roomId, userId, content })
   const edu = { edu_type: MAILED_LEAVE, content: { room_id: roomId, event_id: id, event: pdu } }

@@ -125,7 +125,8 @@ async function cosignedInvite(
   const invite = { roomVersion: room.version.id, event: event.pdu, inviteRoomState }
   const { mail } = deps
   const mailed = (): Promise<Edu | undefined> => mailedInvite(deps, room, { event, inviteRoomState, before })
-  const asked = byMail === true && mail !== undefined && isKeyName(server) ? await mailed() : undefined
+  const isMailable = mail !== undefined && isKeyName(server) && !mail.isFull(server)
+  const asked = byMail === true && isMailable ? await mailed() : undefined
   if (asked !== undefined) return { event, mailed: asked }
   const options = mail === undefined || !isKeyName(server) ? {} : { timeoutMs: INVITE_WAIT_MS }
   try {

@@ -59,7 +59,7 @@ function createRefusals({
   const told = createLru<string, ReadonlyMap<ServerName, number>>(MAX_REMEMBERED_REFUSALS)
   return (origin, { roomId, snapshot }, event) => {
     const token = parseExchange(event)?.token
-    if (mail === undefined || token === undefined) return undefined
+    if (mail === undefined || token === undefined || mail.isFull(origin)) return undefined
     // Who never had a link of the room is told nothing, or anybody could have answers queued here.
     if (snapshot?.state.has(stateKey('m.room.third_party_invite', token)) !== true) return undefined
     const key = `${roomId} ${token}`

@@ -39,18 +39,19 @@ export const MAILED_LEAVE = 'plexus.send_leave'
 /** Implemented by outbox and mail. */
 export type RoomMail = {
   readonly queueDurable: (destination: ServerName, edu: Edu) => readonly Write[]
+  readonly isFull: (destination: ServerName) => boolean
   /** True for a node that keeps mailboxes, as far as anybody knows. */
   readonly hasMailboxes: (name: ServerName) => Promise<boolean>
 }
 
-/** True for a node that is to be mailed what it does not answer. */
+/** True for a node that is to be mailed what it does not answer, as far as there is room for it. */
 export async function isAsleep(
-  mail: Pick<RoomMail, 'hasMailboxes'>,
+  mail: Pick<RoomMail, 'hasMailboxes' | 'isFull'>,
   server: ServerName,
   error: unknown,
 ): Promise<boolean> {
   const isAway = isKeyName(server) && error instanceof CarrierError && error.code !== 'refused'
-  return isAway && mail.hasMailboxes(server)
+  return isAway && !mail.isFull(server) && mail.hasMailboxes(server)
 }
 
 export type MailedInvite = {

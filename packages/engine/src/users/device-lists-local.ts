@@ -9,7 +9,7 @@ import type { Edu } from '../outbox-types.ts'
 import type { Write } from '../ports.ts'
 import type { UsersContext } from './deps.ts'
 import { sharingServers } from './sharing.ts'
-import { listChanges, listLatest, listStreams } from './tables.ts'
+import { behindOnLists, listChanges, listLatest, listStreams } from './tables.ts'
 
 /** The device of an update, without the members that number it. */
 export type DeviceUpdate = {
@@ -79,7 +79,11 @@ export function createLocalLists(context: UsersContext, changes: ChangeLog): Loc
         return [
           ...log(position),
           listStreams.put([userId], last.get(userId) ?? 0),
-          ...servers.flatMap((server) => edus.flatMap((edu) => outbox.queueDurable(server, edu))),
+          ...servers.flatMap((server) =>
+            outbox.isFull(server)
+              ? behindOnLists.put([server], 1)
+              : edus.flatMap((edu) => outbox.queueDurable(server, edu)),
+          ),
         ]
       },
       sent() {

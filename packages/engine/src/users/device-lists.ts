@@ -7,10 +7,14 @@ import type { EventId, ServerName, UserId } from '@plexus/core'
 import type { StreamPosition } from '../kernel/committer.ts'
 import type { MembershipRecord, RoomSnapshot } from '../rooms/types.ts'
 import type { UsersContext } from './deps.ts'
-import type { ChangeLog, LocalLists } from './device-lists-local.ts'
+import type { ChangeLog, DeviceUpdate, ListChange, LocalLists } from './device-lists-local.ts'
 import { publicDevices } from './local-identity.ts'
 import { sharingServers, snapshotsOf } from './sharing.ts'
+import { behindOnLists } from './tables.ts'
 import type { Accounts, DeviceLists } from './types.ts'
+
+/** Who lacks the updates before it fetches the whole list. spec: server-server-api.md "Device Management", `prev_id` */
+const OF_NO_DEVICE: DeviceUpdate = { device_id: 'plexus.none', deleted: true }
 
 export function createDeviceLists(
   context: UsersContext,
@@ -60,7 +64,26 @@ export function createDeviceLists(
     change.sent()
   }
 
+  const catchUp = async (server: ServerName): Promise<void> => {
+    const all: ListChange[] = []
+    for (const local of await accounts.list())
+      if ((await sharingServers(rooms(), local)).includes(server))
+        all.push(await lists.announce(local, [server], [OF_NO_DEVICE]))
+    await committer.submit({
+      writes: (position) => [
+        behindOnLists.delete([server]),
+        ...all.flatMap(({ writes }) => writes(position)),
+      ],
+    })
+    outbox.kick([server])
+  }
+
   return {
+    async catchUp() {
+      for (const [[server]] of await behindOnLists.list(store, []))
+        if (!outbox.isFull(server as ServerName)) await catchUp(server as ServerName)
+    },
+
     async changes(userId, from, to) {
       const memberships = await rooms().memberships(userId)
       const joined = await snapshotsOf(rooms(), memberships)

@@ -52,6 +52,9 @@ export const tokens: Table<One, TokenRow> = table('tokens', ['s'])
 /** likewise of a refresh token */
 export const refreshTokens: Table<One, TokenRow> = table('refresh_tokens', ['s'])
 
+/** Servers that were not told of changes of device lists, since too much waited for them. */
+export const behindOnLists: Table<One, 1> = table('behind-on-lists', ['s'])
+
 // --- end-to-end keys of local users ---
 
 /** user id, device id: the object as it was uploaded */

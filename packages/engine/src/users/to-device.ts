@@ -137,6 +137,13 @@ export function createToDevice(
       })
   }
 
+  /** Else messages for the server are dropped as for a full inbox: it is gone for good, and all others are to get theirs. */
+  const hasSpace = (server: ServerName): boolean => {
+    if (!outbox.isFull(server)) return true
+    log.log('warn', 'a to-device message was dropped: too much waits for its server', { server })
+    return false
+  }
+
   const edusFor = (sender: UserId, type: string, messages: readonly Message[]): readonly Edu[] =>
     inChunks(messages).map((chunk) => ({
       edu_type: 'm.direct_to_device',
@@ -162,7 +169,7 @@ export function createToDevice(
           .filter((server) => server !== signer.name)
           .sort()
         const deliver = await deliveries(caller.userId, eventType, local)
-        const remote = servers.map((server) => ({
+        const remote = servers.filter(hasSpace).map((server) => ({
           server,
           edus: edusFor(
             caller.userId,

@@ -120,6 +120,8 @@ export interface DeviceLists {
    * local user get that user's device list, and what was cached of a remote user from before is no longer trusted.
    */
   joined(snapshot: RoomSnapshot, users: readonly UserId[]): Promise<void>
+  /** Servers for which too much waited, and does no more, are told that lists have changed. */
+  catchUp(): Promise<void>
 }
 
 // --- To-device --------------------------------------------------------------------------------------------------
