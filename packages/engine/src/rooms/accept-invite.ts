@@ -1,13 +1,14 @@
 /** Invites from other servers. spec: server-server-api.md "Inviting to a room" */
 import type { EventId, JsonObject, Pdu, RoomId, RoomVersion, ServerName, UserId } from '@plexus/core'
 import { authEventIds, roomVersion, serverOf } from '@plexus/core'
+import { beyond } from './beyond.ts'
 import { cosign } from './co-sign.ts'
 import { checkInvitable } from './invites.ts'
 import { memberships } from './records.ts'
 import { checkPair } from './networks.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import { stripAll } from './stripped-state.ts'
-import type { OutsiderRow } from './outsiders.ts'
+import { droppedInvite, type OutsiderRow } from './outsiders.ts'
 import type { MembershipRecord } from './types.ts'
 import { RoomError } from './types.ts'
 import { checkEvents } from './verify.ts'
@@ -24,8 +25,6 @@ export type RemoteInvite = {
   readonly event: JsonObject
   readonly inviteRoomState: readonly JsonObject[]
 }
-
-type MembershipRow = readonly [key: readonly [UserId, RoomId], row: MembershipRecord]
 
 export type AcceptInvite = (
   origin: ServerName,
@@ -64,34 +63,57 @@ export function createAcceptInvite(
   }
 }
 
+/** An invite that waits, in the row of its user and room. */
+type Waiting = {
+  readonly key: readonly [UserId, RoomId]
+  readonly eventId: EventId
+  readonly server: ServerName
+}
+
 /**
  * Strangers can invite: the rows that they cause are bounded. What is left of invites that they withdrew counts too, and
- * makes room for new ones.
+ * makes room for new ones. Where those of all are too many, the oldest of who has most ends: a name costs nothing, and few
+ * that fill their shares must not keep all others out.
  */
 function createInviteCounter({ store, outsiders }: RemoteDeps): (origin: ServerName) => Promise<void> {
   let counts: Map<ServerName, number> | undefined
-  const rowsOf = async (): Promise<readonly MembershipRow[]> =>
-    (await memberships.list(store, [])).filter(
-      ([, { membership, strippedState }]) => membership !== 'knock' && strippedState !== undefined,
-    )
+  const waitingOldestFirst = async (): Promise<readonly Waiting[]> =>
+    (await memberships.list(store, []))
+      .filter(([, { membership, strippedState }]) => membership !== 'knock' && strippedState !== undefined)
+      .toSorted(([, a], [, b]) => a.position - b.position)
+      .flatMap(([key, row]) =>
+        [row, ...(row.others ?? [])].map(({ eventId, sender }) => ({
+          key,
+          eventId,
+          server: serverOf(sender),
+        })),
+      )
   const count = async (): Promise<Map<ServerName, number>> => {
     const found = new Map<ServerName, number>()
-    for (const [, row] of await rowsOf())
-      for (const { sender } of [row, ...(row.others ?? [])])
-        found.set(serverOf(sender), (found.get(serverOf(sender)) ?? 0) + 1)
+    for (const { server } of await waitingOldestFirst()) found.set(server, (found.get(server) ?? 0) + 1)
     return found
   }
+  const isShareFull = (known: ReadonlyMap<ServerName, number>, origin: ServerName): boolean =>
+    (known.get(origin) ?? 0) >= MAX_INVITES_OF_SERVER
   const isFull = (known: ReadonlyMap<ServerName, number>, origin: ServerName): boolean =>
-    (known.get(origin) ?? 0) >= MAX_INVITES_OF_SERVER ||
+    isShareFull(known, origin) ||
     [...known.values()].reduce((sum, each) => sum + each, 0) >= MAX_WAITING_INVITES
   return async (origin) => {
     counts ??= await count()
     // Only rises are counted as they come; what was answered since is seen when it matters.
     if (isFull(counts, origin)) {
-      for (const [[userId, roomId]] of await rowsOf()) await outsiders.forgetEnded(userId, roomId)
+      for (const { key } of await waitingOldestFirst()) await outsiders.forgetEnded(...key)
       counts = await count()
     }
-    if (isFull(counts, origin)) throw new RoomError('M_LIMIT_EXCEEDED', 'too many invites wait for an answer')
+    if (isShareFull(counts, origin))
+      throw new RoomError('M_LIMIT_EXCEEDED', 'too many invites of this server wait for an answer')
+    if (isFull(counts, origin)) {
+      const waiting = [...(await waitingOldestFirst()), undefined]
+      const gone = beyond(waiting, (each) => each?.server ?? origin, MAX_WAITING_INVITES)
+      for (const { key, eventId } of gone.filter((each) => each !== undefined))
+        await outsiders.change(...key, (row) => row && droppedInvite(row, eventId))
+      counts = await count()
+    }
     counts.set(origin, (counts.get(origin) ?? 0) + 1)
   }
 }

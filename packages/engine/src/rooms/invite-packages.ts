@@ -20,6 +20,7 @@ import { MAIL_RETENTION_MS } from '../mail/tables.ts'
 import type { EduEffect } from '../outbox-types.ts'
 import type { Store, Write } from '../ports.ts'
 import type { AcceptInvite } from './accept-invite.ts'
+import { beyond } from './beyond.ts'
 import { inviteStateFault } from './invite-state.ts'
 import { enterRoom } from './enter-room.ts'
 import { mixesNetworks, fromTemplate, isHere, type JoinRequest, type RemoteDeps } from './remote-join.ts'
@@ -132,15 +133,6 @@ function overflowOf(rows: readonly PackageRow[], origin: ServerName): readonly P
   if (ofServer.length >= MAX_PACKAGES_OF_SERVER) return ofServer.slice(0, 1)
   const originOf = (row: PackageRow | undefined): ServerName => row?.[1].origin ?? origin
   return beyond([...oldestFirst, undefined], originOf, MAX_PACKAGES).filter((row) => row !== undefined)
-}
-
-/** Those that go so that `max` are left: each time the first of the server that has most. `rows`: in the order in which they go. */
-function beyond<Row>(rows: readonly Row[], originOf: (row: Row) => ServerName, max: number): readonly Row[] {
-  const queues = [...Map.groupBy(rows, originOf).values()]
-  const gone: Row[] = []
-  while (rows.length - gone.length > max)
-    gone.push(...queues.reduce((most, queue) => (queue.length > most.length ? queue : most)).splice(0, 1))
-  return gone
 }
 
 async function waitingOf(store: Store, rows: readonly PackageRow[]): Promise<readonly PackageRow[]> {

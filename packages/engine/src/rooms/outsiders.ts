@@ -80,9 +80,24 @@ function endedBy(row: MembershipRecord | undefined, { id, pdu }: CheckedEvent): 
   const waiting = [row, ...(row.others ?? [])]
   const ended = waiting.find((each) => authEventIds(pdu).includes(each.eventId) && believes(each, sender))
   if (ended === undefined) return undefined
-  const [first, ...others] = waiting.filter((each) => each !== ended)
-  if (first === undefined) return { membership, eventId: id, sender, strippedState: stripAll([pdu]) }
-  return { ...first, membership: 'invite', others }
+  return withoutInvite(row, ended.eventId, {
+    membership,
+    eventId: id,
+    sender,
+    strippedState: stripAll([pdu]),
+  })
+}
+
+/** The row after this node gives up an invite that waits; its user sees that it is over. */
+export function droppedInvite(row: MembershipRecord, eventId: EventId): OutsiderRow | undefined {
+  if (row.membership !== 'invite' || !isOutside(row)) return undefined
+  return withoutInvite(row, eventId, { membership: 'leave', eventId, sender: row.sender, strippedState: [] })
+}
+
+/** `end`: the row where no other waits. */
+function withoutInvite(row: MembershipRecord, eventId: EventId, end: OutsiderRow): OutsiderRow {
+  const [first, ...others] = [row, ...(row.others ?? [])].filter((each) => each.eventId !== eventId)
+  return first === undefined ? end : { ...first, membership: 'invite', others }
 }
 
 function believes(row: WaitingInvite & Pick<MembershipRecord, 'resident'>, sender: UserId): boolean {
