@@ -67,9 +67,6 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Gathered | undef
   // Auth events alone are missing.
   if (!isMissing && found.size === 0) return { found, history }
   let bytes = isMissing ? await collectMissing(deps, gap, found) : 0
-  // What this node's join follows is never decided, however much is known of what lies before it.
-  const isBehindJoin = gap.backward.some((id) => found.has(id))
-  if (isBehindJoin && (await moveHistory(deps, gap, found, history))) return undefined
   let refused = false
   const backfill = async (from: readonly EventId[]): Promise<readonly JsonValue[]> => {
     try {
@@ -84,7 +81,9 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Gathered | undef
   let ends = await openEnds(deps, gap, found, history)
   // Of an event that follows an earlier stay alone, only what this node's return follows tells whether it is history.
   const isOld = await followsHistory(deps, gap)
-  let below = ends.length > 0 || isOld || reachesBeginning(found) ? gap.backward : []
+  // What this node's join follows is never decided, however much is known of what lies before it.
+  const isBehindJoin = gap.backward.some((id) => found.has(id))
+  let below = ends.length > 0 || isOld || isBehindJoin || reachesBeginning(found) ? gap.backward : []
   let strays = 0
   const hasRoom = (): boolean =>
     found.size + history.size < MAX_GAP_EVENTS &&
