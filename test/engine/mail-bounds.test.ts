@@ -28,6 +28,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { testSigner } from '../kit/keys.ts'
 import { createQuickSealer } from '../kit/mail-relay.ts'
 
+const DAY = 86_400_000
 const ACCESS_KEY = encodeBase64(new Uint8Array(32))
 const log = { log: () => undefined }
 
@@ -54,6 +55,7 @@ async function signed(seed: number, sequence = 1): Promise<SignedAccountRecord> 
 describe('contacts', () => {
   const sharing = new Set<string>()
   let asked: number
+  let awaySince: number | undefined
   let found: SignedAccountRecord | undefined
   const load = () =>
     loadContacts({
@@ -61,6 +63,7 @@ describe('contacts', () => {
       committer,
       clock,
       sharesRoom: (name) => sharing.has(name),
+      awaySince: () => awaySince,
       find: async () => {
         asked += 1
         return found
@@ -78,6 +81,7 @@ describe('contacts', () => {
   beforeEach(() => {
     sharing.clear()
     asked = 0
+    awaySince = undefined
     found = undefined
   })
 
@@ -167,6 +171,21 @@ describe('contacts', () => {
       if (asked > before) starts.push((now - start) / FIRST_SEEK_PAUSE_MS)
     }
     expect(starts).toEqual([0, 1, 3, 7, 15, 31, 61, 91])
+  })
+
+  it('are looked up once a day while they have been away for weeks, and soon again once heard from', async () => {
+    const contacts = await load()
+    const { name } = testSigner(1)
+    awaySince = now - 20 * DAY
+    const seekFor = async (ms: number): Promise<number> => {
+      const before = asked
+      for (const end = now + ms; now < end; now += FIRST_SEEK_PAUSE_MS) await contacts.seek(name)
+      return asked - before
+    }
+    // Some after each start, when relays may not have been there yet.
+    expect([await seekFor(DAY), await seekFor(3 * DAY)]).toEqual([4, 3])
+    awaySince = undefined
+    expect(await seekFor(SEEK_INTERVAL_MS)).toBe(1)
   })
 
   it('are looked up once for all who ask meanwhile', async () => {

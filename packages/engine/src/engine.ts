@@ -166,6 +166,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
           publish: (record) => deps.directory.publish(record),
           addresses: () => deps.directory.own(),
           sharesRoom,
+          awaySince: (name) => outboxOwner.awaySince(name),
           outbox: () => outbox,
           peers: () => peersOf({ outbox, rooms }),
           keyShelf: () => users.keyShelf,

@@ -10,12 +10,16 @@ import type { Committer } from '../kernel/committer.ts'
 import { createLru } from '../kernel/lru.ts'
 import { createSteady } from '../kernel/steady.ts'
 import type { EduHandler } from '../outbox-types.ts'
+import { AWAY_SHARE, LAST_AWAY_BACKOFF_MS, QUICK_TRIES } from '../outbox/sender.ts'
 import type { Clock, Store, Write } from '../ports.ts'
 import { contacts, type Contact } from './tables.ts'
 
 /** Nodes that are remembered. Beyond, one that shares no room makes place, the one that came first. */
 export const MAX_CONTACTS = 10_000
-/** How soon a node that nobody knew is looked up again: no relay may have been there yet. Longer each time, up to the interval. */
+/**
+ * How soon a node that nobody knew is looked up again: no relay may have been there yet. Longer each time, up to the interval, and
+ * beyond for one that has been away for long, as the outbox tries it.
+ */
 export const FIRST_SEEK_PAUSE_MS = 60_000
 export const SEEK_INTERVAL_MS = 1_800_000
 const ACCESS_KEY_BYTES = 32
@@ -25,6 +29,8 @@ export type ContactsDeps = {
   readonly committer: Committer
   readonly clock: Clock
   readonly sharesRoom: (name: ServerName) => boolean
+  /** Since when it has been out of the outbox's reach and was not heard from, milliseconds since the epoch. */
+  readonly awaySince: (name: ServerName) => number | undefined
   /** Asks the network; `undefined` when nobody knows. */
   readonly find: (name: ServerName) => Promise<SignedAccountRecord | undefined>
 }
@@ -44,7 +50,8 @@ export interface Contacts {
 export async function loadContacts(deps: ContactsDeps): Promise<Contacts> {
   const { store, clock } = deps
   const steady = createSteady(clock)
-  const sought = createLru<ServerName, { readonly until: number; readonly pauseMs: number }>(MAX_CONTACTS)
+  /** When each was looked up last, and how often. */
+  const sought = createLru<ServerName, { readonly at: number; readonly times: number }>(MAX_CONTACTS)
   const places = createPlaces(deps, await contacts.list(store, []))
 
   /** What is to be kept of a record; `undefined` if it does not count or tells nothing new. */
@@ -84,10 +91,10 @@ export async function loadContacts(deps: ContactsDeps): Promise<Contacts> {
     const running = searches.get(name)
     if (running !== undefined) return running
     const now = steady()
-    const last = sought.get(name)
-    if (last !== undefined && now < last.until) return undefined
-    const pauseMs = last === undefined ? FIRST_SEEK_PAUSE_MS : Math.min(last.pauseMs * 2, SEEK_INTERVAL_MS)
-    sought.set(name, { until: now + pauseMs, pauseMs })
+    const { at, times } = sought.get(name) ?? { at: Number.NEGATIVE_INFINITY, times: 0 }
+    const awayMs = clock.now() - (deps.awaySince(name) ?? clock.now())
+    if (now - at < seekPauseMs(times, awayMs)) return undefined
+    sought.set(name, { at: now, times: times + 1 })
     const result = search(name).finally(() => searches.delete(name))
     searches.set(name, result)
     return result
@@ -109,6 +116,14 @@ export async function loadContacts(deps: ContactsDeps): Promise<Contacts> {
       return contact === undefined ? undefined : { writes: () => places.keep(origin, contact) }
     },
   }
+}
+
+/** Milliseconds between the last of so many times that a node was looked up and the next. */
+function seekPauseMs(times: number, awayMs: number): number {
+  const pauseMs = Math.min(FIRST_SEEK_PAUSE_MS * 2 ** (times - 1), SEEK_INTERVAL_MS)
+  return times <= QUICK_TRIES
+    ? pauseMs
+    : Math.max(pauseMs, Math.min(awayMs / AWAY_SHARE, LAST_AWAY_BACKOFF_MS))
 }
 
 /** Who has a place among the contacts; a commit that fails leaves this as the disk has it. */

@@ -42,6 +42,7 @@ export type MailDeps = {
   /** Where this node can be reached. */
   readonly addresses: () => Promise<readonly string[]>
   readonly sharesRoom: (name: ServerName) => boolean
+  readonly awaySince: (name: ServerName) => number | undefined
   readonly outbox: () => Pick<Outbox, 'queueDurable' | 'isFull'>
   /** The servers that share a room with a user of this node. */
   readonly peers: () => Promise<readonly ServerName[]>

@@ -68,6 +68,8 @@ export interface OutboxOwner {
   /** Says what has come by mail to those who mailed it. */
   tell(names: readonly ServerName[]): void
   sharesRoom(name: ServerName): boolean
+  /** Since when it has been out of reach and was not heard from, milliseconds since the epoch. */
+  awaySince(name: ServerName): number | undefined
   /** Resolves when nothing is being sent (what waits for a peer may remain). */
   idle(): Promise<void>
   close(): void
@@ -205,6 +207,7 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
       for (const name of names) memory.destination(name)
       sender.kick(names)
     },
+    awaySince: (name) => memory.destinations.get(name)?.awaySince,
     sharesRoom: (name) => {
       const rooms = memory.destinations.get(name)?.rooms.values() ?? []
       return [...rooms].some(({ until }) => until === undefined)
