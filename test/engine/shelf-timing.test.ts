@@ -2,7 +2,7 @@
 import { encodeBase64, parseUserId, type JsonObject } from '@plexus/core'
 import { shelfRecords, type MailboxAddress } from '@plexus/core/names'
 import { CarrierError, FederationError, type CallOptions, type Federation } from '@plexus/engine/ports'
-import { withShelves } from '@plexus/engine/testing'
+import { FIRST_SEEK_PAUSE_MS, SILENT_WAIT_MS, withShelves } from '@plexus/engine/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { testSigner } from '../kit/keys.ts'
 import { createTestNetwork, keysOf, type TestNetwork } from '../kit/node.ts'
@@ -123,7 +123,26 @@ describe('the time for keys of who is away', () => {
 
   it('ends a while later with what came of the node where nobody shows anything', async () => {
     expect(await devices()).toMatchObject([{ message: 'no answer came' }, 30_000])
+    await network.clock.advance(FIRST_SEEK_PAUSE_MS)
     expect(await timed(keys.userDevices(bob.name, user))).toMatchObject([{ name: 'CarrierError' }, 30_000])
+    await network.clock.advance(2 * FIRST_SEEK_PAUSE_MS)
     expect(await claim(2_000)).toMatchObject([{ message: 'no answer came' }, 21_250])
+  })
+
+  it('is short where nobody said anything lately, longer less and less often, and whole once somebody did', async () => {
+    const ms = async (): Promise<number> => (await devices())[1]
+    expect([await ms(), await ms(), (await claim())[1]]).toEqual([30_000, SILENT_WAIT_MS, SILENT_WAIT_MS])
+    await network.clock.advance(FIRST_SEEK_PAUSE_MS)
+    expect([await ms(), await ms()]).toEqual([30_000, SILENT_WAIT_MS])
+    await network.clock.advance(FIRST_SEEK_PAUSE_MS)
+    expect(await ms()).toBe(SILENT_WAIT_MS)
+    relayMs = [500, 500]
+    expect(await devices()).toMatchObject([{ n: 2 }, 1_000])
+    relayMs = [never, never]
+    expect([await ms(), await ms()]).toEqual([30_000, SILENT_WAIT_MS])
+    nodeMs = 500
+    expect(await ms()).toBe(500)
+    nodeMs = never
+    expect(await ms()).toBe(30_000)
   })
 })

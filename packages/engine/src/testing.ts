@@ -24,7 +24,7 @@ export {
 } from './mail/contacts.ts'
 export { createInbox, MAX_FETCHES, MAX_USELESS_MAILS } from './mail/inbox.ts'
 export { loadOwnMailboxes } from './mail/own-mailboxes.ts'
-export { withShelves } from './mail/shelf-asker.ts'
+export { SILENT_WAIT_MS, withShelves } from './mail/shelf-asker.ts'
 export {
   loadReceivedQueue,
   MAX_TOLD_MAILS,

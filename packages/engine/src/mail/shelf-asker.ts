@@ -7,6 +7,8 @@ import { checkCanonical, isJsonObject, ownValue, parseUserId, serverOf } from '@
 import { isKeyName, shelfRecords } from '@plexus/core/names'
 import type { MailboxAddress, ShelfRecord, SignedShelf } from '@plexus/core/names'
 import type { Committer } from '../kernel/committer.ts'
+import { createLru } from '../kernel/lru.ts'
+import { createSteady } from '../kernel/steady.ts'
 import { withinTime } from '../kernel/within-time.ts'
 import { CarrierError } from '../ports.ts'
 import type {
@@ -22,7 +24,7 @@ import type {
 import { isSignature } from '../users/cross-signing.ts'
 import { deviceSigningKey, isOneTimeKey, signaturesOf } from '../users/key-format.ts'
 import { SHELF_ALGORITHM } from '../users/key-shelf.ts'
-import type { Contacts } from './contacts.ts'
+import { FIRST_SEEK_PAUSE_MS, SEEK_INTERVAL_MS, type Contacts } from './contacts.ts'
 import { MAX_SEEN_SHELVES, seenShelves } from './tables.ts'
 
 /** How long a node is waited for before its shelves are asked beside, and the part of the time that there is. */
@@ -32,6 +34,13 @@ const SHELF_AFTER_PART = 1 / 4
 const DEFAULT_WAIT_MS = 10_000
 /** How much longer, where nobody has shown anything by then: what is encrypted without a key can never be read. */
 const GRACE_MS = 20_000
+/**
+ * The whole time for a name of which lately neither node nor shelf said anything: who asks for the keys of a room's members waits for
+ * them all. It is given all its time again after a while, longer each time.
+ */
+export const SILENT_WAIT_MS = 2_000
+/** Names of which that is remembered. */
+const MAX_SILENT_NAMES = 10_000
 
 export type ShelfAskerDeps = {
   readonly store: Store
@@ -45,31 +54,54 @@ export type ShelfAskerDeps = {
 
 type Keys = Pick<Federation, 'userDevices' | 'claimKeys'>
 
+/** What waits for a shelf: to the deadline, and so much longer where nothing was shown by then. */
+type Wait = { readonly deadline: number; readonly graceMs: number }
+
 /** The same calls, answered by the shelves of a name that is a key where its node does not answer, or not soon. */
 export function withShelves(federation: Keys, deps: ShelfAskerDeps): Keys {
   const { clock } = deps
+  const steady = createSteady(clock)
+  /** When a name had all its time last and said nothing, and how often that was. */
+  const silent = createLru<ServerName, { readonly at: number; readonly times: number }>(MAX_SILENT_NAMES)
+  const isSilent = (name: ServerName): boolean => {
+    const { at, times } = silent.get(name) ?? { at: Number.NEGATIVE_INFINITY, times: 0 }
+    return steady() - at < Math.min(FIRST_SEEK_PAUSE_MS * 2 ** (times - 1), SEEK_INTERVAL_MS)
+  }
+
   /** @throws what `ask` does, when no shelf answers either. */
   const orElse = async <T>(
     name: ServerName,
     ask: (options: CallOptions) => Promise<T>,
     options: CallOptions,
-    shelf: (deadline: number) => Promise<T | undefined>,
+    shelf: (wait: Wait) => Promise<T | undefined>,
   ): Promise<T> => {
     if (!isKeyName(name)) return ask(options)
-    const timeoutMs = options.timeoutMs ?? DEFAULT_WAIT_MS
+    const isShort = isSilent(name)
+    const timeoutMs = Math.min(options.timeoutMs ?? DEFAULT_WAIT_MS, isShort ? SILENT_WAIT_MS : Infinity)
     const deadline = clock.now() + timeoutMs
     const asked = ask({ ...options, timeoutMs })
     const answered = asked.then(
-      (answer) => ({ answer }),
+      (answer) => {
+        silent.delete(name)
+        return { answer }
+      },
       (error: unknown) => {
-        if (!(error instanceof CarrierError) || error.code === 'refused') throw error
+        if (error instanceof CarrierError && error.code !== 'refused') return
+        silent.delete(name)
+        throw error
       },
     )
     const soon = await withinTime(deps, Math.min(SHELF_AFTER_MS, timeoutMs * SHELF_AFTER_PART), answered)
     if (soon !== undefined) return soon.answer
-    const shown = shelf(deadline).then((answer) => (answer === undefined ? undefined : { answer }))
+    const wait = { deadline, graceMs: isShort ? 0 : GRACE_MS }
+    const shown = shelf(wait).then((answer) => (answer === undefined ? undefined : { answer }))
     const first = (await Promise.race([answered, shown])) ?? (await answered) ?? (await shown)
-    return first === undefined ? asked : first.answer
+    if (first !== undefined) {
+      silent.delete(name)
+      return first.answer
+    }
+    if (!isShort) silent.set(name, { at: steady(), times: (silent.get(name)?.times ?? 0) + 1 })
+    return asked
   }
   return {
     userDevices: (name, userId, options = {}) =>
@@ -77,14 +109,14 @@ export function withShelves(federation: Keys, deps: ShelfAskerDeps): Keys {
         name,
         (given) => federation.userDevices(name, userId, given),
         options,
-        async (deadline) => (await newestShelf(deps, name, userId, deadline))?.shelf.record.list,
+        async (wait) => (await newestShelf(deps, name, userId, wait))?.shelf.record.list,
       ),
     claimKeys: (name, claims, options = {}) =>
       orElse(
         name,
         (given) => federation.claimKeys(name, claims, given),
         options,
-        (deadline) => claimFromShelves(deps, name, claims, deadline),
+        (wait) => claimFromShelves(deps, name, claims, wait),
       ),
   }
 }
@@ -130,10 +162,10 @@ async function newestShelf(
   deps: ShelfAskerDeps,
   name: ServerName,
   user: UserId,
-  deadline: number,
+  { deadline, graceMs }: Wait,
 ): Promise<{ readonly shelf: SignedShelf; readonly mailboxes: readonly MailboxAddress[] } | undefined> {
   if (serverOf(user) !== name) return undefined
-  const mailboxes = (await before(deps, deadline + GRACE_MS, mailboxesOf(deps, name))) ?? []
+  const mailboxes = (await before(deps, deadline + graceMs, mailboxesOf(deps, name))) ?? []
   const shown: { readonly mailbox: MailboxAddress; readonly shelf: SignedShelf }[] = []
   const { promise: first, resolve } = Promise.withResolvers<void>()
   const asked = mailboxes.map(async (mailbox) => {
@@ -144,7 +176,7 @@ async function newestShelf(
   })
   const all = Promise.all(asked)
   await before(deps, deadline, all)
-  if (shown.length === 0) await before(deps, deadline + GRACE_MS, Promise.race([first, all]))
+  if (shown.length === 0) await before(deps, deadline + graceMs, Promise.race([first, all]))
   const [newest] = shown.toSorted((a, b) => b.shelf.record.sequence - a.shelf.record.sequence)
   if (newest === undefined) return undefined
   await noteSeen(deps, newest.shelf.record)
@@ -172,14 +204,14 @@ async function claimFromShelves(
   deps: ShelfAskerDeps,
   name: ServerName,
   claims: Readonly<Record<string, Readonly<Record<string, string>>>>,
-  deadline: number,
+  wait: Wait,
 ): Promise<JsonObject | undefined> {
   const found: [string, JsonObject][] = []
   for (const [text, ofUser] of Object.entries(claims)) {
     const user = parseUserId(text)
     const ids = Object.keys(ofUser).filter((id) => ofUser[id] === SHELF_ALGORITHM)
     if (user === undefined || serverOf(user) !== name || ids.length === 0) continue
-    const keys = await claimOf(deps, user, ids, deadline)
+    const keys = await claimOf(deps, user, ids, wait)
     if (keys.size > 0) found.push([user, Object.fromEntries(keys)])
   }
   return found.length === 0 ? undefined : { one_time_keys: Object.fromEntries(found) }
@@ -190,18 +222,19 @@ async function claimOf(
   deps: ShelfAskerDeps,
   user: UserId,
   ids: readonly string[],
-  deadline: number,
+  { deadline, graceMs }: Wait,
 ): Promise<ReadonlyMap<string, JsonObject>> {
   const found = new Map<string, JsonObject>()
   const spare = new Map<string, JsonObject>()
   const now = deps.clock.now()
   // Half of the time is left for the claim: a relay that is out of reach uses up the other one.
-  const newest = await newestShelf(deps, serverOf(user), user, now + (deadline - now) / 2)
+  const wait = { deadline: now + (deadline - now) / 2, graceMs }
+  const newest = await newestShelf(deps, serverOf(user), user, wait)
   if (newest === undefined) return found
   for (const mailbox of newest.mailboxes) {
     const wanted = ids.filter((id) => !found.has(id))
     if (wanted.length === 0) break
-    const { keys = {} } = (await before(deps, deadline + GRACE_MS, askAt(deps, mailbox, user, wanted))) ?? {}
+    const { keys = {} } = (await before(deps, deadline + graceMs, askAt(deps, mailbox, user, wanted))) ?? {}
     for (const id of wanted) {
       const named = ownValue(keys, id)
       const key =
