@@ -205,22 +205,26 @@ describe('history', () => {
     await expectAncestorsFirst(carol, roomId)
   })
 
-  it('does not keep out what was said beside a second join, where all before it is of an earlier stay', async () => {
-    await bob.rooms.leave(bob.user, roomId)
-    await network.settle()
-    const missed = await say(alice, roomId, 'missed')
-    const getMissingEvents = (): never => {
+  it.each([
+    ['is of an earlier stay', false],
+    ['was taken for new', true],
+  ])('keeps nothing out that was said beside a second join, where what lies before %s', async (_, isNew) => {
+    const refused = (): never => {
       throw new FederationError({ status: 404, errcode: 'M_NOT_FOUND', error: 'no' })
     }
-    network.cheats.set(alice.name, { getMissingEvents })
-    await bob.rooms.join(bob.user, roomId, { via: [alice.name] })
+    await bob.rooms.leave(bob.user, roomId)
     await network.settle()
-    const told = (await alice.rooms.event(missed))?.pdu
+    const [early, late] = [await say(alice, roomId, 'early'), await say(alice, roomId, 'late')]
+    const [first, last] = await alice.rooms.events([early, late])
+    network.cheats.set(alice.name, { getMissingEvents: async () => ({ events: [] }), backfill: refused })
+    await bob.rooms.join(bob.user, roomId, { via: [alice.name] })
+    if (isNew) await bob.rooms.receive(alice.name, [first?.pdu as Pdu])
+    await network.settle()
+    expect(await bodies(bob, roomId)).toEqual(isNew ? ['early'] : [])
     // A server may tell less than it has.
-    network.cheats.set(alice.name, {
-      getMissingEvents: async () => ({ events: told === undefined ? [] : [told] }),
-    })
-    const beside = await make(alice, alice, roomId, { prev: [missed], body: 'beside' })
+    const events = [last?.pdu as Pdu, ...(isNew ? [] : [first?.pdu as Pdu])]
+    network.cheats.set(alice.name, { getMissingEvents: async () => ({ events }) })
+    const beside = await make(alice, alice, roomId, { prev: [late], body: 'beside' })
     for (const node of [alice, bob]) await node.rooms.receive(alice.name, [beside.pdu])
     await network.settle()
     expect((await timeline(bob, roomId)).at(-1)?.id).toBe(beside.id)

@@ -79,8 +79,8 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Gathered | undef
     }
   }
   let ends = await openEnds(deps, gap, found, history)
-  // Of an event that follows an earlier stay alone, only what this node's return follows tells whether it is history.
-  const isOld = await followsHistory(deps, gap)
+  // Of what follows an earlier stay alone, only what this node's return follows tells whether it is history.
+  const isOld = (await unplacedParents(deps, gap, found)).some(([, record]) => isHistory(record, gap))
   // What this node's join follows is never decided, however much is known of what lies before it.
   const isBehindJoin = gap.backward.some((id) => found.has(id))
   let below = ends.length > 0 || isOld || isBehindJoin || reachesBeginning(found) ? gap.backward : []
@@ -174,11 +174,6 @@ function isFinal(error: unknown): boolean {
   if (!(error instanceof FederationError)) return false
   const { status } = error.remote
   return status >= 400 && status < 500 && status !== 429
-}
-
-async function followsHistory(deps: GapDeps, gap: Gap): Promise<boolean> {
-  const records = await deps.events.working(prevEventIds(gap.event.pdu))
-  return records.some((record) => isHistory(record, gap))
 }
 
 /** Then nothing is unknown, but all of it may lie before the join. */
