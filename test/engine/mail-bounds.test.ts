@@ -268,10 +268,11 @@ describe('what a destination tells of our mail', () => {
 })
 
 describe('a relay', () => {
-  const openInbox = async (answer: (cursor: number) => readonly KeptMail[]) => {
+  const openInbox = async (answer: (cursor: number) => readonly KeptMail[], isReplaced = false) => {
     const own = await loadOwnMailboxes({ store, committer, clock })
     await own.seen([{ peerId: 'r', multiaddrs: [] }])
     const ends: ('last' | undefined)[] = []
+    const acknowledged: number[] = []
     const inbox = createInbox({
       clock,
       committer,
@@ -282,13 +283,14 @@ describe('a relay', () => {
           ends.push(end)
           return answer(cursor)
         },
-        acknowledge: async () => undefined,
+        acknowledge: async (_relay, cursor) => void acknowledged.push(cursor),
       },
       own,
       keys: { pair: () => undefined },
       received: await loadReceivedQueue({ store, committer }),
+      isReplaced: () => isReplaced,
     })
-    return { inbox, ends }
+    return { inbox, ends, acknowledged }
   }
   const drain = async (answer: (cursor: number) => readonly KeptMail[]) => {
     const { inbox, ends } = await openInbox(answer)
@@ -319,6 +321,16 @@ describe('a relay', () => {
     expect(await lasts()).toBe(2)
     now += 11 * 60_000
     expect(await lasts()).toBe(3)
+  })
+
+  it('is told of nothing taken once another device has the account', async () => {
+    const two = (cursor: number): readonly KeptMail[] => (cursor < 2 ? [garbage(cursor + 1)] : [])
+    const replaced = await openInbox(two, true)
+    expect(await replaced.inbox.drain('r', async () => [])).toBe(false)
+    expect(replaced.acknowledged).toEqual([])
+    const here = await openInbox(two)
+    expect(await here.inbox.drain('r', async () => [])).toBe(true)
+    expect(here.acknowledged).toEqual([2])
   })
 
   it('that sends garbage without end is left for later', async () => {

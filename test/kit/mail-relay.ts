@@ -63,13 +63,15 @@ export interface FakeRelay {
   lieOfCounts: ((counts: ShelfCounts) => ShelfCounts) | undefined
   /** Mail that waits for a name. */
   waiting(name: ServerName): readonly SealedMail[]
+  /** The record by which it keeps the mail of a name. */
+  recordOf(name: ServerName): SignedAccountRecord | undefined
   readonly deposits: readonly Pick<SealedMail, 'recipient' | 'lane'>[]
 }
 
 export interface FakeRelays {
   /** A new relay, which every node sees. */
   add(): FakeRelay
-  /** The port of one process; `arrived` is called when mail comes for it, or a relay comes up. It takes the place of an earlier one. */
+  /** The port of one process; `arrived` is called when mail comes for it, or a relay comes up. */
   mailboxes(name: ServerName, arrived: (relay: string) => void, hasEnded: () => boolean): Mailboxes
   /** What a look-up finds. */
   readonly published: Map<ServerName, SignedAccountRecord>
@@ -97,7 +99,7 @@ const peerIdOf = (index: number): string => `12D3KooW${'Re1ay'.repeat(8)}${'1234
 /** Without `init` they keep all mail for ever. */
 export function createFakeRelays(init?: FakeRelaysInit): FakeRelays {
   const relays: Kept[] = []
-  const listeners = new Map<ServerName, (relay: string) => void>()
+  const listeners = new Map<ServerName, { arrived: (relay: string) => void; hasEnded: () => boolean }[]>()
   const offline = new Set<ServerName>()
 
   const boxOf = (relay: Kept, name: ServerName): Box => {
@@ -133,7 +135,10 @@ export function createFakeRelays(init?: FakeRelaysInit): FakeRelays {
     used.bytes += length
   }
   const tell = (name: ServerName, peerId: string): void => {
-    if (!offline.has(name)) listeners.get(name)?.(peerId)
+    if (offline.has(name)) return
+    const living = (listeners.get(name) ?? []).filter(({ hasEnded }) => !hasEnded())
+    listeners.set(name, living)
+    for (const { arrived } of living) arrived(peerId)
   }
   const addressOf = ({ peerId }: Kept): MailboxAddress => ({ peerId, multiaddrs: [`/memory/${peerId}`] })
 
@@ -164,23 +169,28 @@ export function createFakeRelays(init?: FakeRelaysInit): FakeRelays {
         lieOfCounts: undefined,
         boxes: new Map(),
         deposits: [],
+        recordOf: (name) => relay.boxes.get(name)?.record,
         waiting: (name) => (relay.boxes.get(name)?.mails ?? []).map(({ mail }) => mail),
       }
       relays.push(relay)
       return relay
     },
     mailboxes(name, arrived, hasEnded) {
-      listeners.set(name, (relay) => (hasEnded() ? undefined : arrived(relay)))
+      listeners.set(name, [...(listeners.get(name) ?? []), { arrived, hasEnded }])
       const reach = (peerId: string): Kept => {
         const relay = relays.find((each) => each.peerId === peerId)
         if (relay?.isUp !== true || offline.has(name) || hasEnded())
           throw new CarrierError('unreachable', 'the relay is away')
         return relay
       }
-      const registered = new Set<string>()
+      /** The devices of the records by which this process registered. */
+      const registered = new Map<string, readonly string[]>()
       const own = (peerId: string): Box => {
         const box = boxOf(reach(peerId), name)
-        if (!registered.has(peerId)) throw new MailError('not-allowed')
+        const devices = registered.get(peerId)
+        if (devices === undefined) throw new MailError('not-allowed')
+        if (!devices.some((device) => box.record.record.devices.includes(device)))
+          throw new MailError('not-allowed', box.record)
         return box
       }
       return {
@@ -193,7 +203,7 @@ export function createFakeRelays(init?: FakeRelaysInit): FakeRelays {
             throw new MailError('old-record', box.record)
           if (box === undefined) boxes.set(name, emptyBox(record, accessKeyHash))
           else Object.assign(box, { record, accessKeyHash })
-          registered.add(peerId)
+          registered.set(peerId, record.record.devices)
         },
         async fetch(peerId, cursor, end) {
           const relay = reach(peerId)

@@ -63,6 +63,8 @@ export type NodeInit = {
   readonly directory?: Directory
   /** Restarts before this one: chance must not repeat. */
   readonly restarts?: number
+  /** Takes its account back from another device. */
+  readonly takeBack?: boolean
   /** The disk is not the one that the last process had. */
   readonly isCopy?: boolean
 }
@@ -81,7 +83,7 @@ export interface TestNode {
   /** Ends the process as SIGKILL would: nothing of it answers, sends or runs any more. What it commits is the disk's affair. */
   end(): void
   /** Ends the process and its access to the disk, and starts another on the same disk, or on a copy that was put in its place. */
-  restart(copy?: MemoryDisk): Promise<TestNode>
+  restart(copy?: MemoryDisk, change?: Pick<NodeInit, 'takeBack'>): Promise<TestNode>
   close(): Promise<void>
 }
 
@@ -173,6 +175,7 @@ export async function createNode(init: NodeInit): Promise<TestNode> {
     place: { before: init.isCopy === true ? 'another' : `life ${restarts - 1}`, now: `life ${restarts}` },
     fanOut: init.fanOut,
     maxWaitingLength: init.maxWaitingLength,
+    takeBack: init.takeBack === true,
     ...(init.appServices === undefined ? {} : { appServices: init.appServices }),
   })
   const handler = createServerApi({
@@ -216,10 +219,11 @@ export async function createNode(init: NodeInit): Promise<TestNode> {
     userId: (localpart) => `@${localpart}:${name}` as UserId,
     store,
     end,
-    async restart(copy) {
+    async restart(copy, change) {
       disk.kill()
       end()
-      return createNode({ ...init, disk: copy ?? disk, restarts: restarts + 1, isCopy: copy !== undefined })
+      const life = { disk: copy ?? disk, restarts: restarts + 1, isCopy: copy !== undefined }
+      return createNode({ ...init, ...life, ...change })
     },
     async close() {
       end()

@@ -1,8 +1,9 @@
 /** Two headless nodes that know each other by name alone meet through a relay, which keeps their mail. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { RoomId } from '@plexus/core'
+import { generateTransportKey } from '@plexus/p2p'
 import { DEFAULT_MAIL_POLICY, openSqliteMailStore, type MailStore } from '@plexus/relay'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { register, startNodeApp, type NodeApp, type Person } from '../kit/node-app.ts'
@@ -31,10 +32,11 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-async function start(name: string): Promise<NodeApp> {
+async function start(name: string, args: readonly string[] = []): Promise<NodeApp> {
   const node = await startNodeApp(join(folder, name), [
     ...relay.addresses.flatMap((address) => ['--relay', address]),
     '--lan',
+    ...args,
   ])
   running.add(node)
   return node
@@ -93,3 +95,21 @@ it(
     expect([await ann.texts(roomId), await ben.texts(roomId)]).toEqual([texts, texts])
   },
 )
+
+it('stops where another one takes over its name, and stays stopped until it is told to take it back', async () => {
+  const a = await start('a')
+  const identity = JSON.parse(readFileSync(join(folder, 'a', 'identity.json'), 'utf8')) as object
+  const transportKey = Buffer.from(await generateTransportKey()).toString('base64')
+  mkdirSync(join(folder, 'b'), { mode: 0o700 })
+  writeFileSync(join(folder, 'b', 'identity.json'), JSON.stringify({ ...identity, transportKey }))
+  const b = await start('b')
+  expect(b.serverName).toBe(a.serverName)
+  const gaveWay = async (node: NodeApp): Promise<void> => {
+    await expect.poll(() => node.output(), { timeout: LIMIT_MS }).toContain('now runs on another device')
+    expect(await node.stop()).toBe(1)
+  }
+  await gaveWay(a)
+  await expect(start('a')).rejects.toThrow('to take it back from there, start once with --take-back')
+  await start('a', ['--take-back'])
+  await gaveWay(b)
+})

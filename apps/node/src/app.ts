@@ -88,6 +88,11 @@ export async function startNodeApp(logger: Logger, config: Config): Promise<Node
   const engine = await openEngine({ folder, identity, log, config, carrier, network: () => network })
   opened = engine
   started.defer(() => engine.close())
+  if (engine.control.isReplaced()) throw replacedError(engine.serverName)
+  const ended = Promise.withResolvers<never>()
+  // Who runs the node may not wait for it.
+  ended.promise.catch(() => undefined)
+  engine.control.watchReplaced(() => ended.reject(replacedError(engine.serverName)))
   network = started.use(await openNetwork({ folder, identity, log, config, engine }))
   const serverApi = serverApiOf(engine, log)
   const servedOver =
@@ -145,11 +150,17 @@ export async function startNodeApp(logger: Logger, config: Config): Promise<Node
     federationPort: servers?.port,
     tokenFile: config.registration === 'token' ? registrationTokenFile(folder) : undefined,
     reload: () => servers?.reload(),
+    ended: ended.promise,
     async [Symbol.asyncDispose]() {
       await running.disposeAsync()
       logger.info('stopped')
     },
   }
+}
+
+function replacedError(name: string): StartError {
+  const what = `${name} now runs on another device, which took it over, and this node sends and receives nothing for it any more`
+  return new StartError(`${what}: to take it back from there, start once with --take-back`)
 }
 
 type Parts = {
@@ -236,6 +247,7 @@ async function openEngine(
       },
       notaries: config.notary as readonly ServerName[],
       place: renewPlace(folder),
+      takeBack: config.takeBack,
       appServices: { http: serviceHttp, registrations: loadAppServices(config.appservice) },
     },
   )

@@ -46,6 +46,7 @@ describe('the configuration', () => {
       appservice: [],
       urlPreviews: 'off',
       privateAddresses: false,
+      takeBack: false,
       logLevel: 'info',
     })
   })
@@ -62,7 +63,7 @@ describe('the configuration', () => {
       '--listen /ip4/127.0.0.1/tcp/0/ws --listen /ip4/127.0.0.1/tcp/0 --announce /dns4/a/tcp/1 ' +
       '--relay /ip4/127.0.0.1/tcp/1/ws/p2p/x --registration open --admin-user ann --admin-user ben --rate-limits off --log-level debug ' +
       '--turn-uri turn:a?transport=udp --turn-uri turns:b --turn-secret-file /s --appservice /b --appservice /c ' +
-      '--mail-token-file /m --url-previews on --private-addresses --name-suffix gw.example.org --federation 0.0.0.0:8448 --tls-cert /c --tls-key /k --ca /x --ca /y ' +
+      '--mail-token-file /m --url-previews on --private-addresses --take-back --name-suffix gw.example.org --federation 0.0.0.0:8448 --tls-cert /c --tls-key /k --ca /x --ca /y ' +
       '--federation-resolve a=b:1,c=d:2 --federation-resolve-file /r --well-known-server a.example:443 --notary n.example --notary m.example'
     expect(read(args.split(' '))).toEqual({
       data: '/d',
@@ -93,6 +94,7 @@ describe('the configuration', () => {
       appservice: ['/b', '/c'],
       urlPreviews: 'on',
       privateAddresses: true,
+      takeBack: true,
       logLevel: 'debug',
     })
   })

@@ -132,6 +132,8 @@ export type Config = {
   readonly urlPreviews: 'on' | 'off'
   /** Addresses that strangers name may be of loopback and private networks. */
   readonly privateAddresses: boolean
+  /** Another device that took the node's name over gives it back. */
+  readonly takeBack: boolean
   readonly logLevel: LogLevel
 }
 
@@ -165,6 +167,7 @@ const schemaOf = (defaultData: string): Schema<Config> =>
     appservice: files(MAX_APP_SERVICES),
     urlPreviews: oneOf(['on', 'off'], 'off'),
     privateAddresses: onOrOff,
+    takeBack: onOrOff,
     logLevel: oneOf(['debug', 'info', 'warn', 'error'], 'info'),
   })
 
@@ -200,6 +203,7 @@ export const HELP: string = `Plexus node: a Matrix homeserver without a window.
   --appservice <file>         the registration of an application service (bridge, bot), YAML; may be repeated
   --url-previews <on|off>     the node reads web pages for previews of links (off)
   --private-addresses         what users name on the web may be on this machine and in private networks, for tests
+  --take-back                 where another device took over the name of this node: takes it back. Say it once
   --log-level <level>         debug, info, warn or error (info); read anew, with the certificate, at SIGHUP
   --config <file>             a JSON file with the same keys (clientApi, rateLimits, …)
   --help                      this text
@@ -236,6 +240,7 @@ const FLAGS = {
   appservice: { type: 'string', multiple: true },
   'url-previews': { type: 'string' },
   'private-addresses': { type: 'boolean' },
+  'take-back': { type: 'boolean' },
   'log-level': { type: 'string' },
   config: { type: 'string' },
   help: { type: 'boolean' },
@@ -252,7 +257,13 @@ const LISTS: ReadonlySet<string> = new Set([
   'appservice',
   'ca',
 ])
-const SWITCHES: ReadonlySet<string> = new Set(['lan', 'mdns', 'trust-proxy', 'private-addresses'])
+const SWITCHES: ReadonlySet<string> = new Set([
+  'lan',
+  'mdns',
+  'trust-proxy',
+  'private-addresses',
+  'take-back',
+])
 
 /** `clientApi` of `client-api`. */
 const keyOf = (name: string): string => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())

@@ -21,6 +21,8 @@ function stopSignal(reload: () => void): AbortSignal {
 export interface App extends AsyncDisposable {
   /** Reads anew what may change while it runs. */
   reload?(): void
+  /** Rejects, with a StartError for what the person who started it can mend, when it is to stop by itself. */
+  readonly ended?: Promise<never>
 }
 
 /**
@@ -66,9 +68,16 @@ export async function runMain<Config>(init: {
   })
   try {
     app = await init.start(config, log, stop)
-    if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }))
-    setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref()
-    await app[Symbol.asyncDispose]()
+    const stopped = new Promise<void>((resolve) => {
+      if (stop.aborted) resolve()
+      else stop.addEventListener('abort', () => resolve(), { once: true })
+    })
+    try {
+      await Promise.race([stopped, ...(app.ended === undefined ? [] : [app.ended])])
+    } finally {
+      setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref()
+      await app[Symbol.asyncDispose]()
+    }
   } catch (error) {
     said(init.name, 1, () => {
       throw error

@@ -6,6 +6,7 @@ import { certificateBytes } from '@plexus/core/names'
 import type { Committer } from './kernel/committer.ts'
 import type { Table } from './kernel/table.ts'
 import { table } from './kernel/table.ts'
+import type { Account } from './mail/account.ts'
 import type { Outbox } from './outbox-types.ts'
 import type { Clock, Directory, InviteLink, NodeControl, Session, Signer, Store } from './ports.ts'
 import type { Completion } from './rooms/completion.ts'
@@ -40,6 +41,10 @@ export type ControlDeps = {
   readonly completion: Pick<Completion, 'kick'>
   readonly directory: Directory
   readonly openedLinks: OpenedLinks
+  /** Absent where no relays can be asked to keep mail. */
+  readonly account: Pick<Account, 'isReplaced'> | undefined
+  /** Called when another device took the account over. */
+  readonly replacedListeners: Set<() => void>
   /** A transport key speaks for this node. */
   readonly certified: (peerId: string) => void
 }
@@ -54,6 +59,11 @@ export function createNodeControl(deps: ControlDeps): NodeControl {
       // An account whose sign-up was cut short before its session was kept gets a new one.
       const [userId] = await deps.accounts.list()
       return userId === undefined ? undefined : keepSession(deps, await deps.accounts.openSession(userId, {}))
+    },
+    isReplaced: () => deps.account?.isReplaced === true,
+    watchReplaced(listener) {
+      deps.replacedListeners.add(listener)
+      return () => deps.replacedListeners.delete(listener)
     },
     async createAccount(localpart, deviceName) {
       return keepSession(deps, await deps.accounts.register({ localpart }, { displayName: deviceName }))

@@ -93,6 +93,8 @@ export type EngineInit = {
   readonly appServices?: AppServicesInit
   /** Tells a copy of the store that was put in its place, which may know less than others have from here. Absent where there are none. */
   readonly place?: Place | undefined
+  /** Takes the account back from the device that took it over, if one did: that one then is replaced itself. */
+  readonly takeBack?: boolean
 }
 
 export interface Engine {
@@ -154,6 +156,14 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     const own = await ownUser(store)
     return own !== undefined && !(await users.accounts.exists(own))
   }
+  const replacedListeners = new Set<() => void>()
+  const isReplaced = (): boolean => mail?.account.isReplaced === true
+  /** Nothing leaves for an account that runs on another device. */
+  const stopTelling = (): void => {
+    outboxOwner.close()
+    roomDirectory.close()
+    mail?.close()
+  }
   const sharesRoom = (name: ServerName): boolean => outboxOwner.sharesRoom(name)
   const mail =
     deps.mail === undefined
@@ -173,6 +183,11 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
           blocked: createBlocked({ committer, users: () => users, rooms: () => rooms, outbox: () => outbox }),
           isClosed,
           tell: (names) => outboxOwner.tell(names),
+          takeBack: init.takeBack === true,
+          replaced: () => {
+            stopTelling()
+            for (const listener of replacedListeners) listener()
+          },
         })
   const outboxOwner = await createOutbox({
     ...base,
@@ -295,6 +310,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     taken: (origin, taken) => outboxOwner.taken(origin, taken),
     early,
     received: (origin, received) => outbox.received(origin, received),
+    isReplaced,
   })
   const control = createNodeControl({
     ...base,
@@ -306,6 +322,8 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     completion,
     directory: deps.directory,
     openedLinks,
+    account: mail?.account,
+    replacedListeners,
     certified: (peerId) => mail?.device(peerId),
   })
 
@@ -323,6 +341,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       .catch((error: unknown) => log.log('error', 'invite links were not expired', { error: String(error) }))
     stopExpiry = clock.after(LINK_EXPIRY_INTERVAL_MS, expireLinks)
   }
+  if (isReplaced()) stopTelling()
 
   const catchUpOnLists = (): void => {
     users.deviceLists
@@ -357,6 +376,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     control,
     mail,
     async resume() {
+      if (isReplaced()) return
       await staging.resume()
       await completion.resume()
       outboxOwner.resume()
@@ -381,10 +401,8 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       await push.idle()
       staging.close()
       completion.close()
-      roomDirectory.close()
-      mail?.close()
+      stopTelling()
       early?.close()
-      outboxOwner.close()
       services.push.close()
       await committer.idle()
       await store.close()

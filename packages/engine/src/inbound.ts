@@ -59,6 +59,8 @@ export type InboundDeps = {
   readonly taken: (origin: ServerName, taken: Taken) => void
   /** What a server has got of our mail. */
   readonly received: (origin: ServerName, received: Received) => void
+  /** Another device has the account, and what is for it is not taken here. */
+  readonly isReplaced?: () => boolean
   /** Absent where no mail is fetched. */
   readonly early?: EarlyEdus | undefined
   /** By EDU type; others are ignored. */
@@ -105,6 +107,7 @@ export function createInbound(deps: InboundDeps): Inbound {
   }
 
   const take: Inbound['transaction'] = async ({ origin, pdus, edus, heads, taken, received, ordered }) => {
+    if (deps.isReplaced?.() === true) throw new StoreError('closed', 'the account runs on another device')
     const verdicts = await deps.staging.receive(origin, pdus)
     for (const edu of edus) if (!isDurable(edu)) await apply(origin, edu, undefined)
     const durable = edus.filter(isDurable)

@@ -318,6 +318,10 @@ export type OpenedLink = {
 export interface NodeControl {
   /** The account of this single-user node, `undefined` before sign-up. */
   session(): Promise<Session | undefined>
+  /** The account was taken over by another device: this node sends, takes and answers nothing for it any more. Durable. */
+  isReplaced(): boolean
+  /** Calls back when that happens, until the answer is called. */
+  watchReplaced(listener: () => void): () => void
   /** Makes the one account of this node. @throws when there is one, or the localpart is not allowed. */
   createAccount(localpart: string, deviceName: string): Promise<Session>
   /** The current deliveries of own events in flight, then every change, until the answer is called. */

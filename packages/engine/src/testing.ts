@@ -22,6 +22,7 @@ export {
   MAX_CONTACTS,
   SEEK_INTERVAL_MS,
 } from './mail/contacts.ts'
+export { loadAccount, RECORD_RENEWAL_MS, type Account } from './mail/account.ts'
 export { createInbox, MAX_FETCHES, MAX_USELESS_MAILS } from './mail/inbox.ts'
 export { loadOwnMailboxes } from './mail/own-mailboxes.ts'
 export { SILENT_WAIT_MS, withShelves } from './mail/shelf-asker.ts'

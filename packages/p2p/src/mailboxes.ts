@@ -49,6 +49,8 @@ type Session = { readonly address: MailboxAddress; readonly client: MailboxClien
 export function createMailboxes(deps: MailboxesDeps): OwnMailboxes {
   const { clock, log, depositors } = deps
   const sessions = new Map<string, Session>()
+  /** Why a relay that is connected does not keep the mail of this device. */
+  const refusals = new Map<string, MailError>()
   /** What was registered last at a relay: told again on each new stream. One for each configured relay. */
   const registrations = new Map<string, Registration>()
 
@@ -63,6 +65,7 @@ export function createMailboxes(deps: MailboxesDeps): OwnMailboxes {
     const token = deps.token(relay)
     const more = token === undefined ? {} : { token }
     await sessionAt(relay).client.register({ certificate, ...registration, ...more })
+    refusals.delete(relay)
   }
 
   /** @throws what may pass by itself */
@@ -75,6 +78,7 @@ export function createMailboxes(deps: MailboxesDeps): OwnMailboxes {
       log.log('warn', 'the mailbox was not registered again', { relay, error: errorText(error) })
       // Later it may; what else the relay says against it, who fetches is told.
       if (!(error instanceof MailError) || error.code === 'too-fast') throw error
+      refusals.set(relay, error)
     }
   }
 
@@ -125,6 +129,8 @@ export function createMailboxes(deps: MailboxesDeps): OwnMailboxes {
     },
     async fetch(relay, cursor, end) {
       const { client } = sessionAt(relay)
+      const refusal = refusals.get(relay)
+      if (refusal !== undefined) throw refusal
       const { name } = (await deps.certificate()).certificate
       return client.fetch(name, cursor, end)
     },

@@ -41,6 +41,7 @@ describe('account records', () => {
     ['expiry', { expires: NOW + 1001 }],
     ['mailboxes', { mailboxes: [{ peerId: PEER, multiaddrs: [] }] }],
     ['devices', { devices: [] }],
+    ['takeover', { since: 1 }],
     ['sealing keys', { sealingKeys: [] }],
     ['tombstone', { tombstone: 'dead' }],
   ])('are signed with their %s', (_what, change) => {
@@ -57,6 +58,18 @@ describe('account records', () => {
     expect(accountRecords.check(signed(dead), record.expires + 1)).toBeUndefined()
   })
 
+  it('of which one of a later takeover outranks any sequence, and no tombstone', () => {
+    const taken = { ...record, sequence: 1, since: 7 }
+    const value = signed(taken)
+    expect(accountRecords.parse(JSON.parse(JSON.stringify(value)) as JsonValue)).toEqual(value)
+    expect(accountRecords.check(value, NOW)).toBeUndefined()
+    expect(accountRecords.isNewer(taken, record)).toBe(true)
+    expect(accountRecords.isNewer(record, taken)).toBe(false)
+    expect(accountRecords.isNewer({ ...taken, sequence: 2 }, taken)).toBe(true)
+    expect(accountRecords.isNewer({ ...record, since: 6 }, taken)).toBe(false)
+    expect(accountRecords.isNewer(taken, { ...record, tombstone: 'dead' })).toBe(false)
+  })
+
   it.each<[string, JsonObject]>([
     ['no name', { name: undefined }],
     ['a sequence that is no count', { sequence: -1 }],
@@ -64,6 +77,7 @@ describe('account records', () => {
     ['a mailbox without a peer', { mailboxes: [{ multiaddrs: [] }] }],
     ['nine devices', { devices: Array.from({ length: 9 }, () => PEER) }],
     ['a short sealing key', { sealingKeys: [{ id: 'a', publicKey: 'AAAA', expires: 1 }] }],
+    ['a takeover at no time', { since: -1 }],
     ['a tombstone that says nothing', { tombstone: {} }],
   ])('with %s do not parse', (_what, change) => {
     const value = JSON.parse(

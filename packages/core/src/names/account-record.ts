@@ -40,13 +40,15 @@ export type SealingKey = {
 export type Tombstone = 'dead' | { readonly movedTo: ServerName }
 
 /**
- * Where an account's mail is taken, what it is sealed to, and which devices speak for the account. A tombstone outranks
- * any sequence. DESIGN section 7
+ * Where an account's mail is taken, what it is sealed to, and which devices speak for the account. A later `since` outranks
+ * any sequence, so that no device takes back unasked what another one took over; a tombstone outranks both. DESIGN section 7
  */
 export type AccountRecord = RecordHead & {
   readonly mailboxes: readonly MailboxAddress[]
   /** Peer ids of the account's devices. */
   readonly devices: readonly string[]
+  /** When these took the account over, in milliseconds since 1970; before all others where it is absent. */
+  readonly since?: number
   /** Newest first. */
   readonly sealingKeys: readonly SealingKey[]
   readonly tombstone?: Tombstone
@@ -57,10 +59,11 @@ export type SignedAccountRecord = SignedRecord<AccountRecord>
 export const accountRecords: RecordKind<AccountRecord> = recordKind<AccountRecord>({
   domain: 'accountRecord',
   maxValidityMs: MAX_ACCOUNT_RECORD_MS,
-  fields({ mailboxes, devices, sealingKeys, tombstone }) {
+  fields({ mailboxes, devices, since, sealingKeys, tombstone }) {
     const fields = {
       mailboxes: mailboxes.map(({ peerId, multiaddrs }) => ({ peerId, multiaddrs })),
       devices,
+      ...(since === undefined ? {} : { since }),
       sealingKeys: sealingKeys.map(({ id, publicKey, expires }) => ({ id, publicKey, expires })),
     }
     if (tombstone === undefined) return fields
@@ -71,12 +74,15 @@ export const accountRecords: RecordKind<AccountRecord> = recordKind<AccountRecor
     const devices = parseList(value['devices'], MAX_RECORD_DEVICES, parsePeerId)
     const sealingKeys = parseList(value['sealingKeys'], MAX_SEALING_KEYS, parseSealingKey)
     if (mailboxes === undefined || devices === undefined || sealingKeys === undefined) return undefined
-    const fields = { mailboxes, devices, sealingKeys }
+    const { since } = value
+    if (since !== undefined && !isCount(since)) return undefined
+    const fields = { mailboxes, devices, ...(since === undefined ? {} : { since }), sealingKeys }
     if (value['tombstone'] === undefined) return fields
     const tombstone = parseTombstone(value['tombstone'])
     return tombstone === undefined ? undefined : { ...fields, tombstone }
   },
   key: ({ name }) => accountKey(name),
+  epoch: ({ since }) => since ?? 0,
   isLast: ({ tombstone }) => tombstone !== undefined,
 })
 

@@ -19,7 +19,7 @@ const PEER_ID = /^[1-9A-HJ-NP-Za-km-z]{44,64}$/
 export type RecordHead = {
   /** Whose name key signs it. */
   readonly name: ServerName
-  /** Of two records under one key the higher sequence counts. */
+  /** Of two records under one key the higher sequence counts, unless their kind has something that outranks it. */
   readonly sequence: number
   /** Milliseconds since 1970. */
   readonly expires: number
@@ -54,12 +54,15 @@ export type RecordShape<Record extends RecordHead> = {
   fields(record: Record): JsonObject
   parseFields(value: JsonObject, head: RecordHead): Omit<Record, keyof RecordHead> | undefined
   key(record: Record): string
+  /** Records of a higher one outrank any sequence. */
+  epoch?(record: Record): number
   /** True for a record that speaks for ever, and outranks any that does not. */
   isLast?(record: Record): boolean
 }
 
 export function recordKind<Record extends RecordHead>(shape: RecordShape<Record>): RecordKind<Record> {
   const isLast = (record: Record): boolean => shape.isLast?.(record) ?? false
+  const epoch = (record: Record): number => shape.epoch?.(record) ?? 0
   const json = (record: Record): JsonObject => {
     const { name, sequence, expires } = record
     return { name, sequence, expires, ...shape.fields(record) }
@@ -96,7 +99,9 @@ export function recordKind<Record extends RecordHead>(shape: RecordShape<Record>
       return isSound ? undefined : 'bad signature'
     },
     isNewer(record, known) {
-      return isLast(record) === isLast(known) ? record.sequence > known.sequence : isLast(record)
+      if (isLast(record) !== isLast(known)) return isLast(record)
+      const difference = epoch(record) - epoch(known)
+      return difference === 0 ? record.sequence > known.sequence : difference > 0
     },
     key: (record) => shape.key(record),
   }

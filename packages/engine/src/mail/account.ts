@@ -5,6 +5,8 @@
  * 1. No two records of this node have one sequence, and what was published is on disk.
  * 2. A sealing key is on disk before a record names it.
  * 3. After a tombstone there is no other record, whoever tells of the tombstone.
+ * 4. A store that is new takes the account over. From then on it gives way to a record of a later takeover by another device: it
+ *    signs no more, and that is on disk before anything else follows from it. Whoever tells of that record, it is signed by the name key.
  */
 import { canonicalJson, decodeBase64, encodeBase64 } from '@plexus/core'
 import type { AccountRecord, MailboxAddress, SignedAccountRecord } from '@plexus/core/names'
@@ -12,9 +14,10 @@ import { accountRecords, MAX_ACCOUNT_RECORD_MS } from '@plexus/core/names'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { utf8ToBytes } from '@noble/hashes/utils.js'
 import type { Committer } from '../kernel/committer.ts'
+import { createMutex } from '../kernel/mutex.ts'
 import type { Clock, Random, Signer, Store, Write } from '../ports.ts'
 import type { SealingKeys } from './sealing-keys.ts'
-import { accessKeys, ownRecords } from './tables.ts'
+import { accessKeys, ownRecords, standings } from './tables.ts'
 
 /** How often a record is made anew though nothing changed. */
 export const RECORD_RENEWAL_MS: number = 12 * 3_600_000
@@ -28,6 +31,8 @@ export type AccountDeps = {
   readonly random: Random
   readonly signer: Signer
   readonly keys: SealingKeys
+  /** Called once it is on disk that another device took the account over. */
+  readonly replaced: () => void
 }
 
 export interface Account {
@@ -39,10 +44,21 @@ export interface Account {
   readonly accessKeyHash: string
   /** Differs when a contact must hear of it. */
   readonly fingerprint: string | undefined
+  /** Another device took the account over. */
+  readonly isReplaced: boolean
   /** This device speaks for the account; one that did before does no more. */
   device(peerId: string): void
-  /** Makes the record anew where it is due: `known` is one that a relay holds and this store does not. */
-  renew(mailboxes: readonly MailboxAddress[], known?: SignedAccountRecord): Promise<void>
+  /** Makes the record anew where it is due; false where it `mustNot` be made, though it is due. */
+  renew(mailboxes: readonly MailboxAddress[], mustNot?: 'mustNot'): Promise<boolean>
+  /**
+   * What somebody says to be the newest record of the account. One that is, and that this store lacks, is of a later time of this
+   * device, which lost it, or of one that took the account over: for good, unless this one is just taking it over itself.
+   */
+  meet(signed: SignedAccountRecord): Promise<void>
+  /** A relay keeps the record. */
+  held(): Promise<void>
+  /** Takes the account over from the device that took it over from this one; changes nothing where none did. */
+  takeBack(): Promise<void>
   /** Makes the tombstone: the account is given up. */
   end(): Promise<void>
   /** Makes another access key, committed with `writes`. */
@@ -52,8 +68,13 @@ export interface Account {
 export async function loadAccount(deps: AccountDeps): Promise<Account> {
   const { store, committer, clock, random, signer, keys } = deps
   let signed = await ownRecords.get(store, [OWN])
+  let standing = await standings.get(store, [OWN])
   let accessKey = (await accessKeys.get(store, [OWN])) ?? (await makeAccessKey())
   let devices = signed?.record.devices ?? []
+  let since = signed?.record.since
+  /** A record that the next one has to outrank. */
+  let ahead: SignedAccountRecord | undefined
+  const turns = createMutex()
 
   async function makeAccessKey(writes: readonly Write[] = []): Promise<string> {
     const key = encodeBase64(random.bytes(ACCESS_KEY_BYTES))
@@ -64,22 +85,69 @@ export async function loadAccount(deps: AccountDeps): Promise<Account> {
     return key
   }
 
-  const keep = async (next: SignedAccountRecord): Promise<void> => {
-    await committer.submit({ durability: 'strict', writes: () => [ownRecords.put([OWN], next)] })
+  const keep = async (next: SignedAccountRecord, writes: readonly Write[] = []): Promise<void> => {
+    await committer.submit({
+      durability: 'strict',
+      writes: () => [ownRecords.put([OWN], next), ...writes],
+    })
     signed = next
   }
 
-  const sign = async (record: AccountRecord): Promise<void> =>
-    keep({ record, signature: encodeBase64(await signer.sign(accountRecords.bytes(record))) })
+  const sign = async (record: AccountRecord, writes: readonly Write[] = []): Promise<void> =>
+    keep({ record, signature: encodeBase64(await signer.sign(accountRecords.bytes(record))) }, writes)
 
-  const nextSequence = (now: number, known?: SignedAccountRecord): number =>
-    Math.max(now, (signed?.record.sequence ?? 0) + 1, (known?.record.sequence ?? 0) + 1)
+  /** Signed at `now`, it outranks all that is known. */
+  const headOf = (now: number): Pick<AccountRecord, 'name' | 'sequence' | 'expires' | 'since'> => {
+    const last = Math.max(signed?.record.sequence ?? 0, ahead?.record.sequence ?? 0)
+    const head = {
+      name: signer.name,
+      sequence: Math.max(now, last + 1),
+      expires: now + MAX_ACCOUNT_RECORD_MS,
+    }
+    return since === undefined ? head : { ...head, since }
+  }
+
+  const recordOf = async (mailboxes: readonly MailboxAddress[], now: number): Promise<AccountRecord> => {
+    const key = await keys.current()
+    const head = headOf(now)
+    return { ...head, mailboxes, devices, sealingKeys: [{ ...key, expires: head.expires }] }
+  }
+
+  const claim = async (record: AccountRecord): Promise<void> => {
+    await sign(record, [standings.put([OWN], 'claims')])
+    standing = 'claims'
+  }
 
   const isOver = (): boolean => signed?.record.tombstone !== undefined
+  const isReplaced = (): boolean => typeof standing === 'object'
+  /** This device speaks for the account, as far as it knows. */
+  const speaks = (): boolean => devices.length > 0 && !isOver() && !isReplaced()
 
-  const isDue = (material: string, now: number): boolean => {
-    if (signed === undefined || materialOf(signed) !== material) return true
+  const isDue = (record: AccountRecord, now: number): boolean => {
+    if (signed === undefined || materialOf(signed.record) !== materialOf(record)) return true
+    if (ahead !== undefined && !accountRecords.isNewer(signed.record, ahead.record)) return true
     return Math.abs(now + MAX_ACCOUNT_RECORD_MS - signed.record.expires) >= RECORD_RENEWAL_MS
+  }
+
+  const meet = async (known: SignedAccountRecord): Promise<void> => {
+    const { record } = known
+    // Also one that is over by now says who took the account over last.
+    const fault = accountRecords.check(known, Math.min(clock.now(), record.expires - 1))
+    if (record.name !== signer.name || fault !== undefined) return
+    if (!speaks() || known.signature === signed?.signature) return
+    if (signed !== undefined && accountRecords.isNewer(signed.record, record)) return
+    if (record.tombstone !== undefined) return keep(known)
+    const own = new Set([...devices, ...(signed?.record.devices ?? [])])
+    const isOwn = record.devices.some((device) => own.has(device))
+    const theirs = record.since ?? 0
+    if (isOwn || signed === undefined || standing === 'claims') {
+      ahead = known
+      since = Math.max(since ?? 0, isOwn ? theirs : theirs + 1)
+      return
+    }
+    await committer.submit({ durability: 'strict', writes: () => [standings.put([OWN], known)] })
+    standing = known
+    deps.replaced()
   }
 
   return {
@@ -95,35 +163,46 @@ export async function loadAccount(deps: AccountDeps): Promise<Account> {
     get fingerprint() {
       return signed === undefined
         ? undefined
-        : encodeBase64(sha256(utf8ToBytes(accessKey + materialOf(signed))))
+        : encodeBase64(sha256(utf8ToBytes(accessKey + materialOf(signed.record))))
+    },
+    get isReplaced() {
+      return isReplaced()
     },
     device(peerId) {
       devices = [peerId]
     },
-    async renew(mailboxes, known) {
-      if (devices.length === 0 || isOver()) return
-      if (known?.record.tombstone !== undefined) return keep(known)
-      const now = clock.now()
-      const expires = now + MAX_ACCOUNT_RECORD_MS
-      const key = await keys.current()
-      const record = {
-        name: signer.name,
-        sequence: nextSequence(now, known),
-        expires,
-        mailboxes,
-        devices,
-        sealingKeys: [{ ...key, expires }],
-      }
-      const isBehind = known !== undefined && known.record.sequence >= (signed?.record.sequence ?? 0)
-      if (isBehind || isDue(materialOf({ record, signature: '' }), now)) await sign(record)
-    },
-    async end() {
-      // The relays that have its mailbox are told by one of its devices.
-      if (devices.length === 0 || isOver()) return
-      const now = clock.now()
-      const head = { name: signer.name, sequence: nextSequence(now), expires: now + MAX_ACCOUNT_RECORD_MS }
-      await sign({ ...head, mailboxes: [], devices, sealingKeys: [], tombstone: 'dead' })
-    },
+    renew: (mailboxes, mustNot) =>
+      turns.run(async () => {
+        if (!speaks()) return true
+        const now = clock.now()
+        if (signed === undefined) since ??= now
+        const record = await recordOf(mailboxes, now)
+        if (!isDue(record, now)) return true
+        if (mustNot !== undefined) return false
+        await (signed === undefined ? claim(record) : sign(record))
+        return true
+      }),
+    meet: (known) => turns.run(() => meet(known)),
+    held: () =>
+      turns.run(async () => {
+        if (standing !== 'claims') return
+        await committer.submit({ writes: () => [standings.delete([OWN])] })
+        standing = undefined
+      }),
+    takeBack: () =>
+      turns.run(async () => {
+        if (typeof standing !== 'object' || signed === undefined) return
+        ahead = standing
+        const now = clock.now()
+        since = Math.max(now, (ahead.record.since ?? 0) + 1)
+        await claim(await recordOf(signed.record.mailboxes, now))
+      }),
+    end: () =>
+      turns.run(async () => {
+        // The relays that have its mailbox are told by one of its devices.
+        if (!speaks()) return
+        await sign({ ...headOf(clock.now()), mailboxes: [], devices, sealingKeys: [], tombstone: 'dead' })
+      }),
     async rotate(writes) {
       accessKey = await makeAccessKey(writes)
     },
@@ -131,12 +210,12 @@ export async function loadAccount(deps: AccountDeps): Promise<Account> {
 }
 
 /** What makes one record say something else than another. */
-function materialOf({ record }: SignedAccountRecord): string {
-  const { mailboxes, devices, sealingKeys, tombstone } = record
+function materialOf({ mailboxes, devices, since, sealingKeys, tombstone }: AccountRecord): string {
   return canonicalJson({
     isOver: tombstone !== undefined,
     mailboxes: mailboxes.map(({ peerId, multiaddrs }) => ({ peerId, multiaddrs })),
     devices,
+    since: since ?? 0,
     sealingKeys: sealingKeys.map(({ id }) => id),
   })
 }

@@ -1,7 +1,8 @@
 /** When the mail of this node is fetched: at each announcement, one run for a relay at a time, and what was left after a rest. */
 import type { Runs } from '../kernel/runs.ts'
+import type { SignedAccountRecord } from '@plexus/core/names'
 import type { Clock, Log, MailHandler } from '../ports.ts'
-import { CarrierError } from '../ports.ts'
+import { CarrierError, MailError } from '../ports.ts'
 import type { Inbox } from './inbox.ts'
 
 /** When a relay is asked again whose mail could not be taken whole. */
@@ -14,6 +15,8 @@ export type FetchesDeps = {
   readonly inbox: Inbox
   /** It keeps a mailbox of this process. */
   readonly isRegistered: (relay: string) => boolean
+  /** A relay that gives no mail tells by which record it keeps it. */
+  readonly refused: (record: SignedAccountRecord) => Promise<void>
   /** All mail of a relay was taken. Never rejects. */
   readonly drained: (relay: string) => Promise<void>
   /** Mail of a relay was taken, as far as it could be. */
@@ -43,8 +46,9 @@ export function createFetches({ clock, log, runs, inbox, ...deps }: FetchesDeps)
 
   const drain = async (relay: string): Promise<void> => {
     if (handle === undefined || !deps.isRegistered(relay)) return
-    const isWhole = await inbox.drain(relay, handle).catch((error: unknown) => {
+    const isWhole = await inbox.drain(relay, handle).catch(async (error: unknown) => {
       log.log('debug', 'mail was not fetched', { relay, error: String(error) })
+      if (error instanceof MailError && error.record !== undefined) await deps.refused(error.record)
       // One that is out of reach says so when it comes up.
       return error instanceof CarrierError
     })

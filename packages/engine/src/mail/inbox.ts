@@ -7,6 +7,7 @@
  * 2. A mail that can never be taken does not keep those behind it; one that the store has no room for does.
  * 3. After some absence what came last is looked at first: the newest message need not wait for all that came in the meantime. It
  *    counts as come in its turn only, or its origin would take all that it left before for lost, and leave it again.
+ * 4. Nothing is acknowledged once another device has the account.
  */
 import { encodeBase64 } from '@plexus/core'
 import { sha256 } from '@noble/hashes/sha2.js'
@@ -39,6 +40,8 @@ export type InboxDeps = {
   readonly own: OwnMailboxes
   readonly keys: Pick<SealingKeys, 'pair'>
   readonly received: ReceivedQueue
+  /** The mail is for another device by now. */
+  readonly isReplaced: () => boolean
 }
 
 export interface Inbox {
@@ -145,7 +148,7 @@ export function createInbox(deps: InboxDeps): Inbox {
         // Its failure is met where it is waited for.
         next.catch(() => undefined)
         const lost = await turns.run(() => take(relay, batch, handle))
-        if (lost === undefined) {
+        if (lost === undefined || deps.isReplaced()) {
           await acknowledged
           return false
         }

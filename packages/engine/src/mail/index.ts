@@ -3,6 +3,7 @@ import type { ServerName } from '@plexus/core'
 import type { AccountRecord, DeviceRecord, SignedAccountRecord, SignedRecord } from '@plexus/core/names'
 import type { Committer } from '../kernel/committer.ts'
 import { createRuns } from '../kernel/runs.ts'
+import { createSteady } from '../kernel/steady.ts'
 import type { Outbox } from '../outbox-types.ts'
 import type { Clock, Log, Mailboxes, MailHandler, Random, Sealer, Signer, Store } from '../ports.ts'
 import { MailError } from '../ports.ts'
@@ -23,6 +24,8 @@ import { createTeller } from './tell.ts'
 
 /** How often a node that is awake looks whether its record or key is due. */
 const LOOK_INTERVAL_MS = 3_600_000
+/** Milliseconds for which a look-up of the account goes before records that are made. */
+const LOOK_UP_GOOD_MS = LOOK_INTERVAL_MS
 /** When it looks again at a relay that had no time for its registration: until then nothing is fetched from it, or left at it. */
 const BUSY_INTERVAL_MS = 60_000
 
@@ -52,11 +55,15 @@ export type MailDeps = {
   readonly blocked: (names: readonly ServerName[]) => Promise<ReadonlySet<ServerName>>
   /** The account that this node is there for was given up. */
   readonly isClosed: () => Promise<boolean>
+  /** Called when another device took the account over. */
+  readonly replaced: () => void
+  /** Where one did before, the account is taken back. */
+  readonly takeBack: boolean
   /** There is something to tell to these. */
   readonly tell: (names: readonly ServerName[]) => void
 }
 
-/** To be told by the app, which has the transport. */
+/** To be told by the app, which has the transport. Once another device has the account nothing is done any more. */
 export interface Mail {
   /** The peer id of this device, for which certificates are made. */
   device(peerId: string): void
@@ -69,6 +76,7 @@ export interface Mail {
 export interface MailOwner extends Mail {
   readonly contacts: Contacts
   readonly received: ReceivedQueue
+  readonly account: Pick<Account, 'isReplaced'>
   /** The record may be due. */
   look(): void
   idle(): Promise<void>
@@ -80,9 +88,10 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
   const received = await loadReceivedQueue(deps)
   const contacts = await loadContacts(deps)
   const keys = await loadSealingKeys(deps)
-  const account = await loadAccount({ ...deps, keys })
+  const account = await loadAccount({ ...deps, keys, replaced: () => stop() })
+  if (deps.takeBack) await account.takeBack()
   const own = await loadOwnMailboxes(deps)
-  const inbox = createInbox({ ...deps, own, keys, received })
+  const inbox = createInbox({ ...deps, own, keys, received, isReplaced: () => account.isReplaced })
   const teller = createTeller({ ...deps, account, rotated: () => look() })
   const registrations = createRegistrations({ ...deps, account, own })
   const runs = createRuns(log)
@@ -94,7 +103,16 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
     shelves.fill(relay).catch((error: unknown) => {
       log.log('info', 'a key shelf was not filled', { relay, error: String(error) })
     })
-  const fetches = createFetches({ clock, log, runs, inbox, isRegistered, drained, taken })
+  const fetches = createFetches({
+    clock,
+    log,
+    runs,
+    inbox,
+    isRegistered,
+    drained,
+    taken,
+    refused: (record) => account.meet(record),
+  })
   const publish = createPublishing(deps, account)
 
   const visit = async (relay: string): Promise<void> => {
@@ -106,12 +124,31 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
     fetches.from(relay)
   }
 
+  const steady = createSteady(clock)
+  /** When the network was asked for the newest record of the account. */
+  let lookedUp = Number.NEGATIVE_INFINITY
+  const lookUp = runs.once('the account was not looked up', async () => {
+    const known = await deps.find(deps.signer.name)
+    if (known !== undefined) await account.meet(known)
+    lookedUp = steady()
+    look()
+  })
+  const isReachable = async (): Promise<boolean> =>
+    (await deps.mailboxes.relays()).length + (await deps.addresses()).length > 0
+  /** A relay tells of another device when it is shown the record that is there, the DHT may before there is another one. */
+  const renew = async (): Promise<void> => {
+    const isKnown = account.record === undefined || steady() - lookedUp < LOOK_UP_GOOD_MS
+    const isDone = await account.renew(own.addresses(), isKnown ? undefined : 'mustNot')
+    if (!isDone && (await isReachable())) lookUp()
+  }
+
   const look = runs.once('mail was not looked after', async () => {
     const connected = await deps.mailboxes.relays()
     await own.seen(connected)
     if (await deps.isClosed()) await account.end()
-    else await account.renew(own.addresses())
+    else await renew()
     await Promise.all(connected.map(({ peerId }) => visit(peerId)))
+    if (account.isReplaced) return
     await publish()
     teller.look()
     await keys.destroyOld(own.cleanSince)
@@ -130,9 +167,24 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
     cancelTick = clock.after(LOOK_INTERVAL_MS, tick)
   }
 
+  const close = (): void => {
+    runs.close()
+    teller.close()
+    shelves.close()
+    cancelSoon?.()
+    cancelTick?.()
+    fetches.close()
+  }
+  const stop = (): void => {
+    close()
+    log.log('warn', 'the account runs on another device by now: this one stops')
+    deps.replaced()
+  }
+
   return {
     contacts,
     received,
+    account,
     look,
     device(peerId) {
       account.device(peerId)
@@ -149,14 +201,7 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
       else look()
     },
     idle: () => runs.idle(),
-    close() {
-      runs.close()
-      teller.close()
-      shelves.close()
-      cancelSoon?.()
-      cancelTick?.()
-      fetches.close()
-    },
+    close,
   }
 }
 

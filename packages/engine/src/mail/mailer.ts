@@ -8,7 +8,7 @@
  * 3. The mails of a room, of those not over, follow on each other without a gap from where its cursor was.
  */
 import type { RoomId } from '@plexus/core'
-import { isKeyName } from '@plexus/core/names'
+import { accountRecords, isKeyName } from '@plexus/core/names'
 import type { Committer } from '../kernel/committer.ts'
 import type { Cursors } from '../outbox/cursors.ts'
 import type { Deliveries } from '../outbox/deliveries.ts'
@@ -60,8 +60,10 @@ export function createMailer(deps: MailerDeps): Mailer {
   }
 
   /** Who takes no mail where it is known to do may take it elsewhere. */
-  const findsNewer = async ({ signed: { record } }: Contact): Promise<boolean> =>
-    ((await deps.contacts.seek(record.name))?.signed.record.sequence ?? 0) > record.sequence
+  const findsNewer = async ({ signed: { record } }: Contact): Promise<boolean> => {
+    const found = await deps.contacts.seek(record.name)
+    return found !== undefined && accountRecords.isNewer(found.signed.record, record)
+  }
 
   /** False when there is nothing to leave. What nobody takes keeps its lane from being tried, and not the other: each has its quota. */
   const leaveNext = async (target: Destination): Promise<boolean> => {

@@ -1,6 +1,5 @@
 /** Tells relays the account record of this node, by which they keep its mail. */
-import { accountRecords, type SignedAccountRecord } from '@plexus/core/names'
-import type { Clock, Mailboxes, Signer } from '../ports.ts'
+import type { Mailboxes } from '../ports.ts'
 import { MailError } from '../ports.ts'
 import type { Account } from './account.ts'
 import type { OwnMailboxes } from './own-mailboxes.ts'
@@ -9,8 +8,6 @@ import type { OwnMailboxes } from './own-mailboxes.ts'
 const MAX_REGISTRATIONS = 3
 
 export type RegistrationsDeps = {
-  readonly clock: Clock
-  readonly signer: Pick<Signer, 'name'>
   readonly mailboxes: Pick<Mailboxes, 'register'>
   readonly account: Account
   readonly own: Pick<OwnMailboxes, 'addresses' | 'registered'>
@@ -28,10 +25,6 @@ export function createRegistrations(deps: RegistrationsDeps): Registrations {
   /** What each has got. One for each relay that is configured. */
   const registered = new Map<string, string>()
 
-  /** A store that was restored may have forgotten a record; a relay cannot make one up. */
-  const isOwn = (signed: SignedAccountRecord): boolean =>
-    signed.record.name === deps.signer.name && accountRecords.check(signed, deps.clock.now()) === undefined
-
   return {
     has: (relay) => registered.has(relay),
     async register(relay) {
@@ -43,11 +36,15 @@ export function createRegistrations(deps: RegistrationsDeps): Registrations {
         try {
           await deps.mailboxes.register(relay, { record, accessKeyHash })
           registered.set(relay, current)
+          await account.held()
           return await own.registered(relay)
         } catch (error) {
           const known = error instanceof MailError && error.code === 'old-record' ? error.record : undefined
-          if (known === undefined || !isOwn(known)) throw error
-          await account.renew(own.addresses(), known)
+          if (known === undefined) throw error
+          await account.meet(known)
+          await account.renew(own.addresses())
+          // Another device has the account, or the relay only claims to hold a newer record.
+          if (account.record === record) throw error
         }
       }
     },

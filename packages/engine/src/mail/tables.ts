@@ -58,8 +58,15 @@ export type SeenShelf = { readonly sequence: number; readonly expires: number }
 /** Users of others of whom it is remembered; beyond, who was heard of longest ago is forgotten. */
 export const MAX_SEEN_SHELVES = 10_000
 
+/**
+ * How this store stands to the account. `claims`: it takes it over, and no relay keeps its record yet. A record: that of the
+ * device that took it over from this one. Absent: this is the device that speaks for it.
+ */
+export type StandingRow = 'claims' | SignedAccountRecord
+
 export const sealingKeys: Table<readonly [string], SealingKeyRow> = table('sealing-key', ['s'])
 export const ownRecords: Table<readonly [string], SignedAccountRecord> = table('own-record', ['s'])
+export const standings: Table<readonly [string], StandingRow> = table('account-standing', ['s'])
 /** By peer id. */
 export const ownDevices: Table<readonly [string], SignedRecord<DeviceRecord>> = table('own-device', ['s'])
 export const accessKeys: Table<readonly [string], string> = table('access-key', ['s'])
