@@ -130,7 +130,7 @@ describe('durable EDUs', () => {
     const { got, handlers } = inbox()
     const bob = await network.add('bob', { handlers })
     await queue(alice, bob, '1', 'poison', '2')
-    await network.pass(2 * FAULT_PATIENCE_MS)
+    await network.pass(4 * FAULT_PATIENCE_MS)
     expect(got).toEqual(['1', '2'])
     expect(network.complaints.filter((complaint) => complaint.startsWith('error'))).toHaveLength(1)
   })
