@@ -3,7 +3,7 @@ import type { JsonObject, UserId } from '@plexus/core'
 import { MAX_SHELF_KEYS_OF_NAME } from '@plexus/core/names'
 import { MIGRATIONS } from '@plexus/engine'
 import type { ShelfAnswer } from '@plexus/engine/ports'
-import { MAX_SEEN_SHELVES, seenShelves } from '@plexus/engine/testing'
+import { DEVICE_SETTLE_MS, MAX_SEEN_SHELVES, seenShelves } from '@plexus/engine/testing'
 import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { FakeRelay, FakeRelays } from '../kit/mail-relay.ts'
@@ -61,6 +61,17 @@ describe('a key shelf', () => {
       deviceKeysOf(bob.user, bob.deviceId, BOB_KEY),
     )
     expect(answer.failures).toEqual({})
+  })
+
+  it('shows a device almost as soon as it has keys', async () => {
+    setAway(bob, false)
+    await pass(MINUTE)
+    await bob.node.engine.users.accounts.openSession(bob.user, { deviceId: 'NEW' })
+    const keys = deviceKeysOf(bob.user, 'NEW', BOB_KEY)
+    await bob.node.engine.users.keys.upload({ userId: bob.user, deviceId: 'NEW' }, { deviceKeys: keys })
+    await pass(DEVICE_SETTLE_MS)
+    setAway(bob)
+    expect(Object.keys((await later(query())).device_keys[bob.user] ?? {})).toContain('NEW')
   })
 
   it('gives each one-time key once, then the fallback key, and none that its owner has left', async () => {

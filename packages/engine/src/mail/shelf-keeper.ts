@@ -39,6 +39,8 @@ export const SHELF_LOOK_MS = 1_800_000
 const MAX_REMEMBERED_DEVICES = 10_000
 /** Commits closer together than this are looked at once. */
 const SETTLE_MS = 1_000
+/** The same for keys of devices: who closes the app as soon as they have an account could be encrypted to by nobody. */
+export const DEVICE_SETTLE_MS = 200
 /** Length of the keys that go to a relay at once, as JSON. */
 const MAX_STOCK_LENGTH = 24_576
 
@@ -72,14 +74,19 @@ export function createShelfKeeper(deps: ShelfKeeperDeps, changed: () => void): S
   /** When each relay was filled in this process, and how often something had changed by then. */
   const filled = new Map<string, { readonly at: number; readonly changes: number }>()
   let changes = 0
-  let cancel: (() => void) | undefined
+  const timers = new Map<number, () => void>()
+  const changedIn = (ms: number): void => {
+    if (timers.has(ms)) return
+    const run = (): void => {
+      timers.delete(ms)
+      changed()
+    }
+    timers.set(ms, clock.after(ms, run))
+  }
   const stop = committer.onCommit((_position, maps) => {
     if (!SHOWN.some((map) => maps.has(map))) return
     changes += 1
-    cancel ??= clock.after(SETTLE_MS, () => {
-      cancel = undefined
-      changed()
-    })
+    changedIn(maps.has(deviceKeys.map) ? DEVICE_SETTLE_MS : SETTLE_MS)
   })
   return {
     async fill(relay) {
@@ -94,7 +101,7 @@ export function createShelfKeeper(deps: ShelfKeeperDeps, changed: () => void): S
     },
     close() {
       stop()
-      cancel?.()
+      for (const cancel of timers.values()) cancel()
     },
   }
 }
