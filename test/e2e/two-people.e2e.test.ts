@@ -2,11 +2,13 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { BrowserContext, Page } from 'playwright'
+import type { BrowserContext, Locator, Page } from 'playwright'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   accept,
   connectionWords,
+  exportAccount,
+  importAccount,
   installed,
   inviteLink,
   makeRoom,
@@ -38,6 +40,7 @@ const folder = await mkdtemp(join(tmpdir(), 'plexus-two-'))
 let relay: RelayProcess
 let a: Person
 let b: Person
+let c: Person | undefined
 let roomId = ''
 
 async function person(name: string): Promise<Person> {
@@ -53,6 +56,9 @@ async function says(from: Person, to: Person, text: string): Promise<void> {
   await expect.poll(() => delivery(from, text), { timeout: 10_000 }).toBe('delivered')
 }
 
+const replacedWords = (page: Page): Locator =>
+  page.getByRole('heading', { name: 'This account now runs on another device' })
+
 const delivery = ({ page }: Person, text: string): Promise<string | null> =>
   message(page, text).getAttribute('data-delivery')
 
@@ -66,7 +72,7 @@ beforeAll(async () => {
 }, SETUP_MS)
 
 afterAll(async () => {
-  await Promise.all([a?.context.close(), b?.context.close()])
+  await Promise.all([a?.context.close(), b?.context.close(), c?.context.close()])
   await relay?.stop()
   await rm(folder, { recursive: true, force: true, maxRetries: 5 })
 })
@@ -169,5 +175,35 @@ describe('two people in two browsers', () => {
     // His mail told that hers came.
     await expect.poll(() => delivery(a, 'left for Ben')).toBe('delivered')
     expect([...a.faults, ...b.faults]).toEqual([])
+  })
+
+  it('keep an account where it was imported, which the browser before says and does not take back unasked', async () => {
+    const exported = await exportAccount(a.page)
+    if (b.page.isClosed()) b = { ...b, ...(await openApp(b.context, relay.address)) }
+    await openRoom(b.page, ROOM)
+    const context = await openBrowser({ profile: join(folder, 'ada elsewhere') })
+    c = { context, ...(await openApp(context, relay.address)) }
+    await importAccount(c.page, exported)
+    await c.page.getByRole('navigation', { name: 'Rooms' }).getByRole('link', { name: ROOM }).waitFor()
+    await openRoom(c.page, ROOM)
+    await says(c, b, 'from elsewhere, said Ada')
+    await replacedWords(a.page).waitFor()
+
+    await a.page.close()
+    a = { ...a, ...(await openApp(a.context, relay.address)) }
+    await replacedWords(a.page).waitFor()
+    await says(b, c, 'to elsewhere, said Ben')
+    const download = a.page.waitForEvent('download')
+    await a.page.getByRole('button', { name: 'Export account' }).click()
+    expect((await download).suggestedFilename()).toBe('ada.plexus')
+
+    await a.page.getByRole('button', { name: 'Use it here again' }).click()
+    await a.page.getByRole('button', { name: 'Take it back' }).click()
+    await a.page.getByRole('button', { name: 'New room' }).waitFor()
+    await replacedWords(c.page).waitFor()
+    await c.page.getByRole('button', { name: 'Remove from this browser' }).click()
+    await c.page.getByRole('button', { name: 'Remove for ever' }).click()
+    await c.page.getByRole('button', { name: 'Create account' }).waitFor()
+    expect([...a.faults, ...b.faults, ...c.faults]).toEqual([])
   })
 })

@@ -44,7 +44,9 @@ export async function openApp(
 /** Resolves when the page has come past starting. */
 export async function started(page: Page): Promise<void> {
   const usable = page.getByRole('button', { name: 'New room' })
-  const asks = page.getByRole('button', { name: /^(?:Create account|Use here|Reload|Go on without it)$/ })
+  const asks = page.getByRole('button', {
+    name: /^(?:Create account|Use here|Use it here again|Reload|Go on without it)$/,
+  })
   await usable.or(asks).first().waitFor({ timeout: START_MS })
 }
 
@@ -52,6 +54,28 @@ export async function started(page: Page): Promise<void> {
 export async function signUp(page: Page, name: string): Promise<void> {
   await page.getByLabel('Your name').fill(name)
   await page.getByRole('button', { name: 'Create account' }).click()
+  await page.getByRole('button', { name: 'New room' }).waitFor({ timeout: START_MS })
+}
+
+/** The words and the file by which the account can be opened elsewhere. The words must not have been confirmed. */
+export async function exportAccount(page: Page): Promise<{ words: string; file: string }> {
+  await page.goto(`${page.url().split('#')[0] ?? ''}#/settings`)
+  await page.getByRole('button', { name: 'Show recovery phrase' }).click()
+  const list = page.getByRole('dialog').getByRole('listitem')
+  await list.first().waitFor()
+  const words = (await list.allTextContents()).join(' ')
+  await page.keyboard.press('Escape')
+  const download = page.waitForEvent('download')
+  await page.getByRole('button', { name: 'Export account' }).click()
+  return { words, file: await (await download).path() }
+}
+
+/** Opens the account of somebody else's browser in one without any; resolves when the app is usable. */
+export async function importAccount(page: Page, from: { words: string; file: string }): Promise<void> {
+  await page.getByRole('button', { name: 'I have an account: import it' }).click()
+  await page.getByLabel('Recovery phrase').fill(from.words)
+  await page.getByLabel('Exported file').setInputFiles(from.file)
+  await page.getByRole('button', { name: 'Import' }).click()
   await page.getByRole('button', { name: 'New room' }).waitFor({ timeout: START_MS })
 }
 

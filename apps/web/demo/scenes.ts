@@ -122,6 +122,8 @@ const hutItems = (): readonly TimelineItem[] => [
   own('m11', at(2), 'See you at the station', 0, 2, 2),
 ]
 
+const ACCOUNT_FILE = { name: 'robin.plexus', text: '{}' }
+
 const NETWORK: NetworkView = { status: 'online', waiting: 0 }
 
 const PEERS: readonly PeerView[] = [
@@ -216,7 +218,7 @@ function session(init: SessionInit = {}): SessionModel {
     setName: later,
     phrase: async () => 'legal winner thank year wave sausage worth useful legal winner thank yellow',
     confirmPhrase: later,
-    exportAccount: async () => ({ name: 'robin.plexus', text: '{}' }),
+    exportAccount: async () => ACCOUNT_FILE,
     closeAccount: later,
     askPersistence: later,
     askNotifications: later,
@@ -268,6 +270,15 @@ const SCENES: Readonly<Record<string, () => AppModel>> = {
   unsupported: () => appWith({ kind: 'unsupported', missing: ['Web Locks', 'IndexedDB'] }),
   starting: () => appWith({ kind: 'starting', step: 'Starting your server' }),
   elsewhere: () => appWith({ kind: 'elsewhere', lost: false }),
+  replaced: () =>
+    appWith({
+      kind: 'replaced',
+      here: {
+        exportAccount: async () => ACCOUNT_FILE,
+        takeBack: async () => undefined,
+        remove: async () => undefined,
+      },
+    }),
   failed: () =>
     appWith({
       kind: 'failed',

@@ -51,8 +51,11 @@ type Certified = Awaited<ReturnType<NodeControl['certify']>>
 
 /** `NodeControl` and `InboundHandler` of the engine, the Client-Server API, and the keys, which the worker keeps. */
 export type NodeApi = {
-  /** Opens keys and store and starts the engine when there is an account. @throws StoreError */
-  readonly open: (argument: null) => Promise<Session | undefined>
+  /**
+   * Opens keys and store and starts the engine when there is an account. `takeBack`: from a device that took it over.
+   * @throws StoreError
+   */
+  readonly open: (how: { readonly takeBack: boolean }) => Promise<Session | undefined>
   readonly signUp: (signUp: SignUp) => Promise<Session>
   readonly fetch: (request: WireRequest, signal: AbortSignal) => Promise<WireResponse>
   readonly inbound: (request: EnvelopedRequest) => Promise<CarrierResponse>
@@ -75,6 +78,8 @@ export type NodeApi = {
   }) => ReturnType<NodeControl['openInvite']>
   readonly openedLinks: (as: UserId) => Promise<readonly OpenedLink[]>
   readonly forgetOpenedLink: (opened: { readonly roomId: RoomId; readonly as: UserId }) => Promise<void>
+  /** Another device has the account: the network is not to be started. */
+  readonly isReplaced: (argument: null) => Promise<boolean>
   readonly certify: (peerId: string) => Promise<Certified>
   readonly peerAppeared: (name: ServerName) => Promise<void>
   /** The relay has come up, or has mail. */
@@ -137,6 +142,8 @@ export type PageApi = {
   readonly delivered: (delivery: Delivery) => Promise<void>
   /** `openedLinks` may answer otherwise. */
   readonly linksChanged: (argument: null) => Promise<void>
+  /** Another device took the account over. */
+  readonly replaced: (argument: null) => Promise<void>
   /** The servers to keep connected: those that share a room with this one. */
   readonly wanted: (names: readonly ServerName[]) => Promise<void>
   /** The node can go on no more: another page took over, or the disk is full. */

@@ -6,7 +6,7 @@ import { acquireWebLock } from '@plexus/store/web-lock'
 import type { Session } from '@plexus/engine/ports'
 import { signal } from '@preact/signals'
 import type { PageApi } from '../bridge/api.ts'
-import type { AppModel, ImportRequest, Phase } from '../ui/model.ts'
+import type { AppModel, ImportRequest, Phase, ReplacedModel } from '../ui/model.ts'
 import { watchAppUpdates, type AppUpdates } from './app-updates.ts'
 import { missingCapabilities } from './capabilities.ts'
 import { loadConfig, type AppConfig } from './config.ts'
@@ -31,6 +31,8 @@ type Running = {
   readonly worker: NodeWorker
   network?: Network
   session?: LiveSession
+  /** Another device has the account. */
+  isReplaced?: true
 }
 
 export function createApp(): RunningApp {
@@ -58,6 +60,37 @@ export function createApp(): RunningApp {
     phase.value = { kind: 'failed', problem }
   }
 
+  /** The node stays, without a network. */
+  const replaced = (): void => {
+    const here = running
+    if (here === undefined) return
+    here.isReplaced = true
+    stopParts(here).catch(reportError)
+    phase.value = { kind: 'replaced', here: replacedModel(here) }
+  }
+
+  function replacedModel({ worker: { node } }: Running): ReplacedModel {
+    return {
+      async exportAccount() {
+        const { exportReplaced } = await import('./replaced.ts')
+        const session = await node.call('open', { takeBack: false })
+        if (session === undefined) throw new Error('There is no account in this browser.')
+        return exportReplaced(node, session)
+      },
+      async takeBack() {
+        stop()
+        await lead(true)
+      },
+      async remove() {
+        const { removeHere } = await import('./remove-here.ts')
+        stop()
+        await removeHere()
+        // Without the fragment it is loaded anew.
+        location.replace(location.pathname)
+      },
+    }
+  }
+
   /** Goes on by itself when the other page is closed. */
   function waitForLock(): void {
     waiting?.abort()
@@ -71,32 +104,36 @@ export function createApp(): RunningApp {
     )
   }
 
-  async function lead(): Promise<void> {
+  async function lead(takeBack = false): Promise<void> {
     phase.value = { kind: 'starting', step: 'Starting your server' }
     const config = loadConfig()
     const current: Running = {
       worker: startNodeWorker(
-        pageApi(() => running, lost, fail),
+        pageApi(() => running, { lost, replaced, fail }),
         (message) => fail(stoppedProblem(message)),
       ),
     }
     running = current
     const loaded = preload()
     try {
-      const session = await current.worker.node.call('open', null)
+      const session = await current.worker.node.call('open', { takeBack })
       if (running !== current) return
       if (session === undefined) {
         phase.value = { kind: 'welcome' }
         await loaded
-      } else await begin(current, session, await config)
+      } else if (await current.worker.node.call('isReplaced', null)) replaced()
+      else await begin(current, session, await config)
     } catch (error) {
-      if (running === current) fail(startProblem(error))
+      if (isCurrent(current)) fail(startProblem(error))
     }
     // What the page has loaded by now, the service worker finds in the browser's cache.
     if (updates !== undefined) return
     updates = watchAppUpdates()
     updates.ready.subscribe((ready) => (updateReady.value = ready))
   }
+
+  /** It still runs the account. */
+  const isCurrent = (mine: Running): boolean => running === mine && mine.isReplaced !== true
 
   /** Network and session of an account; the phase becomes `ready`. */
   async function begin(mine: Running, session: Session, config: AppConfig): Promise<LiveSession> {
@@ -113,7 +150,7 @@ export function createApp(): RunningApp {
         node,
         startNetwork: (from) => startNetwork(node, from),
         openSession: (parts) => openSession({ node, ...parts }),
-        isCurrent: () => running === mine,
+        isCurrent: () => isCurrent(mine),
         own: (part) => Object.assign(mine, part),
       },
       session,
@@ -220,11 +257,13 @@ async function preload(): Promise<void> {
   }
 }
 
-function pageApi(
-  running: () => Running | undefined,
-  lost: () => void,
-  fail: (problem: Extract<Phase, { kind: 'failed' }>['problem']) => void,
-): PageApi {
+type Ends = {
+  readonly lost: () => void
+  readonly replaced: () => void
+  readonly fail: (problem: Extract<Phase, { kind: 'failed' }>['problem']) => void
+}
+
+function pageApi(running: () => Running | undefined, { lost, replaced, fail }: Ends): PageApi {
   const network = (): Network => {
     const found = running()?.network
     if (found === undefined) throw new Error('the network has not started')
@@ -250,6 +289,7 @@ function pageApi(
     delivered: async (delivery) => running()?.session?.delivered(delivery),
     linksChanged: async () => running()?.session?.linksChanged(),
     wanted: async (names) => running()?.network?.setWanted(names),
+    replaced: async () => replaced(),
     stopped: async ({ code, message }) => {
       if (code === 'fenced') lost()
       else fail(code === 'full' ? diskFull : stoppedProblem(message))

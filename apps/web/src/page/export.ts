@@ -8,7 +8,9 @@ import {
   type ServerName,
   type UserId,
 } from '@plexus/core'
-import type { Me } from '../ui/model.ts'
+import type { NodeApi } from '../bridge/api.ts'
+import type { Bridge } from '../bridge/bridge.ts'
+import type { AccountFile, Me } from '../ui/model.ts'
 
 const VIAS = 2
 /** Most rooms that an import takes. */
@@ -25,7 +27,17 @@ export type AccountExport = {
   readonly roomKeys: string
 }
 
-export async function exportText(client: MatrixClient, me: Me): Promise<string> {
+/** The export of a client that has synced, encrypted. */
+export async function exportFile(
+  node: Pick<Bridge<NodeApi>, 'call'>,
+  client: MatrixClient,
+  me: Me,
+): Promise<AccountFile> {
+  const text = await node.call('seal', await exportText(client, me))
+  return { name: `${me.name.replaceAll(/[^\p{L}\p{N}-]+/gu, '-') || 'account'}.plexus`, text }
+}
+
+async function exportText(client: MatrixClient, me: Me): Promise<string> {
   const rooms = client.getRooms().filter((room) => isJoined(room))
   const crypto = client.getCrypto()
   return JSON.stringify({

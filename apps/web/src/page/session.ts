@@ -17,7 +17,7 @@ import type { Bridge } from '../bridge/bridge.ts'
 import type { InviteSummary, Me, RoomSummary, SessionModel, StorageView } from '../ui/model.ts'
 import { createBatch } from './batch.ts'
 import { createDeliveries } from './deliveries.ts'
-import { exportText, type AccountExport } from './export.ts'
+import { exportFile, type AccountExport } from './export.ts'
 import { createInviteMaker } from './invite-maker.ts'
 import { closeAccount, makeCrossSigning, openClient, startClient } from './matrix-client.ts'
 import type { MediaAccess } from './media.ts'
@@ -281,10 +281,7 @@ export async function openSession(deps: SessionDeps): Promise<LiveSession> {
       await node.call('confirmPhrase', null)
       phraseUnconfirmed.value = false
     },
-    async exportAccount() {
-      const text = await node.call('seal', await exportText(client, me.value))
-      return { name: `${me.value.name.replaceAll(/[^\p{L}\p{N}-]+/gu, '-') || 'account'}.plexus`, text }
-    },
+    exportAccount: () => exportFile(node, client, me.value),
     closeAccount: () => closeAccount(client),
     async askPersistence() {
       await navigator.storage.persist()

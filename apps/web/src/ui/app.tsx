@@ -10,6 +10,7 @@ import {
 import { LinkLanding } from './link-screens.tsx'
 import { Main } from './main.tsx'
 import type { AppModel } from './model.ts'
+import { ReplacedScreen } from './replaced-screen.tsx'
 import { UpdateBar } from './update-bar.tsx'
 import { WelcomeScreen } from './welcome.tsx'
 
@@ -34,6 +35,8 @@ function Screen({ app }: { app: AppModel }): JSX.Element {
       return <StartingScreen step={phase.step} />
     case 'elsewhere':
       return <ElsewhereScreen lost={phase.lost} onUseHere={() => app.useHere()} />
+    case 'replaced':
+      return <ReplacedScreen here={phase.here} />
     case 'failed':
       return <FailedScreen problem={phase.problem} />
     case 'welcome':

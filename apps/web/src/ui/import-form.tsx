@@ -73,8 +73,7 @@ export function ImportForm({ app }: { app: AppModel }): JSX.Element {
         </Field>
       )}
       <p class="note">
-        Use the account in one browser only: after this, do not open Plexus in the old one again. Delete its
-        site data there.
+        The account moves here. The browser or device that has it now stops using it, as soon as it is online.
       </p>
       <ErrorLine text={restore.error} />
       <div class="actions">

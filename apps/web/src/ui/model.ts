@@ -16,7 +16,22 @@ export type Phase =
   | { readonly kind: 'elsewhere'; readonly lost: boolean }
   | { readonly kind: 'welcome' }
   | { readonly kind: 'ready'; readonly session: SessionModel }
+  /** Another device took the account over. */
+  | { readonly kind: 'replaced'; readonly here: ReplacedModel }
   | { readonly kind: 'failed'; readonly problem: Problem }
+
+/** What is left of an account in a browser that it does not run in any more. */
+export interface ReplacedModel {
+  /** The encrypted export of what is here, to be saved as a file. */
+  exportAccount(): Promise<AccountFile>
+  /** Takes the account over from the other device. */
+  takeBack(): Promise<void>
+  /** Deletes all of it from this browser, and loads the page anew. */
+  remove(): Promise<void>
+}
+
+/** To be saved under `name`. */
+export type AccountFile = { readonly name: string; readonly text: string }
 
 /** What went wrong in words for the user, and what can be done. */
 export type Problem = { readonly title: string; readonly advice: string; readonly detail?: string }
@@ -147,7 +162,7 @@ export interface SessionModel {
   /** Forgets the words: from here on only the user has them. */
   confirmPhrase(): Promise<void>
   /** The encrypted export, to be saved as a file. */
-  exportAccount(): Promise<{ readonly name: string; readonly text: string }>
+  exportAccount(): Promise<AccountFile>
   /** Gives the account up for ever. What others are told of it goes out while the page stays open. */
   closeAccount(): Promise<void>
   askPersistence(): Promise<void>

@@ -44,7 +44,7 @@ type Node = {
 
 declare const self: DedicatedWorkerGlobalScope
 
-async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Node> {
+async function startNode(identity: Identity, takeBack: boolean, page: Bridge<PageApi>): Promise<Node> {
   const { subtle } = crypto
   const store = await openIdbStore(STORE, { migrations: MIGRATIONS })
   const blobs = await openBrowserBlobs(BLOBS)
@@ -87,7 +87,7 @@ async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Nod
       random,
       log,
     },
-    { users: { maxAccounts: 1 } },
+    { users: { maxAccounts: 1 }, takeBack },
   )
   const { rooms, roomDirectory, inbound, keys, serverName } = engine
   const serverApi = createServerApi({
@@ -108,6 +108,9 @@ async function startNode(identity: Identity, page: Bridge<PageApi>): Promise<Nod
   engine.committer.onFailure(({ code, message }) => {
     if (code === 'closed') return
     page.call('stopped', { code, message }).catch(ignoreClosed)
+  })
+  engine.control.watchReplaced(() => {
+    page.call('replaced', null).catch(ignoreClosed)
   })
   const mailHandler = createMailHandler({ ...engine, verifier })
   return { engine, clientApi: createClientApi(engine), serverApi, mailHandler }
@@ -138,8 +141,8 @@ function main(): void {
     if (node === undefined) throw new Error('there is no account yet')
     return node
   }
-  const start = (identity: Identity): Promise<Node> => {
-    node ??= startNode(identity, page)
+  const start = (identity: Identity, takeBack = false): Promise<Node> => {
+    node ??= startNode(identity, takeBack, page)
     // A start that failed may be tried again.
     node.catch(() => {
       node = undefined
@@ -148,10 +151,10 @@ function main(): void {
   }
 
   const api: NodeApi = {
-    async open() {
+    async open({ takeBack }) {
       const identity = await (await keyStore()).identity()
       if (identity === undefined) return undefined
-      const { engine } = await start(identity)
+      const { engine } = await start(identity, takeBack)
       return engine.control.session()
     },
     async signUp({ localpart, phrase, deviceName }): Promise<Session> {
@@ -192,6 +195,7 @@ function main(): void {
     openInvite: async ({ link, as }) => (await running()).engine.control.openInvite(link, as),
     openedLinks: async (as) => (await running()).engine.control.openedLinks(as),
     forgetOpenedLink: async ({ roomId, as }) => (await running()).engine.control.forgetOpenedLink(roomId, as),
+    isReplaced: async () => (await running()).engine.control.isReplaced(),
     certify: async (peerId) => (await running()).engine.control.certify(peerId),
     peerAppeared: async (name) => (await running()).engine.control.peerAppeared(name),
     mailArrived: async (relay) => (await running()).engine.mail?.arrived(relay),
