@@ -272,6 +272,29 @@ describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
     expect(await admin.state(`${prefix}-mail`)).toMatchObject({ messages: 2 })
   })
 
+  it('has no key to give once shelves were purged, as after a restored backup, until the owner brings others', async () => {
+    place += 1
+    const prefix = `restored${place}`
+    const owner = createRecipient(NOW)
+    await using admin = await administer()
+    const { name, user } = owner
+    const stock = (store: MailStore, key: string): ReturnType<MailStore['stock']> =>
+      store.stock({ name, shelf: owner.shelf(), keys: { A: { add: [{ [key]: {} }] } }, ...BOUNDS })
+    const claim = (store: MailStore): ReturnType<MailStore['claim']> =>
+      store.claim({ name, user, device: 'A', mayTake: true })
+    {
+      await using store = await open(prefix)
+      await store.register(owner.mailbox(), 10)
+      await stock(store, 'given before')
+    }
+    await admin.manager.streams.purge(`${prefix}-box`, { filter: `${prefix}.box.*.s.>` })
+    await using store = await open(prefix)
+    expect(await claim(store)).toBeUndefined()
+    expect(await store.mailbox(name)).toBeDefined()
+    await stock(store, 'new')
+    expect(await claim(store)).toEqual({ new: {} })
+  })
+
   it('passes over what no relay wrote', async () => {
     await using shared = await share(1)
     const { put, owner, stores } = shared
