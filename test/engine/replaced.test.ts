@@ -1,5 +1,6 @@
 /** An account that was imported at another device: that one has it for good, and the one before says so. */
 import type { RoomId } from '@plexus/core'
+import type { Clock } from '@plexus/engine/ports'
 import { contacts } from '@plexus/engine/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createFakeRelays, createQuickSealer, type FakeRelay, type FakeRelays } from '../kit/mail-relay.ts'
@@ -49,8 +50,9 @@ describe('an account that is imported at another device', () => {
     await network.settle()
   }
   /** Opens the account where nothing is of the old device but the key. */
-  const importIt = async (): Promise<Member> => {
-    const { loopback, clock } = network
+  const importIt = async (behindMs = 0): Promise<Member> => {
+    const { loopback, clock: right } = network
+    const clock: Clock = { now: () => right.now() - behindMs, after: (ms, run) => right.after(ms, run) }
     const mail = { relays, sealer: createQuickSealer(8), peerId: OTHER_PEER }
     const node = await createTestNode({ loopback, clock, seed: SEED, restarts: 50, mail })
     opened.push(node)
@@ -105,6 +107,13 @@ describe('an account that is imported at another device', () => {
     const again = await reopen(imported)
     expect(isReplaced(again)).toBe(false)
     expect(await inbox(again)).toEqual([1])
+  })
+
+  it('goes there also where the clock of that one is behind by days', async () => {
+    bob.node.end()
+    const imported = await importIt(72 * HOUR)
+    expect([keeper(), isReplaced(imported)]).toEqual([[OTHER_PEER], false])
+    expect(isReplaced(await reopen(bob))).toBe(true)
   })
 
   it('is told to the old one while it runs, which sends and takes nothing from then on', async () => {

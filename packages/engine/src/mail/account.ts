@@ -131,9 +131,9 @@ export async function loadAccount(deps: AccountDeps): Promise<Account> {
 
   const meet = async (known: SignedAccountRecord): Promise<void> => {
     const { record } = known
-    // Also one that is over by now says who took the account over last.
-    const fault = accountRecords.check(known, Math.min(clock.now(), record.expires - 1))
-    if (record.name !== signer.name || fault !== undefined) return
+    // Also one that is over by now, or of a clock far ahead of this one, says who took the account over last.
+    const isSound = accountRecords.check(known, record.expires - 1) === undefined
+    if (record.name !== signer.name || !isSound) return
     if (!speaks() || known.signature === signed?.signature) return
     if (signed !== undefined && accountRecords.isNewer(signed.record, record)) return
     if (record.tombstone !== undefined) return keep(known)

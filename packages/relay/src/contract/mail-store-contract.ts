@@ -79,6 +79,16 @@ function mailboxCases(world: () => World, reopen: () => Promise<void>): void {
     expect(await world().store.mailbox(owner.name)).toEqual(rotated)
   })
 
+  it('goes by the device that took the account over last, whatever the sequences', async () => {
+    const { owner, store } = world()
+    const taken = owner.mailbox({ sequence: 1, since: NOW })
+    await store.register(owner.mailbox({ sequence: 9 }), MANY)
+    expect((await store.register(taken, MANY))?.record).toEqual(taken.record)
+    await reopen()
+    const before = owner.mailbox({ sequence: 10, since: NOW - 1 })
+    expect((await world().store.register(before, MANY))?.record).toEqual(taken.record)
+  })
+
   it('takes a tombstone for the last record of a name', async () => {
     const { owner, store } = world()
     const dead = owner.mailbox({ sequence: 1, tombstone: 'dead' })
