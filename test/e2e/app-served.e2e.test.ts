@@ -30,6 +30,7 @@ describe('the app as the relay serves it', () => {
     expect(await page.title()).toContain('Plexus')
     expect(await page.evaluate(() => isSecureContext)).toBe(true)
     expect(faults).toEqual([])
+    expect(await page.getByText('clock').count()).toBe(0)
     await page.close()
   })
 
@@ -52,6 +53,14 @@ describe('the app as the relay serves it', () => {
     })
     await expect.poll(() => faults.filter((fault) => fault.includes('img-src'))).toHaveLength(1)
     expect(await page.title()).not.toContain('taken over')
+    await page.close()
+  })
+
+  it('tells of a clock that is wrong, for others refuse what comes from such a device', async () => {
+    const page = await browser.newPage()
+    await page.clock.setFixedTime(Date.now() + 600_000)
+    await page.goto(relay.address)
+    await page.getByText('clock is 10 min ahead').waitFor()
     await page.close()
   })
 

@@ -238,6 +238,7 @@ function appWith(phase: Phase, link?: LinkState, update = false): AppModel {
   return {
     phase: phases,
     link: shown,
+    clockAheadMs: signal(0),
     updateReady: signal(update),
     createAccount: async () => {
       await new Promise((resolve) => setTimeout(resolve, 600))

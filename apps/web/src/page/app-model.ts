@@ -6,10 +6,12 @@ import { acquireWebLock } from '@plexus/store/web-lock'
 import type { Session } from '@plexus/engine/ports'
 import { signal } from '@preact/signals'
 import type { PageApi } from '../bridge/api.ts'
+import { clock } from '../shared/platform.ts'
 import type { AppModel, ImportRequest, Phase, ReplacedModel } from '../ui/model.ts'
 import { watchAppUpdates, type AppUpdates } from './app-updates.ts'
 import { missingCapabilities } from './capabilities.ts'
-import { loadConfig, type AppConfig } from './config.ts'
+import { watchClock } from './clock-check.ts'
+import { askServer, loadConfig, type AppConfig } from './config.ts'
 import { enter } from './enter.ts'
 import { createLinks } from './link-state.ts'
 import { localpartOf } from './localpart.ts'
@@ -197,6 +199,7 @@ export function createApp(): RunningApp {
     phase,
     link: links.state,
     updateReady,
+    clockAheadMs: watchClock({ clock, ask: askServer }),
     async start() {
       if (!isSecureContext) {
         phase.value = { kind: 'insecure' }

@@ -52,6 +52,11 @@ export async function loadConfig(): Promise<AppConfig> {
   return remembered()
 }
 
+/** For the headers of an answer alone. */
+export function askServer(signal: AbortSignal): Promise<Response> {
+  return fetch('/plexus.json', { method: 'HEAD', cache: 'no-store', signal })
+}
+
 function remembered(): AppConfig {
   const kept = localStorage.getItem(KEY)
   if (kept === null) return NONE

@@ -7,6 +7,7 @@ import {
   StartingScreen,
   UnsupportedScreen,
 } from './boot-screens.tsx'
+import { ClockBar } from './clock-bar.tsx'
 import { LinkLanding } from './link-screens.tsx'
 import { Main } from './main.tsx'
 import type { AppModel } from './model.ts'
@@ -18,6 +19,7 @@ export function App({ app }: { app: AppModel }): JSX.Element {
   return (
     <>
       <UpdateBar app={app} />
+      <ClockBar app={app} />
       <Screen app={app} />
       <Announcer />
     </>

@@ -70,6 +70,8 @@ export interface AppModel {
   readonly link: ReadonlySignal<LinkState | undefined>
   /** A newer version of the app is installed and waits for consent. */
   readonly updateReady: ReadonlySignal<boolean>
+  /** Milliseconds that the clock is ahead of that of whoever serves the app, negative for behind; 0 while they agree. */
+  readonly clockAheadMs: ReadonlySignal<number>
   /** Resolves when the account is usable. @throws Error with a message for the user. */
   createAccount(name: string): Promise<void>
   importAccount(request: ImportRequest): Promise<void>

@@ -1,3 +1,4 @@
+import { duration } from './format.ts'
 import type { NetworkStatus, NetworkView } from './model.ts'
 
 const WORDS: Readonly<Record<NetworkStatus, string>> = {
@@ -24,6 +25,12 @@ const MEANING: Readonly<Record<NetworkStatus, string>> = {
 /** What the state means, in a sentence or two. */
 export function networkMeaning(status: NetworkStatus): string {
   return MEANING[status]
+}
+
+/** For a clock that is so much ahead of that of whoever serves the app, or behind where negative. */
+export function clockWords(aheadMs: number): string {
+  const by = `${duration(Math.abs(aheadMs))} ${aheadMs > 0 ? 'ahead of' : 'behind'}`
+  return `This device’s clock is ${by} the clock of the relay. Messages arrive once the clocks agree: check date and time.`
 }
 
 /** How many messages have not reached everybody; empty for none. */

@@ -16,7 +16,7 @@ import { linkParts } from './link-parts.ts'
 import { shownSize } from './media-size.ts'
 import { deliveryWords, spokenText } from './message-text.ts'
 import type { MessageItem, TimelineItem } from './model.ts'
-import { networkWords, waitingWords } from './network-words.ts'
+import { clockWords, networkWords, waitingWords } from './network-words.ts'
 import { parseRoute, routeHref, type Route } from './route.ts'
 import { GROUP_MS, timelineRows } from './timeline-rows.ts'
 import { titleFor } from './title.ts'
@@ -74,6 +74,11 @@ describe('words', () => {
       'One of your messages has not reached everybody yet.',
       '2 of your messages have not reached everybody yet.',
     ])
+  })
+
+  it('for the clock say by how much it is wrong, and what to do', () => {
+    expect(clockWords(720_000)).toContain('12 min ahead of the clock of the relay')
+    expect(clockWords(-90_000_000)).toContain('1 d behind the clock of the relay')
   })
 
   it('for names are a list', () => {
