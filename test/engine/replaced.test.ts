@@ -12,7 +12,7 @@ import {
   type TestNode,
 } from '../kit/node.ts'
 import { bringIn, createRoom, read, say } from '../server-api/room.ts'
-import { callerOf } from './users-kit.ts'
+import { callerOf, deviceKeysOf, testKey } from './users-kit.ts'
 
 const FAR = 10 ** 9
 const MINUTE = 60_000
@@ -151,6 +151,28 @@ describe('an account that is imported at another device', () => {
     const old = await reopen(bob)
     expect(isReplaced(old)).toBe(true)
     expect([second.recordOf(bob.node.name), keeper(second)]).toEqual([before, [device]])
+  })
+
+  it('goes on as a new store where it is taken back: what others told meanwhile came to the other one', async () => {
+    const keysOf = (of: Member) => of.node.engine.users.keys
+    const upload = (deviceId: string): Promise<unknown> => {
+      const deviceKeys = deviceKeysOf(alice.user, deviceId, testKey(1))
+      return keysOf(alice).upload({ userId: alice.user, deviceId }, { deviceKeys })
+    }
+    const devices = async (of: Member): Promise<readonly string[]> => {
+      const answer = await keysOf(of).query(of.user, { [alice.user]: [] })
+      return Object.keys(answer.device_keys[alice.user] ?? {})
+    }
+    await upload(alice.deviceId)
+    expect(await devices(bob)).toEqual([alice.deviceId])
+    bob.node.end()
+    await importIt()
+    await alice.node.engine.users.accounts.openSession(alice.user, { deviceId: 'SECOND' })
+    await upload('SECOND')
+    await pass(MINUTE)
+    const old = await reopen(await reopen(bob), true)
+    expect(old.node.engine.incarnation).not.toBe(bob.node.engine.incarnation)
+    expect(await devices(old)).toEqual([alice.deviceId, 'SECOND'].toSorted())
   })
 
   it('is taken back when the old one is told to, and then the other one gives way', async () => {

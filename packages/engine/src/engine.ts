@@ -1,142 +1,44 @@
 /** The engine of a node, composed of its parts over the ports. */
 import type { ServerName, UserId } from '@plexus/core'
 import { parseServerName, serverOf } from '@plexus/core'
-import type { NodeControl, Place } from './ports.ts'
-import type {
-  Blobs,
-  Clock,
-  Directory,
-  Federation,
-  Log,
-  Mailboxes,
-  Pictures,
-  PushGateway,
-  Random,
-  Sealer,
-  Signer,
-  Store,
-  Verifier,
-  WebPages,
-} from './ports.ts'
 import { createAppServicesOwner } from './app-services/index.ts'
-import type { AppServicesInit } from './app-services/index.ts'
-import type { AppServiceCalls, AppServices } from './app-services/types.ts'
 import { createNodeControl, ownUser } from './control.ts'
 import { loadEarlyEdus } from './early-edus.ts'
 import { createInbound } from './inbound.ts'
 import { loadIncarnation } from './incarnation.ts'
-import type { Committer } from './kernel/committer.ts'
 import { createCommitter } from './kernel/committer.ts'
 import { createServerKeys } from './keys/server-keys.ts'
-import type { ServerKeys } from './keys/types.ts'
+import { wasReplaced } from './mail/account.ts'
 import { createBlocked } from './mail/blocked.ts'
 import { createMail } from './mail/index.ts'
-import type { Mail } from './mail/index.ts'
 import { withShelves } from './mail/shelf-asker.ts'
 import { createSerial } from './kernel/serial.ts'
-import type { EduHandler, Inbound, Outbox } from './outbox-types.ts'
-import type { FanOutInit } from './outbox/fan-out.ts'
+import type { EduHandler } from './outbox-types.ts'
 import { createOutbox } from './outbox/index.ts'
 import { createPresence, createReadMarkers, createReceipts, createTyping } from './rooms-ephemeral/index.ts'
-import type { Presence, ReadMarkers, Receipts, Typing } from './rooms-ephemeral/types.ts'
 import { createPush } from './push/push.ts'
 import { createRooms } from './rooms/index.ts'
 import { createOpenedLinks } from './rooms/opened-links.ts'
 import type { RoomMail } from './rooms/mailed-invites.ts'
-import type { Rooms } from './rooms/types.ts'
 import { createRoomDirectory, listAliases } from './directory/index.ts'
-import type { RoomDirectory } from './directory/index.ts'
 import { createSearchIndex } from './search/search-index.ts'
 import { createPolls, createRoomReader, createSections, createSlidingSync, createSync } from './sync/index.ts'
-import type { Polls, RoomReader, SlidingSync, Sync } from './sync/index.ts'
 import { createUsers } from './users/index.ts'
 import { peersOf } from './watch-peers.ts'
 import { blocksInvites } from './users/unwanted.ts'
-import type { UsersInit } from './users/deps.ts'
 import type { Users } from './users/types.ts'
+import type { Engine, EngineDeps, EngineInit } from './engine-types.ts'
 
 /** How often expired invite links are looked for. */
 const LINK_EXPIRY_INTERVAL_MS = 3_600_000
-
-export type EngineDeps = {
-  readonly store: Store
-  readonly blobs: Blobs
-  /** Absent where the platform decodes no pictures: small ones then stand in for their thumbnails. */
-  readonly pictures?: Pictures | undefined
-  /** Absent where no web pages are read: there are no URL previews then. */
-  readonly webPages?: WebPages | undefined
-  /** Made with the incarnation of the store, which its envelopes name. */
-  readonly federation: (incarnation: string) => Federation
-  readonly directory: Directory
-  readonly signer: Signer
-  readonly verifier: Verifier
-  readonly clock: Clock
-  readonly random: Random
-  readonly log: Log
-  /** Absent where no push gateways can be called: clients can set no pushers then. */
-  readonly pushGateway?: PushGateway | undefined
-  /** Absent where no relays can be asked to keep mail. */
-  readonly mail?: { readonly mailboxes: Mailboxes; readonly sealer: Sealer } | undefined
-  /** Resolves when what is ready to run has run. For a store that commits at once, so that changes can share a commit. */
-  readonly turn?: () => Promise<void>
-}
-
-export type EngineInit = {
-  readonly users?: UsersInit
-  /** Servers asked about the keys of servers that do not answer; none by default. */
-  readonly notaries?: readonly ServerName[]
-  /** From which size on the events of a room spread by gossip, and to how many servers at once. */
-  readonly fanOut?: FanOutInit | undefined
-  /** JSON text of the durable EDUs that wait for one server, in UTF-16 code units; `MAX_WAITING_LENGTH` by default. */
-  readonly maxWaitingLength?: number | undefined
-  /** None by default. */
-  readonly appServices?: AppServicesInit
-  /** Tells a copy of the store that was put in its place, which may know less than others have from here. Absent where there are none. */
-  readonly place?: Place | undefined
-  /** Takes the account back from the device that took it over, if one did: that one then is replaced itself. */
-  readonly takeBack?: boolean
-}
-
-export interface Engine {
-  readonly serverName: ServerName
-  /** 128 random bits of this store, unpadded URL-safe base64. */
-  readonly incarnation: string
-  readonly clock: Clock
-  readonly log: Log
-  readonly random: Random
-  readonly committer: Committer
-  readonly federation: Federation
-  readonly keys: ServerKeys
-  readonly rooms: Rooms
-  readonly users: Users
-  readonly receipts: Receipts
-  readonly readMarkers: ReadMarkers
-  readonly typing: Typing
-  readonly presence: Presence
-  readonly sync: Sync
-  readonly slidingSync: SlidingSync
-  readonly polls: Polls
-  readonly reader: RoomReader
-  readonly roomDirectory: RoomDirectory
-  readonly appServices: AppServices & AppServiceCalls
-  readonly outbox: Outbox
-  readonly inbound: Inbound
-  readonly control: NodeControl
-  /** Absent where no relays can be asked to keep mail. */
-  readonly mail: Mail | undefined
-  /** Takes up what an earlier process left in staging and outbox. */
-  resume(): Promise<void>
-  /** Resolves when nothing is being processed, sent or committed; what waits for a peer may remain. */
-  idle(): Promise<void>
-  close(): Promise<void>
-}
 
 export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Promise<Engine> {
   const { store, clock, log, random, signer } = deps
   const serverName = signer.name
   if (parseServerName(serverName) === undefined) throw new TypeError('the name key makes no server name')
   const committer = await createCommitter(store, deps.turn)
-  const incarnation = await loadIncarnation({ store, committer, clock, random, log }, init.place)
+  const isBack = init.takeBack === true && (await wasReplaced(store))
+  const incarnation = await loadIncarnation({ store, committer, clock, random, log }, init.place, isBack)
   const federation = deps.federation(incarnation)
   const ports = { store, committer, clock, random, log, signer, federation, verifier: deps.verifier }
   const keys = createServerKeys(ports, { notaries: init.notaries ?? [] })
@@ -183,7 +85,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
           blocked: createBlocked({ committer, users: () => users, rooms: () => rooms, outbox: () => outbox }),
           isClosed,
           tell: (names) => outboxOwner.tell(names),
-          takeBack: init.takeBack === true,
+          takeBack: isBack,
           replaced: () => {
             stopTelling()
             for (const listener of replacedListeners) listener()

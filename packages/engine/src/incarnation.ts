@@ -1,4 +1,7 @@
-/** Which store this is: a copy from an earlier time that was put in its place goes on as a new one to others. DESIGN section 5 */
+/**
+ * Which store this is: a copy from an earlier time that was put in its place goes on as a new one to others, and so does one whose
+ * account ran on another device meanwhile. DESIGN section 5
+ */
 import { encodeBase64Url } from '@plexus/core'
 import type { Committer } from './kernel/committer.ts'
 import { table, type Table } from './kernel/table.ts'
@@ -10,7 +13,10 @@ const INCARNATION_BYTES = 16
 
 const meta: Table<readonly [string], string> = table('meta', ['s'])
 
-/** Of this store alone: a copy from an earlier time makes its own, or it would number anew what others have already. */
+/**
+ * Of this store alone: a copy from an earlier time makes its own, or it would number anew what others have already. `isBack`: the
+ * account is taken back from another device, which got what others told since.
+ */
 export async function loadIncarnation(
   deps: {
     readonly store: Store
@@ -20,11 +26,12 @@ export async function loadIncarnation(
     readonly log: Log
   },
   place: Place | undefined,
+  isBack: boolean,
 ): Promise<string> {
   const { store, committer, clock, random, log } = deps
   const [known, last] = await meta.getMany(store, [['incarnation'], ['place']])
-  const isCopy = last !== undefined && place !== undefined && last !== place.before
-  if (isCopy) log.log('warn', 'the store is a copy: it goes on as a new one to others')
+  const isCopy = isBack || (last !== undefined && place !== undefined && last !== place.before)
+  if (isCopy) log.log('warn', 'the store is behind what others know: it goes on as a new one to them')
   const incarnation = known === undefined || isCopy ? encodeBase64Url(random.bytes(INCARNATION_BYTES)) : known
   const rows = [meta.put(['incarnation'], incarnation)]
   if (place !== undefined) rows.push(meta.put(['place'], place.now))

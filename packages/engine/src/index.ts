@@ -1,6 +1,7 @@
 export type { AppServicesInit } from './app-services/index.ts'
 export * from './app-services/types.ts'
-export { createEngine, type Engine, type EngineDeps, type EngineInit } from './engine.ts'
+export { createEngine } from './engine.ts'
+export type { Engine, EngineDeps, EngineInit } from './engine-types.ts'
 export { MAX_PUBLIC_PAGE, publicRoomsJson, roomSummary, spaceChildState } from './directory/index.ts'
 export type * from './directory/types.ts'
 export * from './kernel/committer.ts'

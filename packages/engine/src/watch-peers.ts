@@ -1,6 +1,6 @@
 /** The servers to keep connected: all that share a room with a user of this node, those of the liveliest rooms first. */
 import type { ServerName } from '@plexus/core'
-import type { Engine } from './engine.ts'
+import type { Engine } from './engine-types.ts'
 import { cursors, memberships } from './rooms/records.ts'
 
 /** Commits closer together than this are looked at once. */

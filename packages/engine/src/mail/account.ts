@@ -209,6 +209,11 @@ export async function loadAccount(deps: AccountDeps): Promise<Account> {
   }
 }
 
+/** True for a store whose account another device took over. */
+export async function wasReplaced(store: Store): Promise<boolean> {
+  return typeof (await standings.get(store, [OWN])) === 'object'
+}
+
 /** What makes one record say something else than another. */
 function materialOf({ mailboxes, devices, since, sealingKeys, tombstone }: AccountRecord): string {
   return canonicalJson({
