@@ -97,9 +97,10 @@ export async function runNetwork(init: NetworkInit): Promise<NetworkReport> {
     rooms = await found(world)
     progress(`${rooms.length} rooms`)
     sessions = await startSessions(world, rooms)
-    await comeAndGo(world, minutes)
+    await comeAndGo(world, minutes, progress)
     progress(`${world.messages.length} messages, ${world.counts.wakes} times somebody came`)
     await goAway(world)
+    progress('all are away')
     await comeBack(world)
     progress('all are back')
     failure = await judge(world, rooms)
@@ -199,7 +200,11 @@ async function startSessions(
   return sessions
 }
 
-async function comeAndGo(world: NetworkWorld, minutes: number): Promise<void> {
+async function comeAndGo(
+  world: NetworkWorld,
+  minutes: number,
+  progress: (line: string) => void,
+): Promise<void> {
   const { people, random, network, relays } = world
   let cutUntil = 0
   network.weather = WEATHER
@@ -230,6 +235,8 @@ async function comeAndGo(world: NetworkWorld, minutes: number): Promise<void> {
       if (down !== undefined) relays.relays.setUp(down, false)
     }
     await world.pass(SECOND)
+    if ((second + 1) % 60 === 0)
+      progress(`minute ${(second + 1) / 60} of ${minutes}: ${world.messages.length} messages`)
   }
   network.heal()
   if (down !== undefined) relays.relays.setUp(down, true)
