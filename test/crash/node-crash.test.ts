@@ -47,6 +47,8 @@ function start(answer: (request: EnvelopedRequest) => Promise<CarrierResponse | 
     [join(folder, 'bob.sqlite'), String(SEED)],
     {
       serialization: 'advanced',
+      // Each start compiles the same modules.
+      env: { ...process.env, NODE_COMPILE_CACHE: join(folder, 'compiled') },
     },
   )
   children.push(child)

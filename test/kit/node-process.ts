@@ -2,6 +2,7 @@
  * A node on SQLite in a process of its own, which can be killed: `node test/kit/node-process.ts <file> <seed>`.
  * It speaks with its parent by IPC: federation both ways, commands, and what it acknowledged to its own client.
  */
+import { flushCompileCache } from 'node:module'
 import type { EventId, JsonValue, RoomId, ServerName, UserId } from '@plexus/core'
 import type { CarrierResponse, EnvelopedRequest } from '@plexus/engine/ports'
 import { MIGRATIONS } from '@plexus/engine'
@@ -118,6 +119,8 @@ async function main(file: string, seed: number): Promise<void> {
       }
     })()
   })
+  // Who is killed writes none at its end.
+  flushCompileCache()
   tell({ kind: 'ready', userId: session.userId })
 }
 
