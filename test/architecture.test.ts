@@ -159,6 +159,21 @@ describe('architecture', () => {
   })
 })
 
+/** A test that replaces a module, and would do so for all others of its process. */
+const replacesModules = ({ path, text }: SourceFile): boolean =>
+  /\.test\.tsx?$/.test(path) && !path.endsWith('.mock.test.ts') && /\bvi\.(?:do)?[mM]ock\(/.test(text)
+
+describe('tests', () => {
+  it('replace modules in a process of their own, since others share them', () => {
+    const files = ['packages', 'apps', 'test'].flatMap((folder) => sourceFiles(ROOT, folder))
+    const mocks = files.filter(({ path }) => path.endsWith('.mock.test.ts'))
+    expect(
+      mocks.filter(({ path, text }) => !replacesModules({ path: path.replace('.mock', ''), text })),
+    ).toEqual([])
+    expect(files.filter(replacesModules).map(({ path }) => path)).toEqual([])
+  })
+})
+
 describe('the architecture test itself', () => {
   const judge = (path: string, text: string): string[] => violations([{ path, text }])
 

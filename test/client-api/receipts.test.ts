@@ -84,7 +84,7 @@ describe('receipt EDUs', () => {
       await take(edu(bob.userId, { event_ids: [eventId], data: { ts: index, thread_id: `$${index}` } }))
     }
     expect(await node.engine.receipts.ofUser(roomId, bob.userId)).toHaveLength(MAX_THREADS_PER_USER)
-  }, 20_000)
+  })
 })
 
 describe('receipts', () => {

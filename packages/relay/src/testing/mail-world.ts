@@ -35,12 +35,13 @@ export let service: MailService
 export let lines: string[] = []
 /** The records that names have mailboxes with, as they were told of. */
 export let registered: SignedAccountRecord[] = []
-export const clock: Clock & { advance(ms: number): void } = createClock(NOW)
+export let clock: Clock & { advance(ms: number): void } = createClock(NOW)
 export const owner: Recipient = createRecipient(NOW)
 
 /** Registers what each case begins and ends with. */
 export function useMailService(): void {
   beforeEach(async () => {
+    clock = createClock(NOW)
     folder = await mkdtemp(join(tmpdir(), 'plexus-mail-'))
     store = openSqliteMailStore(join(folder, 'mail.db'), { maxBytes: 100_000_000 })
     await store.register(owner.mailbox(), 100)
