@@ -204,6 +204,10 @@ describe('two people in two browsers', () => {
     await c.page.getByRole('button', { name: 'Remove from this browser' }).click()
     await c.page.getByRole('button', { name: 'Remove for ever' }).click()
     await c.page.getByRole('button', { name: 'Create account' }).waitFor()
+    // As where the browser dies while it removes the account.
+    await b.page.evaluate(() => localStorage.setItem('plexus.removing', 'yes'))
+    await b.page.reload()
+    await b.page.getByRole('button', { name: 'Create account' }).waitFor()
     expect([...a.faults, ...b.faults, ...c.faults]).toEqual([])
   })
 })

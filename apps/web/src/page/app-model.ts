@@ -22,6 +22,8 @@ import type { LiveSession } from './session.ts'
 
 const LOCK = 'plexus'
 const DEVICE_NAME = 'Plexus in a browser'
+/** There while an account is being removed from this browser. */
+const REMOVING = 'plexus.removing'
 
 export type RunningApp = AppModel & {
   /** Starts; every outcome is a phase. */
@@ -84,7 +86,6 @@ export function createApp(): RunningApp {
         await lead(true)
       },
       async remove() {
-        const { removeHere } = await import('./remove-here.ts')
         stop()
         await removeHere()
         // Without the fragment it is loaded anew.
@@ -118,6 +119,8 @@ export function createApp(): RunningApp {
     running = current
     const loaded = preload()
     try {
+      // What a removal that was cut short left is not an account.
+      if (localStorage.getItem(REMOVING) !== null) await removeHere()
       const session = await current.worker.node.call('open', { takeBack })
       if (running !== current) return
       if (session === undefined) {
@@ -248,6 +251,14 @@ async function stopParts(running: Running): Promise<void> {
   delete running.session
   session?.stop()
   await network?.[Symbol.asyncDispose]()
+}
+
+/** Deletes the account from this browser. Where that is cut short, the next start of the app goes on with it. */
+async function removeHere(): Promise<void> {
+  localStorage.setItem(REMOVING, 'yes')
+  const { removeAll } = await import('./remove-here.ts')
+  await removeAll()
+  localStorage.removeItem(REMOVING)
 }
 
 /** Fetches what an account needs, while the node starts or the user reads the welcome page. Never rejects. */

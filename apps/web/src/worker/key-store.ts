@@ -8,8 +8,8 @@ import { ed25519 } from '@noble/curves/ed25519.js'
 import { base64urlnopad } from '@scure/base'
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb'
 import { deriveKeys, phraseOf, readPhrase } from '../page/recovery.ts'
+import { KEYS } from '../shared/databases.ts'
 
-const DATABASE = 'plexus-keys'
 const VERSION = 1
 const PHRASE_ENTROPY_BYTES = 16
 
@@ -55,7 +55,7 @@ export interface KeyStore {
 }
 
 export async function openKeyStore(): Promise<KeyStore> {
-  const database = await openDB<Schema>(DATABASE, VERSION, {
+  const database = await openDB<Schema>(KEYS, VERSION, {
     upgrade(fresh) {
       for (const name of ['identity', 'phrase', 'transport', 'notes'] as const) fresh.createObjectStore(name)
     },

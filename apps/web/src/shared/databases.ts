@@ -1,0 +1,2 @@
+/** The database of the account's keys. */
+export const KEYS = 'plexus-keys'
