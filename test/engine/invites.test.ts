@@ -20,12 +20,7 @@ import type {
   RoomVersion,
   UserId,
 } from '@plexus/core'
-import {
-  MAX_INVITES_OF_SERVER,
-  MAX_OTHER_INVITES,
-  MAX_WAITING_INVITES,
-  memberships,
-} from '@plexus/engine/testing'
+import { MAX_OTHER_INVITES } from '@plexus/engine/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { BareNetwork, BareNode } from '../kit/bare-rooms.ts'
 import { bodies, bringIn, createRoom, say, threeServers, timeline, membershipAt } from './rooms-kit.ts'
@@ -395,32 +390,5 @@ describe('the co-signature of an invite', () => {
     await withdraw(54)
     const rows = await bob.store.range('membership', '', '\u00ff')
     expect(rows.length).toBeLessThanOrEqual(50 + 2)
-  })
-
-  it('is given though few names fill all that may wait: the oldest of who has most ends', async () => {
-    const names = MAX_WAITING_INVITES / MAX_INVITES_OF_SERVER
-    const rooms = Array.from({ length: MAX_WAITING_INVITES }, (_, n) => `!${n}:example.org` as RoomId)
-    const eventId = '$invite' as EventId
-    await bob.committer.submit({
-      writes: () =>
-        rooms.map((room, n) => {
-          const sender = `@x:s${n % names}.example.org` as UserId
-          const row = { roomId: room, eventId, sender, position: n + 1, strippedState: [{}] }
-          return memberships.put([bob.user, room], { ...row, membership: 'invite' })
-        }),
-    })
-    const waiting = async (): Promise<readonly RoomId[]> =>
-      (await bob.rooms.memberships(bob.user)).flatMap(({ roomId: room, membership }) =>
-        membership === 'invite' ? [room] : [],
-      )
-    const others = await Promise.all(Array.from({ length: 3 }, () => createRoom(alice)))
-    for (const room of [roomId, ...others]) await alice.rooms.invite(alice.user, room, bob.user)
-    const left = new Set(await waiting())
-    expect(left.size).toBe(MAX_WAITING_INVITES)
-    expect([roomId, ...others].every((room) => left.has(room))).toBe(true)
-    expect(rooms.filter((room) => !left.has(room))).toEqual(rooms.slice(0, 4))
-    // What is left of those that ended makes room.
-    const kept = await bob.store.range('membership', '', '\u00ff')
-    expect(kept.length).toBe(MAX_WAITING_INVITES + 1)
   })
 })

@@ -72,8 +72,9 @@ type Waiting = {
 
 /**
  * Strangers can invite: the rows that they cause are bounded. What is left of invites that they withdrew counts too, and
- * makes room for new ones. Where those of all are too many, the oldest of who has most ends: a name costs nothing, and few
- * that fill their shares must not keep all others out.
+ * makes room for new ones. Where those of all are too many, the oldest of who has more than the new one's server ends: a name
+ * costs nothing, and few that fill their shares must not keep all others out. Where nobody has more the new one is refused: many
+ * names with one invite each must not end what was accepted before.
  */
 function createInviteCounter({ store, outsiders }: RemoteDeps): (origin: ServerName) => Promise<void> {
   let counts: Map<ServerName, number> | undefined
@@ -108,8 +109,11 @@ function createInviteCounter({ store, outsiders }: RemoteDeps): (origin: ServerN
     if (isShareFull(counts, origin))
       throw new RoomError('M_LIMIT_EXCEEDED', 'too many invites of this server wait for an answer')
     if (isFull(counts, origin)) {
-      const waiting = [...(await waitingOldestFirst()), undefined]
+      // Of those with as many the new one's server comes first, and there the new one.
+      const waiting = [undefined, ...(await waitingOldestFirst())]
       const gone = beyond(waiting, (each) => each?.server ?? origin, MAX_WAITING_INVITES)
+      if (gone.includes(undefined))
+        throw new RoomError('M_LIMIT_EXCEEDED', 'too many invites wait for an answer')
       for (const { key, eventId } of gone.filter((each) => each !== undefined))
         await outsiders.change(...key, (row) => row && droppedInvite(row, eventId))
       counts = await count()
