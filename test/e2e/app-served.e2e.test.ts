@@ -60,7 +60,7 @@ describe('the app as the relay serves it', () => {
     const page = await browser.newPage()
     await page.clock.setFixedTime(Date.now() + 600_000)
     await page.goto(relay.address)
-    await page.getByText('clock is 10 min ahead').waitFor()
+    await page.getByText('clock is 10 minutes ahead').waitFor()
     await page.close()
   })
 

@@ -232,13 +232,13 @@ const LINK = {
   url: 'https://plexus.example/#i.eyJyIjoiIWFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6',
 }
 
-function appWith(phase: Phase, link?: LinkState, update = false): AppModel {
+function appWith(phase: Phase, link?: LinkState, update = false, clockAheadMs = 0): AppModel {
   const shown = signal(link)
   const phases = signal(phase)
   return {
     phase: phases,
     link: shown,
-    clockAheadMs: signal(0),
+    clockAheadMs: signal(clockAheadMs),
     updateReady: signal(update),
     createAccount: async () => {
       await new Promise((resolve) => setTimeout(resolve, 600))
@@ -280,6 +280,7 @@ const SCENES: Readonly<Record<string, () => AppModel>> = {
         remove: async () => undefined,
       },
     }),
+  clock: () => appWith({ kind: 'ready', session: session({}) }, undefined, false, -90_000_000),
   failed: () =>
     appWith({
       kind: 'failed',

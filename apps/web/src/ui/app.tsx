@@ -18,8 +18,11 @@ import { WelcomeScreen } from './welcome.tsx'
 export function App({ app }: { app: AppModel }): JSX.Element {
   return (
     <>
-      <UpdateBar app={app} />
-      <ClockBar app={app} />
+      {/* There from the start: what appears together with its region is not read out. */}
+      <div role="status">
+        <UpdateBar app={app} />
+        <ClockBar app={app} />
+      </div>
       <Screen app={app} />
       <Announcer />
     </>

@@ -7,7 +7,7 @@ export function ClockBar({ app }: { app: AppModel }): JSX.Element | undefined {
   const aheadMs = app.clockAheadMs.value
   if (aheadMs === 0) return undefined
   return (
-    <div class="bar" role="status">
+    <div class="bar">
       <span>{clockWords(aheadMs)}</span>
     </div>
   )

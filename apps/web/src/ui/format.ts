@@ -58,6 +58,14 @@ export function duration(ms: number): string {
   return `${Math.floor(ms / DAY)} d`
 }
 
+/** For a sentence: `5 minutes`, `1 hour`, `2 days`. */
+export function roughly(ms: number): string {
+  const [unit, name] =
+    ms < HOUR ? ([MINUTE, 'minute'] as const) : ms < DAY ? ([HOUR, 'hour'] as const) : ([DAY, 'day'] as const)
+  const count = Math.round(ms / unit)
+  return `${count} ${name}${count === 1 ? '' : 's'}`
+}
+
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB'] as const
 
 export function byteSize(bytes: number): string {

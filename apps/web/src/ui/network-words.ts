@@ -1,4 +1,4 @@
-import { duration } from './format.ts'
+import { roughly } from './format.ts'
 import type { NetworkStatus, NetworkView } from './model.ts'
 
 const WORDS: Readonly<Record<NetworkStatus, string>> = {
@@ -29,7 +29,7 @@ export function networkMeaning(status: NetworkStatus): string {
 
 /** For a clock that is so much ahead of that of whoever serves the app, or behind where negative. */
 export function clockWords(aheadMs: number): string {
-  const by = `${duration(Math.abs(aheadMs))} ${aheadMs > 0 ? 'ahead of' : 'behind'}`
+  const by = `${roughly(Math.abs(aheadMs))} ${aheadMs > 0 ? 'ahead of' : 'behind'}`
   return `This device’s clock is ${by} the clock of the relay. Messages arrive once the clocks agree: check date and time.`
 }
 

@@ -77,8 +77,9 @@ describe('words', () => {
   })
 
   it('for the clock say by how much it is wrong, and what to do', () => {
-    expect(clockWords(720_000)).toContain('12 min ahead of the clock of the relay')
-    expect(clockWords(-90_000_000)).toContain('1 d behind the clock of the relay')
+    expect(clockWords(719_000)).toContain('12 minutes ahead of the clock of the relay')
+    expect(clockWords(7_300_000)).toContain('2 hours ahead of the clock of the relay')
+    expect(clockWords(-90_000_000)).toContain('1 day behind the clock of the relay')
   })
 
   it('for names are a list', () => {

@@ -6,7 +6,7 @@ import { Button } from './parts.tsx'
 export function UpdateBar({ app }: { app: AppModel }): JSX.Element | undefined {
   if (!app.updateReady.value) return undefined
   return (
-    <div class="bar" role="status">
+    <div class="bar">
       <span>A new version of Plexus is ready. It is used after you agree.</span>
       <Button onClick={() => app.applyUpdate()}>Update and reload</Button>
     </div>
