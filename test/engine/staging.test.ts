@@ -65,6 +65,24 @@ describe('staging', { timeout: 30_000 }, () => {
     expect(commits).toEqual(['strict: event 3, staged 0'])
   })
 
+  it('holds what waits also where a timer of what waited before is left', async () => {
+    const waiting = async (n: number): Promise<readonly [EventId, Pdu, Pdu]> => {
+      const before = await make(mallory, mallory, roomId, { body: `before ${n}` })
+      const after = await make(mallory, mallory, roomId, { prev: [before.id], body: `after ${n}` })
+      return [after.id, before.pdu, after.pdu]
+    }
+    const [, before, after] = await waiting(0)
+    await bob.rooms.receive(mallory.name, [after])
+    await network.pass(10)
+    await bob.rooms.receive(mallory.name, [before])
+    await network.settle()
+    expect(await bodies(bob, roomId)).toEqual(['before 0', 'after 0'])
+    const [id, , lasting] = await waiting(1)
+    await bob.rooms.receive(mallory.name, [lasting])
+    await network.pass(60_000)
+    expect(bob.staging.holds(roomId, id)).toBe(true)
+  })
+
   it('stages what misses something, beside what is decided', async () => {
     const { carol, commits, said } = await addCarol()
     const [, [first, missed, last]] = await said(3)

@@ -80,8 +80,16 @@ export function createStagedRoom(deps: StagedRoomDeps, roomId: RoomId, onEmpty: 
         filling ??= run(fillGaps(work, pump), () => (filling = undefined))
     }
     if (deciding !== undefined || filling !== undefined) return
-    if (entries.size === 0 && arriving.size === 0) onEmpty()
-    else schedule(now)
+    if (entries.size === 0 && arriving.size === 0) {
+      // Another takes its place when something comes: one that is over must not end that one.
+      close()
+      onEmpty()
+    } else schedule(now)
+  }
+
+  const close = (): void => {
+    closed = true
+    cancelTimer?.()
   }
 
   const run = async (task: Promise<void>, ended: () => void): Promise<void> => {
@@ -135,10 +143,7 @@ export function createStagedRoom(deps: StagedRoomDeps, roomId: RoomId, onEmpty: 
     async idle() {
       while (deciding !== undefined || filling !== undefined) await Promise.all([deciding, filling])
     },
-    close() {
-      closed = true
-      cancelTimer?.()
-    },
+    close,
   }
 }
 
