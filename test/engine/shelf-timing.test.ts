@@ -22,6 +22,7 @@ describe('the time for keys of who is away', () => {
   let nodeMs: number
   let relayMs: readonly number[]
   let nodeSays: JsonObject | Error
+  let isOnline: boolean
   /** The relays in the order in which they were asked. */
   let asked: string[]
   let keys: Pick<Federation, 'userDevices' | 'claimKeys'>
@@ -59,6 +60,7 @@ describe('the time for keys of who is away', () => {
     nodeMs = never
     relayMs = [never, never]
     nodeSays = { user_id: user }
+    isOnline = true
     asked = []
     const { committer, log } = alice.node.engine
     const contact = { signed: { record: { mailboxes: relays } } } as never
@@ -74,6 +76,7 @@ describe('the time for keys of who is away', () => {
         clock: network.clock,
         verifier: keysOf(1).verifier,
         contacts: { get: async () => contact, seek: async () => contact },
+        isReachable: async () => isOnline,
         mailboxes: {
           async ask({ peerId }, _name, question) {
             asked.push(peerId)
@@ -144,5 +147,15 @@ describe('the time for keys of who is away', () => {
     expect(await ms()).toBe(500)
     nodeMs = never
     expect(await ms()).toBe(30_000)
+  })
+
+  it('stays whole for what nobody said while this node was offline, and is short after one time for all who asked at once', async () => {
+    isOnline = false
+    expect([(await devices())[1], (await devices())[1]]).toEqual([30_000, 30_000])
+    isOnline = true
+    const both = await Promise.all([devices(), devices()])
+    expect([...both, await devices()].map(([, ms]) => ms)).toEqual([30_000, 30_000, SILENT_WAIT_MS])
+    await network.clock.advance(FIRST_SEEK_PAUSE_MS)
+    expect((await devices())[1]).toBe(30_000)
   })
 })

@@ -131,7 +131,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       federation:
         mail === undefined || deps.mail === undefined
           ? federation
-          : { ...federation, ...withShelves(federation, { ...base, ...deps.mail, contacts: mail.contacts }) },
+          : { ...federation, ...withShelves(federation, { ...base, ...deps.mail, ...mail }) },
       blobs,
       pictures,
       webPages,

@@ -77,6 +77,8 @@ export interface MailOwner extends Mail {
   readonly contacts: Contacts
   readonly received: ReceivedQueue
   readonly account: Pick<Account, 'isReplaced'>
+  /** This node is at a relay, or has an address of its own. */
+  isReachable(): Promise<boolean>
   /** The record may be due. */
   look(): void
   idle(): Promise<void>
@@ -185,6 +187,7 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
     contacts,
     received,
     account,
+    isReachable,
     look,
     device(peerId) {
       account.device(peerId)

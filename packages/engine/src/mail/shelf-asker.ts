@@ -50,6 +50,8 @@ export type ShelfAskerDeps = {
   readonly verifier: Verifier
   readonly mailboxes: Pick<Mailboxes, 'ask'>
   readonly contacts: Pick<Contacts, 'get' | 'seek'>
+  /** This node is at a relay, or has an address of its own. */
+  readonly isReachable: () => Promise<boolean>
 }
 
 type Keys = Pick<Federation, 'userDevices' | 'claimKeys'>
@@ -68,6 +70,13 @@ export function withShelves(federation: Keys, deps: ShelfAskerDeps): Keys {
     return steady() - at < Math.min(FIRST_SEEK_PAUSE_MS * 2 ** (times - 1), SEEK_INTERVAL_MS)
   }
 
+  /** It had all its time from `since` on. Of several who asked at once one counts, and none while this node reaches nobody itself. */
+  const noteSilent = async (name: ServerName, since: number): Promise<void> => {
+    const isReachable = await deps.isReachable().catch(() => false)
+    const { at, times } = silent.get(name) ?? { at: Number.NEGATIVE_INFINITY, times: 0 }
+    if (isReachable && at < since) silent.set(name, { at: steady(), times: times + 1 })
+  }
+
   /** @throws what `ask` does, when no shelf answers either. */
   const orElse = async <T>(
     name: ServerName,
@@ -77,6 +86,7 @@ export function withShelves(federation: Keys, deps: ShelfAskerDeps): Keys {
   ): Promise<T> => {
     if (!isKeyName(name)) return ask(options)
     const isShort = isSilent(name)
+    const since = steady()
     const timeoutMs = Math.min(options.timeoutMs ?? DEFAULT_WAIT_MS, isShort ? SILENT_WAIT_MS : Infinity)
     const deadline = clock.now() + timeoutMs
     const asked = ask({ ...options, timeoutMs })
@@ -100,7 +110,7 @@ export function withShelves(federation: Keys, deps: ShelfAskerDeps): Keys {
       silent.delete(name)
       return first.answer
     }
-    if (!isShort) silent.set(name, { at: steady(), times: (silent.get(name)?.times ?? 0) + 1 })
+    if (!isShort) await noteSilent(name, since)
     return asked
   }
   return {
