@@ -116,6 +116,16 @@ describe('an account that is imported at another device', () => {
     expect(isReplaced(await reopen(bob))).toBe(true)
   })
 
+  it('goes there also where its relays know nothing of the account, which the network knows to be of later', async () => {
+    bob.node.end()
+    relays.setUp(relay, false)
+    const second = relays.add()
+    const imported = await importIt(72 * HOUR)
+    await pass(13 * HOUR)
+    expect(isReplaced(imported)).toBe(false)
+    expect([keeper(second), published()]).toEqual([[OTHER_PEER], [OTHER_PEER]])
+  })
+
   it('is told to the old one while it runs, which sends and takes nothing from then on', async () => {
     let told = 0
     bob.node.engine.control.watchReplaced(() => (told += 1))

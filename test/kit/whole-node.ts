@@ -1,5 +1,6 @@
 /** Whole nodes on a loopback network, with store, engine and both APIs, wherever these run. */
 import type { ServerName, UserId } from '@plexus/core'
+import { accountRecords } from '@plexus/core/names'
 import { createClientApi, type ClientApi } from '@plexus/client-api'
 import {
   createEngine,
@@ -133,7 +134,12 @@ const directoryOf = ({ mail }: NodeInit): Directory => ({
   findAlias: async () => undefined,
   findListing: async () => undefined,
   publish: async ({ record, signature }) => {
-    if ('mailboxes' in record) mail?.relays.published.set(record.name, { record, signature })
+    if (mail === undefined || !('mailboxes' in record)) return
+    const { published } = mail.relays
+    const known = published.get(record.name)
+    // As relays and DHT do.
+    if (known !== undefined && !accountRecords.isNewer(record, known.record)) return
+    published.set(record.name, { record, signature })
   },
 })
 

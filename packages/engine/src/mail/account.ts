@@ -55,7 +55,9 @@ export interface Account {
    * device, which lost it, or of one that took the account over: for good, unless this one is just taking it over itself.
    */
   meet(signed: SignedAccountRecord): Promise<void>
-  /** A relay keeps the record. */
+  /** It is taken over, and who had it before may not have been heard of. */
+  readonly isClaimed: boolean
+  /** A relay keeps the record, and the network was asked for one that it has to outrank. */
   held(): Promise<void>
   /** Takes the account over from the device that took it over from this one; changes nothing where none did. */
   takeBack(): Promise<void>
@@ -168,6 +170,9 @@ export async function loadAccount(deps: AccountDeps): Promise<Account> {
     get isReplaced() {
       return isReplaced()
     },
+    get isClaimed() {
+      return standing === 'claims'
+    },
     device(peerId) {
       devices = [peerId]
     },
@@ -186,7 +191,7 @@ export async function loadAccount(deps: AccountDeps): Promise<Account> {
     held: () =>
       turns.run(async () => {
         if (standing !== 'claims') return
-        await committer.submit({ writes: () => [standings.delete([OWN])] })
+        await committer.submit({ durability: 'strict', writes: () => [standings.delete([OWN])] })
         standing = undefined
       }),
     takeBack: () =>

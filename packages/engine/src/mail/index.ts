@@ -135,11 +135,12 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
     lookedUp = steady()
     look()
   })
+  const isLookedUp = (): boolean => steady() - lookedUp < LOOK_UP_GOOD_MS
   const isReachable = async (): Promise<boolean> =>
     (await deps.mailboxes.relays()).length + (await deps.addresses()).length > 0
   /** A relay tells of another device when it is shown the record that is there, the DHT may before there is another one. */
   const renew = async (): Promise<void> => {
-    const isKnown = account.record === undefined || steady() - lookedUp < LOOK_UP_GOOD_MS
+    const isKnown = account.record === undefined || isLookedUp()
     const isDone = await account.renew(own.addresses(), isKnown ? undefined : 'mustNot')
     if (!isDone && (await isReachable())) lookUp()
   }
@@ -151,6 +152,10 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
     else await renew()
     await Promise.all(connected.map(({ peerId }) => visit(peerId)))
     if (account.isReplaced) return
+    if (account.isClaimed && connected.some(({ peerId }) => isRegistered(peerId))) {
+      if (isLookedUp()) await account.held()
+      else lookUp()
+    }
     await publish()
     teller.look()
     await keys.destroyOld(own.cleanSince)

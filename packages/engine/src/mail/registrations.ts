@@ -36,7 +36,6 @@ export function createRegistrations(deps: RegistrationsDeps): Registrations {
         try {
           await deps.mailboxes.register(relay, { record, accessKeyHash })
           registered.set(relay, current)
-          await account.held()
           return await own.registered(relay)
         } catch (error) {
           const known = error instanceof MailError && error.code === 'old-record' ? error.record : undefined

@@ -59,7 +59,7 @@ export type SeenShelf = { readonly sequence: number; readonly expires: number }
 export const MAX_SEEN_SHELVES = 10_000
 
 /**
- * How this store stands to the account. `claims`: it takes it over, and no relay keeps its record yet. A record: that of the
+ * How this store stands to the account. `claims`: it takes it over, and outranks what it hears of. A record: that of the
  * device that took it over from this one. Absent: this is the device that speaks for it.
  */
 export type StandingRow = 'claims' | SignedAccountRecord
