@@ -80,4 +80,13 @@ describe('an outbox that is full for one server', () => {
     await network.settle()
     expect(await devicesOfAlice(bob)).toEqual(['SECOND', 'THIRD'])
   })
+
+  it('tells also of signing keys alone once there is room', async () => {
+    const master = crossSigningKey(alice.user, 'master', testKey(5))
+    await alice.node.engine.users.keys.uploadCrossSigning(alice.user, { master })
+    network.loopback.offline(bob.node.name, false)
+    await network.pass(60_000)
+    expect(await waiting()).toBe(0)
+    expect((await answerTo(bob)).master_keys[alice.user]).toEqual(master)
+  })
 })

@@ -25,6 +25,9 @@ export type ListChange = {
   readonly sent: () => void
 }
 
+/** Changes nothing where it is taken. */
+const OF_NO_DEVICE: DeviceUpdate = { device_id: 'plexus.none', deleted: true }
+
 export interface LocalLists {
   /** Devices of a local user change, or with `signingKeys` their public cross-signing keys. */
   change(
@@ -37,6 +40,8 @@ export interface LocalLists {
     servers: readonly ServerName[],
     devices: readonly DeviceUpdate[],
   ): Promise<ListChange>
+  /** These servers lack changes, and are to fetch the list. */
+  missed(userId: UserId, servers: readonly ServerName[]): Promise<ListChange>
   /** The stream id of the last update, 0 before the first. */
   streamId(userId: UserId): Promise<number>
 }
@@ -103,6 +108,18 @@ export function createLocalLists(context: UsersContext, changes: ChangeLog): Loc
       return send(userId, servers, devices, keys, log)
     },
     announce: (userId, servers, devices) => send(userId, servers, devices, [], () => []),
+    async missed(userId, servers) {
+      const { writes, sent } = await send(userId, servers, [OF_NO_DEVICE], [], () => [])
+      return {
+        writes(position) {
+          // Who lacks the update before fetches the list: here all, for nobody gets it. Of signing keys alone they would lack none.
+          // spec: server-server-api.md "Device Management", `prev_id`
+          number(userId, OF_NO_DEVICE)
+          return writes(position)
+        },
+        sent,
+      }
+    },
     async streamId(userId) {
       return (await listStreams.get(store, [userId])) ?? 0
     },

@@ -7,14 +7,11 @@ import type { EventId, ServerName, UserId } from '@plexus/core'
 import type { StreamPosition } from '../kernel/committer.ts'
 import type { MembershipRecord, RoomSnapshot } from '../rooms/types.ts'
 import type { UsersContext } from './deps.ts'
-import type { ChangeLog, DeviceUpdate, ListChange, LocalLists } from './device-lists-local.ts'
+import type { ChangeLog, ListChange, LocalLists } from './device-lists-local.ts'
 import { publicDevices } from './local-identity.ts'
 import { sharingServers, snapshotsOf } from './sharing.ts'
 import { behindOnLists } from './tables.ts'
 import type { Accounts, DeviceLists } from './types.ts'
-
-/** Who lacks the updates before it fetches the whole list. spec: server-server-api.md "Device Management", `prev_id` */
-const OF_NO_DEVICE: DeviceUpdate = { device_id: 'plexus.none', deleted: true }
 
 export function createDeviceLists(
   context: UsersContext,
@@ -68,7 +65,7 @@ export function createDeviceLists(
     const all: ListChange[] = []
     for (const local of await accounts.list())
       if ((await sharingServers(rooms(), local)).includes(server))
-        all.push(await lists.announce(local, [server], [OF_NO_DEVICE]))
+        all.push(await lists.missed(local, [server]))
     await committer.submit({
       writes: (position) => [
         behindOnLists.delete([server]),
