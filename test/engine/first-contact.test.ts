@@ -1,6 +1,6 @@
 /** Two who have never met and are never awake together. */
 import type { Write } from '@plexus/engine/ports'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { FakeRelay, FakeRelays } from '../kit/mail-relay.ts'
 import type { Member, TestNetwork } from '../kit/node.ts'
 import { contactKit } from './contact-kit.ts'
@@ -150,6 +150,16 @@ describe('first contact', () => {
     expect(await membershipAt(alice, roomId, bob.user)).toBe('leave')
     await turnOf(carol)
     expect(await membershipAt(carol, roomId, bob.user)).toBe('leave')
+  })
+
+  it('is refused here also where too much waits for the inviter to be told', async () => {
+    await turnOf(alice)
+    await invite(alice, bob, await createRoom(alice))
+    await turnOf(bob)
+    const [waiting] = await invitesOf(bob)
+    vi.spyOn(bob.node.engine.outbox, 'isFull').mockReturnValue(true)
+    await patiently(bob.node.engine.rooms.leave(bob.user, waiting ?? expect.fail()))
+    expect([await invitesOf(bob), await rowsOf(bob, 'edu')]).toEqual([[], 0])
   })
 
   it('that is declined leaves nothing, and the inviter tells no more', async () => {

@@ -304,7 +304,7 @@ export async function joinByPackage(deps: RemoteDeps, request: JoinRequest): Pro
   return true
 }
 
-/** Refuses an invite by mail to the inviter's node. False where there is no package. */
+/** Refuses an invite by mail to the inviter's node. False where there is no package, or too much waits for that node. */
 export async function refuseByPackage(
   deps: RemoteDeps & { readonly mail?: RoomMail | undefined },
   roomId: RoomId,
@@ -313,10 +313,8 @@ export async function refuseByPackage(
 ): Promise<boolean> {
   const { mail } = deps
   const found = await packageOf(deps, roomId, userId)
-  if (found === undefined || mail === undefined) return false
+  if (found === undefined || mail === undefined || mail.isFull(found.packed.origin)) return false
   const { packed, version } = found
-  if (mail.isFull(packed.origin))
-    throw new RoomError('M_LIMIT_EXCEEDED', 'too much waits for the node of who invited')
   const content = { ...more, membership: 'leave' }
   const { id, pdu } = await answerToInvite(deps, packed, version, { roomId, userId, content })
   const edu = { edu_type: MAILED_LEAVE, content: { room_id: roomId, event_id: id, event: pdu } }
