@@ -1,7 +1,7 @@
 /** Invites that wait for an answer, where there are as many as may. */
 import type { EventId, RoomId, UserId } from '@plexus/core'
 import { MAX_INVITES_OF_SERVER, MAX_WAITING_INVITES, memberships } from '@plexus/engine/testing'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { BareNode } from '../kit/bare-rooms.ts'
 import { createRoom, threeServers } from './rooms-kit.ts'
 
@@ -56,5 +56,13 @@ describe('a new invite, where as many wait as may,', () => {
     await expect(inviteTo()).rejects.toThrow('too many invites wait')
     expect((await waiting()).filter((each) => each === room)).toEqual([room])
     expect((await waiting()).length).toBe(MAX_WAITING_INVITES)
+  })
+
+  it('costs as much where it is refused as the list of those that wait, and nothing for each', async () => {
+    await fill(MAX_WAITING_INVITES)
+    const get = vi.spyOn(bob.store, 'get')
+    const getMany = vi.spyOn(bob.store, 'getMany')
+    await expect(inviteTo()).rejects.toThrow('too many invites wait')
+    expect(get.mock.calls.length + getMany.mock.calls.length).toBeLessThan(100)
   })
 })

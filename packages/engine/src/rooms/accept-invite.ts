@@ -68,6 +68,8 @@ type Waiting = {
   readonly key: readonly [UserId, RoomId]
   readonly eventId: EventId
   readonly server: ServerName
+  /** It was withdrawn. */
+  readonly isOver: boolean
 }
 
 /**
@@ -87,6 +89,7 @@ function createInviteCounter({ store, outsiders }: RemoteDeps): (origin: ServerN
           key,
           eventId,
           server: serverOf(sender),
+          isOver: row.membership !== 'invite',
         })),
       )
   const count = async (): Promise<Map<ServerName, number>> => {
@@ -103,7 +106,8 @@ function createInviteCounter({ store, outsiders }: RemoteDeps): (origin: ServerN
     counts ??= await count()
     // Only rises are counted as they come; what was answered since is seen when it matters.
     if (isFull(counts, origin)) {
-      for (const { key } of await waitingOldestFirst()) await outsiders.forgetEnded(...key)
+      for (const { key, isOver } of await waitingOldestFirst())
+        if (isOver) await outsiders.forgetEnded(...key)
       counts = await count()
     }
     if (isShareFull(counts, origin))
