@@ -60,6 +60,7 @@ describe('properties', () => {
             if (new Set(ends.map((set) => stateText(set).join())).size > 1) conflicts += 1
           },
         ),
+        // A wrong choice between events of one moment shows in some two hundred rooms.
         { numRuns: 1_000 },
       )
       expect(conflicts / cases).toBeGreaterThan(0.3)
@@ -97,7 +98,7 @@ describe('properties', () => {
             }
           },
         ),
-        { numRuns: 1_000 },
+        { numRuns: 300 },
       )
     },
     PROPERTY_MS,
@@ -118,7 +119,7 @@ describe('properties', () => {
             expect(takenIn(room, [Infinity])).toEqual(expected)
           },
         ),
-        { numRuns: 1_000 },
+        { numRuns: 300 },
       )
     },
     PROPERTY_MS,
