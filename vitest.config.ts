@@ -13,7 +13,10 @@ process.on('exit', () => rmSync(profile, { recursive: true, force: true }))
 /** The longest, longest first: one that began last would run alone at the end. */
 const LONG: readonly string[] = [
   'crash.e2e',
+  'two-people.e2e',
   'p2p.e2e',
+  'hostile.e2e',
+  'three-people.e2e',
   'store-crash.e2e',
   'node-crash',
   'simulation',
