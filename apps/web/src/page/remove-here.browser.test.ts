@@ -1,5 +1,5 @@
 import { openDB } from 'idb'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { KEYS } from '../shared/databases.ts'
 import { removeAll } from './remove-here.ts'
 
@@ -23,4 +23,14 @@ it('removes the keys of an account before all else, and all else', async () => {
   expect(left).not.toContain(KEYS)
   expect(await names()).toEqual([])
   for await (const name of folder.keys()) expect(name).toBeUndefined()
+})
+
+it('removes an account also where the browser refuses files', async () => {
+  ;(await openDB('plexus', 1)).close()
+  const refused = vi
+    .spyOn(navigator.storage, 'getDirectory')
+    .mockRejectedValue(new DOMException('in private mode', 'SecurityError'))
+  await removeAll()
+  refused.mockRestore()
+  expect(await names()).toEqual([])
 })
