@@ -4,22 +4,15 @@ import { describe, expect, it } from 'vitest'
 import { decide } from '../decide.ts'
 import type { EventId } from '../ids.ts'
 import { createKnownEvents } from '../known-events.ts'
-import { prevEventIds, type AuthView } from '../pdu.ts'
-import type { RoomVersion } from '../room-version.ts'
+import { prevEventIds } from '../pdu.ts'
 import type { StateMap } from '../state.ts'
 import { after } from '../testing/decisions.ts'
 import { randomRoom } from '../testing/random-room.ts'
+import { resolved } from '../testing/resolutions.ts'
 import { createTestRoom, requireVersion, stateText, type TestRoom } from '../testing/rooms.ts'
-import { resolve } from './resolve.ts'
 
 /** Random rooms take a while on a busy machine. */
 const PROPERTY_MS = 60_000
-
-function resolved(sets: readonly StateMap[], view: AuthView, version: RoomVersion): StateMap {
-  const resolution = resolve(version, sets, view)
-  if (resolution.kind === 'need') throw new Error(`needs ${resolution.events.join(' ')}`)
-  return resolution.state
-}
 
 const step = fc.array(fc.nat(60), { minLength: 5, maxLength: 5 })
 
