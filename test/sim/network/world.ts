@@ -66,7 +66,7 @@ export interface NetworkWorld {
   readonly toDevice: Map<string, Sent>
   /** Milliseconds until a message was in the timeline of a member: of who was awake, and from waking on. */
   readonly delays: { readonly online: number[]; readonly woken: number[] }
-  readonly counts: { sleeps: number; wakes: number; refused: number }
+  readonly counts: { sleeps: number; wakes: number; refused: number; sent: number }
   /** What a client would not see happen on a working node. */
   readonly faults: readonly string[]
   say(from: Person, room: Room): void
@@ -99,7 +99,7 @@ export async function createNetworkWorld({ seed, nodes, liars, lie }: WorldInit)
   const people: Person[] = []
   const toDevice = new Map<string, Sent>()
   const delays = { online: [] as number[], woken: [] as number[] }
-  const counts = { sleeps: 0, wakes: 0, refused: 0 }
+  const counts = { sleeps: 0, wakes: 0, refused: 0, sent: 0 }
   const faults: string[] = []
   const byEvent = new Map<EventId, Message>()
 
@@ -198,7 +198,8 @@ export async function createNetworkWorld({ seed, nodes, liars, lie }: WorldInit)
         person.user,
         { [person.deviceId]: { from: from.index, n, ...content } },
       ])
-      const id = `${from.index} ${clock.now()} ${targets.map(({ n }) => n).join()}`
+      counts.sent += 1
+      const id = String(counts.sent)
       const sending = from.node.engine.users.toDevice.send(
         callerOf(from),
         'm.room.encrypted',
