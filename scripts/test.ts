@@ -46,7 +46,7 @@ const vitest = (name: string, budget: number, browser: boolean, projects = [name
   browser,
 })
 
-/** The budgets add up to some twelve minutes. */
+/** The budgets add up to some eleven minutes. */
 const GROUPS: readonly Group[] = [
   check('format', 5, 'oxfmt', '--check'),
   check('lint', 30, 'oxlint', '--type-aware', '--deny-warnings'),
@@ -54,7 +54,7 @@ const GROUPS: readonly Group[] = [
   check('unused', 15, 'knip', '--no-config-hints'),
   // Else each of the tests that start an app would make it at the same time.
   check('bundle', 20, 'node', 'scripts/bundle.mjs', 'node', 'relay'),
-  vitest('node', 315, false, ['node', 'mock']),
+  vitest('node', 240, false, ['node', 'mock']),
   vitest('browser', 40, true),
   check('web', 45, 'node', 'scripts/build-web.ts'),
   vitest('e2e', 220, true),
