@@ -48,7 +48,7 @@ function start(answer: (request: EnvelopedRequest) => Promise<CarrierResponse | 
     {
       serialization: 'advanced',
       // Each start compiles the same modules.
-      env: { ...process.env, NODE_COMPILE_CACHE: join(folder, 'compiled') },
+      env: { NODE_COMPILE_CACHE: join(folder, 'compiled'), ...process.env },
     },
   )
   children.push(child)
