@@ -299,17 +299,22 @@ export async function noteTaken(
 ): Promise<void> {
   const sequence = target.acknowledged + rows.length
   const moved: Moved[] = []
-  const position = (roomId: RoomId): number =>
-    Math.max(reached.get(roomId) ?? 0, target.rooms.get(roomId)?.cursor ?? 0)
-  const over = [...target.mail.rows].filter(([, row]) => isOver(row, sequence, position))
   await deps.committer.submit({
-    // A room may have been joined or left meanwhile: the rows are made of what is true at the commit.
-    writes: (at) => [
-      ...rows.map(([key]) => edus.delete(key)),
-      ...(rows.length === 0 ? [] : [acknowledged.put([target.name], sequence)]),
-      ...[...reached].flatMap(([roomId, to]) => advance(deps, target, at, { roomId, position: to, moved })),
-      ...over.map(([txnId]) => mails.delete([target.name, txnId])),
-    ],
+    // A room may have been joined or left meanwhile, and mail been noted: the rows are made of what is true at the commit.
+    writes: (at) => {
+      const { name } = target
+      const advanced = [...reached].flatMap(([roomId, to]) =>
+        advance(deps, target, at, { roomId, position: to, moved }),
+      )
+      const over = [...target.mail.rows].filter(([, row]) => isOver(deps, target, row, sequence, reached))
+      for (const [txnId] of over) target.mail.rows.delete(txnId)
+      return [
+        ...rows.map(([key]) => edus.delete(key)),
+        ...(rows.length === 0 ? [] : [acknowledged.put([name], sequence)]),
+        ...advanced,
+        ...over.map(([txnId]) => mails.delete([name, txnId])),
+      ]
+    },
   })
   if (rows.length > 0) target.acknowledged = sequence
   const last = rows.at(-1)?.[0][1] ?? 0
@@ -319,12 +324,19 @@ export async function noteTaken(
     if (target.wasFull) for (const listener of deps.memory.drainedListeners) listener()
     target.wasFull = false
   }
-  for (const [txnId] of over) target.mail.rows.delete(txnId)
   await deps.deliveries.moved(moved)
 }
 
 /** True for a mail of which the destination has everything. */
-function isOver({ rooms, edus }: MailRow, sequence: number, position: (roomId: RoomId) => number): boolean {
+export function isOver(
+  { cursors }: Pick<TransactionDeps, 'cursors'>,
+  { name, acknowledged: last }: Destination,
+  { rooms, edus }: MailRow,
+  sequence: number = last,
+  reached: ReadonlyMap<RoomId, number> = new Map(),
+): boolean {
+  const position = (roomId: RoomId): number =>
+    Math.max(reached.get(roomId) ?? 0, cursors.get(name, roomId)?.cursor ?? 0)
   return (edus?.sequence ?? 0) <= sequence && rooms.every(({ roomId, to }) => to <= position(roomId))
 }
 

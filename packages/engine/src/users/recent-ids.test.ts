@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createCommitter } from '../kernel/committer.ts'
 import type { Committer } from '../kernel/committer.ts'
-import type { Log, Store } from '../ports.ts'
-import { StoreError } from '../ports.ts'
+import { mapStore } from '../kernel/map-store.fixture.ts'
+import type { Log } from '../ports.ts'
 import { GENERATIONS, GENERATION_MS, createRecentIds } from './recent-ids.ts'
 import type { RecentIds } from './recent-ids.ts'
 
@@ -10,42 +10,6 @@ import type { RecentIds } from './recent-ids.ts'
 const PER_GENERATION = 50
 
 const log: Log = { log: () => undefined }
-
-/** A store as a sorted map; `fails` makes the next commit fail. */
-function mapStore(rows: Map<string, string>): { store: Store; failNext: () => void } {
-  let fails = false
-  const at = (map: string, key: string): string => `${map}\u0001${key}`
-  const store: Store = {
-    get: (map, key) => Promise.resolve(rows.get(at(map, key))),
-    getMany: (map, keys) => Promise.resolve(keys.map((key) => rows.get(at(map, key)))),
-    range(map, lo, hi, { limit = Infinity } = {}) {
-      const found: (readonly [string, string])[] = []
-      for (const [key, value] of rows) {
-        if (found.length < limit && key >= at(map, lo) && key < at(map, hi))
-          found.push([key.slice(map.length + 1), value])
-      }
-      return Promise.resolve(found)
-    },
-    commit(writes) {
-      if (fails) {
-        fails = false
-        return Promise.reject(new StoreError('failed', 'no'))
-      }
-      for (const { map, key, value } of writes) {
-        if (value === undefined) rows.delete(at(map, key))
-        else rows.set(at(map, key), value)
-      }
-      return Promise.resolve()
-    },
-    close: () => Promise.resolve(),
-  }
-  return {
-    store,
-    failNext() {
-      fails = true
-    },
-  }
-}
 
 describe('recent ids', () => {
   let now = 0
