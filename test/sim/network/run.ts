@@ -79,7 +79,7 @@ const LOST = 0.1
 const LAST_WORDS = 3
 /** Within the time that relays keep mail. */
 const ABSENCE_MS: number = 20 * 24 * 60 * MINUTE
-/** Whoever came back has what there is for it sooner. */
+/** Pauses between attempts are shorter. */
 const PEACE_MS: number = 35 * MINUTE
 const SETTLE_MS: number = 3 * MINUTE
 const JOIN_MS: number = 3 * SECOND
@@ -103,9 +103,7 @@ export async function runNetwork(init: NetworkInit): Promise<NetworkReport> {
     progress('all are away')
     await comeBack(world)
     progress('all are back')
-    const missing = [...(await missingMessages(world, rooms)), ...(await missingToDevice(world))]
-    await hearOfAll(world)
-    failure = await judge(world, missing)
+    failure = await judge(world, rooms)
   } catch (error) {
     failure = error instanceof Error ? (error.stack ?? error.message) : String(error)
   }
@@ -289,18 +287,7 @@ async function comeBack(world: NetworkWorld): Promise<void> {
   await world.pass(PEACE_MS)
 }
 
-/** Who was away for weeks is tried once a day, by those whom it has nothing to tell: all hear of each other before that. */
-async function hearOfAll(world: NetworkWorld): Promise<void> {
-  const here = world.people.filter(({ isAwake }) => isAwake)
-  for (const person of here) {
-    const others = new Set(person.rooms.flatMap(({ members }) => members))
-    for (const other of others)
-      if (other !== person && other.isAwake) person.node.engine.control.peerAppeared(other.name)
-  }
-  await world.pass(SETTLE_MS)
-}
-
-async function judge(world: NetworkWorld, missing: readonly string[]): Promise<string | undefined> {
+async function judge(world: NetworkWorld, rooms: readonly Room[]): Promise<string | undefined> {
   const { relays, counts, faults, people } = world
   const wrong = [...faults, ...missing, ...(await unacknowledged(world)), ...missingMail(world)]
   if (counts.wakes === 0 || people.every(({ isLost }) => !isLost))
