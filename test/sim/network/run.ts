@@ -289,7 +289,13 @@ async function comeBack(world: NetworkWorld): Promise<void> {
 
 async function judge(world: NetworkWorld, rooms: readonly Room[]): Promise<string | undefined> {
   const { relays, counts, faults, people } = world
-  const wrong = [...faults, ...missing, ...(await unacknowledged(world)), ...missingMail(world)]
+  const wrong = [
+    ...faults,
+    ...(await missingMessages(world, rooms)),
+    ...(await missingToDevice(world)),
+    ...(await unacknowledged(world)),
+    ...missingMail(world),
+  ]
   if (counts.wakes === 0 || people.every(({ isLost }) => !isLost))
     wrong.push('nobody came or went: the run proves nothing')
   if (relays.lies === 0 && relays.honest.length < 4) wrong.push('no relay lied: the run proves nothing')
