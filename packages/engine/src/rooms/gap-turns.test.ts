@@ -1,6 +1,6 @@
 import type { ServerName } from '@plexus/core'
 import { describe, expect, it } from 'vitest'
-import { createGapTurns, LAST_RETRY_MS, MAX_GAPS_IN_TURN } from './gap-turns.ts'
+import { createGapTurns, FIRST_RETRY_MS, LAST_RETRY_MS, MAX_GAPS_IN_TURN } from './gap-turns.ts'
 
 type Entry = { readonly origin: ServerName; readonly number: number }
 
@@ -78,6 +78,19 @@ describe('turns of gaps', () => {
     // At most once in ten seconds, since it keeps sending.
     expect(tried).toBeLessThanOrEqual(600 + 70 * MAX_GAPS_IN_TURN)
     expect(turns.due()).toBeDefined()
+  })
+
+  it('come again to what failed, also where the others that waited for theirs went away', () => {
+    const turns = createGapTurns<Entry>(() => true)
+    const [one, two] = entries(A, 2) as [Entry, Entry]
+    turns.add(one)
+    turns.add(two)
+    turns.failed(one, 0)
+    turns.remove(two)
+    expect(turns.due()).toBeDefined()
+    expect(turns.next(0)).toBeUndefined()
+    expect(turns.due()).toBe(FIRST_RETRY_MS)
+    expect(turns.next(FIRST_RETRY_MS)).toBe(one)
   })
 
   it('pass over what waits for others that are here', () => {

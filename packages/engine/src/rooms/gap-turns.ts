@@ -51,6 +51,11 @@ export function createGapTurns<Entry extends { readonly origin: ServerName }>(
     return undefined
   }
 
+  const hasGap = ({ entries }: Turn<Entry>): boolean => {
+    for (const entry of entries) if (isGap(entry)) return true
+    return false
+  }
+
   /** The others that wait go first. */
   const endTurn = (origin: ServerName): Turn<Entry> | undefined => {
     const turn = turns.get(origin)
@@ -87,8 +92,11 @@ export function createGapTurns<Entry extends { readonly origin: ServerName }>(
     },
     next(now) {
       for (const turn of turns.values()) {
-        const entry = turn.until > now ? undefined : untried(turn)
+        if (turn.until > now) continue
+        const entry = untried(turn)
         if (entry !== undefined) return entry
+        // The others that waited for their turn went away: what was tried is due after a pause, as if they had been tried too.
+        if (turn.tried.size > 0) pause(turn, now)
       }
       return undefined
     },
@@ -123,7 +131,7 @@ export function createGapTurns<Entry extends { readonly origin: ServerName }>(
     due() {
       let due: number | undefined
       for (const turn of turns.values()) {
-        if ((due === undefined || turn.until < due) && untried(turn) !== undefined) due = turn.until
+        if ((due === undefined || turn.until < due) && hasGap(turn)) due = turn.until
       }
       return due
     },
