@@ -1,5 +1,5 @@
 /** What becomes of durable EDUs for a server that takes nothing for so long that there is room for no more. */
-import type { JsonObject } from '@plexus/core'
+import type { JsonObject, ServerName } from '@plexus/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createTestNetwork, type Member, type TestNetwork } from '../kit/node.ts'
 import { bringIn, createRoom } from '../server-api/room.ts'
@@ -7,7 +7,9 @@ import { callerOf, crossSigningKey, deviceKeysOf, testKey } from './users-kit.ts
 
 const FAR = 10 ** 9
 const EDU_LENGTH = 10_000
-const MAX_WAITING_LENGTH = 1_000_000
+const MAX_WAITING_LENGTH = 10_000_000
+/** What one server may have of it where nothing else waits, and more. */
+const MUCH = MAX_WAITING_LENGTH / 16
 
 describe('an outbox that is full for one server', () => {
   let network: TestNetwork
@@ -24,7 +26,7 @@ describe('an outbox that is full for one server', () => {
     await network.settle()
     expect(await devicesOfAlice(bob)).toEqual([alice.deviceId])
     network.loopback.offline(bob.node.name)
-    await fill()
+    await fill(bob.node.name, MUCH)
   })
   afterEach(() => network.close())
 
@@ -33,13 +35,20 @@ describe('an outbox that is full for one server', () => {
       { userId: alice.user, deviceId },
       { deviceKeys: deviceKeysOf(alice.user, deviceId, testKey(1)) },
     )
-  const fill = async (): Promise<void> => {
+  const fill = async (name: ServerName, length: number): Promise<void> => {
     const { committer, outbox } = alice.node.engine
     const edu = { edu_type: 'm.direct_to_device', content: { filler: 'x'.repeat(EDU_LENGTH) } }
-    const count = Math.ceil(MAX_WAITING_LENGTH / EDU_LENGTH)
+    const count = Math.ceil(length / EDU_LENGTH)
     await committer.submit({
-      writes: () => Array.from({ length: count }, () => outbox.queueDurable(bob.node.name, edu)).flat(),
+      writes: () => Array.from({ length: count }, () => outbox.queueDurable(name, edu)).flat(),
     })
+  }
+  const fillAll = (): Promise<void> =>
+    fill('dead.example' as ServerName, MAX_WAITING_LENGTH - alice.node.engine.outbox.waitingLength)
+  const send = (txnId: string, members: readonly Member[]): Promise<void> => {
+    const messages: Record<string, JsonObject> = {}
+    for (const { user, deviceId } of members) messages[user] = { [deviceId]: { n: 1 } }
+    return alice.node.engine.users.toDevice.send(callerOf(alice), 'm.test', txnId, messages)
   }
   const waiting = async (): Promise<number> =>
     (await alice.node.store.range('edu', bob.node.name, `${bob.node.name}\u00ff`)).length
@@ -53,9 +62,7 @@ describe('an outbox that is full for one server', () => {
 
   it('takes to-device messages for the others only', async () => {
     const before = await waiting()
-    const messages: Record<string, JsonObject> = {}
-    for (const { user, deviceId } of [bob, carol]) messages[user] = { [deviceId]: { n: 1 } }
-    await alice.node.engine.users.toDevice.send(callerOf(alice), 'm.test', 't', messages)
+    await send('t', [bob, carol])
     await network.settle()
     expect([await waiting(), await inbox(carol)]).toEqual([before, [1]])
   })
@@ -79,6 +86,42 @@ describe('an outbox that is full for one server', () => {
     await upload('THIRD')
     await network.settle()
     expect(await devicesOfAlice(bob)).toEqual(['SECOND', 'THIRD'])
+  })
+
+  it('refuses to-device messages for others, before they are acknowledged, while too much waits for all', async () => {
+    await send('before', [carol])
+    await fillAll()
+    await expect(send('refused', [alice, carol])).rejects.toMatchObject({ errcode: 'M_LIMIT_EXCEEDED' })
+    // What was taken before is answered as it was, and what is for nobody else goes on.
+    await send('before', [carol])
+    await send('own', [alice])
+    await network.settle()
+    expect([await inbox(alice), await inbox(carol)]).toEqual([[1], [1]])
+    // A restart counts the same.
+    const { waitingLength } = alice.node.engine.outbox
+    alice = await network.restart(alice)
+    expect(alice.node.engine.outbox.waitingLength).toBe(waitingLength)
+    await expect(send('refused', [alice, carol])).rejects.toMatchObject({ errcode: 'M_LIMIT_EXCEEDED' })
+    network.loopback.offline(bob.node.name, false)
+    await network.pass(60_000)
+    await send('refused', [alice, carol])
+    await network.settle()
+    expect([await inbox(alice), await inbox(carol)]).toEqual([
+      [1, 1],
+      [1, 1],
+    ])
+  })
+
+  it('tells those for whom nothing waited of changed device lists once there is room for all', async () => {
+    expect(await devicesOfAlice(carol)).toEqual([alice.deviceId])
+    await fillAll()
+    await alice.node.engine.users.accounts.openSession(alice.user, { deviceId: 'SECOND' })
+    await upload('SECOND')
+    await network.settle()
+    expect(await devicesOfAlice(carol)).toEqual([alice.deviceId])
+    network.loopback.offline(bob.node.name, false)
+    await network.pass(60_000)
+    expect(await devicesOfAlice(carol)).toEqual(['SECOND', alice.deviceId].sort())
   })
 
   it('tells also of signing keys alone once there is room', async () => {

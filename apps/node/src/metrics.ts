@@ -54,6 +54,11 @@ export function createMetrics({ engine, p2p }: MetricsInit): Metrics {
     'Own events that no other member has yet',
     () => engine()?.outbox.waiting() ?? 0,
   )
+  gauge(
+    'plexus_waiting_edu_characters',
+    'JSON text of the to-device messages and other durable EDUs that wait for other servers',
+    () => engine()?.outbox.waitingLength ?? 0,
+  )
   gauge('plexus_connected_peers', 'Connected servers', () => p2p()?.status.peers.length ?? 0)
   return {
     figures,

@@ -61,7 +61,7 @@ export type EngineInit = {
   readonly notaries?: readonly ServerName[]
   /** From which size on the events of a room spread by gossip, and to how many servers at once. */
   readonly fanOut?: FanOutInit | undefined
-  /** JSON text of the durable EDUs that wait for one server, in UTF-16 code units; `MAX_WAITING_LENGTH` by default. */
+  /** JSON text of the durable EDUs that wait for other servers, in UTF-16 code units; `MAX_WAITING_LENGTH` by default. */
   readonly maxWaitingLength?: number | undefined
   /** None by default. */
   readonly appServices?: AppServicesInit

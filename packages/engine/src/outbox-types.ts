@@ -11,10 +11,12 @@ export interface Outbox {
    * `Change.writes` of the change that causes it, and only there: EDUs go out in commit order.
    */
   queueDurable(destination: ServerName, edu: Edu): readonly Write[]
-  /** So much waits for the destination that no more durable EDUs are to be queued for it. */
-  isFull(destination: ServerName): boolean
-  /** Calls back when a destination that was full has all that waited. */
+  /** So much waits for the destination, or for all, that no more durable EDUs are to be queued for it, or for any. */
+  isFull(destination?: ServerName): boolean
+  /** Calls back when a destination that was full has all that waited, and when there is room again after there was none. */
   onDrained(listener: () => void): void
+  /** JSON text of the durable EDUs that wait, in UTF-16 code units. */
+  readonly waitingLength: number
   /** Sends an EDU of which only the newest per `key` matters (receipts); lost when the process ends. */
   sendCoalesced(destination: ServerName, key: string, edu: Edu): void
   /**

@@ -20,6 +20,8 @@ export interface Table<Key extends readonly KeyPart[], Value> {
     prefix: readonly KeyPart[],
     options?: RangeOptions,
   ): Promise<readonly (readonly [Key, Value])[]>
+  /** All entries with their values as they are kept, in key order; `size` of them are in memory at once. */
+  texts(store: Reader, size: number): AsyncIterable<readonly [Key, string]>
   /** Entries under `prefix` whose next key part is in [from, to). */
   range(
     store: Reader,
@@ -56,6 +58,14 @@ export function table<Key extends readonly KeyPart[], Value>(
     async list(store, prefix, options) {
       const [lo, hi] = prefix.length === 0 ? ['', '\u00ff'] : prefixRange(prefix)
       return (await store.range(map, lo, hi, options)).map(entry)
+    },
+    async *texts(store, size) {
+      for (let lo = '', isLast = false; !isLast;) {
+        const rows = await store.range(map, lo, '\u00ff', { limit: size })
+        for (const [key, text] of rows) yield [decodeKey(key, kinds) as unknown as Key, text]
+        lo = `${rows.at(-1)?.[0] ?? ''}\u0001`
+        isLast = rows.length < size
+      }
     },
     async range(store, prefix, from, to, options) {
       const lo = encodeKey([...prefix, from])

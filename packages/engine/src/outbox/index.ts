@@ -24,7 +24,7 @@ import { createDeliveries } from './deliveries.ts'
 import { createFanOut, type FanOutInit } from './fan-out.ts'
 import { createGossip, MAX_DIRECT_EDUS, type RoomGossip } from './gossip.ts'
 import { createHeadExchange, type HeadExchange } from './heads.ts'
-import { edus, lengthOf, loadOutboxMemory, MAX_COALESCED_EDUS, MAX_WAITING_LENGTH } from './memory.ts'
+import { edus, loadOutboxMemory, MAX_COALESCED_EDUS } from './memory.ts'
 import { createSender } from './sender.ts'
 import { createTakenEvents } from './taken.ts'
 import { createTracker } from './tracker.ts'
@@ -76,7 +76,7 @@ export interface OutboxOwner {
 }
 
 export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
-  const memory = await loadOutboxMemory(deps.store)
+  const memory = await loadOutboxMemory(deps.store, deps.maxWaitingLength)
   const afterCommit = createAfterCommit(deps.committer)
   const cursors = createCursors({ memory, afterCommit, committer: deps.committer })
   const deliveries = createDeliveries({ store: deps.store, ownName: deps.ownName, memory })
@@ -129,21 +129,19 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
       if (why !== undefined)
         deps.log.log('error', 'an EDU is not canonical JSON', { type: edu.edu_type, why })
       const kept = why === undefined ? edu : { edu_type: edu.edu_type, content: {} }
+      const write = edus.put([name, key], kept)
       afterCommit.run(deps.committer.committed + 1, () => {
         target.lastEdu = Math.max(target.lastEdu, key)
-        target.waitingLength += lengthOf(kept)
+        memory.room.add(target, write.value?.length ?? 0)
         sender.kick([name])
       })
-      return [edus.put([name, key], kept)]
+      return [write]
     },
-    isFull(name) {
-      const target = memory.destinations.get(name)
-      const max = deps.maxWaitingLength ?? MAX_WAITING_LENGTH
-      if (target === undefined || target.waitingLength < max) return false
-      target.wasFull = true
-      return true
+    isFull: (name) => memory.room.isFull(name === undefined ? undefined : memory.destinations.get(name)),
+    onDrained: (listener) => memory.room.onDrained(listener),
+    get waitingLength() {
+      return memory.room.waitingLength
     },
-    onDrained: (listener) => void memory.drainedListeners.add(listener),
     sendCoalesced,
     sendToRoom(roomId, servers, edu, key) {
       const isLarge = fanOut.size(roomId) > (deps.fanOut?.directEdus ?? MAX_DIRECT_EDUS)

@@ -9,14 +9,14 @@ import type { Forward } from './fan-out.ts'
 import { mails, type MailRow } from '../mail/tables.ts'
 import { cursors, sent } from '../rooms/records.ts'
 import type { CursorRecord } from '../rooms/records.ts'
+import { createOutboxRoom, type OutboxRoom } from './room.ts'
 
 /** spec: server-server-api.md PUT /send: at most 50 PDUs and 100 EDUs */
 export const MAX_TRANSACTION_PDUS = 50
 /** Receipts that wait for one destination; the oldest goes first. */
 export const MAX_COALESCED_EDUS = 500
-
-/** JSON text of the durable EDUs that wait for one destination, in UTF-16 code units; what is being committed may go beyond. */
-export const MAX_WAITING_LENGTH: number = 32 * 1024 * 1024
+/** Durable EDUs that are in memory while those that wait are counted. */
+const COUNTED_AT_ONCE = 500
 
 /** Durable EDUs by destination, in commit order. */
 export const edus: Table<readonly [ServerName, number], Edu> = table('edu', ['s', 'n'])
@@ -111,11 +111,11 @@ export interface OutboxMemory {
   destination(name: ServerName): Destination
   destinationsOf(roomId: RoomId): readonly Destination[]
   nextEduKey(): number
-  /** Called when a destination that was full has all that waited. */
-  readonly drainedListeners: Set<() => void>
+  readonly room: OutboxRoom
 }
 
-export async function loadOutboxMemory(store: Store): Promise<OutboxMemory> {
+export async function loadOutboxMemory(store: Store, maxWaitingLength?: number): Promise<OutboxMemory> {
+  const room = createOutboxRoom(maxWaitingLength)
   const destinations = new Map<ServerName, Destination>()
   const newest = new Map<RoomId, number>()
   const recent = new Map<RoomId, Recent>()
@@ -166,10 +166,10 @@ export async function loadOutboxMemory(store: Store): Promise<OutboxMemory> {
     Object.assign(destination(name), { awaySince: since, isAwayKept: true })
   const left = (await mails.list(store, [])).toSorted(([, a], [, b]) => a.at - b.at)
   for (const [[name, txnId], row] of left) destination(name).mail.rows.set(txnId, row)
-  for (const [[name, key], edu] of await edus.list(store, [])) {
+  for await (const [[name, key], text] of edus.texts(store, COUNTED_AT_ONCE)) {
     const target = destination(name)
     target.lastEdu = key
-    target.waitingLength += lengthOf(edu)
+    room.add(target, text.length)
     nextEdu = Math.max(nextEdu, key + 1)
   }
   return {
@@ -181,11 +181,11 @@ export async function loadOutboxMemory(store: Store): Promise<OutboxMemory> {
     destination,
     destinationsOf: (roomId) => [...destinations.values()].filter(({ rooms }) => rooms.has(roomId)),
     nextEduKey: () => nextEdu++,
-    drainedListeners: new Set(),
+    room,
   }
 }
 
-/** As `waitingLength` counts. */
+/** As `OutboxRoom` counts. */
 export function lengthOf(edu: Edu): number {
   return JSON.stringify(edu).length
 }

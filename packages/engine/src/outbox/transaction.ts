@@ -318,12 +318,11 @@ export async function noteTaken(
   })
   if (rows.length > 0) target.acknowledged = sequence
   const last = rows.at(-1)?.[0][1] ?? 0
-  target.waitingLength -= rows.reduce((sum, [, edu]) => sum + lengthOf(edu), 0)
-  if (last >= target.lastEdu) {
-    target.lastEdu = 0
-    if (target.wasFull) for (const listener of deps.memory.drainedListeners) listener()
-    target.wasFull = false
-  }
+  if (last >= target.lastEdu) target.lastEdu = 0
+  deps.memory.room.taken(
+    target,
+    rows.reduce((sum, [, edu]) => sum + lengthOf(edu), 0),
+  )
   await deps.deliveries.moved(moved)
 }
 

@@ -168,6 +168,8 @@ export function createToDevice(
         const servers = [...new Set(parsed.map(({ userId }) => serverOf(userId)))]
           .filter((server) => server !== signer.name)
           .sort()
+        if (servers.length > 0 && outbox.isFull())
+          throw new UserError('M_LIMIT_EXCEEDED', 'too much waits for other servers')
         const deliver = await deliveries(caller.userId, eventType, local)
         const remote = servers.filter(hasSpace).map((server) => ({
           server,

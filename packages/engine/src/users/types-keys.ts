@@ -136,7 +136,10 @@ export type ToDevicePage = {
 
 /** spec: client-server-api/modules/send_to_device.md */
 export interface ToDevice {
-  /** Sends once for each transaction id of a device. `messages`: user id to device id (or `*`) to content. */
+  /**
+   * Sends once for each transaction id of a device. `messages`: user id to device id (or `*`) to content.
+   * @throws UserError M_BAD_JSON, M_INVALID_PARAM, M_TOO_LARGE; M_LIMIT_EXCEEDED where too much waits for other servers.
+   */
   send(
     caller: Caller,
     eventType: string,
