@@ -10,6 +10,9 @@ import { launchOptions } from './scripts/chromium.ts'
 const profile = join(tmpdir(), `plexus-browser-${process.pid}`)
 process.on('exit', () => rmSync(profile, { recursive: true, force: true }))
 
+/** A busy machine may need more than the second that is the default. */
+const EXPECT = { poll: { timeout: 20_000 } }
+
 /** The longest, longest first: one that began last would run alone at the end. */
 const LONG: readonly string[] = [
   'crash.e2e',
@@ -54,6 +57,7 @@ export default defineConfig({
           isolate: false,
           // A limit against hanging, with room for a busy machine; what is slow shows in the budget of the group.
           testTimeout: 30_000,
+          expect: EXPECT,
           sequence: { groupOrder: 0 },
         },
       },
@@ -63,6 +67,7 @@ export default defineConfig({
           name: 'mock',
           include: ['{packages,apps,test}/**/*.mock.test.ts'],
           testTimeout: 30_000,
+          expect: EXPECT,
           sequence: { groupOrder: 0 },
         },
       },
@@ -70,6 +75,7 @@ export default defineConfig({
         test: {
           name: 'browser',
           include: ['{packages,apps,test}/**/*.browser.test.ts'],
+          expect: EXPECT,
           sequence: { groupOrder: 1 },
           // One profile cannot be shared by parallel sessions.
           fileParallelism: false,
@@ -89,7 +95,7 @@ export default defineConfig({
           maxWorkers: 2,
           // Limits against hanging: the longest kill a browser twenty times.
           testTimeout: 240_000,
-          expect: { poll: { timeout: 20_000 } },
+          expect: EXPECT,
           hookTimeout: 120_000,
           sequence: { groupOrder: 2 },
         },
@@ -100,7 +106,7 @@ export default defineConfig({
           name: 'scenarios',
           include: ['test/scenarios/*.scenario.test.ts'],
           maxWorkers: 1,
-          expect: { poll: { timeout: 20_000 } },
+          expect: EXPECT,
           sequence: { groupOrder: 4 },
         },
       },

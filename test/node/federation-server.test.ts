@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { watchTls } from '../../packages/daemon/src/tls-files.ts'
 import { askHttps, startDnsNode, type DnsNode } from '../kit/dns-node.ts'
 import { testSigner } from '../kit/keys.ts'
@@ -133,12 +133,10 @@ describe('the federation server of a node', () => {
   it('reads its certificate and what to log anew at SIGHUP, and goes on', async () => {
     writeFileSync(config, '{')
     process.kill(node.pid, 'SIGHUP')
-    await vi.waitFor(() => expect(node.output()).toContain('the configuration could not be read anew'))
+    await expect.poll(() => node.output()).toContain('the configuration could not be read anew')
     writeFileSync(config, JSON.stringify({ logLevel: 'debug' }))
     process.kill(node.pid, 'SIGHUP')
-    await vi.waitFor(() =>
-      expect(node.output()).toMatch(/"logLevel":"debug".*the configuration was read anew/),
-    )
+    await expect.poll(() => node.output()).toMatch(/"logLevel":"debug".*the configuration was read anew/)
     expect(node.output()).toContain('the certificate was read anew')
     expect((await askHttps(ca, node.port, { path: VERSION })).status).toBe(200)
   })

@@ -83,7 +83,7 @@ it(
     expect(await b.stop('SIGKILL')).toBe('SIGKILL')
     running.delete(b)
     await ann.say(roomId, '3', 'while you were away')
-    await expect.poll(() => waitingAt(a), { timeout: 20_000 }).toBe('0')
+    await expect.poll(() => waitingAt(a)).toBe('0')
     await a.stop('SIGKILL')
     running.delete(a)
     b = await start('b')

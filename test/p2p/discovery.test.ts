@@ -12,7 +12,7 @@ import type { Store } from '@plexus/engine/ports'
 import { generateTransportKey, peerIdOfKey } from '@plexus/p2p'
 import { DEFAULT_MAIL_POLICY, openSqliteMailStore } from '@plexus/relay'
 import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import {
   eventually,
   jsonOf,
@@ -90,7 +90,7 @@ describe('an account record', { timeout: 30_000 }, () => {
     expect(await b.node.directory.find(a.account.name)).toEqual(signed)
     // As brought by the DHT, and from where.
     const key = accountKey(a.account.name)
-    await vi.waitFor(async () => expect(await kept.get('records', key)).toMatch(/^f[0-9a-f]{3}\{/), 5_000)
+    await expect.poll(() => kept.get('records', key)).toMatch(/^f[0-9a-f]{3}\{/)
     const answer = await b.node.carrier.send(signedRequest(b.account, a.account.name, { n: 1 }), {
       timeoutMs: 10_000,
     })
@@ -139,10 +139,9 @@ describe('an account record', { timeout: 30_000 }, () => {
     const a = await nodeAt(relay)
     const tag = createHash('sha256').update(client).digest('hex').slice(0, 3)
     const isKeptAs = (place: string): Promise<void> =>
-      vi.waitFor(async () => {
-        const value = await records.get('records', accountKey(a.account.name))
-        expect(value?.split('{', 1)).toEqual([`${place}${tag}`])
-      }, 5_000)
+      expect
+        .poll(async () => (await records.get('records', accountKey(a.account.name)))?.split('{', 1))
+        .toEqual([`${place}${tag}`])
     const record = recordOf(a.account, 1, { devices: [a.node.peerId] })
     await a.node.directory.publish(record)
     await isKeptAs('o')

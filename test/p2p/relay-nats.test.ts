@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startRelayApp, type RelayApp } from '../../apps/relay/src/app.ts'
 import { readFlags } from '../../apps/relay/src/flags.ts'
 import { natsMissing, startNats } from '../../packages/relay/src/testing/nats.ts'
@@ -35,7 +35,7 @@ describe.skipIf(natsMissing !== '')(`relays with a NATS cluster${natsMissing}`, 
     for (const app of [one, two]) expect(await ready(app)).toBe('ok\n')
     expect(existsSync(join(scratch, 'one', 'mail.sqlite'))).toBe(false)
     await servers.kill(0)
-    await vi.waitFor(async () => expect(await ready(one)).toBe('no NATS server can be reached\n'))
+    await expect.poll(() => ready(one)).toBe('no NATS server can be reached\n')
     await expect(start('three', url)).rejects.toThrow(/^--mail-nats: no NATS server of nats:\S+ can be used/)
   })
 })

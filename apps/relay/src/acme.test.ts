@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import type { Tls } from '@plexus/daemon'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openAcme, type AcmeCertificate } from './acme.ts'
 import { startAuthority, type Authority } from './testing/authority.ts'
 
@@ -35,8 +35,6 @@ function advance(ms: number): void {
   timers = timers.filter(({ at }) => at > now)
   for (const { run } of due) run()
 }
-
-const soon = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 20_000 })
 
 type Held = { own: AcmeCertificate; changes: Tls[]; port: number }
 
@@ -98,7 +96,7 @@ describe('an ACME certificate', () => {
   it('is given to who answers at the name, kept for the next start, and nobody else can read it', async () => {
     {
       await using held = await serve()
-      await soon(() => expect(held.changes).toHaveLength(1))
+      await expect.poll(() => held.changes).toHaveLength(1)
       expect(await isTrusted(held.port)).toBe(true)
     }
     for (const file of ['acme.pem', 'acme-account.pem'])
@@ -111,33 +109,33 @@ describe('an ACME certificate', () => {
   it('is renewed when two thirds of its time are over, by the same account', async () => {
     authority.ageMs = (HOUR_MS * 3) / 4
     await using held = await serve()
-    await soon(() => expect(held.changes).toHaveLength(1))
+    await expect.poll(() => held.changes).toHaveLength(1)
     const account = readFileSync(join(folder, 'acme-account.pem'), 'utf8')
     authority.ageMs = 0
-    await soon(() => expect(timers).toHaveLength(1))
+    await expect.poll(() => timers).toHaveLength(1)
     advance(12 * HOUR_MS)
-    await soon(() => expect(held.changes).toHaveLength(2))
+    await expect.poll(() => held.changes).toHaveLength(2)
     expect(readFileSync(join(folder, 'acme-account.pem'), 'utf8')).toBe(account)
   })
 
   it('serves though it cannot be kept', async () => {
     mkdirSync(join(folder, 'acme.pem'))
     await using held = await serve()
-    await soon(() => expect(lines).toContain('the certificate cannot be kept'))
+    await expect.poll(() => lines).toContain('the certificate cannot be kept')
     expect(await isTrusted(held.port)).toBe(true)
   })
 
   it('that is not given is asked for again, with growing pauses', async () => {
     await using held = await serve()
     authority.port = 1
-    await soon(() => expect(lines).toEqual(['no certificate was given']))
+    await expect.poll(() => lines).toEqual(['no certificate was given'])
     expect(await isTrusted(held.port)).toBe(false)
     const first = (timers[0]?.at ?? 0) - now
     advance(first)
-    await soon(() => expect(lines).toHaveLength(2))
+    await expect.poll(() => lines).toHaveLength(2)
     expect((timers[0]?.at ?? 0) - now).toBe(2 * first)
     authority.port = held.port
     advance(2 * first)
-    await soon(() => expect(held.changes).toHaveLength(1))
+    await expect.poll(() => held.changes).toHaveLength(1)
   })
 })

@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { connect as tlsConnect } from 'node:tls'
 import { pino } from 'pino'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type RelayApp, startRelayApp } from './app.ts'
 import { readFlags } from './flags.ts'
 import { makeCertificate, startAuthority } from './testing/authority.ts'
@@ -283,9 +283,7 @@ describe('the relay app', () => {
     await using app = await start('--port', '0', '--acme', 'relay.example.org', ...place)
     expect(app.address).toMatch(/^https:\/\/relay\.example\.org:\d+\/$/)
     authority.port = Number(new URL(app.address).port)
-    await vi.waitFor(async () => expect(await isTrusted(app.address, authority.ca)).toBe(true), {
-      timeout: 20_000,
-    })
+    await expect.poll(() => isTrusted(app.address, authority.ca)).toBe(true)
   })
 
   it('names the file of a certificate that is not one, and shows none of it', async () => {

@@ -2,7 +2,7 @@ import { createServer, request, type Server } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
 import type { ServerName } from '@plexus/core'
 import type { CarrierResponse, InboundHandler, InboundRequest } from '@plexus/engine/ports'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   MAX_ANSWERS_BYTES_PER_ADDRESS,
   MAX_BODIES_BYTES,
@@ -28,13 +28,7 @@ const fine: CarrierResponse = {
   body: new TextEncoder().encode('{"ok":true}'),
 }
 
-beforeEach(async () => {
-  seen = []
-  logged = []
-  handle = async (inbound) => {
-    seen.push(inbound)
-    return fine
-  }
+async function start(slowReaderMs?: number): Promise<void> {
   const log = { log: (level: string, message: string) => void logged.push(`${level} ${message}`) }
   server = createServer(
     createFederationListener({
@@ -42,22 +36,33 @@ beforeEach(async () => {
       log,
       clock: { now: () => 0, after: () => () => undefined },
       handle: (inbound) => handle(inbound),
-      slowReaderMs: 2_000,
       requestBurst: BURST,
       addressOf: ({ headers }) => String(headers['x-address'] ?? '::1'),
+      ...(slowReaderMs === undefined ? {} : { slowReaderMs }),
     }),
   )
   server.on('clientError', answerClientError)
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve)
   })
-})
-afterEach(async () => {
+}
+async function stop(): Promise<void> {
   server.closeAllConnections()
   await new Promise((resolve) => {
     server.close(resolve)
   })
+}
+
+beforeEach(async () => {
+  seen = []
+  logged = []
+  handle = async (inbound) => {
+    seen.push(inbound)
+    return fine
+  }
+  await start()
 })
+afterEach(stop)
 
 type Init = {
   readonly method: string
@@ -263,21 +268,21 @@ describe('the listener of federation', () => {
     expect((await ask({ ...PUT, headers })).status).toBe(200)
     socket.destroy()
     handle = async () => ({ ...fine, body: large })
-    await vi.waitFor(async () => expect((await ask({ ...PUT, headers })).status).toBe(200), {
-      timeout: 10_000,
-    })
+    await expect.poll(async () => (await ask({ ...PUT, headers })).status).toBe(200)
   })
 
   it('cuts off who does not take an answer', async () => {
+    await stop()
+    await start(500)
     handle = async () => ({ ...fine, body: new Uint8Array(32 * 1024 * 1024) })
     const { port } = server.address() as AddressInfo
     const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => undefined)
     socket.write(`GET ${PUT.uri} HTTP/1.1\r\nHost: x\r\n\r\n`)
-    socket.pause()
+    await new Promise((resolve) => socket.once('readable', resolve))
     const connections = (): Promise<number> =>
       new Promise((resolve) => server.getConnections((_error, count) => resolve(count)))
-    await vi.waitFor(async () => expect(await connections()).toBe(1))
-    await vi.waitFor(async () => expect(await connections()).toBe(0), { timeout: 10_000 })
+    await expect.poll(connections).toBe(0)
     socket.destroy()
   })
 

@@ -29,9 +29,9 @@ describe('opened links', () => {
     let answer = rows
     const call = vi.fn(async () => answer as never)
     const { links, changed, forget } = createOpenedLinks({ call }, as)
-    await vi.waitFor(() =>
-      expect(links.value.map(({ state }) => state)).toEqual(['waiting', 'refused', 'unanswered']),
-    )
+    await expect
+      .poll(() => links.value.map(({ state }) => state))
+      .toEqual(['waiting', 'refused', 'unanswered'])
     expect(call).toHaveBeenLastCalledWith('openedLinks', as)
     expect(links.value[0]).toMatchObject({ key: roomOf(1), inviter, roomName: 'Hut' })
     expect(decodeInvite(new URL(links.value[0]?.url ?? '').hash)).toMatchObject({
@@ -42,6 +42,6 @@ describe('opened links', () => {
     expect(call).toHaveBeenLastCalledWith('forgetOpenedLink', { roomId: roomOf(2), as })
     answer = rows.slice(0, 1)
     changed()
-    await vi.waitFor(() => expect(links.value).toHaveLength(1))
+    await expect.poll(() => links.value).toHaveLength(1)
   })
 })

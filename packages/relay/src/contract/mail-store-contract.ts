@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { JsonObject, UserId } from '@plexus/core'
 import type { SignedShelf } from '@plexus/core/names'
 import type { KeptMail, SealedMail, ShelfKeys } from '@plexus/engine/ports'
@@ -137,7 +137,7 @@ function mailCases(world: () => World, reopen: () => Promise<void>): void {
     const stop = store.watch((recipient) => told.push(recipient))
     await put(owner.mail('a'))
     await put(owner.mail('a'))
-    await vi.waitFor(() => expect(told).toEqual([owner.name]))
+    await expect.poll(() => told).toEqual([owner.name])
     stop()
     await put(owner.mail('b'))
     await world().all()

@@ -1,7 +1,7 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import type { KeptMail } from '@plexus/engine/ports'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { natsClusterMissing, startNats, type NatsServers } from '../../testing/nats.ts'
 import { createRecipient, sha256, type Recipient } from '../../testing/recipients.ts'
 import type { MailStore } from '../mail-store.ts'
@@ -83,13 +83,12 @@ describe.skipIf(why !== '')(`a NATS cluster of three${why}`, { timeout: 120_000 
       const stores = await Promise.all(Array.from({ length: RELAYS }, () => open(servers)))
       const owners = Array.from({ length: RECIPIENTS }, () => createRecipient(NOW))
       for (const owner of owners) await stores[0]?.register(owner.mailbox(), 100)
-      await vi.waitFor(async () => {
-        for (const store of stores) expect((await store.totals()).mailboxes).toBe(RECIPIENTS)
-      })
+      for (const store of stores)
+        await expect.poll(async () => (await store.totals()).mailboxes).toBe(RECIPIENTS)
       const writing = write(stores, owners)
       const more = async (): Promise<void> => {
         const goal = writing.count + MORE
-        await vi.waitFor(() => expect(writing.count).toBeGreaterThan(goal), { timeout: 60_000 })
+        await expect.poll(() => writing.count, { timeout: 60_000 }).toBeGreaterThan(goal)
       }
       await more()
       // The one that leads, or another; and now and then its disk is lost with it.

@@ -3,7 +3,7 @@ import { connect, headers } from '@nats-io/transport-node'
 import type { UserId } from '@plexus/core'
 import type { SealedMail } from '@plexus/engine/ports'
 import { encodeCursor, MailboxFrame as K } from '@plexus/p2p/wire'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { mailStoreContract } from '../../contract/mail-store-contract.ts'
 import { registration, RELAY, visit } from '../../testing/mail-world.ts'
 import { createClock } from '../../testing/streams.ts'
@@ -56,9 +56,7 @@ describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
     const stores = await Promise.all(Array.from({ length: howMany }, () => open(prefix)))
     const owner = createRecipient(NOW)
     await at(stores, 0).register(owner.mailbox(), 100)
-    await vi.waitFor(async () => {
-      for (const store of stores) expect(await store.mailbox(owner.name)).toBeDefined()
-    })
+    for (const store of stores) await expect.poll(() => store.mailbox(owner.name)).toBeDefined()
     return {
       stores,
       owner,
@@ -86,8 +84,7 @@ describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
       put(n % 3, `${n}`.padStart(40, '.'), { mails: 100, bytes: 200 }, lane),
     )
     expect((await Promise.all(large)).filter((outcome) => outcome === 'kept')).toHaveLength(5)
-    for (const store of stores)
-      await vi.waitFor(async () => expect(await texts(store, owner)).toHaveLength(15))
+    for (const store of stores) await expect.poll(() => texts(store, owner)).toHaveLength(15)
     expect(await at(stores, 2).totals()).toMatchObject({ mailboxes: 1, mails: 15 })
   })
 
@@ -96,7 +93,7 @@ describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
     const { put, owner, stores } = shared
     const outcomes = await Promise.all([0, 1, 2, 0, 1, 2].map((n) => put(n, 'same')))
     expect(outcomes.toSorted()).toEqual(['kept', 'known', 'known', 'known', 'known', 'known'])
-    await vi.waitFor(async () => expect(await texts(at(stores, 1), owner)).toEqual(['same']))
+    await expect.poll(() => texts(at(stores, 1), owner)).toEqual(['same'])
   })
 
   it('tells at each relay of mail that was left at another, and gives it there in one order', async () => {
@@ -105,8 +102,8 @@ describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
     const told: string[] = []
     at(stores, 1).watch((recipient) => told.push(recipient))
     await Promise.all(Array.from({ length: 20 }, (_, n) => put(n % 2, `${n}`)))
-    await vi.waitFor(() => expect(told).toEqual(Array.from({ length: 20 }, () => owner.name)))
-    await vi.waitFor(async () => expect(await texts(at(stores, 0), owner)).toHaveLength(20))
+    await expect.poll(() => told).toEqual(Array.from({ length: 20 }, () => owner.name))
+    await expect.poll(() => texts(at(stores, 0), owner)).toHaveLength(20)
     const [here, there] = await Promise.all(stores.map((store) => store.fetch(owner.name, 0, ROOMY)))
     expect(there).toEqual(here)
     expect(here?.map(({ cursor }) => cursor)).toEqual(
@@ -125,7 +122,7 @@ describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
     const mine = visit(deviceAt(0), undefined, at(services, 1))
     expect(await mine.ask(K.register, registration(deviceAt(0), undefined, {}, owner))).toBe('done')
     expect(await visit(deviceAt(9), undefined, at(services, 0)).leave(owner.mail('hello'))).toBe('done')
-    await vi.waitFor(() => expect(mine.got.map(({ kind }) => kind)).toContain(K.announce))
+    await expect.poll(() => mine.got.map(({ kind }) => kind)).toContain(K.announce)
     expect(await mine.ask(K.fetch, encodeCursor(0))).toBe('done')
     expect(mine.got.filter(({ kind }) => kind === K.mail)).toHaveLength(1)
     for (const service of services) await service.close()
@@ -136,14 +133,13 @@ describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
     const { put, owner, stores } = shared
     const quota = { mails: 1, bytes: 100 }
     expect(await put(0, 'a', quota)).toBe('kept')
-    for (const n of [0, 1])
-      await vi.waitFor(async () => {
-        const [mail] = await at(stores, n).fetch(owner.name, 0, ROOMY)
-        expect(mail).toBeDefined()
-        await at(stores, n).acknowledge(owner.name, deviceAt(n), mail?.cursor ?? 0)
-      })
-    await vi.waitFor(async () => expect(await put(0, 'b', quota)).toBe('kept'))
-    await vi.waitFor(async () => expect(await texts(at(stores, 1), owner)).toEqual(['b']))
+    for (const n of [0, 1]) {
+      const fetch = (): ReturnType<MailStore['fetch']> => at(stores, n).fetch(owner.name, 0, ROOMY)
+      await expect.poll(fetch).toHaveLength(1)
+      await at(stores, n).acknowledge(owner.name, deviceAt(n), (await fetch())[0]?.cursor ?? 0)
+    }
+    await expect.poll(() => put(0, 'b', quota)).toBe('kept')
+    await expect.poll(() => texts(at(stores, 1), owner)).toEqual(['b'])
   })
 
   it('gives each one-time key once though relays are asked at once', async () => {
@@ -152,8 +148,8 @@ describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
     const keys = Array.from({ length: 12 }, (_, n) => ({ [`signed_curve25519:${n}`]: { key: `${n}` } }))
     const { name, user } = owner
     await at(stores, 0).stock({ name, shelf: owner.shelf(), keys: { A: { add: keys } }, ...BOUNDS })
-    await vi.waitFor(async () => expect(await at(stores, 1).shelf(name, user)).toBeDefined())
-    await vi.waitFor(async () => expect(await at(stores, 2).shelf(name, user)).toBeDefined())
+    await expect.poll(() => at(stores, 1).shelf(name, user)).toBeDefined()
+    await expect.poll(() => at(stores, 2).shelf(name, user)).toBeDefined()
     const claims = Array.from({ length: 15 }, (_, n) =>
       at(stores, n % 3).claim({ name, user, device: 'A', mayTake: true }),
     )
@@ -173,15 +169,15 @@ describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
       here.register(owner.mailbox({ sequence: 3 }), 100),
       there.register(owner.mailbox({ sequence: 2 }), 100),
     ])
-    for (const store of stores) await vi.waitFor(async () => expect(await sequence(store)).toBe(3))
+    for (const store of stores) await expect.poll(() => sequence(store)).toBe(3)
     await here.expire(NOW + 60 * DAY_MS)
-    await vi.waitFor(async () => expect(await sequence(there)).toBeUndefined())
+    await expect.poll(() => sequence(there)).toBeUndefined()
     await there.register(owner.mailbox({ sequence: 1 }), 100)
-    for (const store of stores) await vi.waitFor(async () => expect(await sequence(store)).toBe(1))
+    for (const store of stores) await expect.poll(() => sequence(store)).toBe(1)
     await here.expire(NOW + 60 * DAY_MS)
     for (const store of stores) await store.expire(NOW + 62 * DAY_MS)
     await there.register(owner.mailbox({ sequence: 1 }), 100)
-    for (const store of stores) await vi.waitFor(async () => expect(await sequence(store)).toBe(1))
+    for (const store of stores) await expect.poll(() => sequence(store)).toBe(1)
   })
 
   it('takes no more when the space allowed is used up, until mail is acknowledged', async () => {
@@ -327,7 +323,7 @@ describe.skipIf(natsMissing !== '')(`mail in NATS${natsMissing}`, () => {
     const owner = createRecipient(NOW)
     await store.register(owner.mailbox(), 10)
     await own.kill(0)
-    await vi.waitFor(() => expect(store.failure).toMatchObject({ code: 'failed' }))
+    await expect.poll(() => store.failure).toMatchObject({ code: 'failed' })
     const mail = owner.mail('a')
     const outcome = store.deposit({ mail, hash: sha256(mail.bytes), quota: ROOMY, now: NOW })
     await own.start(0)
