@@ -163,6 +163,27 @@ describe('an account that is imported at another device', () => {
     expect([second.recordOf(bob.node.name), keeper(second)]).toEqual([before, [device]])
   })
 
+  it.each([
+    ['within the hour', 0, HOUR],
+    ['when it comes back to the network', 40 * MINUTE, MINUTE],
+  ])(
+    'is found out by the old one while it runs, where its relays do not know of it: %s',
+    async (_, beforeMs, afterMs) => {
+      const second = relays.add()
+      relays.setUp(second, true)
+      await pass(3_000)
+      expect(keeper(second)).toBeDefined()
+      relays.setUp(second, false)
+      await pass(beforeMs)
+      ;(await importIt()).node.end()
+      relays.setUp(relay, false)
+      relays.setUp(second, true)
+      await pass(afterMs)
+      expect(isReplaced(bob)).toBe(true)
+      expect(keeper(second)).not.toContain(OTHER_PEER)
+    },
+  )
+
   it('goes on as a new store where it is taken back: what others told meanwhile came to the other one', async () => {
     const keysOf = (of: Member) => of.node.engine.users.keys
     const upload = (deviceId: string): Promise<unknown> => {

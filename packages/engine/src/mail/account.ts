@@ -48,8 +48,8 @@ export interface Account {
   readonly isReplaced: boolean
   /** This device speaks for the account; one that did before does no more. */
   device(peerId: string): void
-  /** Makes the record anew where it is due; false where it `mustNot` be made, though it is due. */
-  renew(mailboxes: readonly MailboxAddress[], mustNot?: 'mustNot'): Promise<boolean>
+  /** Makes the record anew where it is due. */
+  renew(mailboxes: readonly MailboxAddress[]): Promise<void>
   /**
    * What somebody says to be the newest record of the account. One that is, and that this store lacks, is of a later time of this
    * device, which lost it, or of one that took the account over: for good, unless this one is just taking it over itself.
@@ -176,16 +176,13 @@ export async function loadAccount(deps: AccountDeps): Promise<Account> {
     device(peerId) {
       devices = [peerId]
     },
-    renew: (mailboxes, mustNot) =>
+    renew: (mailboxes) =>
       turns.run(async () => {
-        if (!speaks()) return true
+        if (!speaks()) return
         const now = clock.now()
         if (signed === undefined) since ??= now
         const record = await recordOf(mailboxes, now)
-        if (!isDue(record, now)) return true
-        if (mustNot !== undefined) return false
-        await (signed === undefined ? claim(record) : sign(record))
-        return true
+        if (isDue(record, now)) await (signed === undefined ? claim(record) : sign(record))
       }),
     meet: (known) => turns.run(() => meet(known)),
     held: () =>

@@ -24,8 +24,11 @@ import { createTeller } from './tell.ts'
 
 /** How often a node that is awake looks whether its record or key is due. */
 const LOOK_INTERVAL_MS = 3_600_000
-/** Milliseconds for which a look-up of the account goes before records that are made. */
-const LOOK_UP_GOOD_MS = LOOK_INTERVAL_MS
+/**
+ * Milliseconds after a look-up of the account before there is another, and for which one goes before records that are made. What
+ * comes to a device whose relays do not know that another one took the account over is lost to that one.
+ */
+const LOOK_UP_GOOD_MS = LOOK_INTERVAL_MS / 2
 /** When it looks again at a relay that had no time for its registration: until then nothing is fetched from it, or left at it. */
 const BUSY_INTERVAL_MS = 60_000
 
@@ -129,20 +132,22 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
   const steady = createSteady(clock)
   /** When the network was asked for the newest record of the account. */
   let lookedUp = Number.NEGATIVE_INFINITY
+  const isLookedUp = (): boolean => steady() - lookedUp < LOOK_UP_GOOD_MS
   const lookUp = runs.once('the account was not looked up', async () => {
+    if (isLookedUp()) return
     const known = await deps.find(deps.signer.name)
     if (known !== undefined) await account.meet(known)
     lookedUp = steady()
     look()
   })
-  const isLookedUp = (): boolean => steady() - lookedUp < LOOK_UP_GOOD_MS
   const isReachable = async (): Promise<boolean> =>
     (await deps.mailboxes.relays()).length + (await deps.addresses()).length > 0
   /** A relay tells of another device when it is shown the record that is there, the DHT may before there is another one. */
   const renew = async (): Promise<void> => {
-    const isKnown = account.record === undefined || isLookedUp()
-    const isDone = await account.renew(own.addresses(), isKnown ? undefined : 'mustNot')
-    if (!isDone && (await isReachable())) lookUp()
+    if (account.record === undefined || isLookedUp()) await account.renew(own.addresses())
+    // Where it is taken over nothing is settled by a look-up that asked no relay.
+    const canAsk = account.isClaimed ? (await deps.mailboxes.relays()).length > 0 : await isReachable()
+    if (canAsk) lookUp()
   }
 
   const look = runs.once('mail was not looked after', async () => {
@@ -152,10 +157,8 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
     else await renew()
     await Promise.all(connected.map(({ peerId }) => visit(peerId)))
     if (account.isReplaced) return
-    if (account.isClaimed && connected.some(({ peerId }) => isRegistered(peerId))) {
-      if (isLookedUp()) await account.held()
-      else lookUp()
-    }
+    if (account.isClaimed && isLookedUp() && connected.some(({ peerId }) => isRegistered(peerId)))
+      await account.held()
     await publish()
     teller.look()
     await keys.destroyOld(own.cleanSince)
@@ -206,7 +209,7 @@ export async function createMail(deps: MailDeps): Promise<MailOwner> {
     arrived(relay) {
       // One that this process has not seen is looked at with all others.
       if (isRegistered(relay)) fetches.from(relay)
-      else look()
+      if (!isRegistered(relay) || !isLookedUp()) look()
     },
     idle: () => runs.idle(),
     close,
