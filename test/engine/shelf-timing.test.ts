@@ -1,11 +1,17 @@
 /** Keys of who is away come within the time that the client gives, or as early after it as somebody shows them. */
-import { encodeBase64, parseUserId, type JsonObject } from '@plexus/core'
+import { encodeBase64, parseUserId, type JsonObject, type ServerName } from '@plexus/core'
 import { shelfRecords, type MailboxAddress } from '@plexus/core/names'
 import { CarrierError, FederationError, type CallOptions, type Federation } from '@plexus/engine/ports'
-import { FIRST_SEEK_PAUSE_MS, SILENT_WAIT_MS, withShelves } from '@plexus/engine/testing'
+import {
+  FIRST_SEEK_PAUSE_MS,
+  loadSilentNames,
+  MAX_SILENT_NAMES,
+  SILENT_WAIT_MS,
+  withShelves,
+} from '@plexus/engine/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { testSigner } from '../kit/keys.ts'
-import { createTestNetwork, keysOf, type TestNetwork } from '../kit/node.ts'
+import { createTestNetwork, keysOf, type Member, type TestNetwork } from '../kit/node.ts'
 import { ALGORITHM, deviceKeysOf, signed, testKey } from './users-kit.ts'
 
 const bob = testSigner(9)
@@ -15,6 +21,7 @@ const relays = ['one', 'two'].map((peerId): MailboxAddress => ({ peerId, multiad
 const claims = { [user]: { BOB: ALGORITHM } }
 const oneTimeKey = { [`${ALGORITHM}:K1`]: signed({ key: 'K1' }, user, 'ed25519:BOB', key) }
 const never = Infinity
+const DAY = 86_400_000
 
 describe('the time for keys of who is away', () => {
   let network: TestNetwork
@@ -23,6 +30,7 @@ describe('the time for keys of who is away', () => {
   let relayMs: readonly number[]
   let nodeSays: JsonObject | Error
   let isOnline: boolean
+  let awaySince: number | undefined
   /** The relays in the order in which they were asked. */
   let asked: string[]
   let keys: Pick<Federation, 'userDevices' | 'claimKeys'>
@@ -62,20 +70,27 @@ describe('the time for keys of who is away', () => {
     nodeSays = { user_id: user }
     isOnline = true
     asked = []
-    const { committer, log } = alice.node.engine
+    awaySince = undefined
+    keys = await open(alice)
+  })
+  afterEach(() => network.close())
+
+  const open = async ({ node: { engine, store } }: Member): ReturnType<typeof withShelves> => {
+    const { committer, log } = engine
     const contact = { signed: { record: { mailboxes: relays } } } as never
-    keys = withShelves(
+    return withShelves(
       {
         userDevices: (_name, _user, options) => askNode(options),
         claimKeys: (_name, _claims, options) => askNode(options),
       },
       {
-        store: alice.node.store,
+        store,
         committer,
         log,
         clock: network.clock,
         verifier: keysOf(1).verifier,
         contacts: { get: async () => contact, seek: async () => contact },
+        awaySince: () => awaySince,
         isReachable: async () => isOnline,
         mailboxes: {
           async ask({ peerId }, _name, question) {
@@ -88,8 +103,7 @@ describe('the time for keys of who is away', () => {
         },
       },
     )
-  })
-  afterEach(() => network.close())
+  }
 
   it('is the whole of it for a node that is slow', async () => {
     nodeMs = 9_000
@@ -147,6 +161,54 @@ describe('the time for keys of who is away', () => {
     expect(await ms()).toBe(500)
     nodeMs = never
     expect(await ms()).toBe(30_000)
+  })
+
+  it('is as short after a restart, and as whole once somebody spoke before it', async () => {
+    const [alice = expect.fail()] = network.members
+    const ms = async (): Promise<number> => (await devices())[1]
+    expect([await ms(), await ms()]).toEqual([30_000, SILENT_WAIT_MS])
+    keys = await open(alice)
+    expect(await ms()).toBe(SILENT_WAIT_MS)
+    // It goes on from where it was: the next pause is longer.
+    await network.clock.advance(FIRST_SEEK_PAUSE_MS)
+    expect(await ms()).toBe(30_000)
+    await network.clock.advance(FIRST_SEEK_PAUSE_MS)
+    keys = await open(alice)
+    expect(await ms()).toBe(SILENT_WAIT_MS)
+    nodeMs = 500
+    expect(await ms()).toBe(500)
+    nodeMs = never
+    keys = await open(alice)
+    expect(await ms()).toBe(30_000)
+  })
+
+  it('is whole once a day for who has been away for months', async () => {
+    const [alice = expect.fail()] = network.members
+    const ms = async (): Promise<number> => (await devices())[1]
+    awaySince = network.clock.now() - 100 * DAY
+    for (let n = 0; n < 4; n += 1) {
+      expect(await ms()).toBe(30_000)
+      await network.clock.advance(2 ** n * FIRST_SEEK_PAUSE_MS)
+    }
+    await network.clock.advance(DAY / 2)
+    keys = await open(alice)
+    expect(await ms()).toBe(SILENT_WAIT_MS)
+    await network.clock.advance(DAY / 2)
+    expect(await ms()).toBe(30_000)
+    awaySince = undefined
+    await network.clock.advance(DAY / 2)
+    expect(await ms()).toBe(30_000)
+  })
+
+  it('is remembered of so many names: those noted first are forgotten, on disk too', async () => {
+    const [{ node: { store, engine } } = expect.fail()] = network.members
+    const { committer, log, clock } = engine
+    const load = () => loadSilentNames({ store, committer, clock, log, awaySince: () => undefined })
+    const names = Array.from({ length: MAX_SILENT_NAMES + 1 }, (_, n) => `${n}.example` as ServerName)
+    const silent = await load()
+    await Promise.all(names.map((name) => silent.note(name, silent.steady())))
+    for (const each of [silent, await load()])
+      expect(names.filter((name) => !each.has(name))).toEqual(names.slice(0, 1))
   })
 
   it('stays whole for what nobody said while this node was offline, and is short after one time for all who asked at once', async () => {

@@ -67,6 +67,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     mail?.close()
   }
   const sharesRoom = (name: ServerName): boolean => outboxOwner.sharesRoom(name)
+  const awaySince = (name: ServerName): number | undefined => outboxOwner.awaySince(name)
   const mail =
     deps.mail === undefined
       ? undefined
@@ -78,7 +79,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
           publish: (record) => deps.directory.publish(record),
           addresses: () => deps.directory.own(),
           sharesRoom,
-          awaySince: (name) => outboxOwner.awaySince(name),
+          awaySince,
           outbox: () => outbox,
           peers: () => peersOf({ outbox, rooms }),
           keyShelf: () => users.keyShelf,
@@ -131,7 +132,10 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
       federation:
         mail === undefined || deps.mail === undefined
           ? federation
-          : { ...federation, ...withShelves(federation, { ...base, ...deps.mail, ...mail }) },
+          : {
+              ...federation,
+              ...(await withShelves(federation, { ...base, ...deps.mail, ...mail, awaySince })),
+            },
       blobs,
       pictures,
       webPages,

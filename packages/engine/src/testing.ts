@@ -26,6 +26,7 @@ export { loadAccount, RECORD_RENEWAL_MS, type Account } from './mail/account.ts'
 export { createInbox, MAX_FETCHES, MAX_USELESS_MAILS } from './mail/inbox.ts'
 export { loadOwnMailboxes } from './mail/own-mailboxes.ts'
 export { SILENT_WAIT_MS, withShelves } from './mail/shelf-asker.ts'
+export { loadSilentNames, MAX_SILENT_NAMES } from './mail/silent-names.ts'
 export { DEVICE_SETTLE_MS } from './mail/shelf-keeper.ts'
 export {
   loadReceivedQueue,

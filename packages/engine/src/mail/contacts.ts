@@ -119,7 +119,7 @@ export async function loadContacts(deps: ContactsDeps): Promise<Contacts> {
 }
 
 /** Milliseconds between the last of so many times that a node was looked up and the next. */
-function seekPauseMs(times: number, awayMs: number): number {
+export function seekPauseMs(times: number, awayMs: number): number {
   const pauseMs = Math.min(FIRST_SEEK_PAUSE_MS * 2 ** (times - 1), SEEK_INTERVAL_MS)
   return times <= QUICK_TRIES
     ? pauseMs

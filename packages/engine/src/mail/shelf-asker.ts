@@ -6,25 +6,14 @@ import type { JsonObject, ServerName, UserId } from '@plexus/core'
 import { checkCanonical, isJsonObject, ownValue, parseUserId, serverOf } from '@plexus/core'
 import { isKeyName, shelfRecords } from '@plexus/core/names'
 import type { MailboxAddress, ShelfRecord, SignedShelf } from '@plexus/core/names'
-import type { Committer } from '../kernel/committer.ts'
-import { createLru } from '../kernel/lru.ts'
-import { createSteady } from '../kernel/steady.ts'
 import { withinTime } from '../kernel/within-time.ts'
 import { CarrierError } from '../ports.ts'
-import type {
-  CallOptions,
-  Clock,
-  Federation,
-  Log,
-  Mailboxes,
-  ShelfAnswer,
-  Store,
-  Verifier,
-} from '../ports.ts'
+import type { CallOptions, Federation, Mailboxes, ShelfAnswer, Verifier } from '../ports.ts'
 import { isSignature } from '../users/cross-signing.ts'
 import { deviceSigningKey, isOneTimeKey, signaturesOf } from '../users/key-format.ts'
 import { SHELF_ALGORITHM } from '../users/key-shelf.ts'
-import { FIRST_SEEK_PAUSE_MS, SEEK_INTERVAL_MS, type Contacts } from './contacts.ts'
+import type { Contacts } from './contacts.ts'
+import { loadSilentNames, type SilentNamesDeps } from './silent-names.ts'
 import { MAX_SEEN_SHELVES, seenShelves } from './tables.ts'
 
 /** How long a node is waited for before its shelves are asked beside, and the part of the time that there is. */
@@ -39,14 +28,8 @@ const GRACE_MS = 20_000
  * them all. It is given all its time again after a while, longer each time.
  */
 export const SILENT_WAIT_MS = 2_000
-/** Names of which that is remembered. */
-const MAX_SILENT_NAMES = 10_000
 
-export type ShelfAskerDeps = {
-  readonly store: Store
-  readonly committer: Committer
-  readonly clock: Clock
-  readonly log: Log
+export type ShelfAskerDeps = SilentNamesDeps & {
   readonly verifier: Verifier
   readonly mailboxes: Pick<Mailboxes, 'ask'>
   readonly contacts: Pick<Contacts, 'get' | 'seek'>
@@ -60,22 +43,9 @@ type Keys = Pick<Federation, 'userDevices' | 'claimKeys'>
 type Wait = { readonly deadline: number; readonly graceMs: number }
 
 /** The same calls, answered by the shelves of a name that is a key where its node does not answer, or not soon. */
-export function withShelves(federation: Keys, deps: ShelfAskerDeps): Keys {
+export async function withShelves(federation: Keys, deps: ShelfAskerDeps): Promise<Keys> {
   const { clock } = deps
-  const steady = createSteady(clock)
-  /** When a name had all its time last and said nothing, and how often that was. */
-  const silent = createLru<ServerName, { readonly at: number; readonly times: number }>(MAX_SILENT_NAMES)
-  const isSilent = (name: ServerName): boolean => {
-    const { at, times } = silent.get(name) ?? { at: Number.NEGATIVE_INFINITY, times: 0 }
-    return steady() - at < Math.min(FIRST_SEEK_PAUSE_MS * 2 ** (times - 1), SEEK_INTERVAL_MS)
-  }
-
-  /** It had all its time from `since` on. Of several who asked at once one counts, and none while this node reaches nobody itself. */
-  const noteSilent = async (name: ServerName, since: number): Promise<void> => {
-    const isReachable = await deps.isReachable().catch(() => false)
-    const { at, times } = silent.get(name) ?? { at: Number.NEGATIVE_INFINITY, times: 0 }
-    if (isReachable && at < since) silent.set(name, { at: steady(), times: times + 1 })
-  }
+  const silent = await loadSilentNames(deps)
 
   /** @throws what `ask` does, when no shelf answers either. */
   const orElse = async <T>(
@@ -85,19 +55,19 @@ export function withShelves(federation: Keys, deps: ShelfAskerDeps): Keys {
     shelf: (wait: Wait) => Promise<T | undefined>,
   ): Promise<T> => {
     if (!isKeyName(name)) return ask(options)
-    const isShort = isSilent(name)
-    const since = steady()
+    const isShort = silent.has(name)
+    const since = silent.steady()
     const timeoutMs = Math.min(options.timeoutMs ?? DEFAULT_WAIT_MS, isShort ? SILENT_WAIT_MS : Infinity)
     const deadline = clock.now() + timeoutMs
     const asked = ask({ ...options, timeoutMs })
     const answered = asked.then(
       (answer) => {
-        silent.delete(name)
+        silent.spoke(name)
         return { answer }
       },
       (error: unknown) => {
         if (error instanceof CarrierError && error.code !== 'refused') return
-        silent.delete(name)
+        silent.spoke(name)
         throw error
       },
     )
@@ -107,10 +77,11 @@ export function withShelves(federation: Keys, deps: ShelfAskerDeps): Keys {
     const shown = shelf(wait).then((answer) => (answer === undefined ? undefined : { answer }))
     const first = (await Promise.race([answered, shown])) ?? (await answered) ?? (await shown)
     if (first !== undefined) {
-      silent.delete(name)
+      silent.spoke(name)
       return first.answer
     }
-    if (!isShort) await noteSilent(name, since)
+    // While this node reaches nobody itself that says nothing of others.
+    if (!isShort && (await deps.isReachable().catch(() => false))) await silent.note(name, since)
     return asked
   }
   return {

@@ -58,6 +58,9 @@ export type SeenShelf = { readonly sequence: number; readonly expires: number }
 /** Users of others of whom it is remembered; beyond, who was heard of longest ago is forgotten. */
 export const MAX_SEEN_SHELVES = 10_000
 
+/** When a name had all its time for keys last and said nothing, milliseconds since the epoch, and how often that was. */
+export type SilentRow = { readonly at: number; readonly times: number }
+
 /**
  * How this store stands to the account. `claims`: it takes it over, and outranks what it hears of. A record: that of the
  * device that took it over from this one. Absent: this is the device that speaks for it.
@@ -83,5 +86,6 @@ export const received: Table<readonly [ServerName, string, string], readonly str
   ['s', 's', 's'],
 )
 export const shelves: Table<readonly [UserId], ShelfRow> = table('key-shelf', ['s'])
+export const silentNames: Table<readonly [ServerName], SilentRow> = table('key-silent', ['s'])
 /** The newest shelf of a user that a relay showed. */
 export const seenShelves: Table<readonly [UserId], SeenShelf> = table('key-shelf-seen', ['s'])
