@@ -171,7 +171,7 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     await network.pass(60_000)
     expect(await isPartial(bob, roomId)).toBe(true)
     network.offline.clear()
-    bob.completion.kick()
+    bob.completion.kick(alice.name)
     await network.pass(60_000)
     expect(await isPartial(bob, roomId)).toBe(false)
     expect(await stateText(bob, roomId)).toBe(await stateText(carol, roomId))
@@ -189,13 +189,13 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     expect(before).toBeLessThan(80)
     // Who appears is asked soon, but not more often for coming and going.
     for (let second = 0; second < 30; second += 1) {
-      bob.completion.kick()
+      bob.completion.kick(alice.name)
       await network.pass(1_000)
     }
     expect(attempts() - before).toBeGreaterThan(0)
     expect(attempts() - before).toBeLessThan(6)
     tell()
-    bob.completion.kick()
+    bob.completion.kick(alice.name)
     await network.pass(10_000)
     expect(await isPartial(bob, roomId)).toBe(false)
   })

@@ -31,15 +31,17 @@ export const headsOf = ({ snapshot }: Seen): string => snapshot.heads.join(' ')
 export const isIn = ({ place, snapshot }: Seen): boolean => snapshot.joinedServers.includes(place.name)
 
 export const isPartial = ({ snapshot }: Seen): boolean => snapshot.isPartial === true
+/** It may have to decide again, on what others will tell. */
+export const isUnconfirmed = ({ snapshot }: Seen): boolean => snapshot.isUnconfirmed === true
 
 export function stateText(state: StateMap): string {
   return canonicalJson(Object.fromEntries(state))
 }
 
-/** Equal heads mean equal state, for all pairs of nodes that know all members. */
+/** Equal heads mean equal state, for all pairs of nodes that know the state at their join. */
 export function differingStates(seen: readonly Seen[]): string | undefined {
   const byHeads = new Map<string, Seen>()
-  for (const one of seen.filter((each) => !isPartial(each))) {
+  for (const one of seen.filter((each) => !isPartial(each) && !isUnconfirmed(each))) {
     const other = byHeads.get(headsOf(one))
     byHeads.set(headsOf(one), one)
     if (other === undefined || stateText(other.snapshot.state) === stateText(one.snapshot.state)) continue

@@ -14,6 +14,7 @@ import {
   headsOf,
   isIn,
   isPartial,
+  isUnconfirmed,
   look,
   followedBy,
   forgedEvent,
@@ -301,6 +302,7 @@ async function agree(world: World, roomId: RoomId, before: readonly Seen[]): Pro
   if (headsWithoutHoles(members).size > 1)
     throw new Wrong(`the heads differ in the end: ${describe(members, headsOf)}`)
   if (members.some(isPartial)) throw new Wrong('a node does not know all members in the end')
+  if (members.some(isUnconfirmed)) throw new Wrong('a node does not know the state at its join in the end')
   const states = new Set(members.map(({ snapshot }) => stateText(snapshot.state)))
   if (states.size > 1) throw new Wrong('the states differ in the end')
   const lost = await missingEvents(world, roomId, members)

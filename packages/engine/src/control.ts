@@ -103,7 +103,7 @@ export function createNodeControl(deps: ControlDeps): NodeControl {
     peerAppeared(name) {
       deps.outbox.kick([name], true)
       deps.staging.kick(name)
-      deps.completion.kick()
+      deps.completion.kick(name)
     },
     forgetMedia: (server, mediaId) => deps.media.forget(server, mediaId),
   }

@@ -97,6 +97,7 @@ export async function createEngine(deps: EngineDeps, init: EngineInit = {}): Pro
     ownName: serverName,
     rooms: () => rooms,
     staging: () => staging,
+    heard: (server) => completion.heard(server),
     fanOut: init.fanOut,
     maxWaitingLength: init.maxWaitingLength,
     mail: mail === undefined || deps.mail === undefined ? undefined : { ...deps.mail, ...mail, incarnation },

@@ -49,6 +49,8 @@ export type OutboxDeps = {
   readonly fanOut?: FanOutInit | undefined
   readonly maxWaitingLength?: number | undefined
   readonly staging: () => Pick<Staging, 'receive' | 'holds'>
+  /** A server has made a request. */
+  readonly heard?: (server: ServerName) => void
   /** Absent where no mail is left. */
   readonly mail?: OutboxMail | undefined
 }
@@ -156,7 +158,10 @@ export async function createOutbox(deps: OutboxDeps): Promise<OutboxOwner> {
       if (appeared === true) heads.appeared(names)
       sender.kick(names, appeared)
     },
-    heard: (server) => sender.heard(server),
+    heard(server) {
+      sender.heard(server)
+      deps.heard?.(server)
+    },
     received: (server, received) => sender.received(server, received),
     delivery: (roomId, eventId) => deliveries.delivery(roomId, eventId),
     watch: (listener) => deliveries.watch(listener),

@@ -7,7 +7,15 @@ import { authChildWrites } from './auth-graph.ts'
 import { draftRecord, groupOf, parentGroups } from './case.ts'
 import type { AcceptedDecision, Case } from './case.ts'
 import type { RoomCopy, StateChange } from './copy.ts'
-import { joinedAfter, memberOf, membershipOf, serversIn, stateChanges, toRecord } from './copy.ts'
+import {
+  joinedAfter,
+  lacksMembers,
+  memberOf,
+  membershipOf,
+  serversIn,
+  stateChanges,
+  toRecord,
+} from './copy.ts'
 import { decidedAgain, finisher, provisionalWrites } from './decided-again.ts'
 import { clientTransactions, deltas, memberships, rooms } from './records.ts'
 import { holesAfter, presentAfter } from './present.ts'
@@ -184,14 +192,14 @@ const VISIBILITY_KEY = stateKey('m.room.history_visibility', '')
 async function lateComer(
   { deps, copy, event, view }: Case,
   { stateBefore }: AcceptedDecision,
-  { partial, current }: RoomCopy,
+  after: RoomCopy,
   joined: readonly ServerName[],
 ): Promise<Pick<ServerChanges, 'late'>> {
   const server = serverOf(event.pdu.sender)
   const prev = prevEventIds(event.pdu)
   const isLate = copy?.heads.some((id) => !prev.includes(id)) === true && joined.includes(server)
-  const id = current.state.get(VISIBILITY_KEY)
-  if (!isLate || partial !== undefined || stateBefore.get(VISIBILITY_KEY) !== id) return {}
+  const id = after.current.state.get(VISIBILITY_KEY)
+  if (!isLate || lacksMembers(after) || stateBefore.get(VISIBILITY_KEY) !== id) return {}
   if (id !== undefined) await view.load([id])
   const visibility = id === undefined ? 'shared' : view.record(id)?.pdu.content['history_visibility']
   const records = await deps.events.working(prev)

@@ -99,7 +99,7 @@ export async function loadPreviousStates(
   if (missing.length === 0 || stay.since === 0) return missing
   const old = new Map<EventId, string>()
   for (const record of await deps.events.working(missing))
-    if (record?.stateGroup !== undefined && record.roomId === stay.roomId && !isProvisional(record))
+    if (record?.stateGroup !== undefined && record.roomId === stay.roomId && !isPartial(record))
       old.set(record.id, record.stateGroup)
   const absent = missing.filter((id) => !old.has(id))
   const isOfThisStay = (await deps.events.working(prevEventIds(event.pdu))).some((record) =>
@@ -111,16 +111,23 @@ export async function loadPreviousStates(
   return absent
 }
 
-/** Before the names of states that lack members: what is decided again gets states of other names. */
+/** Before the names of states that lack members, or are not confirmed: what is decided again gets states of other names. */
 const PARTIAL_PREFIX = 'partial '
+const UNCONFIRMED_PREFIX = 'unconfirmed '
 
 export function groupName({ partial }: Pick<RoomCopy, 'partial'>, name: string): string {
-  return partial === undefined ? name : `${PARTIAL_PREFIX}${name}`
+  if (partial === undefined) return name
+  return `${partial.unconfirmed === undefined ? PARTIAL_PREFIX : UNCONFIRMED_PREFIX}${name}`
 }
 
 /** True for an event that was decided on a state that lacks members, and not again since. */
-export function isProvisional(record: EventRecord | undefined): boolean {
+export function isPartial(record: EventRecord | undefined): boolean {
   return record?.stateGroup?.startsWith(PARTIAL_PREFIX) ?? false
+}
+
+/** As `isPartial`, or on one that was not confirmed then. */
+export function isProvisional(record: EventRecord | undefined): boolean {
+  return isPartial(record) || (record?.stateGroup?.startsWith(UNCONFIRMED_PREFIX) ?? false)
 }
 
 /** The group of a state: that of a base where it is the same map, else a new one of the given name. */

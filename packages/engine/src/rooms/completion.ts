@@ -1,5 +1,6 @@
 /**
- * Rooms that were entered without their members: fetches those, and decides again what was decided meanwhile.
+ * Rooms that were entered without their members, or on a state that no two told alike: finds out, and decides again what
+ * was decided meanwhile.
  *
  * Invariants:
  * 1. The mark of such a room is in the store until its state is whole; a restart goes on from it.
@@ -7,24 +8,29 @@
  *    this node is in the room.
  */
 import { serverOf } from '@plexus/core'
-import type { RoomId, UserId } from '@plexus/core'
+import type { RoomId, ServerName, UserId } from '@plexus/core'
 import { backoffMs } from '../kernel/backoff.ts'
 import type { Random } from '../ports.ts'
 import { checkCanMeet } from './networks.ts'
-import { partialRooms } from './records.ts'
+import { partialRooms, type PartialRecord } from './records.ts'
 import type { RoomRegistry } from './registry.ts'
 import { replay, type ReplayDeps } from './replay.ts'
 import type { Room } from './room.ts'
 import type { RoomSnapshot } from './types.ts'
 import type { StateGroup } from './state-groups.ts'
+import { confirmedState } from './second-look.ts'
 import type { SecondMemberDeps } from './second-member.ts'
 import { fetchWholeState } from './whole-state.ts'
 import { createSteady } from '../kernel/steady.ts'
 
 export const FIRST_PAUSE_MS = 1_000
 export const LAST_PAUSE_MS = 900_000
+/** The same for a room that lacks nothing, but whose state is to be confirmed: its members may be gone for good. */
+export const LAST_CONFIRM_PAUSE_MS: number = 6 * 3_600_000
 /** Peers that come and go cause no attempt sooner than this after the last. */
 export const MIN_PAUSE_MS = 10_000
+/** The same for requests of those that may confirm a state: they may be many, and tell nothing. */
+export const HEARD_PAUSE_MS = 300_000
 /** Rooms whose members are fetched at a time: each can be large. */
 export const MAX_COMPLETED_TOGETHER = 4
 /** How long a client waits for the members of a room. */
@@ -44,8 +50,10 @@ export interface Completion {
   start(roomId: RoomId): void
   /** Resolves once the room lacks no members; false when that takes too long, or no user of this node is in it. */
   whole(roomId: RoomId): Promise<boolean>
-  /** Somebody who may know the members is here. */
-  kick(): void
+  /** A server is here: it may know the members. */
+  kick(server: ServerName): void
+  /** A server has made a request: it may confirm a state. */
+  heard(server: ServerName): void
   /** Takes up what an earlier process left. */
   resume(): Promise<void>
   /** Resolves when nothing is being fetched (what waits for another attempt may remain). */
@@ -61,6 +69,10 @@ type Entry = {
   /** The room was entered anew while it was running. */
   again: boolean
   running: Promise<void> | undefined
+  /** The servers that may confirm its state, if it lacks nothing else. */
+  others: readonly ServerName[] | undefined
+  /** One of these that is here now. */
+  appeared: ServerName | undefined
   cancelRetry: (() => void) | undefined
   readonly waiting: Set<(isWhole: boolean) => void>
 }
@@ -96,19 +108,25 @@ export function createCompletion(deps: CompletionDeps): Completion {
   const attempt = async (roomId: RoomId, entry: Entry): Promise<boolean> => {
     try {
       const room = await registry.get(roomId)
-      if (room?.snapshot?.isPartial === true) await complete(deps, room, entry.failures)
+      const mark = room?.snapshot === undefined ? undefined : await partialRooms.get(deps.store, [roomId])
+      const wereAsked = entry.others !== undefined
+      entry.others = mark?.unconfirmed?.others
+      // By the join itself, just now.
+      if (entry.others !== undefined && !wereAsked) throw new Error('no two members told the same')
+      if (room !== undefined && mark !== undefined) await complete(deps, room, mark, entry)
       for (const resolve of entry.waiting) resolve(true)
       return true
     } catch (error) {
       if (closed) return true
       entry.failures += 1
       entry.triedAt = steady()
-      const pauseMs = backoffMs(deps.random, entry.failures, FIRST_PAUSE_MS, LAST_PAUSE_MS)
-      deps.log.log('warn', 'the members of a room are still missing', {
-        roomId,
-        pauseMs,
-        error: String(error),
-      })
+      entry.appeared = undefined
+      const isWhole = entry.others !== undefined
+      const longest = isWhole ? LAST_CONFIRM_PAUSE_MS : LAST_PAUSE_MS
+      const pauseMs = backoffMs(deps.random, entry.failures, FIRST_PAUSE_MS, longest)
+      const fields = { roomId, pauseMs, error: String(error) }
+      if (isWhole) deps.log.log('info', 'the state of a room is not confirmed yet', fields)
+      else deps.log.log('warn', 'the members of a room are still missing', fields)
       if (!(await isHere(roomId))) {
         for (const resolve of entry.waiting) resolve(false)
         return true
@@ -132,6 +150,12 @@ export function createCompletion(deps: CompletionDeps): Completion {
     })
   }
 
+  const retrySoon = (entry: Entry, server: ServerName, pauseMs: number): void => {
+    entry.appeared = server
+    const at = Math.max(steady(), entry.triedAt + pauseMs)
+    if (entry.cancelRetry !== undefined && at < entry.retryAt) retryAt(entry, at)
+  }
+
   const start = (roomId: RoomId): Entry => {
     const entry = entries.get(roomId) ?? {
       failures: 0,
@@ -139,6 +163,8 @@ export function createCompletion(deps: CompletionDeps): Completion {
       retryAt: 0,
       again: false,
       running: undefined,
+      others: undefined,
+      appeared: undefined,
       cancelRetry: undefined,
       waiting: new Set(),
     }
@@ -166,11 +192,13 @@ export function createCompletion(deps: CompletionDeps): Completion {
         waiting.delete(resolve)
       })
     },
-    kick() {
-      for (const entry of entries.values()) {
-        const at = Math.max(steady(), entry.triedAt + MIN_PAUSE_MS)
-        if (entry.cancelRetry !== undefined && at < entry.retryAt) retryAt(entry, at)
-      }
+    kick(server) {
+      for (const entry of entries.values())
+        if (entry.others?.includes(server) !== false) retrySoon(entry, server, MIN_PAUSE_MS)
+    },
+    heard(server) {
+      for (const entry of entries.values())
+        if (entry.others?.includes(server) === true) retrySoon(entry, server, HEARD_PAUSE_MS)
     },
     async resume() {
       for (const [[roomId]] of await partialRooms.list(deps.store, [])) start(roomId)
@@ -193,12 +221,18 @@ function runningOf(entries: ReadonlyMap<RoomId, Entry>): readonly Promise<void>[
   return [...entries.values()].flatMap(({ running }) => running ?? [])
 }
 
-async function complete(deps: CompletionDeps, room: Room, tries: number): Promise<void> {
-  const { roomId } = room
-  const mark = await partialRooms.get(deps.store, [roomId])
-  if (mark === undefined) throw new Error('a room without its members has no mark')
+async function complete(
+  deps: CompletionDeps,
+  room: Room,
+  mark: PartialRecord,
+  { failures: tries, appeared }: Entry,
+): Promise<void> {
   if (mark.whole !== undefined) return replay(deps, room, await deps.groups.load(mark.whole))
-  const whole = await fetchWholeState(deps, room, mark, tries)
+  const { unconfirmed } = mark
+  const whole =
+    unconfirmed === undefined
+      ? await fetchWholeState(deps, room, mark, tries)
+      : await confirmedState(deps, room, { ...mark, unconfirmed }, { tries, appeared })
   await leaveMixed(deps, room, whole)
   await replay(deps, room, whole)
 }

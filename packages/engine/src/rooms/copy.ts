@@ -22,7 +22,7 @@ export type RoomCopy = {
    * that nothing tells what followed it: history. 0 while there is none.
    */
   readonly since: number
-  /** Set while the state lacks members. */
+  /** Set while the state lacks members, or is not confirmed. */
   readonly partial: PartialRecord | undefined
 }
 
@@ -100,6 +100,10 @@ export function toRecord(copy: RoomCopy, lastPosition: number): RoomRecord {
   }
 }
 
+export function lacksMembers({ partial }: Pick<RoomCopy, 'partial'>): boolean {
+  return partial !== undefined && partial.unconfirmed === undefined
+}
+
 /** Those with a joined member, as far as is known. */
 export function serversIn({
   joined,
@@ -120,7 +124,7 @@ export function toSnapshot(copy: RoomCopy, lastPosition: number): RoomSnapshot {
     lists = { joinedMembers: [...copy.joined].sort(), joinedServers, partial: copy.partial }
     memberLists.set(copy.joined, lists)
   }
-  const { joinedMembers, joinedServers, partial } = lists
+  const { joinedMembers, joinedServers } = lists
   return {
     roomId: copy.roomId,
     version: copy.version,
@@ -133,6 +137,7 @@ export function toSnapshot(copy: RoomCopy, lastPosition: number): RoomSnapshot {
     since: copy.since,
     joinedMembers,
     joinedServers,
-    ...(partial === undefined ? {} : { isPartial: true as const }),
+    ...(lacksMembers(copy) ? { isPartial: true as const } : {}),
+    ...(copy.partial?.unconfirmed === undefined ? {} : { isUnconfirmed: true as const }),
   }
 }

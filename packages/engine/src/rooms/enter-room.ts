@@ -1,47 +1,22 @@
 /** Making a room of what a resident server tells of it. spec: server-server-api.md "Joining Rooms" */
-import type {
-  EventId,
-  JsonObject,
-  JsonValue,
-  Pdu,
-  RoomId,
-  RoomVersion,
-  ServerName,
-  StateKey,
-  StateMap,
-  UserId,
-} from '@plexus/core'
-import {
-  authEventIds,
-  CREATE_KEY,
-  createIdOf,
-  createKnownEvents,
-  decide,
-  memberKey,
-  ownValue,
-  prevEventIds,
-  serverOf,
-  stateKeyOf,
-} from '@plexus/core'
+import type { EventId, ServerName, StateMap, UserId } from '@plexus/core'
+import { memberKey, prevEventIds, serverOf } from '@plexus/core'
 import type { Write } from '../ports.ts'
 import { MAX_BACKWARD } from './accept-event.ts'
 import { newEventWrites } from './auth-graph.ts'
 import { groupName, isDecided, isFetchedHistory } from './case.ts'
-import { MAX_STATE_EVENTS } from './claims.ts'
 import type { RoomCopy } from './copy.ts'
 import { memberOf, membershipOf, serversIn, stateChanges, toRecord } from './copy.ts'
 import { provisionalWrites } from './decided-again.ts'
-import { membersNamedBy } from './named-members.ts'
-import { judgeOutliers, outlierWrites } from './outliers.ts'
-import { comparedState } from './second-member.ts'
-import { deltas, memberships, partialRooms, rooms, timelines } from './records.ts'
+import { checkState, judgeAnswer, type Answer, type Judged, type Told } from './judge-answer.ts'
+import { outlierWrites } from './outliers.ts'
+import { deltas, memberships, partialRooms, rooms, timelines, type PartialRecord } from './records.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import { forgetProvisional } from './replay.ts'
-import type { EventInput, Room } from './room.ts'
+import type { Room } from './room.ts'
+import { unconfirmedOf } from './second-look.ts'
+import { comparedState, type Compared } from './second-member.ts'
 import type { EventRecord } from './types.ts'
-import { RoomError } from './types.ts'
-import type { CheckedEvent } from './verify.ts'
-import { checkEvents } from './verify.ts'
 
 /**
  * Servers that are taken to be in a room by the word of the resident server alone: own events go to each of them. Those
@@ -49,22 +24,6 @@ import { checkEvents } from './verify.ts'
  * milliseconds.
  */
 export const MAX_UNPROVEN_SERVERS = 500
-/** How long the keys of a room's servers are waited for: events of others are left out. */
-const MAX_KEYS_WAIT_MS = 60_000
-
-/** What a resident server answers to a join. */
-export type Told = {
-  readonly server: ServerName
-  /** Servers that the room was found by. */
-  readonly via: readonly ServerName[]
-  readonly join: EventInput
-  readonly state: readonly JsonObject[]
-  readonly authChain: readonly JsonObject[]
-  /** Set when the state lacks members. */
-  readonly serversInRoom?: readonly ServerName[]
-  /** The invite that the join follows, where `server` told all this with it: nobody has the join yet. */
-  readonly invite?: EventId
-}
 
 /** Makes the room of what the resident server told. */
 export async function enterRoom(deps: RemoteDeps, room: Room, told: Told): Promise<void> {
@@ -74,15 +33,15 @@ export async function enterRoom(deps: RemoteDeps, room: Room, told: Told): Promi
   checkState(answer, judged.before, judged.byId)
   await deps.committer.submit({ writes: (position) => outlierWrites(deps.events, judged.records, position) })
   // Outside of the room's queue: the network is slow.
-  const before =
+  const compared: Compared =
     told.serversInRoom === undefined
       ? await comparedState(deps, { room, ...told }, judged.before)
-      : judged.before
+      : { state: judged.before }
   const { done } = await room.run(async (turn) => {
     const previous = turn.copy
     // The position after all that was decided in the earlier stay.
     const since = previous === undefined ? 0 : await deps.committer.submit({ writes: () => [] })
-    const joined = await adoptRoom(deps, { ...answer, previous, since }, { ...judged, before })
+    const joined = await adoptRoom(deps, { ...answer, previous, since }, { ...judged, ...compared })
     const publish = turn.replace(joined.copy)
     joined.stage()
     return {
@@ -99,15 +58,8 @@ export async function enterRoom(deps: RemoteDeps, room: Room, told: Told): Promi
   await done
 }
 
-type Answer = Told & { readonly version: RoomVersion; readonly roomId: RoomId }
-
-/** The state before the join, with the events that were told of it. */
-type Judged = {
-  readonly before: StateMap
-  readonly byId: Map<EventId, EventRecord>
-  /** Of the join. */
-  readonly generation: number
-}
+/** `state` is what counts of all that was told. */
+type Weighed = Omit<Judged, 'before'> & Compared
 
 type Adopting = Answer & {
   /** The copy from an earlier stay in the room. */
@@ -129,16 +81,15 @@ type Adopted = {
 async function adoptRoom(
   deps: RemoteDeps,
   answer: Adopting,
-  { before, byId, generation }: Judged,
+  { state: before, unconfirmed, byId, generation }: Weighed,
 ): Promise<Adopted> {
   const { version, roomId, join, previous } = answer
   const others = [...before.values()].filter((id) => !byId.has(id))
   for (const record of await deps.events.working(others))
     if (record !== undefined) byId.set(record.id, record)
   const create = checkState(answer, before, byId)
-  const { server: resident } = answer
-  const servers = unprovenServers(answer).filter((name) => name !== deps.ownName)
-  const partial = answer.serversInRoom === undefined ? undefined : { join: join.id, resident, servers }
+  const mark = markOf(deps, answer, unconfirmed)
+  const { partial } = mark
   const joinKey = memberKey(join.pdu.sender)
   const replaced = before.get(joinKey)
   const after = new Map(before).set(joinKey, join.id)
@@ -183,9 +134,9 @@ async function adoptRoom(
     return isChanged ? (byId.get(id) ?? []) : []
   })
   const forgotten = await forgetProvisional(deps, roomId)
-  const invite = invited === undefined ? undefined : placedInvite(deps, invited, before)
+  const invite = invited === undefined ? undefined : placedInvite(deps, invited, { partial, before })
   const facts = {
-    groupWrites: [...writes, ...(invite?.writes ?? [])],
+    groupWrites: [...writes, ...mark.writes, ...(invite?.writes ?? [])],
     invite: invite?.record,
     localMembers,
     forgotten,
@@ -194,50 +145,34 @@ async function adoptRoom(
 }
 
 /** The invite with its place in the room: what members told meanwhile follows it. */
-function placedInvite({ groups }: RemoteDeps, invited: EventRecord, after: StateMap) {
-  const name = groupName({ partial: undefined }, `after ${invited.id}`)
-  const { group, writes } = groups.create(name, after, undefined)
+function placedInvite(
+  { groups }: RemoteDeps,
+  invited: EventRecord,
+  { partial, before }: { readonly partial: PartialRecord | undefined; readonly before: StateMap },
+) {
+  const name = groupName({ partial }, `after ${invited.id}`)
+  const { group, writes } = groups.create(name, before, undefined)
   return { record: { ...invited, basis: 'partial' as const, stateGroup: group.id }, writes }
+}
+
+/** What is to be found out yet about the state. */
+function markOf(
+  deps: RemoteDeps,
+  answer: Adopting,
+  open: Compared['unconfirmed'],
+): { readonly partial: PartialRecord | undefined; readonly writes: readonly Write[] } {
+  const { join, server: resident, serversInRoom } = answer
+  if (serversInRoom !== undefined) {
+    const servers = unprovenServers(answer).filter((name) => name !== deps.ownName)
+    return { partial: { join: join.id, resident, servers }, writes: [] }
+  }
+  if (open === undefined) return { partial: undefined, writes: [] }
+  const { unconfirmed, writes } = unconfirmedOf(deps, open)
+  return { partial: { join: join.id, resident, servers: [], unconfirmed }, writes }
 }
 
 function unprovenServers({ server, serversInRoom = [] }: Answer): readonly ServerName[] {
   return [...new Set([server, ...serversInRoom])].slice(0, MAX_UNPROVEN_SERVERS)
-}
-
-/** spec: data/event-schemas/schema/m.room.create.yaml */
-function versionNamedBy(create: Pdu): JsonValue {
-  return ownValue(create.content, 'room_version') ?? '1'
-}
-
-/**
- * The create event of the state. It must be of the room's version, and the state must allow the join, or others would
- * not see it so.
- */
-function checkState(
-  { version, roomId, join, server }: Answer,
-  before: StateMap,
-  known: ReadonlyMap<EventId, EventRecord>,
-): EventRecord {
-  const createId = createIdOf(version, join.pdu) ?? before.get(CREATE_KEY)
-  const create = createId === undefined ? undefined : known.get(createId)
-  if (create === undefined) throw new RoomError('M_BAD_STATE', 'no create event was given')
-  if (versionNamedBy(create.pdu) !== version.id)
-    throw new RoomError('M_BAD_STATE', 'the create event names another room version')
-  const view = createKnownEvents()
-  for (const { id, pdu, verdict } of known.values()) {
-    view.add({ id, pdu, verdict: verdict === 'rejected' ? 'rejected' : 'accepted' })
-  }
-  const decision = decide({
-    version,
-    roomId,
-    event: join,
-    view,
-    stateAfter: () => before,
-    currentState: undefined,
-  })
-  if (decision.kind === 'accept') return create
-  const why = 'why' in decision ? decision.why.reason : 'the state is incomplete'
-  throw new RoomError('M_BAD_STATE', `the state that ${server} told does not allow the join: ${why}`)
 }
 
 /** Those of the events that are not decided here, and not fetched. */
@@ -289,6 +224,7 @@ function joinChange(
         timelines.put([roomId, position], join.id),
         rooms.put([roomId], toRecord(copy, position)),
         ...facts.forgotten,
+        ...(placed === undefined ? [] : provisionalWrites(copy, at, placed.id)),
         ...provisionalWrites(copy, position, join.id),
         copy.partial === undefined ? partialRooms.delete([roomId]) : partialRooms.put([roomId], copy.partial),
         ...(changes.length === 0 ? [] : [deltas.put([roomId, position], changes)]),
@@ -309,87 +245,4 @@ function joinChange(
       [...(placed === undefined ? [] : [placed]), final].forEach((event) => deps.events.adopt(event)),
     positions: invite === undefined ? 1 : 2,
   }
-}
-
-async function judgeAnswer(
-  deps: RemoteDeps,
-  answer: Answer,
-): Promise<Judged & { readonly records: readonly EventRecord[] }> {
-  const { version, roomId } = answer
-  const chain = answer.authChain.slice(0, MAX_STATE_EVENTS)
-  const state = answer.state.slice(0, MAX_STATE_EVENTS)
-  const lookup = { waitMs: MAX_KEYS_WAIT_MS, broughtBy: answer.server }
-  const results = await checkEvents(deps, version, roomId, [...chain, ...state], lookup)
-  const checked = new Map<EventId, CheckedEvent>()
-  const stateIds = new Set<EventId>()
-  const dropped: string[] = []
-  results.forEach((result, index) => {
-    if (result.kind !== 'ok') {
-      dropped.push(result.why)
-      return
-    }
-    checked.set(result.event.id, result.event)
-    if (index >= chain.length) stateIds.add(result.event.id)
-  })
-  if (dropped.length > 0) {
-    const [why = ''] = dropped
-    const fields = { roomId, server: answer.server, count: dropped.length, why }
-    deps.log.log('warn', 'events of a join were dropped', fields)
-  }
-  const records = await judgeOutliers(
-    deps.events,
-    { version, roomId, receivedAt: deps.clock.now(), basis: 'partial' },
-    [...checked.values(), answer.join],
-  )
-  // A room in which our own join does not stand is none that this node could act in.
-  const join = records.find(({ id }) => id === answer.join.id)
-  if (join?.verdict !== 'accepted') {
-    throw new RoomError(
-      'M_BAD_STATE',
-      `the state that ${answer.server} told does not allow the join: ${join?.why ?? 'incomplete'}`,
-    )
-  }
-  const others = records.filter((record) => record !== join)
-  const told = await stateOf(deps, roomId, stateIds, others)
-  if (answer.serversInRoom !== undefined) await nameMembers(deps, answer.join, told)
-  return { ...told, records: others, generation: join.generation }
-}
-
-type ToldState = {
-  readonly before: Map<StateKey, EventId>
-  readonly byId: Map<EventId, EventRecord>
-}
-
-/**
- * Adds the members that the join names to a state without members: without the own invite, for one, it would not be
- * allowed.
- */
-async function nameMembers(
-  { events }: RemoteDeps,
-  { pdu }: EventInput,
-  { before, byId }: ToldState,
-): Promise<void> {
-  const absent = authEventIds(pdu).filter((id) => !byId.has(id))
-  for (const record of await events.working(absent)) if (record !== undefined) byId.set(record.id, record)
-  const named = membersNamedBy(pdu, { get: (id) => byId.get(id) })
-  for (const [key, id] of named) if (!before.has(key)) before.set(key, id)
-}
-
-/** The state that these ids name, as far as their events are here and not rejected. */
-async function stateOf(
-  deps: RemoteDeps,
-  roomId: RoomId,
-  stateIds: ReadonlySet<EventId>,
-  records: readonly EventRecord[],
-): Promise<ToldState> {
-  const byId = new Map(records.map((record) => [record.id, record]))
-  const known = await deps.events.working([...stateIds].filter((id) => !byId.has(id)))
-  for (const record of known) if (record?.roomId === roomId) byId.set(record.id, record)
-  const before = new Map<StateKey, EventId>()
-  for (const id of stateIds) {
-    const record = byId.get(id)
-    const key = record === undefined || record.verdict === 'rejected' ? undefined : stateKeyOf(record.pdu)
-    if (key !== undefined) before.set(key, id)
-  }
-  return { before, byId }
 }

@@ -93,7 +93,7 @@ export function createRooms(deps: RoomsDeps): RoomsParts {
       deps.onJoined(snapshot, users)
       // Who came back by an event of another server, or because a kick was undone, asked for no join.
       const isBack = users.some((user) => serverOf(user) === ownName)
-      if (isBack && snapshot.isPartial === true) completion.start(snapshot.roomId)
+      if (isBack) completion.start(snapshot.roomId)
     },
   }
   const registry = createRoomRegistry(base)

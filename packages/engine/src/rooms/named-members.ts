@@ -6,7 +6,7 @@
 import type { EventId, Pdu, StateKey, StateMap } from '@plexus/core'
 import { authEventIds, changeState, stateKeyOf } from '@plexus/core'
 import type { Case } from './case.ts'
-import { memberOf } from './copy.ts'
+import { lacksMembers, memberOf } from './copy.ts'
 import type { EventRecord } from './types.ts'
 
 /** Adds to a state the members that an event names and the state lacks. The same state gives the same answer. */
@@ -15,7 +15,7 @@ export function memberFiller({
   event,
   view,
 }: Pick<Case, 'copy' | 'event' | 'view'>): <T extends StateMap | undefined>(state: T) => T | StateMap {
-  if (copy?.partial === undefined) return (state) => state
+  if (copy === undefined || !lacksMembers(copy)) return (state) => state
   const named = membersNamedBy(event.pdu, view)
   const filled = new Map<StateMap, StateMap>()
   return (state) => {

@@ -61,7 +61,7 @@ export type CursorRecord = {
 
 /** A room that this node entered without its members. */
 export type PartialRecord = {
-  /** The own join: the state before it lacks members. */
+  /** The own join: the state before it lacks members, or is not confirmed. */
   readonly join: EventId
   /** The server that told of the room. */
   readonly resident: ServerName
@@ -69,6 +69,19 @@ export type PartialRecord = {
   readonly servers: readonly ServerName[]
   /** The whole state before the join, once it is here. */
   readonly whole?: string
+  /** Set where the state lacks no members, but no two servers told the same. */
+  readonly unconfirmed?: Unconfirmed
+}
+
+/** What is known of the state before the own join. */
+export type Unconfirmed = {
+  /** When the room was entered, and when the latest word was heard, in milliseconds since the epoch. */
+  readonly since: number
+  readonly heardAt: number
+  /** Who told which state, by the ids of state groups. */
+  readonly words: readonly (readonly [server: ServerName, group: string])[]
+  /** Servers that may know it too. */
+  readonly others: readonly ServerName[]
 }
 
 export type LinkInviteRecord = { readonly as: UserId; readonly expires: number }
@@ -121,14 +134,14 @@ export const waitingRedactions: Table<Key<readonly [EventId, string]>, WaitingRe
   'redaction',
   ['s', 's'],
 )
-/** What redactions took out of events while their room's state lacked members: a redaction that is refused in the end gives it back. */
+/** What redactions took out of events while their room had such a mark: a redaction that is refused in the end gives it back. */
 export const unredacted: Table<Key<readonly [RoomId, EventId]>, Pdu> = table('unredacted', ['s', 's'])
 /** Own events by position. */
 export const sent: Table<Key<readonly [RoomId, number]>, EventId> = table('sent', ['s', 'n'])
 export const cursors: Table<Key<readonly [ServerName, RoomId]>, CursorRecord> = table('cursor', ['s', 's'])
-/** The mark of a room whose state lacks members, and where to go on. */
+/** The mark of a room whose state lacks members, or is not confirmed, and where to go on. */
 export const partialRooms: Table<Key<readonly [RoomId]>, PartialRecord> = table('partial', ['s'])
-/** Events that were decided while the room's state lacked members, by the position of that: they are decided again. */
+/** Events that were decided while the room had such a mark, by the position of that: they may be decided again. */
 export const provisional: Table<Key<readonly [RoomId, number]>, EventId> = table('provisional', ['s', 'n'])
 /** Invites whose invitee's node was not reached: it gets the room's own events by mail until the invite is answered. */
 export const mailedInvites: Table<Key<readonly [RoomId, UserId]>, Readonly<Record<string, never>>> = table(

@@ -1,5 +1,5 @@
 /**
- * Deciding again what was decided while the room's state lacked members, now on the whole state.
+ * Deciding again what was decided while the room's state lacked members, or was not confirmed, now on the one that counts.
  *
  * Invariants:
  * 1. The events are decided as if they came now for the first time, each after those that it follows, on a copy of the
@@ -12,10 +12,12 @@ import type { Change } from '../kernel/committer.ts'
 import { combineChanges } from '../kernel/committer.ts'
 import type { Write } from '../ports.ts'
 import { membershipWrites, serverChanges } from './accept-event.ts'
-import { isProvisional } from './case.ts'
+import { hasPlace, isProvisional } from './case.ts'
 import { memberOf, membershipOf, stateBefore, stateChanges, toRecord, type RoomCopy } from './copy.ts'
 import { deltas, partialRooms, provisional, rooms, unredacted } from './records.ts'
+import { finisher } from './decided-again.ts'
 import type { EventInput, Room, RoomDeps, Turn } from './room.ts'
+import { enteredState } from './second-look.ts'
 import type { StateGroup } from './state-groups.ts'
 import type { EventRecord } from './types.ts'
 
@@ -38,6 +40,8 @@ type Replay = {
   readonly done: Set<EventId>
   /** What was to be decided again when this began: an earlier attempt may have done so, and its records do not tell. */
   readonly listed: ReadonlySet<EventId>
+  /** That which was taken with the room, if any: the state after it is the one before the own join. */
+  readonly invites: ReadonlySet<EventId>
 }
 
 /** `whole` is the state before the own join. @throws when it does not allow the join. */
@@ -45,6 +49,8 @@ export async function replay(deps: ReplayDeps, room: Room, whole: StateGroup): P
   let state: Replay | undefined
   for (let isOver = false; !isOver;) {
     const { done, ended } = await room.run(async (turn) => {
+      if (state === undefined && (await isAsEntered(deps, turn, whole)))
+        return { done: turn.submit(await confirm(deps, room, turn)), ended: true }
       state ??= await begin(deps, room, turn, whole)
       return replayBatch(state, turn)
     })
@@ -53,14 +59,29 @@ export async function replay(deps: ReplayDeps, room: Room, whole: StateGroup): P
   }
 }
 
+/** True where the room was entered with this state, so that all that was decided stands. */
+async function isAsEntered(deps: ReplayDeps, { copy }: Turn, { state }: StateGroup): Promise<boolean> {
+  if (copy?.partial?.unconfirmed === undefined) return false
+  const [join] = await deps.events.working([copy.partial.join])
+  return join !== undefined && stateChanges(await enteredState(deps, join), state).length === 0
+}
+
+async function confirm(deps: ReplayDeps, { roomId }: Room, turn: Turn): Promise<Change> {
+  if (turn.copy === undefined) throw new Error('the room is not here')
+  const forgotten = await forgetProvisional(deps, roomId)
+  const publish = turn.replace({ ...turn.copy, partial: undefined })
+  return { writes: () => [partialRooms.delete([roomId]), ...forgotten], publish }
+}
+
 async function begin(deps: ReplayDeps, room: Room, { copy }: Turn, whole: StateGroup): Promise<Replay> {
-  if (copy?.partial === undefined) throw new Error('the state of the room lacks no members')
+  if (copy?.partial === undefined) throw new Error('the state of the room is known')
   const joined = await joinedIn(deps, whole)
   const start: RoomCopy = { ...copy, heads: [], current: whole, joined, holes: [], partial: undefined }
   const { join } = copy.partial
   const rows = await provisional.list(deps.store, [room.roomId])
   const listed = new Set(rows.map(([, id]) => id))
-  return { deps, room, whole, join, copy: start, last: 0, done: new Set(), listed }
+  const invites = await invitesBefore(deps, copy, join)
+  return { deps, room, whole, join, copy: start, last: 0, done: new Set(), listed, invites }
 }
 
 async function joinedIn({ events }: ReplayDeps, { state }: StateGroup): Promise<ReadonlySet<UserId>> {
@@ -112,6 +133,7 @@ async function replayFrom(state: Replay, turn: Turn, first: EventId): Promise<re
     const before = await deps.events.working(previous)
     const open = before.flatMap((each) =>
       each !== undefined &&
+      hasPlace(each, state.copy) &&
       (isProvisional(each) || listed.has(each.id)) &&
       !done.has(each.id) &&
       !stack.includes(each.id)
@@ -133,6 +155,7 @@ async function replayFrom(state: Replay, turn: Turn, first: EventId): Promise<re
 
 async function replayOne(state: Replay, turn: Turn, record: EventRecord): Promise<Change | undefined> {
   const { id, pdu, hashMismatch, sentBy } = record
+  if (state.invites.has(id)) return placedAgain(state, record)
   const isJoin = id === state.join
   const event: EventInput = {
     id,
@@ -157,6 +180,25 @@ async function replayOne(state: Replay, turn: Turn, record: EventRecord): Promis
   state.copy = next ?? state.copy
   const { change } = outcome
   return change === undefined ? undefined : combineChanges([{ writes: () => writes }, change])
+}
+
+async function invitesBefore(
+  { events }: ReplayDeps,
+  copy: RoomCopy,
+  joinId: EventId,
+): Promise<ReadonlySet<EventId>> {
+  const [join] = await events.working([joinId])
+  const previous = join === undefined ? [] : await events.working(prevEventIds(join.pdu))
+  const placed = previous.filter((each) => hasPlace(each, copy))
+  return new Set(placed.flatMap((each) => (each === undefined ? [] : each.id)))
+}
+
+function placedAgain({ deps, whole }: Replay, record: EventRecord): Change {
+  const { finish, adopt } = finisher(deps.events)
+  const placed = { ...record, stateGroup: whole.id }
+  // What follows it may be decided before the commit.
+  deps.events.stage(placed)
+  return { writes: () => [finish(placed)], publish: adopt }
 }
 
 function claimOf(state: StateGroup): NonNullable<EventInput['claim']> {

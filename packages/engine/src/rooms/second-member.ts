@@ -2,13 +2,22 @@
  * What other members tell of the state at this node's join. The resident server could leave out a ban or give an old
  * state, and nothing that follows the join would ever show it: all states after it are made of that one. DESIGN section 4
  */
-import type { EventId, ServerName, StateMap } from '@plexus/core'
-import { CREATE_KEY, createIdOf, serverOf } from '@plexus/core'
-import type { UserId } from '@plexus/core'
+import type { AuthState, EventId, RoomVersion, ServerName, StateMap, UserId } from '@plexus/core'
+import {
+  CREATE_KEY,
+  createIdOf,
+  creatorsOf,
+  isJsonObject,
+  ownValue,
+  POWER_LEVELS_KEY,
+  serverOf,
+  userPowerLevel,
+} from '@plexus/core'
 import { withinTime } from '../kernel/within-time.ts'
 import type { Log } from '../ports.ts'
 import { claimedState } from './claims.ts'
 import { memberOf, membershipOf } from './copy.ts'
+import type { EventStore } from './event-store.ts'
 import type { GapDeps } from './gap.ts'
 import { resolveStates } from './present.ts'
 import type { Room } from './room.ts'
@@ -33,76 +42,158 @@ export type Entry = {
   readonly waitMs?: number
 }
 
+export type Compared = {
+  readonly state: StateMap
+  /** Set where no two told the same, and others may know. */
+  readonly unconfirmed?: {
+    readonly words: ReadonlyMap<ServerName, StateMap>
+    readonly others: readonly ServerName[]
+  }
+}
+
 /**
  * The state before the join by the word of several: what two of them tell alike, or else all that they tell, resolved.
  * Where nobody answers in time it is what the resident server told. The events of `told` are committed.
  */
-export async function comparedState(deps: SecondMemberDeps, entry: Entry, told: StateMap): Promise<StateMap> {
-  const { server } = entry
-  const { version, roomId } = entry.room
-  const claims = [told]
-  const { waitMs = SECOND_MEMBER_MS } = entry
-  const agreed = await withinTime(deps, waitMs, askOthers(deps, { ...entry, waitMs }, claims))
-  const state =
-    agreed ?? (claims.length === 1 ? told : await resolveStates(version, claims, deps.events.view()))
-  if (state !== told) deps.log.log('warn', 'other members tell another state', { roomId, server })
-  return state
+export async function comparedState(deps: SecondMemberDeps, entry: Entry, told: StateMap): Promise<Compared> {
+  const { room, server, waitMs = SECOND_MEMBER_MS } = entry
+  const words = new Map([[server, told]])
+  const agreed = await withinTime(deps, waitMs, askOthers(deps, { ...entry, waitMs }, words))
+  // Who answers later is asked again.
+  const heard = new Map(words)
+  const state = agreed ?? (await standing(deps, room, heard))
+  if (state !== told)
+    deps.log.log('warn', 'other members tell another state', { roomId: room.roomId, server })
+  const others = agreed === undefined ? await othersIn(deps, entry, [...heard.values()]) : []
+  const open = others.filter((name) => !heard.has(name))
+  return open.length === 0 ? { state } : { state, unconfirmed: { words: heard, others: open } }
 }
 
-/** Adds what others tell to the claims, until two of these are the same: that one is the answer. */
+/**
+ * What counts where no two tell the same: all that is told, resolved. Of that those count whose users have the greatest
+ * power there, for what others leave out a resolution can undo.
+ */
+export async function standing(
+  { events }: Pick<SecondMemberDeps, 'events'>,
+  { version }: Room,
+  words: ReadonlyMap<ServerName, StateMap>,
+): Promise<StateMap> {
+  const resolved = await resolveWords(events, version, [...words.values()])
+  const powers = await powersIn(events, version, resolved)
+  const top = Math.max(...[...words.keys()].map(powers))
+  const strongest = [...words].filter(([server]) => powers(server) === top).map(([, state]) => state)
+  return strongest.length === words.size ? resolved : resolveWords(events, version, strongest)
+}
+
+async function resolveWords(
+  events: EventStore,
+  version: RoomVersion,
+  states: readonly StateMap[],
+): Promise<StateMap> {
+  const [first] = states
+  return states.length === 1 && first !== undefined ? first : resolveStates(version, states, events.view())
+}
+
+/** The greatest power that a state gives to a user of a server. */
+async function powersIn(
+  events: EventStore,
+  version: RoomVersion,
+  state: StateMap,
+): Promise<(server: ServerName) => number> {
+  const ids = [CREATE_KEY, POWER_LEVELS_KEY].flatMap((key) => state.get(key) ?? [])
+  const pdus = (await events.working(ids)).flatMap((record) => record?.pdu ?? [])
+  const create = pdus.find(({ type }) => type === 'm.room.create')
+  const levels = pdus.find(({ type }) => type === 'm.room.power_levels')
+  if (create === undefined) return () => 0
+  const auth: AuthState = { create, get: (key) => (key === POWER_LEVELS_KEY ? levels : undefined) }
+  const listed = ownValue(levels?.content ?? {}, 'users')
+  const users = new Set([...creatorsOf(create), ...Object.keys(isJsonObject(listed) ? listed : {})])
+  const powers = new Map<string, number>()
+  for (const user of users) {
+    const server = user.slice(user.indexOf(':') + 1)
+    const power = userPowerLevel(version, auth, user)
+    powers.set(server, Math.max(power, powers.get(server) ?? -Infinity))
+  }
+  const byDefault = userPowerLevel(version, auth, '')
+  return (server) => Math.max(powers.get(server) ?? byDefault, byDefault)
+}
+
+/** Adds what others tell to the words, until two of these are the same: that one is the answer. */
 async function askOthers(
   deps: SecondMemberDeps,
   entry: Entry & { readonly waitMs: number },
-  claims: StateMap[],
+  words: Map<ServerName, StateMap>,
 ): Promise<StateMap | undefined> {
-  const { join, waitMs } = entry
-  const { roomId, version } = entry.room
+  const { room, waitMs } = entry
   const deadline = deps.clock.now() + waitMs
   const asked = new Set([entry.server])
   while (asked.size <= MAX_SECOND_MEMBERS && deps.clock.now() < deadline) {
-    const server = await nextToAsk(deps, entry, claims, asked)
+    const server = await nextToAsk(deps, entry, [...words.values()], asked)
     if (server === undefined) return undefined
     asked.add(server)
     try {
-      // Only who has a member in the room is told its state: the join goes first.
-      const options = { timeoutMs: SECOND_MEMBER_MS }
-      const transaction = { txnId: `join-${join.id}`, pdus: [join.pdu], edus: [] }
-      await deps.federation.sendTransaction(server, transaction, options)
-      const inquiry = { roomId, version, server, deadline }
-      const state = await claimedState(deps, inquiry, join.id)
-      await fetchWholeCopies(deps, entry.room, inquiry, state.values())
-      const same = claims.find((claim) => isSame(claim, state))
+      const state = await wordOf(deps, entry, server, deadline)
+      const same = [...words.values()].find((claim) => isSame(claim, state))
       if (same !== undefined) return same
-      claims.push(state)
+      words.set(server, state)
     } catch (error) {
-      deps.log.log('debug', 'another member was asked in vain', { roomId, server, error: String(error) })
+      const fields = { roomId: room.roomId, server, error: String(error) }
+      deps.log.log('debug', 'another member was asked in vain', fields)
     }
   }
   return undefined
 }
 
-/**
- * Somebody else each time, since any may be away, or a friend of the resident server: of those that are in the room by
- * what was told, with two that no lie can leave out, its creator's server and those of an earlier stay.
- */
+/** The state before the join as a server tells it; its events are committed. */
+export async function wordOf(
+  deps: SecondMemberDeps,
+  { room, join }: Pick<Entry, 'room' | 'join'>,
+  server: ServerName,
+  deadline: number,
+): Promise<StateMap> {
+  // Only who has a member in the room is told its state: the join goes first.
+  const transaction = { txnId: `join-${join.id}`, pdus: [join.pdu], edus: [] }
+  await deps.federation.sendTransaction(server, transaction, { timeoutMs: SECOND_MEMBER_MS })
+  const inquiry = { roomId: room.roomId, version: room.version, server, deadline }
+  const state = await claimedState(deps, inquiry, join.id)
+  if (!state.has(CREATE_KEY)) throw new Error(`${server} tells a state without its create event`)
+  await fetchWholeCopies(deps, room, inquiry, state.values())
+  return state
+}
+
+/** Somebody else each time, since any may be away, or a friend of the resident server. */
 async function nextToAsk(
-  { events, clock, ownName }: SecondMemberDeps,
-  { room, join, via }: Entry,
-  claims: readonly StateMap[],
+  deps: SecondMemberDeps,
+  entry: Entry,
+  states: readonly StateMap[],
   asked: ReadonlySet<ServerName>,
 ): Promise<ServerName | undefined> {
-  const ids = claims.flatMap((state) =>
+  const open = (await othersIn(deps, entry, states)).filter((server) => !asked.has(server))
+  return (
+    entry.via.find((server) => open.includes(server)) ?? open[deps.clock.now() % Math.max(open.length, 1)]
+  )
+}
+
+/**
+ * Those that may know the state: who is in the room by what was told, with some that no lie can leave out, its creator's
+ * server, those of an earlier stay, and those that the room was found by.
+ */
+export async function othersIn(
+  { events, ownName }: SecondMemberDeps,
+  { room, join, via }: Entry,
+  states: readonly StateMap[],
+): Promise<readonly ServerName[]> {
+  const ids = states.flatMap((state) =>
     [...state].flatMap(([key, id]) => (key === CREATE_KEY || memberOf(key) !== undefined ? id : [])),
   )
   const createId = createIdOf(room.version, join.pdu)
-  const servers = new Set(room.snapshot?.joinedServers)
+  const servers = new Set([...via, ...(room.snapshot?.joinedServers ?? [])])
   for (const record of await events.working(createId === undefined ? ids : [createId, ...ids])) {
     if (record?.pdu.type === 'm.room.create') servers.add(serverOf(record.pdu.sender))
     else if (membershipOf(record?.pdu) === 'join') servers.add(serverOf(record?.pdu.state_key as UserId))
   }
-  const isOpen = (server: ServerName): boolean => server !== ownName && !asked.has(server)
-  const open = [...servers].filter(isOpen).toSorted()
-  return via.find(isOpen) ?? open[clock.now() % Math.max(open.length, 1)]
+  servers.delete(ownName)
+  return [...servers].toSorted()
 }
 
 function isSame(one: StateMap, other: ReadonlyMap<string, EventId>): boolean {

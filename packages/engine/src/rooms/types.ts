@@ -92,6 +92,8 @@ export type RoomSnapshot = {
   readonly since: StreamPosition
   /** The state still lacks members; `joinedServers` are as another server told. */
   readonly isPartial?: true
+  /** No two servers told the same state at this node's join: what is decided on it may be decided again. */
+  readonly isUnconfirmed?: true
 }
 
 export type NewEvent = {

@@ -36,7 +36,8 @@ export async function fetchWholeState(
       const via = servers.filter((name) => name !== server)
       const event = { id: join.id, pdu: join.pdu, contentHashOk: true }
       const entry = { room, server, join: event, via, waitMs: COMPARING_MS }
-      const { group, writes } = claimGroup(deps, await comparedState(deps, entry, told))
+      const { state } = await comparedState(deps, entry, told)
+      const { group, writes } = claimGroup(deps, state)
       await deps.committer.submit({ writes: () => writes })
       return group
     } catch (error) {
