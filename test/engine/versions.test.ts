@@ -1,14 +1,19 @@
 /** Rooms of every version between three nodes: made, joined, forked, merged, redacted, left. */
 import {
+  buildEvent,
   contentHash,
+  CREATE_KEY,
   DEFAULT_ROOM_VERSION,
   encodeBase64,
+  eventIdOf,
+  memberKey,
   ROOM_VERSIONS,
   roomVersion,
   signingBytes,
+  stateKey,
   withSignature,
 } from '@plexus/core'
-import type { KeyId, RoomId, RoomVersion } from '@plexus/core'
+import type { EventId, KeyId, RoomId, RoomVersion } from '@plexus/core'
 import { describe, expect, it } from 'vitest'
 import type { BareNode } from '../kit/bare-rooms.ts'
 import { createBareNetwork } from '../kit/bare-rooms.ts'
@@ -98,6 +103,42 @@ it('takes no other event for a copy of one whose id it carries, in version 1', a
   await bob.rooms.receive(alice.name, [pdu])
   await network.settle()
   expect(await bodies(bob, roomId)).toEqual(['first'])
+})
+
+it('keeps its create event, which tells its version, whoever redacts it', async () => {
+  const network = createBareNetwork()
+  const [alice, bob, carol] = [
+    await network.add('alice'),
+    await network.add('bob'),
+    await network.add('carol'),
+  ]
+  const roomId = await createRoomOf(alice, '6')
+  await bringIn(network, alice, bob, roomId)
+  const snapshot = await bob.rooms.snapshot(roomId)
+  const create = snapshot?.state.get(CREATE_KEY) as EventId
+  const redaction = { type: 'm.room.redaction', sender: alice.user, content: {}, redacts: create }
+  await expect(alice.rooms.send(roomId, redaction)).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
+
+  const version = roomVersion('6') as RoomVersion
+  const [head] = await bob.rooms.events(snapshot?.heads ?? [])
+  if (head === undefined) throw new Error('the room has no head')
+  const bare = buildEvent(version, {
+    template: redaction,
+    roomId,
+    prevEvents: [{ reference: head.id, depth: head.pdu.depth }],
+    authEvents: [CREATE_KEY, stateKey('m.room.power_levels', ''), memberKey(alice.user)].flatMap(
+      (key) => snapshot?.state.get(key) ?? [],
+    ),
+    now: network.clock.now(),
+  })
+  const signature = encodeBase64(await alice.signer.sign(signingBytes(version, bare)))
+  const forced = withSignature(bare, alice.name, alice.signer.keyId as KeyId, signature)
+  await bob.rooms.receive(alice.name, [forced])
+  await network.settle()
+  expect((await bob.rooms.event(eventIdOf(version, forced)))?.verdict).toBe('accepted')
+  expect((await bob.rooms.event(create))?.pdu.content).toMatchObject({ room_version: '6' })
+  await bringIn(network, bob, carol, roomId)
+  expect((await carol.rooms.snapshot(roomId))?.version.id).toBe('6')
 })
 
 it('is made when none is asked for', () => {

@@ -39,6 +39,7 @@ import type { Clock, Federation, Random, Signer } from '../ports.ts'
 import type { RoomCopy } from './copy.ts'
 import { mayHavePolicy, policyServerOf, recommend } from './policy.ts'
 import { clientTransactions } from './records.ts'
+import { isRedactable } from './redaction.ts'
 import type { RoomRegistry } from './registry.ts'
 import type { EventInput, Room, RoomDeps, Turn } from './room.ts'
 import type { CreateRoom, EventRecord, NewEvent } from './types.ts'
@@ -277,7 +278,7 @@ export function createLocalEvents(deps: LocalDeps): LocalEvents {
 
 /**
  * Others let a server redact all that its users sent, so that it is this server which keeps one user from redacting
- * another. @throws RoomError M_FORBIDDEN. spec: client-server-api PUT /redact
+ * another, and all from redacting what the room stands on. @throws RoomError M_FORBIDDEN. spec: client-server-api PUT /redact
  */
 async function checkRedaction(
   { events }: LocalParts,
@@ -286,6 +287,8 @@ async function checkRedaction(
   target: EventId,
 ): Promise<void> {
   const [record] = await events.working([target])
+  if (record !== undefined && !isRedactable(record.pdu))
+    throw new RoomError('M_FORBIDDEN', 'the create event of a room cannot be redacted')
   if (record === undefined || record.pdu.sender === sender) return
   const id = current.state.get(POWER_LEVELS_KEY)
   const [levels] = id === undefined ? [] : await events.working([id])

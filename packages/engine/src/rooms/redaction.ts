@@ -47,8 +47,17 @@ export async function prepareRedaction(
     deps.waitingRedactions.add(target, waits)
     return { ...by, waits: [target, waits] }
   }
-  const allowed = known.roomId === roomId && (ofOthers || serverOf(known.pdu.sender) === server)
+  const isOwn = serverOf(known.pdu.sender) === server
+  const allowed = known.roomId === roomId && isRedactable(known.pdu) && (ofOthers || isOwn)
   return allowed ? { ...by, target: known } : by
+}
+
+/**
+ * Not the create event: before version 11 it would lose the version of the room, so that nobody could join any more, and
+ * whether the room federates.
+ */
+export function isRedactable({ type }: Pdu): boolean {
+  return type !== 'm.room.create'
 }
 
 /** Redacts the event's target, or remembers to. `finish` keeps a record. */
@@ -108,7 +117,7 @@ export function redactedRecord(
   record: EventRecord,
   by: EventId | undefined,
 ): EventRecord {
-  return by === undefined || record.redactedBy !== undefined
+  return by === undefined || record.redactedBy !== undefined || !isRedactable(record.pdu)
     ? record
     : { ...record, pdu: redact(version, record.pdu), redactedBy: by }
 }
