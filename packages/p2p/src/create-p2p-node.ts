@@ -355,7 +355,7 @@ function byRelay(relays: readonly string[]): (readonly [string, ...string[]])[] 
 async function startDht(libp2p: P2pLibp2p, clock: Clock, gater: Gater): Promise<Kad> {
   const { startKad } = await import('./kad.ts')
   return startKad(libp2p.services.parts.components, {
-    now: () => clock.now(),
+    clock,
     allows: (address, peer) => gater.allows(withPeer(address.toString(), peer.toString())),
     servers: () => libp2p.getPeers().filter((peer) => gater.isRelay(peer.toString())),
   })

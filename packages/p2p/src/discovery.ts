@@ -9,6 +9,7 @@ import {
 } from '@plexus/core/names'
 import { CarrierError, type Clock, type Log } from '@plexus/engine/ports'
 import { circuitAddress, peerIdOf } from './addresses.ts'
+import { boundedMap } from './bounded-map.ts'
 import { errorText } from './error-text.ts'
 import type { Kad } from './kad.ts'
 import type { PeerBook } from './peer-book.ts'
@@ -195,18 +196,4 @@ function circuitsOf({ mailboxes, devices }: AccountRecord): string[] {
     .flatMap(({ peerId, multiaddrs }) => multiaddrs.filter((address) => peerIdOf(address) === peerId))
     .flatMap((relay) => devices.map((device) => circuitAddress(relay, device)))
     .slice(0, MAX_DISCOVERED)
-}
-
-/** The entry written longest ago gives way. */
-function boundedMap<Value>(max: number) {
-  const map = new Map<string, Value>()
-  return {
-    get: (key: string): Value | undefined => map.get(key),
-    set(key: string, value: Value): void {
-      map.delete(key)
-      map.set(key, value)
-      const [oldest] = map.keys()
-      if (map.size > max && oldest !== undefined) map.delete(oldest)
-    },
-  }
 }

@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto'
 import { identify } from '@libp2p/identify'
-import { kadDHT, type KadDHTComponents } from '@libp2p/kad-dht'
+import { kadDHT, type KadDHT, type KadDHTComponents } from '@libp2p/kad-dht'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { Libp2pRecord } from '@libp2p/record'
@@ -8,11 +9,13 @@ import { yamux } from '@libp2p/yamux'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createGater } from './gater.ts'
-import { startKad } from './kad.ts'
+import { IDLE_MS } from './kad-reach.ts'
+import { startKad, type Kad } from './kad.ts'
 import { nodePlatform } from './node.ts'
 import { createReservations } from './reservations.ts'
 import { startLibp2p } from './start-libp2p.ts'
 import { createTestPublisher } from './testing/records.ts'
+import { createVirtualClock } from './testing/virtual-clock.ts'
 import { generateTransportKey } from './transport-key.ts'
 import {
   DHT_NAMESPACE,
@@ -23,10 +26,12 @@ import {
 } from './wire/published.ts'
 
 const NOW = Date.now()
+const clock = createVirtualClock(NOW)
 const owner = createTestPublisher(NOW)
 const of = (sequence: number): Published => ({ key: owner.key, signed: owner.record(sequence) })
 /** The record that a server gives for the key; `undefined` for none. */
 type Answer = (dhtKey: Uint8Array) => Libp2pRecord | undefined | Promise<never>
+type Server = Libp2p<{ dht: KadDHT }>
 type Components = Parameters<NonNullable<Libp2pOptions['transports']>[number]>[0]
 
 const cleanups: (() => Promise<void>)[] = []
@@ -35,7 +40,7 @@ afterEach(async () => {
 })
 
 /** A server of the DHT that answers as it likes. */
-async function startServer(answer: Answer): Promise<Libp2p> {
+async function startServer(answer: Answer): Promise<Server> {
   const datastore = {
     async get() {
       const record = await answer(encodeDhtKey(owner.key))
@@ -71,9 +76,8 @@ async function startServer(answer: Answer): Promise<Libp2p> {
   return server
 }
 
-/** A client that knows these servers, and what it finds in so many milliseconds at most. */
-async function find(answers: readonly Answer[], ms: number): Promise<readonly number[]> {
-  const servers = await Promise.all(answers.map(startServer))
+/** A client that is connected to these servers. */
+async function startClient(servers: readonly Libp2p[]): Promise<{ client: Libp2p; kad: Kad }> {
   const client = await startLibp2p(
     nodePlatform({ webrtc: false }),
     createGater({ relays: [], lan: true }),
@@ -83,11 +87,16 @@ async function find(answers: readonly Answer[], ms: number): Promise<readonly nu
   cleanups.push(async () => client.stop())
   for (const server of servers) await client.dial(server.getMultiaddrs())
   const kad = await startKad(client.services.parts.components, {
-    now: () => NOW,
+    clock,
     allows: () => true,
     servers: () => client.getPeers(),
   })
   cleanups.push(async () => kad[Symbol.asyncDispose]())
+  return { client, kad }
+}
+
+/** What a search finds in so many milliseconds at most. */
+async function search({ kad }: { kad: Kad }, ms: number): Promise<readonly number[]> {
   const found: number[] = []
   try {
     for await (const { published } of kad.get(owner.key, AbortSignal.timeout(ms)))
@@ -96,6 +105,18 @@ async function find(answers: readonly Answer[], ms: number): Promise<readonly nu
     // The time is over.
   }
   return found.toSorted((a, b) => a - b)
+}
+
+/** What a client finds that knows servers which answer so. */
+const find = async (answers: readonly Answer[], ms: number): Promise<readonly number[]> =>
+  search(await startClient(await Promise.all(answers.map(startServer))), ms)
+
+/** How far a server stands from the key of the record. */
+function distance({ peerId }: Server): Buffer {
+  const [id, key] = [peerId.toMultihash().bytes, encodeDhtKey(owner.key)].map((bytes) =>
+    createHash('sha256').update(bytes).digest(),
+  )
+  return Buffer.from((id ?? []).map((byte, n) => byte ^ (key?.[n] ?? 0)))
 }
 
 const record = (dhtKey: Uint8Array, value: Uint8Array): Libp2pRecord =>
@@ -127,5 +148,36 @@ describe('a search in the DHT', { timeout: 30_000 }, () => {
   it('yields what each server tells that has a sound record, old ones too', async () => {
     const old: Answer = (key) => record(key, encodePublished(of(3)))
     expect(await find([old, honest, old, () => undefined], 3_000)).toEqual([3, 3, 9])
+  })
+
+  it('goes on to servers that it hears of, and leaves them a while after it', async () => {
+    const holders = new Set<string>()
+    const ofHolder =
+      (server: () => Server): Answer =>
+      (key) =>
+        holders.has(server().peerId.toString()) ? honest(key) : undefined
+    const servers: readonly Server[] = await Promise.all(
+      [0, 1].map((n) => startServer(ofHolder(() => servers[n] ?? expect.fail()))),
+    )
+    // The library asks none that is farther from the key than who told of it.
+    const [far = expect.fail(), near = expect.fail()] = servers.toSorted((a, b) =>
+      Buffer.compare(distance(a), distance(b)),
+    )
+    holders.add(far.peerId.toString())
+    const { routingTable } = near.services.dht as unknown as { routingTable: EventTarget }
+    const known = new Promise((resolve) => routingTable.addEventListener('peer:add', resolve))
+    await far.dial(near.getMultiaddrs())
+    await known
+    const { client, kad } = await startClient([near])
+    expect(await search({ kad }, 3_000)).toEqual([9])
+    expect(await search({ kad }, 3_000)).toEqual([9])
+    expect(client.getConnections(far.peerId)).toHaveLength(1)
+    const later = (): number => {
+      clock.advance(IDLE_MS)
+      return client.getConnections(far.peerId).length
+    }
+    await expect.poll(later).toBe(0)
+    expect(client.getConnections(near.peerId)).toHaveLength(1)
+    expect(await search({ kad }, 3_000)).toEqual([9])
   })
 })

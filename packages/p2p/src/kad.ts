@@ -3,6 +3,8 @@ import { start, stop, type PeerId, type PeerInfo, type Topology } from '@libp2p/
 import { kadDHT, type KadDHT, type KadDHTComponents } from '@libp2p/kad-dht'
 import { ping } from '@libp2p/ping'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import type { Clock } from '@plexus/engine/ports'
+import { createKadReach, type KadReach } from './kad-reach.ts'
 import {
   createDhtRules,
   decodePublished,
@@ -24,7 +26,7 @@ const OTHER_SERVERS_MS = 500
 type KadComponents = Omit<KadDHTComponents, 'ping'>
 
 export type KadInit = {
-  readonly now: () => number
+  readonly clock: Clock
   /** Addresses that may be dialled. */
   readonly allows: (address: Multiaddr, peer: PeerId) => boolean
   /** Peers that are connected and may be servers. */
@@ -41,8 +43,9 @@ export interface Kad extends AsyncDisposable {
 }
 
 export async function startKad(components: KadComponents, init: KadInit): Promise<Kad> {
-  const { validators, selectors } = createDhtRules(init.now)
+  const { validators, selectors } = createDhtRules(() => init.clock.now())
   const topologies: Topology[] = []
+  const reach = createKadReach(components.connectionManager, init)
   const dht = kadDHT({
     protocol: DHT_PROTOCOL,
     clientMode: true,
@@ -56,7 +59,8 @@ export async function startKad(components: KadComponents, init: KadInit): Promis
       ...peer,
       multiaddrs: peer.multiaddrs.filter((address) => init.allows(address, peer.id)),
     }),
-  })(watched(components, topologies))
+  })(watched(components, topologies, reach))
+  eventsOf(dht).addEventListener('peer', ({ detail }) => reach.hear(detail))
   await start(dht)
 
   /** The library hears of peers that connect from here on: those that are here are told. */
@@ -82,20 +86,30 @@ export async function startKad(components: KadComponents, init: KadInit): Promis
   return {
     async *get(key, signal) {
       await ready(signal)
-      for await (const event of dht.get(encodeDhtKey(key), { signal })) {
-        if (event.name !== 'PEER_RESPONSE' || event.record === undefined) continue
-        const published = decodePublished(key, event.record.value, init.now())
-        if (published !== undefined) yield { published, path: event.path.index }
+      const end = reach.begin()
+      try {
+        for await (const event of dht.get(encodeDhtKey(key), { signal })) {
+          if (event.name !== 'PEER_RESPONSE' || event.record === undefined) continue
+          const published = decodePublished(key, event.record.value, init.clock.now())
+          if (published !== undefined) yield { published, path: event.path.index }
+        }
+      } finally {
+        end()
       }
     },
     async [Symbol.asyncDispose]() {
+      reach.close()
       await stop(dht)
     },
   }
 }
 
-/** The components with an ear at what the DHT registers for. */
-function watched(components: KadComponents, topologies: Topology[]): KadDHTComponents {
+/** The components with an ear at what the DHT registers for, and with a reach of its own. */
+function watched(
+  components: KadComponents,
+  topologies: Topology[],
+  { openStream }: Pick<KadReach, 'openStream'>,
+): KadDHTComponents {
   const { registrar } = components
   const listening = Object.create(registrar, {
     register: {
@@ -105,15 +119,27 @@ function watched(components: KadComponents, topologies: Topology[]): KadDHTCompo
       },
     },
   }) as typeof registrar
+  const connectionManager = Object.create(components.connectionManager, {
+    openStream: { value: openStream },
+  }) as KadComponents['connectionManager']
+  const own = { registrar: { value: listening }, connectionManager: { value: connectionManager } }
+  const reaching = Object.create(components, own) as KadDHTComponents
   // It asks with it whether a server is there, and answers no pings of others.
-  const pings = ping()(components)
-  const own = { registrar: { value: listening }, ping: { value: pings } }
-  return Object.create(components, own) as KadDHTComponents
+  return Object.create(reaching, { ping: { value: ping()(reaching) } }) as KadDHTComponents
 }
 
 function tell(topology: Topology, peer: PeerId): void {
   // The DHT looks at the peer's id alone.
   void topology.onConnect?.(peer, undefined as never)
+}
+
+/** The library says with it what servers tell of peers. */
+type PeerEvents = { addEventListener(name: 'peer', heard: (event: CustomEvent<PeerInfo>) => void): void }
+
+/** @throws TypeError when the library is not as it was: to be found by the first test that runs */
+function eventsOf(dht: KadDHT): PeerEvents {
+  if (dht instanceof EventTarget) return dht as EventTarget & PeerEvents
+  throw new TypeError('The DHT has no events')
 }
 
 /** @throws TypeError when the library is not as it was: to be found by the first test that runs */
