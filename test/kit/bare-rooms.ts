@@ -1,17 +1,18 @@
-/** Nodes reduced to rooms, outbox and staging, joined by a federation that calls the other side directly. */
-import { webcrypto } from 'node:crypto'
+/**
+ * Nodes reduced to rooms, outbox and staging, joined by a federation that calls the other side directly. Nothing in them waits
+ * for the platform and chance is seeded, so that each run is the same.
+ */
 import type { EventId, RoomId, ServerName, UserId } from '@plexus/core'
 import type { EduHandler, EngineInit } from '@plexus/engine'
 import { RoomError } from '@plexus/engine'
 import { CarrierError, FederationError } from '@plexus/engine/ports'
-import type { Clock, Federation, Log, Signer, Store } from '@plexus/engine/ports'
+import type { Clock, Federation, Log, Signer, Store, Verifier } from '@plexus/engine/ports'
 import {
   createCommitter,
   createInbound,
   createOutbox,
   createRooms,
   createServerKeys,
-  createVerifier,
 } from '@plexus/engine/testing'
 import type {
   Committer,
@@ -24,7 +25,9 @@ import type {
   Staging,
 } from '@plexus/engine/testing'
 import { createMemoryStore } from '@plexus/store/memory'
-import { testSigner } from './keys.ts'
+import { createTestVerifier, testSigner } from './keys.ts'
+import { createSeededRandom } from './seeded-random.ts'
+import { settled } from './virtual-clock.ts'
 
 export type BareNode = {
   readonly name: ServerName
@@ -105,12 +108,19 @@ function createManualClock(): ManualClock {
   }
 }
 
+/** Takes a turn of the event loop, as one of the platform does. */
+function createPatientVerifier(): Verifier {
+  const verifier = createTestVerifier()
+  return { verify: async (checks) => settled().then(() => verifier.verify(checks)) }
+}
+
 export function createBareNetwork(): BareNetwork {
   const nodes = new Map<ServerName, BareNode>()
   const offline = new Set<ServerName>()
   const cheats = new Map<ServerName, Partial<Federation>>()
   const clock = createManualClock()
   const complaints: string[] = []
+  let added = 0
   const log: Log = {
     log(level, message, fields) {
       if (level === 'warn' || level === 'error')
@@ -149,8 +159,8 @@ export function createBareNetwork(): BareNetwork {
       const committer = await createCommitter(store)
       const calls: string[] = []
       const federation = directFederation(name, { nodes, offline, cheats, calls })
-      const verifier = createVerifier(webcrypto.subtle)
-      const random = { bytes: (length: number) => webcrypto.getRandomValues(new Uint8Array(length)) }
+      const verifier = createPatientVerifier()
+      const random = createSeededRandom((added += 1))
       const ports = { store, committer, federation, clock, random, log, signer, verifier }
       const keys = createServerKeys(ports)
       const base = { ...ports, keys, ownName: name }
