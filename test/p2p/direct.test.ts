@@ -139,7 +139,7 @@ describe('a peer that is not who it says', { timeout: 60_000 }, () => {
     const [a, b] = [await node(), await node(TCP)]
     await introduce(a, b)
     const request = signedRequest(newAccount(), b.account.name)
-    await expect(a.node.carrier.send(request, { timeoutMs: 3_000 })).rejects.toMatchObject({
+    await expect(a.node.carrier.send(request, { timeoutMs: 10_000 })).rejects.toMatchObject({
       code: 'refused',
     })
   })
@@ -216,7 +216,7 @@ describe('a pair that meets over a relay and can dial', { timeout: 60_000 }, () 
     for (const { path } of a.node.status.peers) paths.add(path)
     a.node.want([b.account.name])
     b.node.want([a.account.name])
-    for (let n = 1; n < 10_000 && !(paths.has('direct') && statuses > 100); n += 1) {
+    for (let n = 1; !(paths.has('direct') && statuses > 100); n += 1) {
       statuses += Number((await send(a, b, { n })).status === 200)
       for (const { path } of a.node.status.peers) paths.add(path)
       expect(statuses).toBe(n + 1)

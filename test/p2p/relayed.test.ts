@@ -154,7 +154,7 @@ describe('the relay directory', { timeout: 60_000 }, () => {
     const again = await relayIn(relay.folder, port)
     expect(again.addresses[0]).toBe(relay.addresses[0])
     await eventually(() => names(a).length === 1 && names(b).length === 1, 'they meet again', 40_000)
-    const answer = await a.node.carrier.send(signedRequest(a.account, b.account.name), { timeoutMs: 5_000 })
+    const answer = await a.node.carrier.send(signedRequest(a.account, b.account.name), { timeoutMs: 20_000 })
     expect(answer.status).toBe(200)
     expect(a.node.status.relays).toMatchObject([{ reserved: true }])
   })
@@ -172,7 +172,7 @@ describe('the relay directory', { timeout: 60_000 }, () => {
     const second = await node(relay, { account, transportKey })
     await eventually(() => names(a).length === 1, 'they meet again')
     expect(
-      (await second.node.carrier.send(signedRequest(account, a.account.name), { timeoutMs: 5_000 })).status,
+      (await second.node.carrier.send(signedRequest(account, a.account.name), { timeoutMs: 20_000 })).status,
     ).toBe(200)
   })
 })
