@@ -75,9 +75,12 @@ const kept = (): Promise<string[]> => page.evaluate(() => caches.keys())
 const lookForUpdate = (): Promise<string> =>
   page.evaluate(async () => {
     const registration = await navigator.serviceWorker.ready
-    await registration.update()
-    const found = registration.installing
-    while (found !== null && found.state === 'installing') {
+    // On a busy machine it may wait already when the page hears of the end of the update.
+    const found = await new Promise<ServiceWorker | null>((resolve, reject) => {
+      registration.addEventListener('updatefound', () => resolve(registration.installing), { once: true })
+      registration.update().catch(reject)
+    })
+    while (found?.state === 'installing') {
       await new Promise((resolve) => found.addEventListener('statechange', resolve, { once: true }))
     }
     return found?.state ?? 'none'

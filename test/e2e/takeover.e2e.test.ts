@@ -80,6 +80,9 @@ describe('two tabs of one browser', () => {
     // The tab that waits goes on by itself when the other is closed.
     await first.close()
     await openRoom(second, ROOM)
+    // The room is there before its messages are decrypted.
+    await shown(second, 'from the second tab')
+    await shown(second, 'from the first tab')
     expect(await written(second)).toEqual({ texts: ['from the first tab', 'from the second tab'], stored: 2 })
   })
 

@@ -1,6 +1,7 @@
+import { setTimeout } from 'node:timers/promises'
 import type { BrowserContext, Page } from 'playwright'
 
-type Process = { readonly type: string; readonly id: number; readonly cpuTime: number }
+type Process = { readonly type: string; readonly id: number }
 
 /** The processes of a browser, as `SystemInfo.getProcessInfo` of the DevTools protocol names them. */
 async function processes(context: BrowserContext): Promise<readonly Process[]> {
@@ -11,32 +12,32 @@ async function processes(context: BrowserContext): Promise<readonly Process[]> {
   return processInfo
 }
 
-const BUSY_MS = 400
+/** A page that gives no answer for so long while the other processes stand still is taken for one of theirs, for now. */
+const ANSWER_MS = 300
 
 /**
- * The process that runs the page and its workers: the browser does not say, so it is the one that is busy when the
- * page is. @throws when it runs one of the others too
+ * The process that runs the page and its workers: the browser does not say, so it is the one with which the page answers
+ * while all others stand still. @throws when it runs one of the others too
  */
 export async function rendererOf(page: Page, others: readonly Page[]): Promise<number> {
-  const pid = await busiest(page)
+  const pid = await answering(page)
   for (const other of others) {
-    if ((await busiest(other)) === pid) throw new Error('the browser runs both tabs in one process')
+    if ((await answering(other)) === pid) throw new Error('the browser runs both tabs in one process')
   }
   return pid
 }
 
-async function busiest(page: Page): Promise<number> {
-  const context = page.context()
-  const before = new Map((await processes(context)).map(({ id, cpuTime }) => [id, cpuTime]))
-  await page.evaluate((ms) => {
-    const end = performance.now() + ms
-    while (performance.now() < end);
-  }, BUSY_MS)
-  const renderers = (await processes(context)).filter(({ type }) => type === 'renderer')
-  const spent = ({ id, cpuTime }: Process): number => cpuTime - (before.get(id) ?? 0)
-  const [first] = renderers.toSorted((a, b) => spent(b) - spent(a))
-  if (first === undefined) throw new Error('the browser has no renderer')
-  return first.id
+async function answering(page: Page): Promise<number> {
+  for (;;) {
+    const found = (await processes(page.context())).filter(({ type }) => type === 'renderer')
+    for (const { id } of found) {
+      const others = found.filter((other) => other.id !== id)
+      for (const other of others) process.kill(other.id, 'SIGSTOP')
+      const answered = await Promise.race([page.evaluate(() => true), setTimeout(ANSWER_MS, false)])
+      for (const other of others) process.kill(other.id, 'SIGCONT')
+      if (answered) return id
+    }
+  }
 }
 
 /** Kills the whole browser as a power cut or the system's memory killer would; resolves when it is gone. */
