@@ -2,8 +2,8 @@
  * Who joins while one member alone answers, or some that tell different states, hears the others later. DESIGN section 4:
  * the state that a resident server tells "is compared with a second member's where there is one".
  */
-import { memberKey, parseServerName } from '@plexus/core'
-import type { EventId, Pdu, RoomId, ServerName } from '@plexus/core'
+import { parseServerName } from '@plexus/core'
+import type { EventId, RoomId, ServerName } from '@plexus/core'
 import { CarrierError, type Federation } from '@plexus/engine/ports'
 import {
   HEARD_PAUSE_MS,
@@ -13,21 +13,12 @@ import {
   MAX_UNCONFIRMED_MS,
 } from '@plexus/engine/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
-import {
-  bodies,
-  bringIn,
-  createRoom,
-  initialState,
-  make,
-  membershipAt,
-  say,
-  stateText,
-} from '../engine/rooms-kit.ts'
-
-const DAY_MS = 86_400_000
+import type { BareNetwork, BareNode } from '../kit/bare-rooms.ts'
+import { bodies, initialState, membershipAt, say, stateText } from '../engine/rooms-kit.ts'
+import { createLookedAt, DAY_MS, type LookedAt } from './second-look-kit.ts'
 
 describe('a state that no two members told', { timeout: 30_000 }, () => {
+  let kit: LookedAt
   let network: BareNetwork
   let alice: BareNode
   let bob: BareNode
@@ -37,108 +28,54 @@ describe('a state that no two members told', { timeout: 30_000 }, () => {
   let roomId: RoomId
 
   beforeEach(async () => {
-    network = createBareNetwork()
-    alice = await network.add('alice')
-    carol = await network.add('carol')
-    dave = await network.add('dave')
-    mallory = await network.add('mallory')
-    bob = await network.add('bob', { seed: 9 })
-    roomId = await createRoom(alice, 'public')
-    for (const guest of [carol, dave, mallory]) await bringIn(network, alice, guest, roomId)
+    kit = await createLookedAt()
+    ;({ network, alice, bob, carol, dave, mallory, roomId } = kit)
   })
 
-  const away = (...nodes: readonly BareNode[]): void => {
-    network.offline.clear()
-    for (const { name } of nodes) network.offline.add(name)
-  }
-  const appear = (node: BareNode, ...nodes: readonly BareNode[]): void => {
-    for (const { name } of nodes) network.offline.delete(name)
-    for (const { name } of nodes) node.completion.kick(name)
-  }
-  const join = (...via: readonly ServerName[]): Promise<void> =>
-    bob.rooms.join(bob.user, roomId, { via: [mallory.name, ...via] })
-  const isUnconfirmed = async (node = bob): Promise<boolean> =>
-    (await node.rooms.snapshot(roomId))?.isUnconfirmed === true
-  const stored = (table: string): Promise<readonly unknown[]> => bob.store.range(table, '', '\u00ff')
-  const asked = (node: BareNode, from = bob): number =>
-    from.calls.filter((call) => call === `state_ids ${node.name}`).length
-
-  /** Carol is banned, which Mallory hides. */
-  const hideBan = async (): Promise<void> => {
-    const id = (await alice.rooms.snapshot(roomId))?.state.get(memberKey(carol.user)) as EventId
-    const joined = (await alice.rooms.event(id))?.pdu as Pdu
-    await alice.rooms.send(roomId, {
-      type: 'm.room.member',
-      stateKey: carol.user,
-      sender: alice.user,
-      content: { membership: 'ban' },
-    })
-    await network.settle()
-    lie((state) => state.map((pdu) => (pdu.state_key === carol.user ? joined : pdu)))
-  }
-  const lie = (change: (state: readonly Pdu[]) => readonly Pdu[]): void => {
-    const sendJoin: Federation['sendJoin'] = async (_to, room, eventId, event) => {
-      const told = await mallory.rooms.acceptMembership('join', bob.name, room, eventId, event)
-      return structuredClone({ state: change(told.state), authChain: [...told.authChain, ...told.state] })
-    }
-    network.cheats.set(mallory.name, { sendJoin })
-  }
-  const spam = async (): Promise<void> => {
-    const { pdu } = await make(carol, bob, roomId, { body: 'spam' })
-    await bob.rooms.receive(carol.name, [pdu])
-    await network.settle()
-  }
-  const expectTruth = async (node = bob): Promise<void> => {
-    expect(await isUnconfirmed(node)).toBe(false)
-    expect(await membershipAt(node, roomId, carol.user)).toBe('ban')
-    expect(await stateText(node, roomId)).toBe(await stateText(dave, roomId))
-    for (const table of ['partial', 'provisional', 'unredacted']) expect(await stored(table)).toEqual([])
-  }
-
   it('counts at once, for reading and writing, and gives way to what two others tell', async () => {
-    await hideBan()
-    away(alice, dave)
-    await join()
-    expect(await isUnconfirmed()).toBe(true)
+    await kit.hideBan()
+    kit.away(alice, dave)
+    await kit.join()
+    expect(await kit.isUnconfirmed()).toBe(true)
     expect((await bob.rooms.snapshot(roomId))?.isPartial).toBeUndefined()
     expect(await bob.rooms.whole(roomId)).toBe(true)
     await say(bob, roomId, 'hello')
-    await spam()
+    await kit.spam()
     expect(await bodies(bob, roomId)).toEqual(['hello', 'spam'])
-    appear(bob, alice)
+    kit.appear(bob, alice)
     await network.pass(30_000)
     // One more word is no more than that of the first.
     expect(await membershipAt(bob, roomId, carol.user)).toBe('join')
-    appear(bob, dave)
+    kit.appear(bob, dave)
     await network.pass(30_000)
-    await expectTruth()
+    await kit.expectTruth()
     expect(await bodies(bob, roomId)).toEqual(['hello'])
     await say(dave, roomId, 'she is banned')
     await network.pass(60_000)
     expect(await bodies(bob, roomId)).toEqual(['hello', 'she is banned'])
-    await expectTruth()
+    await kit.expectTruth()
   })
 
   it('stands, with all that was decided on it, where another tells the same', async () => {
-    away(alice, carol, dave)
-    await join()
-    expect(await isUnconfirmed()).toBe(true)
+    kit.away(alice, carol, dave)
+    await kit.join()
+    expect(await kit.isUnconfirmed()).toBe(true)
     const id = await say(bob, roomId, 'hello')
     const before = await bob.rooms.event(id)
-    appear(bob, dave)
+    kit.appear(bob, dave)
     await network.pass(30_000)
-    expect(await isUnconfirmed()).toBe(false)
-    expect(asked(dave)).toBe(1)
+    expect(await kit.isUnconfirmed()).toBe(false)
+    expect(kit.asked(dave)).toBe(1)
     expect(await bob.rooms.event(id)).toEqual(before)
-    for (const table of ['partial', 'provisional']) expect(await stored(table)).toEqual([])
+    for (const table of ['partial', 'provisional']) expect(await kit.stored(table)).toEqual([])
     const made = await bob.rooms.event(await say(bob, roomId, 'more'))
     expect(made?.stateGroup).toBe(before?.stateGroup)
     expect(await bodies(bob, roomId)).toEqual(['hello', 'more'])
   })
 
   it('is asked of who is heard from, but not each time', async () => {
-    away(alice, carol, dave)
-    await join()
+    kit.away(alice, carol, dave)
+    await kit.join()
     await network.pass(DAY_MS)
     // Dave's server can be reached, and tells nothing.
     let questions = 0
@@ -157,21 +94,21 @@ describe('a state that no two members told', { timeout: 30_000 }, () => {
     network.offline.delete(dave.name)
     bob.completion.heard(dave.name)
     await network.pass(HEARD_PAUSE_MS)
-    expect(await isUnconfirmed()).toBe(false)
+    expect(await kit.isUnconfirmed()).toBe(false)
   })
 
   it('is asked about again after a restart', async () => {
-    await hideBan()
-    away(alice, dave)
-    await join()
-    await spam()
+    await kit.hideBan()
+    kit.away(alice, dave)
+    await kit.join()
+    await kit.spam()
     for (const part of [bob.completion, bob.staging, bob.outbox]) part.close()
     const again = await network.add('bob', { store: bob.store, seed: 9 })
-    expect(await isUnconfirmed(again)).toBe(true)
+    expect(await kit.isUnconfirmed(again)).toBe(true)
     await again.completion.resume()
-    appear(again, alice, dave)
+    kit.appear(again, alice, dave)
     await network.pass(60_000)
-    await expectTruth(again)
+    await kit.expectTruth(again)
     expect(await bodies(again, roomId)).toEqual([])
   })
 
@@ -179,7 +116,11 @@ describe('a state that no two members told', { timeout: 30_000 }, () => {
     const state = initialState(alice.user, 'public').map((event) =>
       event.type === 'm.room.power_levels' ? { ...event, content: { users: { [alice.user]: 100 } } } : event,
     )
-    roomId = await alice.rooms.create({ creator: alice.user, version: '11', initialState: state })
+    kit.roomId = roomId = await alice.rooms.create({
+      creator: alice.user,
+      version: '11',
+      initialState: state,
+    })
     for (const guest of [carol, dave, mallory])
       await guest.rooms.join(guest.user, roomId, { via: [alice.name] })
     await network.settle()
@@ -189,27 +130,27 @@ describe('a state that no two members told', { timeout: 30_000 }, () => {
     await mallory.rooms.invite(mallory.user, roomId, bob.user)
     await network.settle()
     // By a resolution he would fall out: who is not invited cannot join.
-    lie((told) => told.filter(({ state_key }) => state_key !== dave.user))
-    away(carol, dave)
-    await join()
-    expect(await isUnconfirmed()).toBe(true)
+    kit.lie((told) => told.filter(({ state_key }) => state_key !== dave.user))
+    kit.away(carol, dave)
+    await kit.join()
+    expect(await kit.isUnconfirmed()).toBe(true)
     expect(await membershipAt(bob, roomId, dave.user)).toBe('join')
     await network.pass(LONE_WORD_AFTER_MS / 2)
-    expect(await isUnconfirmed()).toBe(true)
+    expect(await kit.isUnconfirmed()).toBe(true)
     await network.pass(3 * LONE_WORD_AFTER_MS)
-    expect(await isUnconfirmed()).toBe(false)
+    expect(await kit.isUnconfirmed()).toBe(false)
     expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
   })
 
   it('is not one without its create event', async () => {
-    away(alice, dave)
+    kit.away(alice, dave)
     const { stateIds } = await mallory.rooms.stateFor(carol.name, roomId, await head(mallory))
     const [create] = stateIds
     network.cheats.set(carol.name, {
       sendTransaction: async () => ({ pdus: {} }),
       stateIds: async () => ({ pduIds: stateIds.filter((id) => id !== create), authChainIds: [] }),
     })
-    await join()
+    await kit.join()
     const [[, mark] = ['', '{}']] = await bob.store.range('partial', '', '\u00ff')
     expect(JSON.parse(mark)).toMatchObject({
       unconfirmed: { words: [[mallory.name, expect.any(String) as unknown]] },
@@ -220,16 +161,16 @@ describe('a state that no two members told', { timeout: 30_000 }, () => {
     (await node.rooms.snapshot(roomId))?.heads[0] as EventId
 
   it('stands after a month in which nobody else came, and costs them few questions', async () => {
-    away(alice, carol, dave)
+    kit.away(alice, carol, dave)
     let questions = 0
     const sendTransaction: Federation['sendTransaction'] = async (_to, { txnId }) => {
       if (txnId.startsWith('join-')) questions += 1
       throw new CarrierError('unreachable', 'gone')
     }
     for (const { name } of [alice, carol, dave]) network.cheats.set(name, { sendTransaction })
-    await join()
+    await kit.join()
     await network.pass(MAX_UNCONFIRMED_MS - DAY_MS)
-    expect(await isUnconfirmed()).toBe(true)
+    expect(await kit.isUnconfirmed()).toBe(true)
     // Of three servers, four to eight times a day, and more often in the beginning.
     expect(questions).toBeGreaterThan(29 * 4 * 3)
     expect(questions).toBeLessThan(29 * 8 * 3 + 60)
@@ -240,7 +181,7 @@ describe('a state that no two members told', { timeout: 30_000 }, () => {
     }
     expect(questions).toBeLessThan(29 * 8 * 3 + 60)
     await network.pass(2 * DAY_MS)
-    expect(await isUnconfirmed()).toBe(false)
+    expect(await kit.isUnconfirmed()).toBe(false)
   })
 
   it('is asked for of a bounded number of servers, of which each may tell another', async () => {
@@ -255,7 +196,7 @@ describe('a state that no two members told', { timeout: 30_000 }, () => {
     const names = Array.from({ length: MAX_OTHERS }, (_, index) =>
       parseServerName(`n${index}.example.org`),
     ).filter((name) => name !== undefined)
-    away(alice, carol, dave)
+    kit.away(alice, carol, dave)
     const { stateIds } = await mallory.rooms.stateFor(carol.name, roomId, await head(mallory))
     names.forEach((name, index) =>
       network.cheats.set(name, {
@@ -266,30 +207,30 @@ describe('a state that no two members told', { timeout: 30_000 }, () => {
         }),
       }),
     )
-    await join(...names)
+    await kit.join(...names)
     const [[, mark] = ['', '{}']] = await bob.store.range('partial', '', '\u00ff')
     expect((JSON.parse(mark) as { unconfirmed: { others: unknown[] } }).unconfirmed.others).toHaveLength(
       MAX_OTHERS,
     )
     for (const name of names) bob.completion.kick(name)
     await network.pass(DAY_MS)
-    expect(await isUnconfirmed()).toBe(false)
+    expect(await kit.isUnconfirmed()).toBe(false)
     expect(bob.calls.filter((call) => call.startsWith('stateIds')).length).toBeLessThan(MAX_TELLERS + 3)
   })
 
   it('is asked about no more once this node has left', async () => {
-    away(alice, carol, dave)
-    await join()
+    kit.away(alice, carol, dave)
+    await kit.join()
     await bob.rooms.leave(bob.user, roomId)
     await network.pass(DAY_MS)
-    appear(bob, alice, carol, dave)
+    kit.appear(bob, alice, carol, dave)
     await network.pass(DAY_MS)
-    expect([alice, carol, dave].map((node) => asked(node))).toEqual([0, 0, 0])
+    expect([alice, carol, dave].map((node) => kit.asked(node))).toEqual([0, 0, 0])
     // Nor does it matter when it comes back.
-    await join()
+    await kit.join()
     await network.pass(60_000)
-    expect(await isUnconfirmed()).toBe(false)
-    expect(await stored('provisional')).toEqual([])
+    expect(await kit.isUnconfirmed()).toBe(false)
+    expect(await kit.stored('provisional')).toEqual([])
     expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
   })
 })

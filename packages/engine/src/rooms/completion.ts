@@ -227,14 +227,15 @@ async function complete(
   mark: PartialRecord,
   { failures: tries, appeared }: Entry,
 ): Promise<void> {
-  if (mark.whole !== undefined) return replay(deps, room, await deps.groups.load(mark.whole))
+  const { join } = mark
+  if (mark.whole !== undefined) return replay(deps, room, join, await deps.groups.load(mark.whole))
   const { unconfirmed } = mark
   const whole =
     unconfirmed === undefined
       ? await fetchWholeState(deps, room, mark, tries)
       : await confirmedState(deps, room, { ...mark, unconfirmed }, { tries, appeared })
   await leaveMixed(deps, room, whole)
-  await replay(deps, room, whole)
+  await replay(deps, room, join, whole)
 }
 
 /** @throws RoomError M_FORBIDDEN after leaving a room in which this node turns out to be with who cannot meet it. */

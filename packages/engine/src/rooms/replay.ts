@@ -44,15 +44,20 @@ type Replay = {
   readonly invites: ReadonlySet<EventId>
 }
 
-/** `whole` is the state before the own join. @throws when it does not allow the join. */
-export async function replay(deps: ReplayDeps, room: Room, whole: StateGroup): Promise<void> {
+/**
+ * `whole` is the state before `join`, the own one. @throws when it does not allow the join, or the room was entered by
+ * another one meanwhile.
+ */
+export async function replay(deps: ReplayDeps, room: Room, join: EventId, whole: StateGroup): Promise<void> {
   let state: Replay | undefined
   for (let isOver = false; !isOver;) {
     const { done, ended } = await room.run(async (turn) => {
-      if (state === undefined && (await isAsEntered(deps, turn, whole)))
-        return { done: turn.submit(await confirm(deps, room, turn)), ended: true }
-      state ??= await begin(deps, room, turn, whole)
-      return replayBatch(state, turn)
+      const { copy } = turn
+      if (copy?.partial?.join !== join) throw new Error('the room was entered anew meanwhile')
+      if (state === undefined && (await isAsEntered(deps, copy, whole)))
+        return { done: turn.submit(await confirm(deps, turn, copy)), ended: true }
+      state ??= await begin(deps, room, copy, { join, whole })
+      return replayBatch(state, turn, copy)
     })
     await done
     isOver = ended
@@ -60,24 +65,29 @@ export async function replay(deps: ReplayDeps, room: Room, whole: StateGroup): P
 }
 
 /** True where the room was entered with this state, so that all that was decided stands. */
-async function isAsEntered(deps: ReplayDeps, { copy }: Turn, { state }: StateGroup): Promise<boolean> {
-  if (copy?.partial?.unconfirmed === undefined) return false
-  const [join] = await deps.events.working([copy.partial.join])
-  return join !== undefined && stateChanges(await enteredState(deps, join), state).length === 0
+async function isAsEntered(deps: ReplayDeps, { partial }: RoomCopy, { state }: StateGroup): Promise<boolean> {
+  if (partial?.unconfirmed === undefined) return false
+  const [join] = await deps.events.working([partial.join])
+  // One that is provisional no longer was decided again, by an attempt that did not end.
+  if (join === undefined || !isProvisional(join)) return false
+  return stateChanges(await enteredState(deps, join), state).length === 0
 }
 
-async function confirm(deps: ReplayDeps, { roomId }: Room, turn: Turn): Promise<Change> {
-  if (turn.copy === undefined) throw new Error('the room is not here')
+async function confirm(deps: ReplayDeps, turn: Turn, copy: RoomCopy): Promise<Change> {
+  const { roomId } = copy
   const forgotten = await forgetProvisional(deps, roomId)
-  const publish = turn.replace({ ...turn.copy, partial: undefined })
+  const publish = turn.replace({ ...copy, partial: undefined })
   return { writes: () => [partialRooms.delete([roomId]), ...forgotten], publish }
 }
 
-async function begin(deps: ReplayDeps, room: Room, { copy }: Turn, whole: StateGroup): Promise<Replay> {
-  if (copy?.partial === undefined) throw new Error('the state of the room is known')
+async function begin(
+  deps: ReplayDeps,
+  room: Room,
+  copy: RoomCopy,
+  { join, whole }: Pick<Replay, 'join' | 'whole'>,
+): Promise<Replay> {
   const joined = await joinedIn(deps, whole)
   const start: RoomCopy = { ...copy, heads: [], current: whole, joined, holes: [], partial: undefined }
-  const { join } = copy.partial
   const rows = await provisional.list(deps.store, [room.roomId])
   const listed = new Set(rows.map(([, id]) => id))
   const invites = await invitesBefore(deps, copy, join)
@@ -98,12 +108,11 @@ async function joinedIn({ events }: ReplayDeps, { state }: StateGroup): Promise<
 async function replayBatch(
   state: Replay,
   turn: Turn,
+  present: RoomCopy,
 ): Promise<{ readonly done: Promise<unknown>; readonly ended: boolean }> {
   const { deps, room, whole } = state
   const isFirst = state.done.size === 0
-  const mark = turn.copy?.partial
-  if (turn.copy === undefined || mark?.join !== state.join)
-    throw new Error('the room was entered anew meanwhile')
+  const { partial: mark } = present
   // All that was decided before this turn has its row after this.
   const upTo = await deps.committer.submit({ writes: () => [] })
   const rows = await provisional.range(deps.store, [room.roomId], state.last + 1, upTo, {
@@ -115,9 +124,9 @@ async function replayBatch(
     state.last = position
   }
   const ended = rows.length < REPLAYED_TOGETHER
-  if (ended) changes.push(await end(state, turn, turn.copy))
+  if (ended) changes.push(await end(state, turn, present))
   // A replay that begins anew is of the same state.
-  else if (isFirst)
+  else if (isFirst && mark !== undefined)
     changes.push({ writes: () => [partialRooms.put([room.roomId], { ...mark, whole: whole.id })] })
   return { done: turn.submit(combineChanges(changes)), ended }
 }
