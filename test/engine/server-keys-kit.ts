@@ -1,17 +1,11 @@
 /** A node that looks up keys of servers that the test makes. */
-import { webcrypto } from 'node:crypto'
 import type { JsonObject, KeyId, ServerName } from '@plexus/core'
 import type { KeyAnswer, WantedKey } from '@plexus/engine'
 import { CarrierError, type Federation, type Signer } from '@plexus/engine/ports'
-import {
-  createCommitter,
-  createServerKeys,
-  createVerifier,
-  type ServerKeysOwner,
-} from '@plexus/engine/testing'
+import { createCommitter, createServerKeys, type ServerKeysOwner } from '@plexus/engine/testing'
 import { createMemoryDisk, openMemoryStore, type MemoryDisk } from '@plexus/store/memory'
 import { dnsSigner, keyDocument } from '../kit/key-documents.ts'
-import { testSigner } from '../kit/keys.ts'
+import { createTestVerifier, testSigner } from '../kit/keys.ts'
 import { createVirtualClock, type VirtualClock } from '../kit/virtual-clock.ts'
 
 export const DAY = 86_400_000
@@ -67,7 +61,7 @@ export async function createKeysWorld(): Promise<KeysWorld> {
         committer: await createCommitter(store),
         federation,
         signer,
-        verifier: createVerifier(webcrypto.subtle),
+        verifier: createTestVerifier(),
         clock,
         random: { bytes: (length: number) => new Uint8Array(length) },
         log: { log: (level: string, text: string) => void world.complaints.push(`${level} ${text}`) },
