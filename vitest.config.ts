@@ -55,8 +55,9 @@ export default defineConfig({
           exclude: ['**/*.{browser,e2e,interop,mock,pair,scenario}.test.ts', '**/node_modules/**'],
           // What is tested keeps no state of its modules, so files may share it: loaded once, and compiled.
           isolate: false,
-          // A limit against hanging, with room for a busy machine; what is slow shows in the budget of the group.
+          // Limits against hanging, with room for a busy machine; what is slow shows in the budget of the group.
           testTimeout: 30_000,
+          hookTimeout: 60_000,
           expect: EXPECT,
           sequence: { groupOrder: 0 },
         },
@@ -67,6 +68,7 @@ export default defineConfig({
           name: 'mock',
           include: ['{packages,apps,test}/**/*.mock.test.ts'],
           testTimeout: 30_000,
+          hookTimeout: 60_000,
           expect: EXPECT,
           sequence: { groupOrder: 0 },
         },
@@ -75,6 +77,8 @@ export default defineConfig({
         test: {
           name: 'browser',
           include: ['{packages,apps,test}/**/*.browser.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
           expect: EXPECT,
           sequence: { groupOrder: 1 },
           // One profile cannot be shared by parallel sessions.
