@@ -351,31 +351,4 @@ describe('a room that is entered without its members', { timeout: 30_000 }, () =
     expect(await isPartial(bob, roomId)).toBe(false)
     expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
   })
-
-  it('is not whole by what was asked about an earlier join', async () => {
-    const asked = Promise.withResolvers<void>()
-    const answered = Promise.withResolvers<void>()
-    network.cheats.set(alice.name, {
-      async stateIds(_to, room, id) {
-        const { stateIds: pduIds, authChainIds } = await alice.rooms.stateFor(bob.name, room, id)
-        asked.resolve()
-        await answered.promise
-        return { pduIds, authChainIds }
-      },
-      // So that the room is entered anew.
-      getMissingEvents: async () => ({ events: [] }),
-      backfill: async () => ({ pdus: [] }),
-    })
-    await join()
-    await asked.promise
-    await bob.rooms.leave(bob.user, roomId)
-    await setTopic(alice, roomId, 'new')
-    await join()
-    expect((await bob.rooms.snapshot(roomId))?.since).toBeGreaterThan(0)
-    network.cheats.clear()
-    answered.resolve()
-    await network.pass(60_000)
-    expect(await isPartial(bob, roomId)).toBe(false)
-    expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
-  })
 })

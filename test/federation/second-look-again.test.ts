@@ -1,8 +1,9 @@
 /** Rooms whose state is asked about later, where the answer comes at a bad time. */
+import { CarrierError } from '@plexus/engine/ports'
 import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
 import { describe, expect, it } from 'vitest'
 import { bodies, membershipAt, say } from '../engine/rooms-kit.ts'
-import { createLookedAt } from './second-look-kit.ts'
+import { createLookedAt, DAY_MS } from './second-look-kit.ts'
 
 describe('a state that two members tell later', { timeout: 30_000 }, () => {
   it('counts also after a kill in the middle of deciding again', async () => {
@@ -34,5 +35,31 @@ describe('a state that two members tell later', { timeout: 30_000 }, () => {
     await network.pass(60_000)
     await kit.expectTruth(again)
     expect(await bodies(again, roomId)).toHaveLength(150)
+  })
+
+  it('is asked for soon also of who comes while another is asked', async () => {
+    const kit = await createLookedAt()
+    const { network, alice, bob, carol, dave } = kit
+    await kit.hideBan()
+    kit.away(alice, carol, dave)
+    await kit.join()
+    await network.pass(3 * DAY_MS)
+    const asked = Promise.withResolvers<void>()
+    const answered = Promise.withResolvers<never>()
+    const sendTransaction = (): Promise<never> => {
+      asked.resolve()
+      return answered.promise
+    }
+    network.cheats.set(alice.name, { sendTransaction })
+    bob.completion.kick(alice.name)
+    network.clock.fire(network.clock.now() + 60_000)
+    await asked.promise
+    for (const { name } of [carol, dave]) bob.completion.kick(name)
+    answered.reject(new CarrierError('unreachable', 'gone'))
+    await network.settle()
+    network.cheats.delete(alice.name)
+    kit.away()
+    await network.pass(60_000)
+    await kit.expectTruth()
   })
 })

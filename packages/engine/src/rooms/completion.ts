@@ -71,8 +71,10 @@ type Entry = {
   running: Promise<void> | undefined
   /** The servers that may confirm its state, if it lacks nothing else. */
   others: readonly ServerName[] | undefined
-  /** One of these that is here now. */
-  appeared: ServerName | undefined
+  /** Those of them that came since the last attempt began. */
+  readonly appeared: Set<ServerName>
+  /** What pause after it is enough for them. */
+  soonMs: number
   cancelRetry: (() => void) | undefined
   readonly waiting: Set<(isWhole: boolean) => void>
 }
@@ -98,7 +100,7 @@ export function createCompletion(deps: CompletionDeps): Completion {
         entries.delete(roomId)
         // Behind the others, which may have waited for it.
         if (!isOver || entry.again) entries.set(roomId, entry)
-        entry.again = false
+        if (entry.again) startAnew(entry)
         pump()
       })
     }
@@ -106,6 +108,9 @@ export function createCompletion(deps: CompletionDeps): Completion {
 
   /** True when nothing is left to do. */
   const attempt = async (roomId: RoomId, entry: Entry): Promise<boolean> => {
+    const appeared = [...entry.appeared]
+    entry.appeared.clear()
+    entry.soonMs = Infinity
     try {
       const room = await registry.get(roomId)
       const mark = room?.snapshot === undefined ? undefined : await partialRooms.get(deps.store, [roomId])
@@ -113,17 +118,17 @@ export function createCompletion(deps: CompletionDeps): Completion {
       entry.others = mark?.unconfirmed?.others
       // By the join itself, just now.
       if (entry.others !== undefined && !wereAsked) throw new Error('no two members told the same')
-      if (room !== undefined && mark !== undefined) await complete(deps, room, mark, entry)
+      if (room !== undefined && mark !== undefined)
+        await complete(deps, room, mark, { tries: entry.failures, appeared })
       for (const resolve of entry.waiting) resolve(true)
       return true
     } catch (error) {
       if (closed) return true
       entry.failures += 1
       entry.triedAt = steady()
-      entry.appeared = undefined
       const isWhole = entry.others !== undefined
       const longest = isWhole ? LAST_CONFIRM_PAUSE_MS : LAST_PAUSE_MS
-      const pauseMs = backoffMs(deps.random, entry.failures, FIRST_PAUSE_MS, longest)
+      const pauseMs = Math.min(backoffMs(deps.random, entry.failures, FIRST_PAUSE_MS, longest), entry.soonMs)
       const fields = { roomId, pauseMs, error: String(error) }
       if (isWhole) deps.log.log('info', 'the state of a room is not confirmed yet', fields)
       else deps.log.log('warn', 'the members of a room are still missing', fields)
@@ -151,12 +156,13 @@ export function createCompletion(deps: CompletionDeps): Completion {
   }
 
   const retrySoon = (entry: Entry, server: ServerName, pauseMs: number): void => {
-    entry.appeared = server
+    if (entry.others?.includes(server) === true) entry.appeared.add(server)
+    entry.soonMs = Math.min(entry.soonMs, pauseMs)
     const at = Math.max(steady(), entry.triedAt + pauseMs)
     if (entry.cancelRetry !== undefined && at < entry.retryAt) retryAt(entry, at)
   }
 
-  const start = (roomId: RoomId): Entry => {
+  const entryOf = (roomId: RoomId): Entry => {
     const entry = entries.get(roomId) ?? {
       failures: 0,
       triedAt: 0,
@@ -164,25 +170,36 @@ export function createCompletion(deps: CompletionDeps): Completion {
       again: false,
       running: undefined,
       others: undefined,
-      appeared: undefined,
+      appeared: new Set(),
+      soonMs: Infinity,
       cancelRetry: undefined,
       waiting: new Set(),
     }
-    entry.again = entry.running !== undefined
     entries.set(roomId, entry)
-    pump()
     return entry
   }
 
+  /** What was found out about an earlier stay says nothing of this one. */
+  const startAnew = (entry: Entry): void => {
+    entry.cancelRetry?.()
+    Object.assign(entry, { failures: 0, again: false, others: undefined, cancelRetry: undefined })
+  }
+
+  const start = (roomId: RoomId): void => {
+    const entry = entryOf(roomId)
+    if (entry.running === undefined) startAnew(entry)
+    else entry.again = true
+    pump()
+  }
+
   return {
-    start(roomId) {
-      start(roomId)
-    },
+    start,
     async whole(roomId) {
       const snapshot = await snapshotOf(roomId)
       if (snapshot?.isPartial !== true) return true
       if (!snapshot.joinedServers.includes(deps.ownName)) return false
-      const { waiting } = start(roomId)
+      const { waiting } = entryOf(roomId)
+      pump()
       if (waiting.size >= MAX_WAITING) return false
       const { promise, resolve } = Promise.withResolvers<boolean>()
       waiting.add(resolve)
@@ -225,7 +242,7 @@ async function complete(
   deps: CompletionDeps,
   room: Room,
   mark: PartialRecord,
-  { failures: tries, appeared }: Entry,
+  { tries, appeared }: { readonly tries: number; readonly appeared: readonly ServerName[] },
 ): Promise<void> {
   const { join } = mark
   if (mark.whole !== undefined) return replay(deps, room, join, await deps.groups.load(mark.whole))

@@ -50,14 +50,14 @@ export function unconfirmedOf(
 }
 
 /**
- * The state before the join that stands now. `tries` counts the attempts before: others are asked each time; `appeared`
- * is asked first. @throws while none stands.
+ * The state before the join that stands now. `tries` counts the attempts before: others are asked each time; those
+ * that `appeared` first, and all of them. @throws while none stands.
  */
 export async function confirmedState(
   deps: SecondMemberDeps,
   room: Room,
   mark: UnconfirmedRecord,
-  { tries, appeared }: { readonly tries: number; readonly appeared?: ServerName | undefined },
+  { tries, appeared }: { readonly tries: number; readonly appeared: readonly ServerName[] },
 ): Promise<StateGroup> {
   const { clock, groups } = deps
   const [join] = await deps.events.working([mark.join])
@@ -96,12 +96,12 @@ async function keep(deps: SecondMemberDeps, state: StateMap): Promise<StateGroup
 function toAsk(
   { others }: Unconfirmed,
   tries: number,
-  appeared: ServerName | undefined,
+  appeared: readonly ServerName[],
 ): readonly ServerName[] {
   const start = others.length === 0 ? 0 : (tries * MAX_SECOND_MEMBERS) % others.length
-  const first = appeared !== undefined && others.includes(appeared) ? [appeared] : []
-  const turned = [...others.slice(start), ...others.slice(0, start)].filter((name) => name !== appeared)
-  return [...first, ...turned].slice(0, MAX_SECOND_MEMBERS)
+  const here = appeared.filter((name) => others.includes(name))
+  const turned = [...others.slice(start), ...others.slice(0, start)]
+  return [...new Set([...here, ...turned])].slice(0, Math.max(MAX_SECOND_MEMBERS, here.length))
 }
 
 function alikeIn({ words }: Unconfirmed): string | undefined {
