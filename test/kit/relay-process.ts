@@ -1,9 +1,10 @@
+import { freePort } from './free-port.ts'
 import { startProgram, type Program } from './process.ts'
 
 export type RelayProcessInit = {
   /** The data folder: a second process on the same one comes back at the same address, as the same peer. */
   readonly data: string
-  /** Default 0 on an empty data folder: any free port. Give `null` to leave the flag out. */
+  /** Any free port by default. `null` leaves the flag out: the port of before. */
   readonly port?: number | null
   readonly args?: readonly string[]
 }
@@ -16,7 +17,7 @@ export interface RelayProcess extends Program {
 
 /** Starts the relay and waits until it says its address. */
 export async function startRelay(init: RelayProcessInit): Promise<RelayProcess> {
-  const port = init.port === undefined ? 0 : init.port
+  const port = init.port === undefined ? await freePort() : init.port
   const args = ['--data', init.data, ...(port === null ? [] : ['--port', String(port)]), ...(init.args ?? [])]
   const program = await startProgram({
     app: 'relay',
