@@ -32,7 +32,7 @@ export const isIn = ({ place, snapshot }: Seen): boolean => snapshot.joinedServe
 
 export const isPartial = ({ snapshot }: Seen): boolean => snapshot.isPartial === true
 /** It may have to decide again, on what others will tell. */
-export const isUnconfirmed = ({ snapshot }: Seen): boolean => snapshot.isUnconfirmed === true
+const isUnconfirmed = ({ snapshot }: Seen): boolean => snapshot.isUnconfirmed === true
 
 export function stateText(state: StateMap): string {
   return canonicalJson(Object.fromEntries(state))
@@ -180,6 +180,24 @@ export async function unknownHeads(world: World, all: readonly Seen[]): Promise<
       const hole = snapshot.holes.find((_, index) => isMissing(index) && canPassOn(filled[index]))
       if (hole !== undefined) return `node ${place.index} lacks ${hole}, which node ${other.place.index} has`
     }
+  }
+  return undefined
+}
+
+/** Who joined while few were there has asked two others by now, if so many are there that know the state at the join. */
+export async function unconfirmedJoin(roomId: RoomId, members: readonly Seen[]): Promise<string | undefined> {
+  for (const { place } of members.filter(isUnconfirmed)) {
+    const [row] = await place.node.store.range('partial', LOWEST_KEY, HIGHEST_KEY)
+    const { join } = JSON.parse(row?.[1] ?? '{}') as { join: EventId }
+    const knows = await Promise.all(
+      members.map(async (other) => {
+        if (other.place === place) return false
+        const told = other.place.node.engine.rooms.stateFor(place.name, roomId, join)
+        return told.then(() => true).catch(() => false)
+      }),
+    )
+    if (knows.filter(Boolean).length > 1)
+      return `node ${place.index} has not asked others for the state at its join`
   }
   return undefined
 }

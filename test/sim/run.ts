@@ -14,11 +14,11 @@ import {
   headsOf,
   isIn,
   isPartial,
-  isUnconfirmed,
   look,
   followedBy,
   forgedEvent,
   missingEvents,
+  unconfirmedJoin,
   unknownHeads,
   overBounds,
   stateText,
@@ -302,7 +302,8 @@ async function agree(world: World, roomId: RoomId, before: readonly Seen[]): Pro
   if (headsWithoutHoles(members).size > 1)
     throw new Wrong(`the heads differ in the end: ${describe(members, headsOf)}`)
   if (members.some(isPartial)) throw new Wrong('a node does not know all members in the end')
-  if (members.some(isUnconfirmed)) throw new Wrong('a node does not know the state at its join in the end')
+  const unconfirmed = await unconfirmedJoin(roomId, members)
+  if (unconfirmed !== undefined) throw new Wrong(unconfirmed)
   const states = new Set(members.map(({ snapshot }) => stateText(snapshot.state)))
   if (states.size > 1) throw new Wrong('the states differ in the end')
   const lost = await missingEvents(world, roomId, members)

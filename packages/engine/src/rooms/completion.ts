@@ -20,7 +20,7 @@ import type { RoomSnapshot } from './types.ts'
 import type { StateGroup } from './state-groups.ts'
 import { confirmedState } from './second-look.ts'
 import type { SecondMemberDeps } from './second-member.ts'
-import { fetchWholeState } from './whole-state.ts'
+import { fetchWholeState, type Whole } from './whole-state.ts'
 import { createSteady } from '../kernel/steady.ts'
 
 export const FIRST_PAUSE_MS = 1_000
@@ -118,10 +118,12 @@ export function createCompletion(deps: CompletionDeps): Completion {
       entry.others = mark?.unconfirmed?.others
       // By the join itself, just now.
       if (entry.others !== undefined && !wereAsked) throw new Error('no two members told the same')
-      if (room !== undefined && mark !== undefined)
-        await complete(deps, room, mark, { tries: entry.failures, appeared })
+      const isOver =
+        room === undefined ||
+        mark === undefined ||
+        (await complete(deps, room, mark, { tries: entry.failures, appeared }))
       for (const resolve of entry.waiting) resolve(true)
-      return true
+      return isOver
     } catch (error) {
       if (closed) return true
       entry.failures += 1
@@ -238,21 +240,26 @@ function runningOf(entries: ReadonlyMap<RoomId, Entry>): readonly Promise<void>[
   return [...entries.values()].flatMap(({ running }) => running ?? [])
 }
 
+/** False where the state is to be confirmed yet. */
 async function complete(
   deps: CompletionDeps,
   room: Room,
   mark: PartialRecord,
   { tries, appeared }: { readonly tries: number; readonly appeared: readonly ServerName[] },
-): Promise<void> {
+): Promise<boolean> {
   const { join } = mark
-  if (mark.whole !== undefined) return replay(deps, room, join, await deps.groups.load(mark.whole))
   const { unconfirmed } = mark
-  const whole =
+  if (mark.whole !== undefined) {
+    await replay(deps, room, { join, whole: await deps.groups.load(mark.whole), doubt: mark.doubt })
+    return mark.doubt === undefined
+  }
+  const { whole, doubt }: Whole =
     unconfirmed === undefined
       ? await fetchWholeState(deps, room, mark, tries)
-      : await confirmedState(deps, room, { ...mark, unconfirmed }, { tries, appeared })
+      : { whole: await confirmedState(deps, room, { ...mark, unconfirmed }, { tries, appeared }) }
   await leaveMixed(deps, room, whole)
-  await replay(deps, room, join, whole)
+  await replay(deps, room, { join, whole, doubt })
+  return doubt === undefined
 }
 
 /** @throws RoomError M_FORBIDDEN after leaving a room in which this node turns out to be with who cannot meet it. */

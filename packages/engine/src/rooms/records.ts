@@ -69,6 +69,8 @@ export type PartialRecord = {
   readonly servers: readonly ServerName[]
   /** The whole state before the join, once it is here. */
   readonly whole?: string
+  /** What is known of `whole`, where no two servers told it. */
+  readonly doubt?: Unconfirmed
   /** Set where the state lacks no members, but no two servers told the same. */
   readonly unconfirmed?: Unconfirmed
 }

@@ -14,7 +14,7 @@ import type { Write } from '../ports.ts'
 import { membershipWrites, serverChanges } from './accept-event.ts'
 import { hasPlace, isProvisional } from './case.ts'
 import { memberOf, membershipOf, stateBefore, stateChanges, toRecord, type RoomCopy } from './copy.ts'
-import { deltas, partialRooms, provisional, rooms, unredacted } from './records.ts'
+import { deltas, partialRooms, provisional, rooms, unredacted, type Unconfirmed } from './records.ts'
 import { finisher } from './decided-again.ts'
 import type { EventInput, Room, RoomDeps, Turn } from './room.ts'
 import { enteredState } from './second-look.ts'
@@ -29,11 +29,18 @@ export type ReplayDeps = Pick<
   'store' | 'committer' | 'events' | 'groups' | 'destinations' | 'ownName'
 >
 
-type Replay = {
+/** What to decide again by. */
+type Basis = {
+  /** The own join, and the state before it. */
+  readonly join: EventId
+  readonly whole: StateGroup
+  /** Set where that is to be confirmed yet: all may be decided once more. */
+  readonly doubt: Unconfirmed | undefined
+}
+
+type Replay = Basis & {
   readonly deps: ReplayDeps
   readonly room: Room
-  readonly whole: StateGroup
-  readonly join: EventId
   copy: RoomCopy
   /** The position of the last event that was decided again. */
   last: number
@@ -44,19 +51,16 @@ type Replay = {
   readonly invites: ReadonlySet<EventId>
 }
 
-/**
- * `whole` is the state before `join`, the own one. @throws when it does not allow the join, or the room was entered by
- * another one meanwhile.
- */
-export async function replay(deps: ReplayDeps, room: Room, join: EventId, whole: StateGroup): Promise<void> {
+/** @throws when the state does not allow the join, or the room was entered by another one meanwhile. */
+export async function replay(deps: ReplayDeps, room: Room, basis: Basis): Promise<void> {
   let state: Replay | undefined
   for (let isOver = false; !isOver;) {
     const { done, ended } = await room.run(async (turn) => {
       const { copy } = turn
-      if (copy?.partial?.join !== join) throw new Error('the room was entered anew meanwhile')
-      if (state === undefined && (await isAsEntered(deps, copy, whole)))
+      if (copy?.partial?.join !== basis.join) throw new Error('the room was entered anew meanwhile')
+      if (state === undefined && (await isAsEntered(deps, copy, basis.whole)))
         return { done: turn.submit(await confirm(deps, turn, copy)), ended: true }
-      state ??= await begin(deps, room, copy, { join, whole })
+      state ??= await begin(deps, room, copy, basis)
       return replayBatch(state, turn, copy)
     })
     await done
@@ -84,14 +88,16 @@ async function begin(
   deps: ReplayDeps,
   room: Room,
   copy: RoomCopy,
-  { join, whole }: Pick<Replay, 'join' | 'whole'>,
+  { join, whole, doubt }: Basis,
 ): Promise<Replay> {
   const joined = await joinedIn(deps, whole)
-  const start: RoomCopy = { ...copy, heads: [], current: whole, joined, holes: [], partial: undefined }
+  const partial = copy.partial &&
+    doubt && { join, resident: copy.partial.resident, servers: [], unconfirmed: doubt }
+  const start: RoomCopy = { ...copy, heads: [], current: whole, joined, holes: [], partial }
   const rows = await provisional.list(deps.store, [room.roomId])
   const listed = new Set(rows.map(([, id]) => id))
   const invites = await invitesBefore(deps, copy, join)
-  return { deps, room, whole, join, copy: start, last: 0, done: new Set(), listed, invites }
+  return { deps, room, whole, doubt, join, copy: start, last: 0, done: new Set(), listed, invites }
 }
 
 async function joinedIn({ events }: ReplayDeps, { state }: StateGroup): Promise<ReadonlySet<UserId>> {
@@ -111,6 +117,7 @@ async function replayBatch(
   present: RoomCopy,
 ): Promise<{ readonly done: Promise<unknown>; readonly ended: boolean }> {
   const { deps, room, whole } = state
+  const doubt = state.doubt === undefined ? {} : { doubt: state.doubt }
   const isFirst = state.done.size === 0
   const { partial: mark } = present
   // All that was decided before this turn has its row after this.
@@ -127,7 +134,7 @@ async function replayBatch(
   if (ended) changes.push(await end(state, turn, present))
   // A replay that begins anew is of the same state.
   else if (isFirst && mark !== undefined)
-    changes.push({ writes: () => [partialRooms.put([room.roomId], { ...mark, whole: whole.id })] })
+    changes.push({ writes: () => [partialRooms.put([room.roomId], { ...mark, whole: whole.id, ...doubt })] })
   return { done: turn.submit(combineChanges(changes)), ended }
 }
 
@@ -244,13 +251,16 @@ async function end({ deps, room, copy }: Replay, turn: Turn, present: RoomCopy):
   const changes = stateChanges(present.current.state, next.current.state)
   const records = await ownMemberships(deps, changes)
   const servers = serverChanges(deps, present, next)
-  const forgotten = await forgetProvisional(deps, roomId)
+  const { partial } = next
+  const marked =
+    partial === undefined
+      ? [partialRooms.delete([roomId]), ...(await forgetProvisional(deps, roomId))]
+      : [partialRooms.put([roomId], partial)]
   const publish = turn.replace(next)
   return {
     writes: (position) => [
       rooms.put([roomId], toRecord(next, position)),
-      partialRooms.delete([roomId]),
-      ...forgotten,
+      ...marked,
       ...(changes.length === 0 ? [] : [deltas.put([roomId, position], changes)]),
       ...membershipWrites(deps, roomId, position, changes, (id) => records.get(id)),
       ...deps.destinations.changed(roomId, position, servers),

@@ -2,8 +2,9 @@
 import type { ServerName, StateMap } from '@plexus/core'
 import { claimGroup, toldState } from './claims.ts'
 import type { Inquiry } from './gap.ts'
-import type { PartialRecord } from './records.ts'
+import type { PartialRecord, Unconfirmed } from './records.ts'
 import type { Room } from './room.ts'
+import { unconfirmedOf } from './second-look.ts'
 import { comparedState, type SecondMemberDeps } from './second-member.ts'
 import type { StateGroup } from './state-groups.ts'
 
@@ -14,6 +15,12 @@ export const MAX_TELLING_SERVERS = 4
 /** How long the others are waited for, with which the state is compared. */
 const COMPARING_MS = 30_000
 
+export type Whole = {
+  readonly whole: StateGroup
+  /** Set where no two told the same. */
+  readonly doubt?: Unconfirmed
+}
+
 /**
  * The state before the join by which the room was entered. `tries` counts the attempts before: others are asked each
  * time. @throws when nobody tells it.
@@ -23,7 +30,7 @@ export async function fetchWholeState(
   room: Room,
   partial: PartialRecord,
   tries: number,
-): Promise<StateGroup> {
+): Promise<Whole> {
   const { roomId, version } = room
   const [join] = await deps.events.working([partial.join])
   if (join === undefined) throw new Error('the own join is missing')
@@ -36,10 +43,11 @@ export async function fetchWholeState(
       const via = servers.filter((name) => name !== server)
       const event = { id: join.id, pdu: join.pdu, contentHashOk: true }
       const entry = { room, server, join: event, via, waitMs: COMPARING_MS }
-      const { state } = await comparedState(deps, entry, told)
-      const { group, writes } = claimGroup(deps, state)
-      await deps.committer.submit({ writes: () => writes })
-      return group
+      const { state, unconfirmed } = await comparedState(deps, entry, told)
+      const { group: whole, writes } = claimGroup(deps, state)
+      const open = unconfirmed && unconfirmedOf(deps, unconfirmed)
+      await deps.committer.submit({ writes: () => [...writes, ...(open?.writes ?? [])] })
+      return open === undefined ? { whole } : { whole, doubt: open.unconfirmed }
     } catch (error) {
       last = error
       const fields = { roomId, server, error: String(error) }
