@@ -145,11 +145,9 @@ export function guess(
 }
 
 /** The linkers that do better than chance, of one in `suspects`. */
-export function knowing(guesses: readonly Guesses[], suspects: number): readonly string[] {
+export function knowing(guesses: readonly Guesses[], suspects: number): readonly Guesses[] {
   const tested = Object.keys(LINKERS).length
-  return guesses
-    .filter(({ right, made }) => luck(right, made, 1 / suspects) < LUCK / tested)
-    .map(({ linker, right, made }) => `${linker}: ${right} of ${made}`)
+  return guesses.filter(({ right, made }) => luck(right, made, 1 / suspects) < LUCK / tested)
 }
 
 /** The probability of `right` or more hits in `made` attempts. */

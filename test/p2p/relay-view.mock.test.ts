@@ -15,7 +15,7 @@ import { startNetworked, type Networked } from '../kit/networked-node.ts'
 import { eventually, startRelayHere, temporaryFolder } from '../kit/p2p.ts'
 import { createSeededRandom } from '../kit/seeded-random.ts'
 import { bringIn, createRoom } from '../server-api/room.ts'
-import { depositsIn, guess, knowing, wordsFor, type Known, type SeenDeposit } from './linker.ts'
+import { depositsIn, guess, knowing, wordsFor, type Guesses, type Known, type SeenDeposit } from './linker.ts'
 
 vi.mock(import('libp2p'), async (original) => {
   const real = await original()
@@ -142,11 +142,22 @@ async function linked(
   from: readonly Networked[],
   to: readonly Networked[],
   mails: number,
-): Promise<{ readonly deposits: readonly SeenDeposit[]; readonly found: readonly string[] }> {
+): Promise<readonly Guesses[]> {
   const deposits = await talk(from, to, mails)
-  expect(deposits.map(senderOf)).not.toContain(undefined)
-  const guesses = guess(view, deposits, from.map(known), senderOf)
-  return { deposits, found: knowing(guesses, from.length) }
+  const senders = new Set(deposits.map(senderOf))
+  expect(senders).toEqual(new Set(from.map((one) => known(one).name)))
+  return knowing(guess(view, deposits, from.map(known), senderOf), from.length)
+}
+
+/** Luck, which comes once in a thousand runs, does not last. */
+async function linkedAgain(
+  from: readonly Networked[],
+  to: readonly Networked[],
+): Promise<readonly Guesses[]> {
+  const found = await linked(from, to, MAILS)
+  if (found.length === 0) return []
+  const again = await linked(from, to, MAILS)
+  return again.filter(({ linker }) => found.some((other) => other.linker === linker))
 }
 
 const sleep = async (people: readonly Networked[]): Promise<void> => {
@@ -156,9 +167,7 @@ const sleep = async (people: readonly Networked[]): Promise<void> => {
 describe('a relay that keeps all that it sees', { timeout: 120_000 }, () => {
   it('does not know who of those who are awake left a mail for somebody asleep', async () => {
     await sleep(readers)
-    const { deposits, found } = await linked(writers, readers, MAILS)
-    expect(found).toEqual([])
-    expect(new Set(deposits.map(senderOf)).size).toBe(writers.length)
+    expect(await linkedAgain(writers, readers)).toEqual([])
   })
 
   it.each<[string, NonNullable<typeof leak>]>([
@@ -166,7 +175,7 @@ describe('a relay that keeps all that it sees', { timeout: 120_000 }, () => {
     ['fetches its own mail before it writes', ({ mailboxes }) => fetchFrom(mailboxes)],
   ])('knows it of a node that %s', async (_what, leaky) => {
     leak = leaky
-    const { found } = await linked(writers, readers, LEAKY_MAILS)
+    const found = await linked(writers, readers, LEAKY_MAILS)
     leak = undefined
     expect(found).not.toEqual([])
   })
@@ -176,7 +185,7 @@ describe('a relay that keeps all that it sees', { timeout: 120_000 }, () => {
     for (const reader of readers) await reader.wake()
     for (const reader of readers)
       await until(async () => (await readAll(reader)).some((text) => text.includes(SECRET)))
-    expect((await linked(readers, writers, MAILS)).found).toEqual([])
+    expect(await linkedAgain(readers, writers)).toEqual([])
   })
 
   it('has no sender, room, event type or text of it, in its store, in its log, on any stream', async () => {
