@@ -17,6 +17,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'packages/relay': [
     '@plexus/core',
     '@plexus/engine/ports',
+    '@plexus/p2p/kad-parts',
     '@plexus/p2p/wire',
     '@plexus/store/sqlite-checkpoints',
   ],

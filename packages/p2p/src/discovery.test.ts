@@ -4,6 +4,7 @@ import { CarrierError } from '@plexus/engine/ports'
 import { describe, expect, it } from 'vitest'
 import {
   createDiscovery,
+  ELSEWHERE_AFTER_MS,
   MAX_OWN_RECORDS,
   MAX_SEARCHES,
   MAX_SEEN_RECORDS,
@@ -32,6 +33,8 @@ async function start() {
     /** Further answers, each so many milliseconds after the one before. */
     later: [] as (readonly [number, KadAnswer])[],
     asked: 0,
+    elsewhere: [] as Published[],
+    askedElsewhere: 0,
     takes: true,
     searches: 0,
     ends: true,
@@ -54,6 +57,10 @@ async function start() {
     relays: () => [relay],
     kad: () =>
       Promise.resolve({
+        async askElsewhere(key: string, found: (published: Published) => void) {
+          state.askedElsewhere += 1
+          for (const published of state.elsewhere) if (published.key === key) found(published)
+        },
         async *get(key: string, signal: AbortSignal) {
           for (const answer of state.inDht) if (answer.published.key === key) yield answer
           for (const [afterMs, answer] of state.later) {
@@ -127,6 +134,30 @@ describe('discovery', () => {
     expect(await found()).toBe(2)
     state.atRelay = [record(owner, 3)]
     expect(await found()).toBe(3)
+  })
+
+  it('asks servers anywhere in the DHT where nobody else has a record, or says anything', async () => {
+    const { discovery, state, clock } = await start()
+    const [owner, other] = [createTestPublisher(NOW), createTestPublisher(NOW)]
+    state.elsewhere = [of(owner, 1), of(other, 1)]
+    expect(await sequenceFor(discovery, owner)).toBe(1)
+    state.ends = false
+    const found = sequenceFor(discovery, other)
+    await settle()
+    clock.advance(ELSEWHERE_AFTER_MS - 1)
+    await settle()
+    expect(state.askedElsewhere).toBe(1)
+    clock.advance(1)
+    await settle()
+    expect(state.askedElsewhere).toBe(2)
+    clock.advance(1_500)
+    expect(await found).toBe(1)
+    // Not where somebody has one, nor for that of a device, which few have and dials wait for.
+    state.ends = true
+    state.atRelay = [of(owner, 2)]
+    expect(await sequenceFor(discovery, owner)).toBe(2)
+    expect(await discovery.find(deviceKey(owner.name, DEVICE))).toBeUndefined()
+    expect(state.askedElsewhere).toBe(2)
   })
 
   it('waits a moment for more answers after the first, and gives up on none', async () => {

@@ -27,6 +27,8 @@ const SEARCH_MS = 8_000
 /** For a device's record: most that are looked for sleep and have none, and a dial waits for the search. */
 const DEVICE_SEARCH_MS = 3_000
 const SETTLE_MS = 1_500
+/** Milliseconds without an answer after which servers anywhere in the DHT are asked too, where the search has not ended before. */
+export const ELSEWHERE_AFTER_MS = 2_000
 /** Milliseconds that the outcome of a search is taken without another one, when a peer is dialled. */
 const FRESH_MS = 600_000
 /** Searches under way at once; further ones end with what is known. */
@@ -46,7 +48,7 @@ export type DiscoveryDeps = {
   readonly book: Pick<PeerBook, 'get' | 'found'>
   relays(): readonly Relay[]
   /** The DHT's client, started by the first call. */
-  kad(): Promise<Pick<Kad, 'get'>>
+  kad(): Promise<Pick<Kad, 'get' | 'askElsewhere'>>
 }
 
 /**
@@ -99,7 +101,8 @@ export function createDiscovery(deps: DiscoveryDeps): Discovery {
     const stop = new AbortController()
     const enough = Promise.withResolvers<void>()
     const end = (): void => enough.resolve()
-    const cancelLimit = clock.after(key.startsWith('device/') ? DEVICE_SEARCH_MS : SEARCH_MS, end)
+    const isOfDevice = key.startsWith('device/')
+    const cancelLimit = clock.after(isOfDevice ? DEVICE_SEARCH_MS : SEARCH_MS, end)
     let cancelSettled = (): void => undefined
     let newest: Published | undefined
     /** How often each path told the newest. */
@@ -129,9 +132,17 @@ export function createDiscovery(deps: DiscoveryDeps): Discovery {
       for await (const { published, path } of (await deps.kad()).get(key, stop.signal))
         answered(published, path)
     }
-    const sources = [...relays, askDht()].map((source) => source.catch(failed))
-    await Promise.race([enough.promise, Promise.all(sources)])
+    const asked = [...relays, askDht()].map((source) => source.catch(failed))
+    const waited = Promise.withResolvers<void>()
+    const cancelWait = clock.after(ELSEWHERE_AFTER_MS, () => waited.resolve())
+    const askElsewhere = async (): Promise<void> => {
+      await Promise.race([Promise.all(asked), waited.promise])
+      if (newest !== undefined || stop.signal.aborted || isOfDevice) return
+      await (await deps.kad()).askElsewhere(key, answered, stop.signal)
+    }
+    await Promise.race([enough.promise, Promise.all([...asked, askElsewhere().catch(failed)])])
     cancelLimit()
+    cancelWait()
     cancelSettled()
     stop.abort()
     searched.set(key, clock.now())

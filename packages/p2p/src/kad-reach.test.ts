@@ -1,5 +1,6 @@
+import { publicKeyFromRaw } from '@libp2p/crypto/keys'
 import type { PeerId } from '@libp2p/interface'
-import { peerIdFromString } from '@libp2p/peer-id'
+import { peerIdFromPublicKey } from '@libp2p/peer-id'
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { describe, expect, it } from 'vitest'
 import {
@@ -9,10 +10,10 @@ import {
   MAX_HEARD_PEERS,
   type KadReach,
 } from './kad-reach.ts'
-import { generateTransportKey, peerIdOfKey } from './transport-key.ts'
 import { createVirtualClock } from './testing/virtual-clock.ts'
 
-const newPeer = async (): Promise<PeerId> => peerIdFromString(peerIdOfKey(await generateTransportKey()))
+const peerOf = (n: number): PeerId =>
+  peerIdFromPublicKey(publicKeyFromRaw(Uint8Array.from({ length: 32 }, (_, at) => (n >> (8 * at)) & 0xff)))
 const FORBIDDEN = '/ip4/10.0.0.1/tcp/1'
 
 /** A reach of a node without connections, and where it dialled. */
@@ -32,7 +33,7 @@ function start(): { reach: KadReach; dialled: string[][] } {
 describe('the reach of the DHT', () => {
   it('dials where a peer was said to be, while something is looked for', async () => {
     const { reach, dialled } = start()
-    const peer = await newPeer()
+    const peer = peerOf(1)
     reach.hear({ id: peer, multiaddrs: [multiaddr('/ip4/192.0.2.1/tcp/1')] })
     await expect(reach.openStream(peer, '/x')).rejects.toThrow('nothing is looked for')
     const end = reach.begin()
@@ -44,7 +45,7 @@ describe('the reach of the DHT', () => {
 
   it('dials no forbidden address, none through others, none of another peer, and few in all', async () => {
     const { reach, dialled } = start()
-    const [peer, other] = [await newPeer(), await newPeer()]
+    const [peer, other] = [peerOf(1), peerOf(2)]
     reach.begin()
     const bad = [FORBIDDEN, `/ip4/192.0.2.1/tcp/1/p2p/${other.toString()}`]
     const circuit = `/ip4/192.0.2.1/tcp/1/p2p/${other.toString()}/p2p-circuit`
@@ -59,7 +60,7 @@ describe('the reach of the DHT', () => {
 
   it('remembers so many peers, and takes so many of one answer', async () => {
     const { reach, dialled } = start()
-    const peers = await Promise.all(Array.from({ length: MAX_HEARD_PEERS + 1 }, newPeer))
+    const peers = Array.from({ length: MAX_HEARD_PEERS + 1 }, (_, n) => peerOf(n))
     const isKnown = async (peer: PeerId | undefined): Promise<boolean> => {
       const before = dialled.length
       if (peer !== undefined) await reach.openStream(peer, '/x')

@@ -140,6 +140,26 @@ const wrong: Readonly<Record<string, Answer>> = {
   silent: () => new Promise<never>(() => undefined),
 }
 
+/** Two servers that know each other; the far one has the record, and stands so to its key. */
+async function startPair(where: 'nearer' | 'farther'): Promise<{ near: Server; far: Server }> {
+  let holder: Server | undefined
+  const answerOf = (server: () => Server | undefined): Answer => {
+    return (key) => (server() === holder ? honest(key) : undefined)
+  }
+  const servers: Server[] = await Promise.all([0, 1].map((n) => startServer(answerOf(() => servers[n]))))
+  // The library asks none that is farther from the key than who told of it.
+  const [one = expect.fail(), other = expect.fail()] = servers.toSorted((a, b) =>
+    Buffer.compare(distance(a), distance(b)),
+  )
+  const [far, near] = where === 'nearer' ? [one, other] : [other, one]
+  holder = far
+  const { routingTable } = near.services.dht as unknown as { routingTable: EventTarget }
+  const known = new Promise((resolve) => routingTable.addEventListener('peer:add', resolve))
+  await far.dial(near.getMultiaddrs())
+  await known
+  return { near, far }
+}
+
 describe('a search in the DHT', { timeout: 30_000 }, () => {
   it('yields nothing that hostile servers make up, and what an honest one among them has', async () => {
     expect(await find([...Object.values(wrong), honest], 3_000)).toEqual([9])
@@ -151,23 +171,7 @@ describe('a search in the DHT', { timeout: 30_000 }, () => {
   })
 
   it('goes on to servers that it hears of, and leaves them a while after it', async () => {
-    const holders = new Set<string>()
-    const ofHolder =
-      (server: () => Server): Answer =>
-      (key) =>
-        holders.has(server().peerId.toString()) ? honest(key) : undefined
-    const servers: readonly Server[] = await Promise.all(
-      [0, 1].map((n) => startServer(ofHolder(() => servers[n] ?? expect.fail()))),
-    )
-    // The library asks none that is farther from the key than who told of it.
-    const [far = expect.fail(), near = expect.fail()] = servers.toSorted((a, b) =>
-      Buffer.compare(distance(a), distance(b)),
-    )
-    holders.add(far.peerId.toString())
-    const { routingTable } = near.services.dht as unknown as { routingTable: EventTarget }
-    const known = new Promise((resolve) => routingTable.addEventListener('peer:add', resolve))
-    await far.dial(near.getMultiaddrs())
-    await known
+    const { near, far } = await startPair('nearer')
     const { client, kad } = await startClient([near])
     expect(await search({ kad }, 3_000)).toEqual([9])
     expect(await search({ kad }, 3_000)).toEqual([9])
@@ -179,5 +183,14 @@ describe('a search in the DHT', { timeout: 30_000 }, () => {
     await expect.poll(later).toBe(0)
     expect(client.getConnections(near.peerId)).toHaveLength(1)
     expect(await search({ kad }, 3_000)).toEqual([9])
+  })
+
+  it('asks elsewhere servers that are far from the key', async () => {
+    const { near } = await startPair('farther')
+    const { kad } = await startClient([near])
+    expect(await search({ kad }, 3_000)).toEqual([])
+    const found: Published[] = []
+    await kad.askElsewhere(owner.key, (published) => found.push(published), AbortSignal.timeout(3_000))
+    expect(found).toEqual([of(9)])
   })
 })

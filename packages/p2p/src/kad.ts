@@ -1,10 +1,11 @@
 /** The DHT's client. Its library is large and most starts do without: this file is imported when something is to be found. */
 import { start, stop, type PeerId, type PeerInfo, type Topology } from '@libp2p/interface'
-import { kadDHT, type KadDHT, type KadDHTComponents } from '@libp2p/kad-dht'
+import { kadDHT, type KadDHTComponents } from '@libp2p/kad-dht'
 import { ping } from '@libp2p/ping'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Clock } from '@plexus/engine/ports'
 import { createKadReach, type KadReach } from './kad-reach.ts'
+import { eventsOf, networkOf, placeByChance, tableOf, type KadEvent } from './kad-parts.ts'
 import {
   createDhtRules,
   decodePublished,
@@ -21,6 +22,10 @@ const DISJOINT_PATHS = 3
 /** Milliseconds to wait for the first server, and then for the others that are connected: one alone could hide the rest. */
 const FIRST_SERVER_MS = 3_000
 const OTHER_SERVERS_MS = 500
+/** Servers that are asked elsewhere, and connected ones that are asked who there is; peers that one of them tells. */
+export const MAX_ELSEWHERE = 16
+const MAX_TELLERS = 3
+const MAX_TOLD = 20
 
 /** Of a libp2p node. */
 type KadComponents = Omit<KadDHTComponents, 'ping'>
@@ -40,6 +45,11 @@ export type KadAnswer = { readonly published: Published; readonly path: number }
 export interface Kad extends AsyncDisposable {
   /** One answer for each server that has a record, as they come; ends when there are no more, or with the signal. */
   get(key: string, signal: AbortSignal): AsyncIterable<KadAnswer>
+  /**
+   * Asks servers that stand anywhere: those nearest to the key may be somebody's who keeps it from all others. Calls back for each
+   * that has a record.
+   */
+  askElsewhere(key: string, found: (published: Published) => void, signal: AbortSignal): Promise<void>
 }
 
 export async function startKad(components: KadComponents, init: KadInit): Promise<Kad> {
@@ -83,16 +93,58 @@ export async function startKad(components: KadComponents, init: KadInit): Promis
     signal.throwIfAborted()
   }
 
+  const read = (key: string, record: { readonly value: Uint8Array } | undefined): Published | undefined =>
+    record && decodePublished(key, record.value, init.clock.now())
+
+  async function ask(peer: PeerId, message: object, signal: AbortSignal): Promise<KadEvent | undefined> {
+    let answer: KadEvent | undefined
+    for await (const event of networkOf(dht).sendRequest(peer, message, { signal }))
+      if (event.name === 'PEER_RESPONSE') answer = event
+    return answer
+  }
+
+  /** Servers at places by chance, of each teller at another one. */
+  async function serversElsewhere(signal: AbortSignal): Promise<readonly PeerId[]> {
+    const tellers = init.servers().slice(0, MAX_TELLERS)
+    const told = await Promise.all(
+      tellers.map(async (teller) => {
+        const answer = await ask(teller, { type: 'FIND_NODE', key: placeByChance() }, signal)
+        return (answer?.closer ?? []).slice(0, MAX_TOLD).map(({ id }) => id)
+      }),
+    )
+    const others = new Map<string, PeerId>()
+    // In turn, so that no teller has all of the places.
+    for (let n = 0; n < MAX_TOLD; n += 1)
+      for (const { [n]: peer } of told) if (peer !== undefined) others.set(peer.toString(), peer)
+    for (const teller of tellers) others.delete(teller.toString())
+    return [...others.values()].slice(0, MAX_ELSEWHERE)
+  }
+
   return {
     async *get(key, signal) {
       await ready(signal)
       const end = reach.begin()
       try {
         for await (const event of dht.get(encodeDhtKey(key), { signal })) {
-          if (event.name !== 'PEER_RESPONSE' || event.record === undefined) continue
-          const published = decodePublished(key, event.record.value, init.clock.now())
+          if (event.name !== 'PEER_RESPONSE') continue
+          const published = read(key, event.record)
           if (published !== undefined) yield { published, path: event.path.index }
         }
+      } finally {
+        end()
+      }
+    },
+    async askElsewhere(key, found, signal) {
+      const end = reach.begin()
+      const message = { type: 'GET_VALUE', key: encodeDhtKey(key) }
+      try {
+        const servers = await serversElsewhere(signal)
+        await Promise.all(
+          servers.map(async (server) => {
+            const published = read(key, (await ask(server, message, signal))?.record)
+            if (published !== undefined) found(published)
+          }),
+        )
       } finally {
         end()
       }
@@ -131,22 +183,4 @@ function watched(
 function tell(topology: Topology, peer: PeerId): void {
   // The DHT looks at the peer's id alone.
   void topology.onConnect?.(peer, undefined as never)
-}
-
-/** The library says with it what servers tell of peers. */
-type PeerEvents = { addEventListener(name: 'peer', heard: (event: CustomEvent<PeerInfo>) => void): void }
-
-/** @throws TypeError when the library is not as it was: to be found by the first test that runs */
-function eventsOf(dht: KadDHT): PeerEvents {
-  if (dht instanceof EventTarget) return dht as EventTarget & PeerEvents
-  throw new TypeError('The DHT has no events')
-}
-
-/** @throws TypeError when the library is not as it was: to be found by the first test that runs */
-function tableOf(dht: KadDHT): EventTarget & { readonly size: number } {
-  if ('routingTable' in dht) {
-    const table = dht.routingTable
-    if (table instanceof EventTarget && 'size' in table) return table as EventTarget & { size: number }
-  }
-  throw new TypeError('The DHT has no routing table')
 }

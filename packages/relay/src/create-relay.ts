@@ -10,6 +10,7 @@ import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { accountKey } from '@plexus/core/names'
 import type { Clock, Log, Store } from '@plexus/engine/ports'
+import { tableOf } from '@plexus/p2p/kad-parts'
 import { MAILBOX_PROTOCOL, RELAY_PROTOCOL } from '@plexus/p2p/wire'
 import { createLibp2p, type AddressManagerInit, type Libp2p } from 'libp2p'
 import {
@@ -19,7 +20,7 @@ import {
   type ClientOf,
 } from './attached-websockets.ts'
 import { createRelayDirectory, type DirectoryStats } from './directory.ts'
-import { countServers, dhtServer, putRecord } from './dht.ts'
+import { dhtServer } from './dht.ts'
 import { createRelayGater } from './gater.ts'
 import type { RelayIdentity } from './identity.ts'
 import * as limits from './limits.ts'
@@ -30,6 +31,7 @@ import { createSources } from './mail/sources.ts'
 import { keepPeers } from './peers.ts'
 import { webrtcMultiaddrs, websocketMultiaddr } from './public-addresses.ts'
 import { createPublisher } from './publisher.ts'
+import { putRecord } from './put-record.ts'
 import { createRecords } from './records.ts'
 
 export type RelayDeps = {
@@ -106,14 +108,18 @@ export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Rel
     clock,
     log,
     records,
-    servers: () => countServers(libp2p.services.dht),
+    servers: () => tableOf(libp2p.services.dht).size,
     put: (published, signal) => {
       const named = libp2p
         .getPeers()
         .filter((peer) => peers.some((each) => each.endsWith(`/${peer.toString()}`)))
       return putRecord(
         libp2p.services.dht,
-        { published, named: named.slice(0, limits.MAX_NAMED_PUTS) },
+        {
+          published,
+          named,
+          addressOf: (peer) => libp2p.getConnections(peer)[0]?.remoteAddr.toString(),
+        },
         signal,
       )
     },
@@ -228,7 +234,7 @@ export async function createRelay(deps: RelayDeps, init: RelayInit): Promise<Rel
       circuitsAsked: gater.counts.asked,
       circuitsRefused: gater.counts.refused,
       records: records.size,
-      dhtServers: countServers(libp2p.services.dht),
+      dhtServers: tableOf(libp2p.services.dht).size,
     }),
     mailStats: async () => mail && { ...mail.counts(), ...(await mail.totals()) },
     async [Symbol.asyncDispose]() {

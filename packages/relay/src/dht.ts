@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { NotFoundError, type PeerId, type PeerInfo } from '@libp2p/interface'
+import { NotFoundError, type PeerInfo } from '@libp2p/interface'
 import { kadDHT, type KadDHT, type KadDHTComponents } from '@libp2p/kad-dht'
 import { Libp2pRecord } from '@libp2p/record'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -9,9 +9,7 @@ import {
   decodeDhtKey,
   decodePublished,
   DHT_PROTOCOL,
-  encodeDhtKey,
   encodePublished,
-  type Published,
 } from '@plexus/p2p/wire'
 import { base32nopad } from '@scure/base'
 import { BaseDatastore } from 'datastore-core'
@@ -142,61 +140,3 @@ function withAsker(registrar: Registrar, asker: AsyncLocalStorage<string>): Regi
     )
   return Object.create(registrar, { handle: { value: handle } }) as Registrar
 }
-
-/** Other servers that this one knows. @throws TypeError when the library is not as it was: to be found by the first test that runs */
-export function countServers(dht: KadDHT): number {
-  if ('routingTable' in dht) {
-    const table = dht.routingTable
-    if (typeof table === 'object' && table !== null && 'size' in table && typeof table.size === 'number')
-      return table.size
-  }
-  throw new TypeError('The DHT has no routing table')
-}
-
-/**
- * Puts the record to the servers nearest to its key, which anybody can choose to be, and to `named` ones, which nobody can. Something
- * for each that took it.
- */
-export async function* putRecord(
-  dht: KadDHT,
-  { published, named }: { readonly published: Published; readonly named: readonly PeerId[] },
-  signal: AbortSignal,
-): AsyncIterable<unknown> {
-  const [key, value] = [encodeDhtKey(published.key), encodePublished(published)]
-  const record = new Libp2pRecord(key, value, new Date()).serialize()
-  const taken = new Set<string>()
-  const path = { index: 0, queued: 0, running: 0, total: 0 }
-  for (const peer of named) {
-    // One that is away answers with an event that says so.
-    for await (const event of networkOf(dht).sendRequest(
-      peer,
-      { type: 'PUT_VALUE', key, record },
-      { signal, path },
-    ))
-      if (event.name === 'PEER_RESPONSE') {
-        taken.add(peer.toString())
-        yield event
-      }
-  }
-  for await (const event of dht.put(key, value, { signal })) {
-    if (event.name !== 'PEER_RESPONSE' || event.messageName !== 'PUT_VALUE') continue
-    if (!taken.has(event.from.toString())) yield event
-  }
-}
-
-/** How the library sends one message to one server. */
-type Network = {
-  sendRequest(to: PeerId, message: object, options: object): AsyncIterable<{ readonly name: string }>
-}
-
-/** @throws TypeError when the library is not as it was: to be found by the first test that runs */
-function networkOf(dht: KadDHT): Network {
-  if ('network' in dht && isNetwork(dht.network)) return dht.network
-  throw new TypeError('The DHT has no network')
-}
-
-const isNetwork = (value: unknown): value is Network =>
-  typeof value === 'object' &&
-  value !== null &&
-  'sendRequest' in value &&
-  typeof value.sendRequest === 'function'

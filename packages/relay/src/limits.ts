@@ -141,6 +141,14 @@ export const MAX_PARALLEL_PUTS = 4
 export const DHT_PUT_MS = 30_000
 /** Relays that the operator named which a record is put to, near to its key or not. */
 export const MAX_NAMED_PUTS = 4
+/**
+ * Networks whose servers are to have a record, near to its key or not; servers that are tried for it, and at once, and milliseconds
+ * that this may take.
+ */
+export const ENOUGH_NETWORKS = 16
+export const MAX_SPREAD_PUTS = 64
+export const MAX_PARALLEL_SPREADS = 4
+export const SPREAD_MS = 10_000
 /** Records waiting to be put; further ones are put at the next look. */
 export const MAX_WAITING_PUTS = 1_000
 /** Records that one node may publish over time, a second, and at once: each costs a signature check. */
