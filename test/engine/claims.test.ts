@@ -231,6 +231,40 @@ describe('what a hostile member claims', { timeout: 30_000 }, () => {
     expect(await stateText(alice, roomId)).toBe(await stateText(carol, roomId))
   })
 
+  it('leaves no head that it spoke for when its event comes without its content', async () => {
+    await alice.rooms.send(roomId, {
+      type: 'm.room.power_levels',
+      stateKey: '',
+      sender: alice.user,
+      content: { users: { [mallory.user]: 50 } },
+    })
+    await network.settle()
+    const name = { type: 'm.room.name', stateKey: '', content: { name: 'secret' } }
+    const secret = await make(mallory, mallory, roomId, name)
+    const hidden = await make(mallory, mallory, roomId, { prev: [secret.id], body: 'hidden' })
+    const shown = await make(mallory, mallory, roomId, { prev: [hidden.id], body: 'shown' })
+    const told = [...((await mallory.rooms.snapshot(roomId))?.state.values() ?? [])]
+    lieAbout(secret.id)
+    for (const { name: server } of [mallory, trudy])
+      network.cheats.set(server, {
+        ...network.cheats.get(server),
+        event: async () => ({ pdus: [secret.pdu] }),
+        stateIds: async () => ({ pduIds: [...told, secret.id], authChainIds: [] }),
+      })
+    network.offline.add(alice.name)
+    await bob.rooms.receive(mallory.name, [shown.pdu])
+    await network.pass(60_000)
+    const before = await bob.rooms.snapshot(roomId)
+    expect(before?.holes).toEqual([hidden.id])
+    await bob.rooms.receive(mallory.name, [secret.pdu])
+    await bob.rooms.receive(mallory.name, [{ ...hidden.pdu, content: {} }])
+    await network.pass(60_000)
+    expect(await bob.rooms.event(hidden.id)).toMatchObject({ verdict: 'accepted', hashMismatch: true })
+    const after = await bob.rooms.snapshot(roomId)
+    expect(after).toMatchObject({ heads: [shown.id], holes: [] })
+    expect(after?.state).toEqual(before?.state)
+  })
+
   it('leaves few holes, and those of others alone', async () => {
     const topic = await setTopic(alice, roomId, 'true')
     await network.settle()

@@ -2,7 +2,7 @@
 import type { EventId, RoomVersion, StateMap } from '@plexus/core'
 import { prevEventIds, resolve, serverOf, stateDifference } from '@plexus/core'
 import { groupOf, isHistory, loadStates, MAX_DECIDE_ROUNDS, stayOf, type Case, type Grouped } from './case.ts'
-import type { Hole } from './copy.ts'
+import type { Hole, RoomCopy } from './copy.ts'
 import type { LoadingView } from './event-store.ts'
 import type { StateGroup } from './state-groups.ts'
 import type { EventRecord } from './types.ts'
@@ -21,13 +21,20 @@ export type Present = Grouped & { readonly heads: readonly EventId[] }
 export async function presentAfter(current: Case, after: StateGroup): Promise<Present> {
   const { copy, event, states } = current
   // A stripped copy is passed on to nobody: what followed it would lack what the others need to place it.
-  if (!event.contentHashOk && copy !== undefined)
-    return { heads: copy.heads, group: copy.current, writes: [] }
-  const heads = await headsAfter(current)
+  const heads =
+    !event.contentHashOk && copy !== undefined ? await headsWithout(current, copy) : await headsAfter(current)
+  if (heads === copy?.heads) return { heads, group: copy.current, writes: [] }
   if (heads.length === 1 && heads[0] === event.id) return { heads, group: after, writes: [] }
   const state = await resolveHeads(current, heads)
   const bases = heads.flatMap((id) => states.get(id) ?? [])
   return { heads, ...groupOf(current, `current ${event.id}`, state, bases) }
+}
+
+/** As they are, but for those that the copy of a hole follows which changes nothing. */
+async function headsWithout(current: Case, { heads }: RoomCopy): Promise<readonly EventId[]> {
+  const direct = new Set(prevEventIds(current.event.pdu))
+  const left = heads.filter((id) => !direct.has(id))
+  return left.length < heads.length && (await isSpokenFor(current, left)) ? left : heads
 }
 
 /**
