@@ -112,6 +112,18 @@ describe('a state that no two members told', { timeout: 30_000 }, () => {
     expect(await bodies(again, roomId)).toEqual([])
   })
 
+  it('is by the rules what two tell differently, whoever has more power', async () => {
+    const users = { [mallory.user]: 50 }
+    const levels = { type: 'm.room.power_levels', stateKey: '', sender: alice.user, content: { users } }
+    await alice.rooms.send(roomId, levels)
+    await kit.hideBan()
+    kit.away(alice, carol)
+    await kit.join()
+    expect(await kit.isUnconfirmed()).toBe(true)
+    expect(await membershipAt(bob, roomId, carol.user)).toBe('ban')
+    expect(network.complaints.filter((line) => line.includes('tell another state'))).toHaveLength(1)
+  })
+
   it('is that of who has the most power where two differ and nobody else comes', async () => {
     const state = initialState(alice.user, 'public').map((event) =>
       event.type === 'm.room.power_levels' ? { ...event, content: { users: { [alice.user]: 100 } } } : event,

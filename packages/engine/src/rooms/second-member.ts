@@ -4,6 +4,7 @@
  */
 import type { AuthState, EventId, RoomVersion, ServerName, StateMap, UserId } from '@plexus/core'
 import {
+  changeState,
   CREATE_KEY,
   createIdOf,
   creatorsOf,
@@ -70,8 +71,9 @@ export async function comparedState(deps: SecondMemberDeps, entry: Entry, told: 
 }
 
 /**
- * What counts where no two tell the same: all that is told, resolved. Of that those count whose users have the greatest
- * power there, for what others leave out a resolution can undo.
+ * What counts where no two tell the same: all that is told, resolved. What one leaves out falls out there where the present
+ * rules would not let it in again, such as the members of a room that was public: of that, what those tell stays whose
+ * users have more power in the room than those of the others.
  */
 export async function standing(
   { events }: Pick<SecondMemberDeps, 'events'>,
@@ -82,7 +84,9 @@ export async function standing(
   const powers = await powersIn(events, version, resolved)
   const top = Math.max(...[...words.keys()].map(powers))
   const strongest = [...words].filter(([server]) => powers(server) === top).map(([, state]) => state)
-  return strongest.length === words.size ? resolved : resolveWords(events, version, strongest)
+  if (strongest.length === words.size) return resolved
+  const told = await resolveWords(events, version, strongest)
+  return changeState(resolved, new Map([...told].filter(([key]) => !resolved.has(key))))
 }
 
 async function resolveWords(
