@@ -2,11 +2,13 @@
 import { CarrierError } from '@plexus/engine/ports'
 import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
 import { describe, expect, it } from 'vitest'
+import type { BareNode } from '../kit/bare-rooms.ts'
 import { bodies, membershipAt, say } from '../engine/rooms-kit.ts'
-import { createLookedAt, DAY_MS } from './second-look-kit.ts'
+import { createLookedAt, DAY_MS, type LookedAt } from './second-look-kit.ts'
 
 describe('a state that two members tell later', { timeout: 30_000 }, () => {
-  it('counts also after a kill in the middle of deciding again', async () => {
+  /** Bob's store stops for good once the first of several batches was decided again. */
+  const killable = () => {
     let kills = 0
     const disk = createMemoryDisk({
       fault: ({ writes }) => {
@@ -18,7 +20,21 @@ describe('a state that two members tell later', { timeout: 30_000 }, () => {
         return 'crash-after'
       },
     })
-    const kit = await createLookedAt(await openMemoryStore(disk))
+    return {
+      open: () => openMemoryStore(disk),
+      restart: async ({ network, bob }: LookedAt): Promise<BareNode> => {
+        expect(kills).toBe(1)
+        for (const part of [bob.completion, bob.staging, bob.outbox]) part.close()
+        const again = await network.add('bob', { seed: 9, store: await openMemoryStore(disk) })
+        await again.completion.resume()
+        return again
+      },
+    }
+  }
+
+  it('counts also after a kill in the middle of deciding again', async () => {
+    const { open, restart } = killable()
+    const kit = await createLookedAt(await open())
     const { network, alice, bob, carol, dave, roomId } = kit
     await kit.hideBan()
     kit.away(alice, dave)
@@ -27,11 +43,30 @@ describe('a state that two members tell later', { timeout: 30_000 }, () => {
     for (let index = 0; index < 150; index += 1) await say(bob, roomId, `m${index}`)
     kit.appear(bob, alice, dave)
     await network.pass(60_000)
-    expect(kills).toBe(1)
-    for (const part of [bob.completion, bob.staging, bob.outbox]) part.close()
-    const again = await network.add('bob', { seed: 9, store: await openMemoryStore(disk) })
+    const again = await restart(kit)
     expect(await membershipAt(again, roomId, carol.user)).toBe('join')
-    await again.completion.resume()
+    await network.pass(60_000)
+    await kit.expectTruth(again)
+    expect(await bodies(again, roomId)).toHaveLength(150)
+  })
+
+  it('counts also where it lacked members at a kill', async () => {
+    const { open, restart } = killable()
+    const kit = await createLookedAt(await open())
+    const { network, alice, bob, carol, dave, roomId } = kit
+    const tell = await kit.hideMembers()
+    kit.away(alice, dave)
+    await kit.join()
+    for (let index = 0; index < 150; index += 1) await say(bob, roomId, `m${index}`)
+    expect((await bob.rooms.snapshot(roomId))?.isPartial).toBe(true)
+    tell()
+    await network.pass(60_000)
+    const again = await restart(kit)
+    await network.pass(60_000)
+    expect(await membershipAt(again, roomId, carol.user)).toBe('join')
+    expect(await kit.isUnconfirmed(again)).toBe(true)
+    expect(await bodies(again, roomId)).toHaveLength(150)
+    kit.appear(again, alice, dave)
     await network.pass(60_000)
     await kit.expectTruth(again)
     expect(await bodies(again, roomId)).toHaveLength(150)

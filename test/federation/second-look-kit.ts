@@ -29,6 +29,8 @@ export type LookedAt = {
   readonly asked: (node: BareNode) => number
   /** Carol is banned, which Mallory hides. */
   readonly hideBan: () => Promise<void>
+  /** So it is, but she tells of the room without its members, and of these only once the answer is called. */
+  readonly hideMembers: () => Promise<() => void>
   /** Mallory answers to joins otherwise. */
   readonly lie: (change: (state: readonly Pdu[]) => readonly Pdu[]) => void
   /** What only who believes Mallory takes. */
@@ -77,6 +79,27 @@ export async function createLookedAt(bobs?: Store): Promise<LookedAt> {
       })
       await network.settle()
       kit.lie((state) => state.map((pdu) => (pdu.state_key === carol.user ? joined : pdu)))
+    },
+    async hideMembers() {
+      const carols = async (): Promise<EventId> =>
+        (await alice.rooms.snapshot(kit.roomId))?.state.get(memberKey(carol.user)) as EventId
+      const joined = await carols()
+      await kit.hideBan()
+      const banned = await carols()
+      let isTold = false
+      network.cheats.set(mallory.name, {
+        async sendJoin(_to, room, id, event) {
+          const told = await mallory.rooms.acceptMembership('join', bob.name, room, id, event)
+          const state = told.state.filter(({ type }) => type !== 'm.room.member')
+          return structuredClone({ state, authChain: told.authChain, serversInRoom: [mallory.name] })
+        },
+        async stateIds(_to, room, id) {
+          if (!isTold) throw new Error('not now')
+          const { stateIds, authChainIds } = await mallory.rooms.stateFor(bob.name, room, id)
+          return { pduIds: stateIds.map((each) => (each === banned ? joined : each)), authChainIds }
+        },
+      })
+      return () => (isTold = true)
     },
     lie(change) {
       const sendJoin: Federation['sendJoin'] = async (_to, room, eventId, event) => {
