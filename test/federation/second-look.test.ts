@@ -2,8 +2,8 @@
  * Who joins while one member alone answers, or some that tell different states, hears the others later. DESIGN section 4:
  * the state that a resident server tells "is compared with a second member's where there is one".
  */
-import { parseServerName } from '@plexus/core'
-import type { EventId, RoomId, ServerName } from '@plexus/core'
+import { memberKey, parseServerName } from '@plexus/core'
+import type { EventId, JsonObject, Pdu, RoomId, ServerName } from '@plexus/core'
 import { CarrierError, type Federation } from '@plexus/engine/ports'
 import {
   HEARD_PAUSE_MS,
@@ -152,6 +152,29 @@ describe('a state that no two members told', { timeout: 30_000 }, () => {
     await network.pass(3 * LONE_WORD_AFTER_MS)
     expect(await kit.isUnconfirmed()).toBe(false)
     expect(await stateText(bob, roomId)).toBe(await stateText(alice, roomId))
+  })
+
+  it('is not that of who had power, but is banned, which others tell', async () => {
+    const send = (type: string, stateKey: string, content: JsonObject): Promise<EventId> =>
+      alice.rooms.send(roomId, { type, stateKey, sender: alice.user, content })
+    await send('m.room.power_levels', '', { users: { [mallory.user]: 100 } })
+    const id = (await alice.rooms.snapshot(roomId))?.state.get(memberKey(mallory.user)) as EventId
+    const joined = (await alice.rooms.event(id))?.pdu as Pdu
+    await send('m.room.member', mallory.user, { membership: 'ban' })
+    await network.settle()
+    network.cheats.set(mallory.name, {
+      makeMembership: (kind, _to, room, user, versions) =>
+        dave.rooms.makeMembership(kind, bob.name, room, user, versions),
+      async sendJoin(_to, room, eventId, event) {
+        const told = await dave.rooms.acceptMembership('join', bob.name, room, eventId, event)
+        const state = told.state.map((pdu) => (pdu.state_key === mallory.user ? joined : pdu))
+        return structuredClone({ state, authChain: [...told.authChain, ...told.state] })
+      },
+    })
+    kit.away(alice, carol)
+    await kit.join()
+    expect(await kit.isUnconfirmed()).toBe(true)
+    expect(await membershipAt(bob, roomId, mallory.user)).toBe('ban')
   })
 
   it('is not one without its create event', async () => {

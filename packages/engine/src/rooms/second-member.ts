@@ -9,6 +9,7 @@ import {
   createIdOf,
   creatorsOf,
   isJsonObject,
+  memberKey,
   ownValue,
   POWER_LEVELS_KEY,
   serverOf,
@@ -98,7 +99,7 @@ async function resolveWords(
   return states.length === 1 && first !== undefined ? first : resolveStates(version, states, events.view())
 }
 
-/** The greatest power that a state gives to a user of a server. */
+/** The greatest power that a state gives to a user of a server who is not known to be gone. */
 async function powersIn(
   events: EventStore,
   version: RoomVersion,
@@ -111,9 +112,13 @@ async function powersIn(
   if (create === undefined) return () => 0
   const auth: AuthState = { create, get: (key) => (key === POWER_LEVELS_KEY ? levels : undefined) }
   const listed = ownValue(levels?.content ?? {}, 'users')
-  const users = new Set([...creatorsOf(create), ...Object.keys(isJsonObject(listed) ? listed : {})])
+  const users = [...creatorsOf(create), ...Object.keys(isJsonObject(listed) ? listed : {})]
+  const members = await events.working(users.flatMap((user) => state.get(memberKey(user as UserId)) ?? []))
+  const gone = members.flatMap((record) =>
+    membershipOf(record?.pdu) === 'join' ? [] : record?.pdu.state_key,
+  )
   const powers = new Map<string, number>()
-  for (const user of users) {
+  for (const user of users.filter((each) => !gone.includes(each))) {
     const server = user.slice(user.indexOf(':') + 1)
     const power = userPowerLevel(version, auth, user)
     powers.set(server, Math.max(power, powers.get(server) ?? -Infinity))
