@@ -137,8 +137,13 @@ it('keeps its create event, which tells its version, whoever redacts it', async 
   await network.settle()
   expect((await bob.rooms.event(eventIdOf(version, forced)))?.verdict).toBe('accepted')
   expect((await bob.rooms.event(create))?.pdu.content).toMatchObject({ room_version: '6' })
+  const hidden = { type: 'm.room.history_visibility', stateKey: '', sender: alice.user }
+  await alice.rooms.send(roomId, { ...hidden, content: { history_visibility: 'joined' } })
+  await network.settle()
   await bringIn(network, bob, carol, roomId)
   expect((await carol.rooms.snapshot(roomId))?.version.id).toBe('6')
+  // Bob did not see it happen, and others may not see what came before them.
+  expect((await bob.rooms.eventFor(carol.name, create)).content).toMatchObject({ room_version: '6' })
 })
 
 it('is made when none is asked for', () => {

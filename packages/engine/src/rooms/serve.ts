@@ -6,6 +6,7 @@ import { aclOf } from './acl.ts'
 import { isStripped, membershipOf, stateBefore } from './copy.ts'
 import { checkCanMeet } from './networks.ts'
 import { createPastVisibility, isForMembers, VISIBILITY_KEY } from './past-visibility.ts'
+import { isRedactable } from './redaction.ts'
 import type { RemoteDeps } from './remote-join.ts'
 import type { Room } from './room.ts'
 import { acceptMembership, membershipTemplate } from './serve-membership.ts'
@@ -223,8 +224,8 @@ async function walkBack(
 }
 
 /**
- * The events as a server may see them: whole, or redacted where the history visibility at the event keeps them from
- * all of its users. spec: client-server-api/modules/history_visibility.md
+ * The events as a server may see them: whole, or redacted, but for the create event, where the history visibility at the
+ * event keeps them from all of its users. spec: client-server-api/modules/history_visibility.md
  */
 async function visible(
   deps: ServeDeps,
@@ -235,7 +236,8 @@ async function visible(
   const pdus: Pdu[] = []
   const past = createPastVisibility(deps, room.roomId)
   for (const record of records) {
-    if (await isVisible(deps, room, origin, record, past)) pdus.push(record.pdu)
+    if (!isRedactable(record.pdu) || (await isVisible(deps, room, origin, record, past)))
+      pdus.push(record.pdu)
     // Who may see it may be a member that is not known yet: another server can tell.
     else if (room.snapshot?.isPartial !== true) pdus.push(redact(room.version, record.pdu))
   }
