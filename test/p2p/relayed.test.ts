@@ -116,8 +116,8 @@ describe('the relay directory', { timeout: 60_000 }, () => {
     const account = newAccount()
     a.node.want([account.name])
     await eventually(() => relay.relay.stats().watched === 1, 'the name is watched')
-    const before = performance.now()
     const b = await node(relay, { account })
+    const before = performance.now()
     const appeared = (): boolean =>
       a.events.some((event) => event.kind === 'appeared' && event.name === account.name)
     await eventually(appeared, 'appeared')
