@@ -8,7 +8,6 @@ import {
   REPLACED_WAIT_MS,
   RELAY_BACKOFF,
   RESERVE_RENEW_MS,
-  RESERVE_RETRY_MS,
   type RelayKeeper,
 } from './relay-keeper.ts'
 import { createAccount, silentLog, type TestAccount } from './testing/accounts.ts'
@@ -191,8 +190,21 @@ describe('the relay keeper', () => {
     const { keeper, state, pass } = await start(relay)
     expect(keeper.status).toMatchObject({ state: 'connected', reserved: false })
     state.reserves = true
-    await pass(RESERVE_RETRY_MS)
+    await pass(5_000)
     expect(keeper.status).toMatchObject({ state: 'connected', reserved: true })
+  })
+
+  it('asks for a place at growing intervals, and in none of a connection that is gone', async () => {
+    const relay = createFakeRelay()
+    relay.state.reserves = false
+    const { state, pass, stop } = await start(relay)
+    for (let second = 0; second < 600; second += 1) await pass(1_000)
+    expect(state.reservations).toBeGreaterThan(12)
+    expect(state.reservations).toBeLessThan(16)
+    const before = state.reservations
+    stop()
+    for (let second = 0; second < 120; second += 1) await pass(1_000)
+    expect(state.reservations).toBe(before)
   })
 
   it('waits for no place without an end, and stops meanwhile', async () => {
@@ -216,7 +228,7 @@ describe('the relay keeper', () => {
     await pass(RESERVE_RENEW_MS)
     expect(keeper.status).toMatchObject({ state: 'connected', reserved: false })
     state.reserves = true
-    await pass(RESERVE_RETRY_MS)
+    await pass(5_000)
     expect(keeper.status).toMatchObject({ state: 'connected', reserved: true })
     expect(state.reservations).toBe(4)
   })

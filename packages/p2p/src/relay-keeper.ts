@@ -23,8 +23,8 @@ const QUESTIONS_PER_SECOND = 10
 export const QUESTION_BURST = 100
 /** Milliseconds to leave the relay to another process that runs as the same node. */
 export const REPLACED_WAIT_MS = 60_000
-/** Milliseconds between attempts to reserve at a connected relay that refused. */
-export const RESERVE_RETRY_MS = 60_000
+/** Milliseconds between attempts to reserve at a connected relay that refused, or was slow: first and longest ceiling. */
+const RESERVE_BACKOFF = { firstMs: 4_000, maxMs: 60_000 } as const
 /**
  * Milliseconds between looks at a reservation: the relay is asked again in its last ten minutes. The library's own timer
  * is late after a sleep, and what it asks in vain it asks no second time.
@@ -99,6 +99,7 @@ export function createRelayKeeper(
   const present = new Map<ServerName, { readonly entry: RelayEntry; readonly at: number }>()
   const questions = createTokenBucket(() => clock.now(), QUESTIONS_PER_SECOND, QUESTION_BURST)
   let state: RelayState = 'connecting'
+  const reserveBackoff = createBackoff(clock, deps.random, RESERVE_BACKOFF)
   let reserved = false
   let yieldMs = 0
   let cancelReserve: () => void = () => undefined
@@ -150,16 +151,16 @@ export function createRelayKeeper(
       await network.reserve(relay)
       if (life.aborted) return
       reserved = true
+      reserveBackoff.reset()
     } catch (error) {
       if (life.aborted) return
       log.log('warn', 'no reservation at the relay', { relay: address, error: errorText(error) })
       reserved = false
     }
     if (reserved !== before) deps.changed()
-    cancelReserve = clock.after(
-      reserved ? RESERVE_RENEW_MS : RESERVE_RETRY_MS,
-      () => void reserve(relay, life),
-    )
+    const again = (): void => (life.aborted ? undefined : void reserve(relay, life))
+    if (reserved) cancelReserve = clock.after(RESERVE_RENEW_MS, again)
+    else void reserveBackoff.wait(life).then(again)
   }
 
   /** One life of the connection; resolves when it ended. */
@@ -173,6 +174,7 @@ export function createRelayKeeper(
       disconnected = deps.connected(relay)
       // Whoever hears from the relay that this node is here dials it at once; a relay may leave it without an answer.
       const ended = AbortSignal.any([stop.signal, life.signal])
+      reserveBackoff.reset()
       await Promise.race([reserve(relay, life.signal), pause(clock, STEP_MS, ended)])
       const stream = await network.open(relay, step())
       stop.signal.throwIfAborted()
