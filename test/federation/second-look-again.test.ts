@@ -97,4 +97,34 @@ describe('a state that two members tell later', { timeout: 30_000 }, () => {
     await network.pass(60_000)
     await kit.expectTruth()
   })
+
+  it.each(['Mallory', 'who believed her'])(
+    'is not that of two who have it from one, entered by %s',
+    async (by) => {
+      const kit = await createLookedAt()
+      const { network, alice, bob, carol, dave, mallory, roomId } = kit
+      const erin = await network.add('erin', { seed: 10 })
+      await kit.hideBan()
+      kit.away(alice, carol, dave)
+      await erin.rooms.join(erin.user, roomId, { via: [mallory.name] })
+      expect(await kit.isUnconfirmed(erin)).toBe(true)
+      // She lies to all.
+      network.cheats.set(mallory.name, {
+        ...network.cheats.get(mallory.name),
+        async stateIds(_to, room, id) {
+          const { stateIds, authChainIds } = await erin.rooms.stateFor(bob.name, room, id)
+          return { pduIds: stateIds, authChainIds }
+        },
+      })
+      const via = by === 'Mallory' ? [mallory.name, erin.name] : [erin.name, mallory.name]
+      await bob.rooms.join(bob.user, roomId, { via })
+      await network.pass(60_000)
+      expect(await membershipAt(bob, roomId, carol.user)).toBe('join')
+      expect(await kit.isUnconfirmed()).toBe(true)
+      kit.away(carol)
+      for (const node of [bob, erin]) kit.appear(node, alice, dave)
+      await network.pass(600_000)
+      for (const node of [bob, erin]) await kit.expectTruth(node)
+    },
+  )
 })

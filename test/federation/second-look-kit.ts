@@ -1,6 +1,6 @@
 /** A room of four members that Bob enters while some are away, by the word of Mallory. */
-import { memberKey } from '@plexus/core'
-import type { EventId, Pdu, RoomId, ServerName } from '@plexus/core'
+import { memberKey, serverOf } from '@plexus/core'
+import type { EventId, Pdu, RoomId, ServerName, UserId } from '@plexus/core'
 import type { Federation, Store } from '@plexus/engine/ports'
 import { expect } from 'vitest'
 import { createBareNetwork, type BareNetwork, type BareNode } from '../kit/bare-rooms.ts'
@@ -103,7 +103,8 @@ export async function createLookedAt(bobs?: Store): Promise<LookedAt> {
     },
     lie(change) {
       const sendJoin: Federation['sendJoin'] = async (_to, room, eventId, event) => {
-        const told = await mallory.rooms.acceptMembership('join', bob.name, room, eventId, event)
+        const origin = serverOf(event['sender'] as UserId)
+        const told = await mallory.rooms.acceptMembership('join', origin, room, eventId, event)
         return structuredClone({ state: change(told.state), authChain: [...told.authChain, ...told.state] })
       }
       network.cheats.set(mallory.name, { sendJoin })

@@ -303,8 +303,9 @@ function honestFederation(own: ServerName, { nodes, offline, calls }: Wires): Fe
       return { pdus: copy(state), authChain: copy(authChain) }
     },
     stateIds: async (to, roomId, id) => {
-      const { stateIds: pduIds, authChainIds } = await peer('state_ids', to).rooms.stateFor(own, roomId, id)
-      return { pduIds, authChainIds }
+      const told = await peer('state_ids', to).rooms.stateFor(own, roomId, id)
+      const { stateIds: pduIds, authChainIds, isUnconfirmed } = told
+      return { pduIds, authChainIds, ...(isUnconfirmed === undefined ? {} : { isUnconfirmed }) }
     },
     signByPolicy: unused,
     publicRooms: unused,

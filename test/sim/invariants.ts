@@ -193,7 +193,7 @@ export async function unconfirmedJoin(roomId: RoomId, members: readonly Seen[]):
       members.map(async (other) => {
         if (other.place === place) return false
         const told = other.place.node.engine.rooms.stateFor(place.name, roomId, join)
-        return told.then(() => true).catch(() => false)
+        return told.then((state) => state.isUnconfirmed !== true).catch(() => false)
       }),
     )
     if (knows.filter(Boolean).length > 1)

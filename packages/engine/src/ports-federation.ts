@@ -78,7 +78,10 @@ export interface Federation {
     versions: readonly string[],
     options?: CallOptions,
   ): Promise<{ roomVersion: string; event: JsonObject }>
-  /** PUT /v2/send_join with `omit_members`: the answer names the servers of the room if it leaves out its members. */
+  /**
+   * PUT /v2/send_join with `omit_members`: the answer names the servers of the room if it leaves out its members.
+   * `isUnconfirmed` is `plexus.unconfirmed`: the destination has the state from one other alone.
+   */
   sendJoin(
     destination: ServerName,
     roomId: RoomId,
@@ -90,6 +93,7 @@ export interface Federation {
     authChain: readonly JsonObject[]
     event?: JsonObject
     serversInRoom?: readonly ServerName[]
+    isUnconfirmed?: true
   }>
   sendLeave(
     destination: ServerName,
@@ -144,12 +148,13 @@ export interface Federation {
     eventId: EventId,
     options?: CallOptions,
   ): Promise<{ pdus: readonly JsonObject[]; authChain: readonly JsonObject[] }>
+  /** GET /state_ids; `isUnconfirmed` as with `sendJoin`. */
   stateIds(
     destination: ServerName,
     roomId: RoomId,
     eventId: EventId,
     options?: CallOptions,
-  ): Promise<{ pduIds: readonly EventId[]; authChainIds: readonly EventId[] }>
+  ): Promise<{ pduIds: readonly EventId[]; authChainIds: readonly EventId[]; isUnconfirmed?: true }>
   profile(
     destination: ServerName,
     userId: UserId,

@@ -120,14 +120,20 @@ export function claimGroup({ groups }: Pick<GapDeps, 'groups'>, state: StateMap)
   return groups.create(claimName(state), state, undefined)
 }
 
-/** As `claimedState`; `lacking` events of it the server does not give, or they are none. */
-export async function toldState(
-  deps: GapDeps,
-  gap: Inquiry,
-  id: EventId,
-): Promise<{ readonly state: StateMap; readonly lacking: number }> {
+export type ToldClaim = {
+  readonly state: StateMap
+  /** Events of it that the server does not give, or that are none. */
+  readonly lacking: number
+  /** The server has it from one other alone. */
+  readonly isUnconfirmed?: true
+}
+
+/** As `claimedState`, whatever is lacking. */
+export async function toldState(deps: GapDeps, gap: Inquiry, id: EventId): Promise<ToldClaim> {
   checkTime(deps, gap)
   const told = await deps.federation.stateIds(gap.server, gap.roomId, id)
+  if (gap.isWitness === true && told.isUnconfirmed === true)
+    throw new Error(`${gap.server} has the state from one other alone`)
   if (told.pduIds.length > MAX_STATE_EVENTS || told.authChainIds.length > MAX_STATE_EVENTS)
     throw new Error(`${gap.server} tells a state of more than ${MAX_STATE_EVENTS} events`)
   const ids = [...told.authChainIds, ...told.pduIds]
@@ -144,7 +150,8 @@ export async function toldState(
     const key = stateKeyOf(record.pdu)
     if (key !== undefined) state.set(key, record.id)
   }
-  return { state, lacking: records.filter((record) => record === undefined).length }
+  const lacking = records.filter((record) => record === undefined).length
+  return told.isUnconfirmed === undefined ? { state, lacking } : { state, lacking, isUnconfirmed: true }
 }
 
 /** By content, since a server may tell another state the next time, and a group never changes. */

@@ -27,6 +27,8 @@ export type Inquiry = {
   readonly version: RoomVersion
   readonly server: ServerName
   readonly deadline: number
+  /** A state counts only if the server itself knows it by more than the word of one. */
+  readonly isWitness?: true
 }
 
 export type Gap = Omit<Inquiry, 'deadline'> & {

@@ -42,6 +42,8 @@ export type Told = {
   readonly authChain: readonly JsonObject[]
   /** Set when the state lacks members. */
   readonly serversInRoom?: readonly ServerName[]
+  /** The server has all this from one other alone. */
+  readonly isUnconfirmed?: true
   /** The invite that the join follows, where `server` told all this with it: nobody has the join yet. */
   readonly invite?: EventId
 }

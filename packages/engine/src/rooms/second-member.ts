@@ -42,6 +42,8 @@ export type Entry = {
   readonly via: readonly ServerName[]
   /** How long they are waited for; `SECOND_MEMBER_MS` if absent. */
   readonly waitMs?: number
+  /** That server has it from one other alone: its word counts only while nobody else tells anything. */
+  readonly isUnconfirmed?: true
 }
 
 export type Compared = {
@@ -59,14 +61,14 @@ export type Compared = {
  */
 export async function comparedState(deps: SecondMemberDeps, entry: Entry, told: StateMap): Promise<Compared> {
   const { room, server, waitMs = SECOND_MEMBER_MS } = entry
-  const words = new Map([[server, told]])
-  const agreed = await withinTime(deps, waitMs, askOthers(deps, { ...entry, waitMs }, words))
+  const words = new Map(entry.isUnconfirmed === true ? [] : [[server, told]])
+  const agreed = await withinTime(deps, waitMs, askOthers(deps, { ...entry, waitMs }, told, words))
   // Who answers later is asked again.
   const heard = new Map(words)
-  const state = agreed ?? (await standing(deps, room, heard))
+  const state = agreed ?? (heard.size === 0 ? told : await standing(deps, room, heard))
   if (state !== told)
     deps.log.log('warn', 'other members tell another state', { roomId: room.roomId, server })
-  const others = agreed === undefined ? await othersIn(deps, entry, [...heard.values()]) : []
+  const others = agreed === undefined ? await othersIn(deps, entry, [told, ...heard.values()]) : []
   const open = others.filter((name) => !heard.has(name))
   return open.length === 0 ? { state } : { state, unconfirmed: { words: heard, others: open } }
 }
@@ -131,13 +133,14 @@ async function powersIn(
 async function askOthers(
   deps: SecondMemberDeps,
   entry: Entry & { readonly waitMs: number },
+  told: StateMap,
   words: Map<ServerName, StateMap>,
 ): Promise<StateMap | undefined> {
   const { room, waitMs } = entry
   const deadline = deps.clock.now() + waitMs
   const asked = new Set([entry.server])
   while (asked.size <= MAX_SECOND_MEMBERS && deps.clock.now() < deadline) {
-    const server = await nextToAsk(deps, entry, [...words.values()], asked)
+    const server = await nextToAsk(deps, entry, [told, ...words.values()], asked)
     if (server === undefined) return undefined
     asked.add(server)
     try {
@@ -163,7 +166,7 @@ export async function wordOf(
   // Only who has a member in the room is told its state: the join goes first.
   const transaction = { txnId: `join-${join.id}`, pdus: [join.pdu], edus: [] }
   await deps.federation.sendTransaction(server, transaction, { timeoutMs: SECOND_MEMBER_MS })
-  const inquiry = { roomId: room.roomId, version: room.version, server, deadline }
+  const inquiry = { roomId: room.roomId, version: room.version, server, deadline, isWitness: true } as const
   const state = await claimedState(deps, inquiry, join.id)
   if (!state.has(CREATE_KEY)) throw new Error(`${server} tells a state without its create event`)
   await fetchWholeCopies(deps, room, inquiry, state.values())

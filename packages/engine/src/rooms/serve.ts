@@ -87,7 +87,7 @@ export function createServing(deps: ServeDeps): Serving {
         snapshot,
         kind !== 'join' || options.omitMembers === true,
       )
-      return { event: accepted.pdu, ...told }
+      return { event: accepted.pdu, ...told, ...doubtOf(snapshot) }
     },
     async missingEvents(origin, roomId, { earliest, latest, limit, minDepth }) {
       const { room } = await roomFor(origin, roomId)
@@ -156,13 +156,15 @@ export function createServing(deps: ServeDeps): Serving {
       if (record?.roomId !== roomId || record.stateGroup === undefined) {
         throw new RoomError('M_NOT_FOUND', 'the state at that event is not known here')
       }
-      return stateWithChain(
-        deps,
-        room.version,
-        stateBefore(record, (await deps.groups.load(record.stateGroup)).state),
-      )
+      const state = stateBefore(record, (await deps.groups.load(record.stateGroup)).state)
+      return { ...(await stateWithChain(deps, room.version, state)), ...doubtOf(snapshot) }
     },
   }
+}
+
+/** Who has its state from one member alone is none that confirms it. */
+function doubtOf({ isUnconfirmed }: RoomSnapshot): Pick<RoomSnapshot, 'isUnconfirmed'> {
+  return isUnconfirmed === undefined ? {} : { isUnconfirmed }
 }
 
 /** What would be told without members is not told. */

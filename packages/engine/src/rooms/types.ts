@@ -143,6 +143,8 @@ export type ToldState = {
   readonly stateIds: readonly EventId[]
   readonly authChain: readonly Pdu[]
   readonly authChainIds: readonly EventId[]
+  /** See `RoomSnapshot`. */
+  readonly isUnconfirmed?: true
 }
 
 /** What a server is told whose user's join, leave or knock was accepted. */
@@ -154,6 +156,8 @@ export type AcceptedMembership = {
   readonly authChain: readonly Pdu[]
   /** Those with a joined member. Set when `state` lacks members, for a server that said that it can do without. */
   readonly serversInRoom?: readonly ServerName[]
+  /** See `RoomSnapshot`. */
+  readonly isUnconfirmed?: true
 }
 
 /** A request about rooms cannot be done; `errcode` as in the Client-Server API. */

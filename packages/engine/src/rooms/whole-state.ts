@@ -1,6 +1,6 @@
 /** The state that a room was entered without: as its members tell it, and checked as any claim. DESIGN section 4 */
-import type { ServerName, StateMap } from '@plexus/core'
-import { claimGroup, toldState } from './claims.ts'
+import type { ServerName } from '@plexus/core'
+import { claimGroup, toldState, type ToldClaim } from './claims.ts'
 import type { Inquiry } from './gap.ts'
 import type { PartialRecord, Unconfirmed } from './records.ts'
 import type { Room } from './room.ts'
@@ -39,10 +39,10 @@ export async function fetchWholeState(
   for (const server of servers) {
     try {
       const deadline = deps.clock.now() + MAX_TELLING_MS
-      const told = await stateBy(deps, { roomId, version, server, deadline }, partial)
+      const { state: told, ...doubt } = await stateBy(deps, { roomId, version, server, deadline }, partial)
       const via = servers.filter((name) => name !== server)
       const event = { id: join.id, pdu: join.pdu, contentHashOk: true }
-      const entry = { room, server, join: event, via, waitMs: COMPARING_MS }
+      const entry = { room, server, join: event, via, waitMs: COMPARING_MS, ...doubt }
       const { state, unconfirmed } = await comparedState(deps, entry, told)
       const { group: whole, writes } = claimGroup(deps, state)
       const open = unconfirmed && unconfirmedOf(deps, unconfirmed)
@@ -58,13 +58,17 @@ export async function fetchWholeState(
 }
 
 /** Without the events of it that cannot be had or are not valid, as with the state that comes with a join. */
-async function stateBy(deps: SecondMemberDeps, inquiry: Inquiry, { join }: PartialRecord): Promise<StateMap> {
-  const { state, lacking } = await toldState(deps, inquiry, join)
+async function stateBy(
+  deps: SecondMemberDeps,
+  inquiry: Inquiry,
+  { join }: PartialRecord,
+): Promise<Omit<ToldClaim, 'lacking'>> {
+  const { lacking, ...told } = await toldState(deps, inquiry, join)
   if (lacking > 0) {
     const { roomId, server } = inquiry
     deps.log.log('warn', 'events of a state were dropped', { roomId, server, count: lacking })
   }
-  return state
+  return told
 }
 
 /** The one that told of the room first, which surely has its state; of the others each gets asked in time. */

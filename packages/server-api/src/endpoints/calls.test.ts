@@ -132,6 +132,16 @@ const ROWS: readonly Row[] = [
     wrong: [],
   },
   {
+    name: 'sendJoin to who has the state from one other',
+    call: (f, to) => f.sendJoin(to, ROOM, EVENT, PDU),
+    method: 'PUT',
+    uri: `${V2}/send_join/${enc(ROOM)}/${enc(EVENT)}?omit_members=true`,
+    content: PDU,
+    answer: { state: [PDU], auth_chain: [], 'plexus.unconfirmed': true },
+    result: { state: [PDU], authChain: [], isUnconfirmed: true },
+    wrong: [{ state: [PDU], auth_chain: [], 'plexus.unconfirmed': 'yes' }],
+  },
+  {
     name: 'sendLeave',
     call: (f, to) => f.sendLeave(to, ROOM, EVENT, PDU),
     method: 'PUT',
@@ -210,6 +220,15 @@ const ROWS: readonly Row[] = [
       { pdu_ids: ['$x'], auth_chain_ids: [] },
       { pdu_ids: [7], auth_chain_ids: [] },
     ],
+  },
+  {
+    name: 'stateIds of who has the state from one other',
+    call: (f, to) => f.stateIds(to, ROOM, EVENT),
+    method: 'GET',
+    uri: `${V1}/state_ids/${enc(ROOM)}?event_id=${enc(EVENT)}`,
+    answer: { pdu_ids: [EVENT], auth_chain_ids: [], 'plexus.unconfirmed': true },
+    result: { pduIds: [EVENT], authChainIds: [], isUnconfirmed: true },
+    wrong: [{ pdu_ids: [EVENT], auth_chain_ids: [], 'plexus.unconfirmed': 1 }],
   },
   {
     name: 'profile',

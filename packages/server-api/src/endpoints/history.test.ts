@@ -188,7 +188,14 @@ const CASES: readonly Case[] = [
   },
   ...(['state', 'state_ids'] as const).map((name): Case => {
     const ids = [room.create.id]
-    const found = { state: [room.create.pdu], stateIds: ids, authChain: [room.create.pdu], authChainIds: ids }
+    const events = [room.create.pdu]
+    const found = {
+      state: events,
+      stateIds: ids,
+      authChain: events,
+      authChainIds: ids,
+      isUnconfirmed: true as const,
+    }
     return {
       name,
       raw: get(`${V1}/${name}/${ROOM}?event_id=${enc(anEvent)}`),
@@ -197,7 +204,7 @@ const CASES: readonly Case[] = [
       answer:
         name === 'state'
           ? { pdus: found.state, auth_chain: found.authChain }
-          : { pdu_ids: [room.create.id], auth_chain_ids: [room.create.id] },
+          : { pdu_ids: [room.create.id], auth_chain_ids: [room.create.id], 'plexus.unconfirmed': true },
       wrong: [
         ['no event', get(`${V1}/${name}/${ROOM}`), 400, 'M_MISSING_PARAM'],
         ['an id that is none', get(`${V1}/${name}/${ROOM}?event_id=x`), 400, 'M_INVALID_PARAM'],

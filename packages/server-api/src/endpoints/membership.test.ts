@@ -193,7 +193,7 @@ describe('send_join', () => {
           asked.push(options?.omitMembers)
           return {
             ...accepted(event),
-            ...(options?.omitMembers === true ? { serversInRoom: [bob.name] } : {}),
+            ...(options?.omitMembers === true ? { serversInRoom: [bob.name], isUnconfirmed: true } : {}),
           }
         },
       },
@@ -202,6 +202,7 @@ describe('send_join', () => {
     expect((await answerTo('?omit_members=true')).body).toMatchObject({
       members_omitted: true,
       servers_in_room: [bob.name],
+      'plexus.unconfirmed': true,
     })
     expect((await answerTo('?omit_members=false')).body).not.toHaveProperty('servers_in_room')
     expect(asked).toEqual([true, false])

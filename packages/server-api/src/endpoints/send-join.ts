@@ -6,6 +6,7 @@ import type { EventId, JsonObject, RoomId, ServerName } from '@plexus/core'
 import * as v from 'valibot'
 import { LONG_TIMEOUT_MS, MAX_SERVERS_IN_ROOM, MAX_STATE_ANSWER_BYTES } from '../bounds.ts'
 import { uriOf, type Call } from '../call.ts'
+import { DOUBT, doubtField, doubtIn, type Doubt } from '../doubt.ts'
 import { flagOf, type Endpoint } from '../request.ts'
 import { jsonObject, listOf, serverName, stateEvents } from '../schema.ts'
 import type { Services } from '../services.ts'
@@ -21,7 +22,8 @@ export const sendJoin: Endpoint<Services> = {
     const omitMembers = flagOf(request, 'omit_members')
     const told = await acceptMembership('join', services, request, { omitMembers })
     const { event, state, authChain, serversInRoom } = told
-    const answered = { event, state, auth_chain: authChain, members_omitted: serversInRoom !== undefined }
+    const omits = { members_omitted: serversInRoom !== undefined }
+    const answered = { event, state, auth_chain: authChain, ...omits, ...doubtField(told) }
     return { json: serversInRoom === undefined ? answered : { ...answered, servers_in_room: serversInRoom } }
   },
 }
@@ -42,9 +44,9 @@ export type JoinAnswer = {
   readonly event?: JsonObject
   /** Set when the state lacks members. */
   readonly serversInRoom?: readonly ServerName[]
-}
+} & Doubt
 
-const told = { state: stateEvents, auth_chain: stateEvents, event: v.optional(jsonObject) }
+const told = { state: stateEvents, auth_chain: stateEvents, event: v.optional(jsonObject), ...DOUBT }
 const answer = v.pipe(
   v.union([
     v.object({
@@ -55,7 +57,7 @@ const answer = v.pipe(
     v.object({ ...told, members_omitted: v.optional(v.literal(false)) }),
   ]),
   v.transform(({ state, auth_chain: authChain, event, ...rest }): JoinAnswer => {
-    const whole = event === undefined ? { state, authChain } : { state, authChain, event }
+    const whole = { state, authChain, ...(event === undefined ? {} : { event }), ...doubtIn(rest) }
     return 'servers_in_room' in rest ? { ...whole, serversInRoom: rest.servers_in_room } : whole
   }),
 )
