@@ -62,10 +62,14 @@ describe('a state that no two members told', { timeout: 30_000 }, () => {
     expect(await kit.isUnconfirmed()).toBe(true)
     const id = await say(bob, roomId, 'hello')
     const before = await bob.rooms.event(id)
+    await network.settle()
+    const lastPosition = (await bob.rooms.snapshot(roomId))?.lastPosition
     kit.appear(bob, dave)
     await network.pass(30_000)
     expect(await kit.isUnconfirmed()).toBe(false)
     expect(kit.asked(dave)).toBe(1)
+    // Nothing happened that a user could see.
+    expect((await bob.rooms.snapshot(roomId))?.lastPosition).toBe(lastPosition)
     expect(await bob.rooms.event(id)).toEqual(before)
     for (const table of ['partial', 'provisional']) expect(await kit.stored(table)).toEqual([])
     const made = await bob.rooms.event(await say(bob, roomId, 'more'))

@@ -17,7 +17,7 @@ import { memberOf, membershipOf, stateBefore, stateChanges, toRecord, type RoomC
 import { deltas, partialRooms, provisional, rooms, unredacted, type Unconfirmed } from './records.ts'
 import { finisher } from './decided-again.ts'
 import type { EventInput, Room, RoomDeps, Turn } from './room.ts'
-import { enteredState } from './second-look.ts'
+import { enteredState, remark } from './second-look.ts'
 import type { StateGroup } from './state-groups.ts'
 import type { EventRecord } from './types.ts'
 
@@ -59,7 +59,7 @@ export async function replay(deps: ReplayDeps, room: Room, basis: Basis): Promis
       const { copy } = turn
       if (copy?.partial?.join !== basis.join) throw new Error('the room was entered anew meanwhile')
       if (state === undefined && (await isAsEntered(deps, copy, basis.whole)))
-        return { done: turn.submit(await confirm(deps, turn, copy)), ended: true }
+        return { done: turn.submit(await confirm(deps, room, turn, copy)), ended: true }
       state ??= await begin(deps, room, copy, basis)
       return replayBatch(state, turn, copy)
     })
@@ -77,10 +77,10 @@ async function isAsEntered(deps: ReplayDeps, { partial }: RoomCopy, { state }: S
   return stateChanges(await enteredState(deps, join), state).length === 0
 }
 
-async function confirm(deps: ReplayDeps, turn: Turn, copy: RoomCopy): Promise<Change> {
-  const { roomId } = copy
+async function confirm(deps: ReplayDeps, room: Room, turn: Turn, copy: RoomCopy): Promise<Change> {
+  const { roomId } = room
   const forgotten = await forgetProvisional(deps, roomId)
-  const publish = turn.replace({ ...copy, partial: undefined })
+  const publish = remark(room, turn, copy, undefined)
   return { writes: () => [partialRooms.delete([roomId]), ...forgotten], publish }
 }
 

@@ -4,9 +4,9 @@
  */
 import type { ServerName, StateMap } from '@plexus/core'
 import { claimGroup } from './claims.ts'
-import { stateBefore } from './copy.ts'
+import { stateBefore, type RoomCopy } from './copy.ts'
 import { partialRooms, type PartialRecord, type Unconfirmed } from './records.ts'
-import type { Room } from './room.ts'
+import type { Room, Turn } from './room.ts'
 import {
   MAX_SECOND_MEMBERS,
   othersIn,
@@ -146,16 +146,22 @@ async function ask(
   return heard
 }
 
-async function note(room: Room, mark: UnconfirmedRecord, writes: GroupWrites): Promise<void> {
+/** Puts another mark, or none, on a copy; the answer publishes it. The room stays as new as it was: nothing happened there. */
+export function remark(
+  room: Room,
+  turn: Turn,
+  copy: RoomCopy,
+  partial: PartialRecord | undefined,
+): () => void {
+  const publish = turn.replace({ ...copy, partial })
+  return () => publish(room.snapshot?.lastPosition ?? 0)
+}
+
+async function note(room: Room, mark: UnconfirmedRecord, stateWrites: GroupWrites): Promise<void> {
   const { done } = await room.run(async (turn) => {
     if (turn.copy?.partial?.join !== mark.join) throw new Error('the room was entered anew meanwhile')
-    const publish = turn.replace({ ...turn.copy, partial: mark })
-    return {
-      done: turn.submit({
-        writes: () => [...writes, partialRooms.put([room.roomId], mark)],
-        publish,
-      }),
-    }
+    const writes = () => [...stateWrites, partialRooms.put([room.roomId], mark)]
+    return { done: turn.submit({ writes, publish: remark(room, turn, turn.copy, mark) }) }
   })
   await done
 }
