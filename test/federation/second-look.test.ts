@@ -262,6 +262,7 @@ describe('a state that no two members told', { timeout: 30_000 }, () => {
     expect((JSON.parse(mark) as { unconfirmed: { others: unknown[] } }).unconfirmed.others).toHaveLength(
       MAX_OTHERS,
     )
+    await network.settle()
     for (const name of names) bob.completion.kick(name)
     await network.pass(DAY_MS)
     expect(await kit.isUnconfirmed()).toBe(false)

@@ -68,6 +68,7 @@ export async function confirmedState(
   for (const server of toAsk(look, tries, appeared)) {
     const agreed = alikeIn(look)
     if (agreed !== undefined) return groups.load(agreed)
+    if (look.words.length >= MAX_TELLERS) break
     look = await ask(deps, room, { mark, look, join }, server)
   }
   const agreed = alikeIn(look)
