@@ -1,6 +1,7 @@
 /** As `second-look.test.ts`, of a room whose members came later, from one who alone was there. */
 import { eventIdOf, memberKey, roomVersion } from '@plexus/core'
 import type { EventId, RoomId, RoomVersion } from '@plexus/core'
+import type { Federation } from '@plexus/engine/ports'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createLargeRoom, isPartial } from '../engine/large-room-kit.ts'
 import { bodies, bringIn, make, membershipAt, say, stateText } from '../engine/rooms-kit.ts'
@@ -16,6 +17,7 @@ describe('the members of a room that one alone tells', { timeout: 30_000 }, () =
   let dave: BareNode
   let erin: BareNode
   let roomId: RoomId
+  let lie: Partial<Federation>
 
   /** Erin is banned; Alice's server tells that she is in the room, and nobody else is there. */
   beforeEach(async () => {
@@ -28,20 +30,21 @@ describe('the members of a room that one alone tells', { timeout: 30_000 }, () =
     const ban = { type: 'm.room.member', stateKey: erin.user, sender: alice.user }
     await alice.rooms.send(roomId, { ...ban, content: { membership: 'ban' } })
     await network.settle()
-    room.withhold()
+    const tell = room.withhold()
     for (const { name } of [carol, dave]) network.offline.add(name)
     await room.join()
     await network.settle()
     expect(await isPartial(bob, roomId)).toBe(true)
-    network.cheats.set(alice.name, {
+    tell()
+    lie = {
       stateIds: async (_to, _room, id) => {
         const { state, authChain } = await alice.rooms.stateFor(bob.name, roomId, id)
         const banned = (pdu: (typeof state)[number]): boolean => pdu.state_key === erin.user
         const pduIds = state.map((pdu) => (banned(pdu) ? joined : eventIdOf(version, pdu)))
         return { pduIds, authChainIds: authChain.map((pdu) => eventIdOf(version, pdu)) }
       },
-    })
-    network.cheats.delete(carol.name)
+    }
+    network.cheats.set(alice.name, lie)
   })
 
   const spam = async (body: string): Promise<EventId> => {
@@ -83,6 +86,18 @@ describe('the members of a room that one alone tells', { timeout: 30_000 }, () =
     await say(dave, roomId, 'she is banned')
     await network.pass(60_000)
     expect(await bodies(bob, roomId)).toEqual(['before', 'after', 'she is banned'])
+  })
+
+  it('are asked about soon also where it took days to be told any', async () => {
+    network.offline.add(alice.name)
+    await network.pass(3 * 86_400_000)
+    network.offline.delete(alice.name)
+    bob.completion.kick(alice.name)
+    await becomeWhole()
+    // Nobody tells that they come.
+    for (const { name } of [carol, dave]) network.offline.delete(name)
+    await network.pass(1_800_000)
+    expect(await isUnconfirmed()).toBe(false)
   })
 
   it('are asked about again after a restart', async () => {

@@ -46,7 +46,7 @@ export type CompletionDeps = SecondMemberDeps &
   }
 
 export interface Completion {
-  /** Completes the room if it lacks members. */
+  /** Completes the room if it lacks members, or has its state confirmed if nobody did. */
   start(roomId: RoomId): void
   /** Resolves once the room lacks no members; false when that takes too long, or no user of this node is in it. */
   whole(roomId: RoomId): Promise<boolean>
@@ -123,6 +123,8 @@ export function createCompletion(deps: CompletionDeps): Completion {
         mark === undefined ||
         (await complete(deps, room, mark, { tries: entry.failures, appeared }))
       for (const resolve of entry.waiting) resolve(true)
+      // Others are asked from now on.
+      if (!isOver) entry.failures = 0
       return isOver
     } catch (error) {
       if (closed) return true

@@ -1,4 +1,7 @@
-/** Decisions that were made on a state without its members, and what becomes of their events when it is whole. */
+/**
+ * Decisions that were made on a state without its members, or on one that nobody confirmed, and what becomes of their
+ * events when it is known.
+ */
 import type { EventId } from '@plexus/core'
 import type { Change } from '../kernel/committer.ts'
 import type { Write } from '../ports.ts'

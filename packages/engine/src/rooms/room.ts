@@ -126,7 +126,7 @@ export type EventInput = CheckedEvent & {
   readonly writes?: readonly Write[]
   /** Stands for previous events that this node does not hold. */
   readonly claim?: Claim
-  /** What was decided while the room's state lacked members. */
+  /** What was decided while the room's state lacked members, or was not confirmed. */
   readonly again?: EventRecord
 }
 
