@@ -67,4 +67,26 @@ describe('an invite by mail', () => {
       (await node.engine.rooms.stateFor(carol.node.name, roomId, hello)).stateIds.toSorted()
     expect(await before(bob)).toEqual(await before(dave))
   })
+
+  it('of who has the state from one other alone says so, and is no word that confirms it', async () => {
+    world = await createMailNetwork(['alice', 'bob', 'carol', 'dave'], 2)
+    const [alice, bob, carol, dave] = network().members as [Member, Member, Member, Member]
+    await network().pass(3_000)
+    const roomId = await createRoom(alice)
+    await bringIn(alice, carol, roomId)
+    setAway(carol, true)
+    await bringIn(alice, dave, roomId)
+    const isUnconfirmed = async ({ node }: Member): Promise<boolean> =>
+      (await node.engine.rooms.snapshot(roomId))?.isUnconfirmed === true
+    expect(await isUnconfirmed(dave)).toBe(true)
+    await pass(MINUTE)
+    setAway(bob, true)
+    await invite(dave, bob, roomId)
+    setAway(alice, true)
+    await turnOf(bob)
+    await join(bob, roomId)
+    expect(await isUnconfirmed(bob)).toBe(true)
+    const [row] = await bob.node.store.range('partial', '', '\u00ff')
+    expect(JSON.parse(row?.[1] ?? '')).toMatchObject({ unconfirmed: { words: [] } })
+  })
 })

@@ -54,6 +54,7 @@ type Mailed = {
   readonly invite: Parameters<AcceptInvite>[3]
   readonly state: readonly JsonObject[]
   readonly authChain: readonly JsonObject[]
+  readonly doubt: Pick<InvitePackage, 'isUnconfirmed'>
 }
 
 /** Takes the durable EDU `plexus.invite`. */
@@ -65,7 +66,7 @@ export async function takeMailedInvite(
   const mailed = parseMailed(content)
   const version = mailed === undefined ? undefined : roomVersion(mailed.invite.roomVersion)
   if (mailed === undefined || version === undefined) return undefined
-  const { roomId, eventId, invite, state, authChain } = mailed
+  const { roomId, eventId, invite, state, authChain, doubt } = mailed
   const room = await deps.registry.get(roomId)
   if (room !== undefined && isHere(room, deps.ownName)) return undefined
   try {
@@ -86,6 +87,7 @@ export async function takeMailedInvite(
       event,
       state,
       authChain,
+      ...doubt,
       servers: joinedServers(state),
     }
     return writes && { writes: () => [...writes, invitePackages.put([roomId, target], packed)] }
@@ -289,14 +291,15 @@ export async function joinByPackage(deps: RemoteDeps, request: JoinRequest): Pro
   const found = await packageOf(deps, roomId, userId)
   if (found === undefined) return false
   const { packed, version } = found
-  const { origin, state, authChain, event, eventId } = packed
-  if (mixesNetworks(deps.ownName, state)) throw new RoomError('M_FORBIDDEN', MIXED_ROOM)
+  const { origin: server, authChain, event, eventId: invite, isUnconfirmed } = packed
+  const state = [...packed.state, event]
+  if (mixesNetworks(deps.ownName, packed.state)) throw new RoomError('M_FORBIDDEN', MIXED_ROOM)
   const content = { ...request.content, membership: 'join' }
   const join = await answerToInvite(deps, packed, version, { roomId, userId, content })
   const room = await deps.registry.ensure(roomId, version)
-  const told = { server: origin, via: [], join, state: [...state, event], authChain, invite: eventId }
+  const doubt = isUnconfirmed === undefined ? {} : { isUnconfirmed }
   try {
-    await enterRoom(deps, room, told)
+    await enterRoom(deps, room, { server, via: [], join, state, authChain, invite, ...doubt })
   } catch (error) {
     deps.registry.discard(room)
     throw error
@@ -348,7 +351,8 @@ function parseMailed(content: JsonObject): Mailed | undefined {
   )
     return undefined
   const invite = { roomVersion: version, event, inviteRoomState: shown }
-  return { roomId, eventId: eventId as EventId, invite, state, authChain }
+  const doubt = content['unconfirmed'] === true ? { isUnconfirmed: true as const } : {}
+  return { roomId, eventId: eventId as EventId, invite, state, authChain, doubt }
 }
 
 /** None where it is absent. */

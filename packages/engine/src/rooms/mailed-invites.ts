@@ -64,7 +64,7 @@ export type MailedInvite = {
 /** The EDU: with the state before the invite where that fits; `undefined` for an invite that no mail holds. */
 export async function mailedInvite(
   deps: { readonly events: EventStore },
-  { roomId, version }: Room,
+  { roomId, version, snapshot }: Room,
   { event, inviteRoomState, before }: MailedInvite,
 ): Promise<Edu | undefined> {
   const bare = {
@@ -76,7 +76,8 @@ export async function mailedInvite(
   }
   if (before.size <= MAX_PACKED_STATE) {
     const { state, authChain } = await stateWithShortChain(deps, version, before)
-    const whole = { ...bare, state, auth_chain: authChain }
+    const doubt = snapshot?.isUnconfirmed === true ? { unconfirmed: true } : {}
+    const whole = { ...bare, state, auth_chain: authChain, ...doubt }
     if (fits(whole)) return { edu_type: MAILED_INVITE, content: whole }
   }
   return fits(bare) ? { edu_type: MAILED_INVITE, content: bare } : undefined

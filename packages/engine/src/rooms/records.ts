@@ -164,6 +164,8 @@ export type InvitePackage = {
   /** What the invite follows, and what authorises it. */
   readonly state: readonly JsonObject[]
   readonly authChain: readonly JsonObject[]
+  /** The inviter's server has the state from one other alone. */
+  readonly isUnconfirmed?: true
   /** Those of the joined members. */
   readonly servers: readonly ServerName[]
 }
