@@ -1,9 +1,11 @@
 /** Rooms whose state is asked about later, where the answer comes at a bad time. */
+import type { ServerName } from '@plexus/core'
 import { CarrierError } from '@plexus/engine/ports'
 import { createMemoryDisk, openMemoryStore } from '@plexus/store/memory'
 import { describe, expect, it } from 'vitest'
-import type { BareNode } from '../kit/bare-rooms.ts'
-import { bodies, membershipAt, say } from '../engine/rooms-kit.ts'
+import { testSigner } from '../kit/keys.ts'
+import { createBareNetwork, type BareNode } from '../kit/bare-rooms.ts'
+import { bodies, createRoom, membershipAt, say } from '../engine/rooms-kit.ts'
 import { createLookedAt, DAY_MS, type LookedAt } from './second-look-kit.ts'
 
 describe('a state that two members tell later', { timeout: 30_000 }, () => {
@@ -127,4 +129,24 @@ describe('a state that two members tell later', { timeout: 30_000 }, () => {
       for (const node of [bob, erin]) await kit.expectTruth(node)
     },
   )
+
+  it('is alike also without the events of a server that is gone with its key', async () => {
+    const network = createBareNetwork()
+    const add = (name: string, seed: number): Promise<BareNode> =>
+      network.add(name, { signer: { ...testSigner(seed), name: `${name}.example.org` as ServerName } })
+    const alice = await add('alice', 20)
+    const others = [await add('dave', 21), await add('zoe', 22)]
+    const roomId = await createRoom(alice, 'public')
+    for (const other of others) await other.rooms.join(other.user, roomId, { via: [alice.name] })
+    await network.settle()
+    const zoe = others[1] as BareNode
+    network.offline.add(zoe.name)
+    const bob = await add('bob', 23)
+    const joined = bob.rooms.join(bob.user, roomId, { via: [alice.name] })
+    await network.pass(120_000)
+    await joined
+    expect(await membershipAt(alice, roomId, zoe.user)).toBe('join')
+    expect(await membershipAt(bob, roomId, zoe.user)).toBeUndefined()
+    expect((await bob.rooms.snapshot(roomId))?.isUnconfirmed).toBeUndefined()
+  })
 })

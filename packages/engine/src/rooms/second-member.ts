@@ -17,7 +17,7 @@ import {
 } from '@plexus/core'
 import { withinTime } from '../kernel/within-time.ts'
 import type { Log } from '../ports.ts'
-import { claimedState } from './claims.ts'
+import { toldState } from './claims.ts'
 import { memberOf, membershipOf } from './copy.ts'
 import type { EventStore } from './event-store.ts'
 import type { GapDeps } from './gap.ts'
@@ -167,7 +167,8 @@ export async function wordOf(
   const transaction = { txnId: `join-${join.id}`, pdus: [join.pdu], edus: [] }
   await deps.federation.sendTransaction(server, transaction, { timeoutMs: SECOND_MEMBER_MS })
   const inquiry = { roomId: room.roomId, version: room.version, server, deadline, isWitness: true } as const
-  const state = await claimedState(deps, inquiry, join.id)
+  // Without the events that cannot be had, as what the resident server told: their servers may be gone with their keys.
+  const { state } = await toldState(deps, inquiry, join.id)
   if (!state.has(CREATE_KEY)) throw new Error(`${server} tells a state without its create event`)
   await fetchWholeCopies(deps, room, inquiry, state.values())
   return state
