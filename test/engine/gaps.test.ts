@@ -1,7 +1,8 @@
 /** What was said while a node was away comes with few requests. */
+import type { EventId } from '@plexus/core'
 import { expect, it } from 'vitest'
 import { createBareNetwork } from '../kit/bare-rooms.ts'
-import { bodies, bringIn, createRoom, say } from './rooms-kit.ts'
+import { bodies, bringIn, createRoom, make, membershipAt, say } from './rooms-kit.ts'
 
 /** The last is of who said the first. */
 const SAID = 41
@@ -33,3 +34,33 @@ it.each([2, 4])(
     expect(requests).toEqual([`get_missing_events ${alice.name}`])
   },
 )
+
+it('what a member said on what it alone has is told by its server also after it left', async () => {
+  const network = createBareNetwork()
+  const alice = await network.add('alice')
+  const roomId = await createRoom(alice)
+  const [bob, mallory] = [await network.add('bob'), await network.add('mallory')]
+  for (const guest of [bob, mallory]) await bringIn(network, alice, guest, roomId)
+  const { pdu } = await make(mallory, mallory, roomId, { body: 'to Bob alone' })
+  for (const { name } of [alice, mallory]) network.offline.add(name)
+  await bob.rooms.receive(mallory.name, [pdu])
+  await say(bob, roomId, 'to all')
+  await bob.rooms.leave(bob.user, roomId)
+  await network.settle()
+  network.offline.delete(alice.name)
+  bob.outbox.outbox.kick([alice.name], true)
+  await network.pass(60_000)
+  expect(await bodies(alice, roomId)).toEqual(['to Bob alone', 'to all'])
+  expect(await membershipAt(alice, roomId, bob.user)).toBe('leave')
+  // Nobody joins by way of it.
+  const carol = await network.add('carol')
+  await expect(carol.rooms.join(carol.user, roomId, { via: [bob.name] })).rejects.toMatchObject({
+    errcode: 'M_NOT_FOUND',
+  })
+  const asked = bob.rooms.stateFor(
+    carol.name,
+    roomId,
+    (await bob.rooms.snapshot(roomId))?.heads[0] as EventId,
+  )
+  await expect(asked).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
+})

@@ -39,7 +39,7 @@ describe('a state that two members tell later', { timeout: 30_000 }, () => {
     const kit = await createLookedAt(await open())
     const { network, alice, bob, carol, dave, roomId } = kit
     await kit.hideBan()
-    kit.away(alice, dave)
+    kit.away(alice, carol, dave)
     await kit.join()
     await kit.spam()
     for (let index = 0; index < 150; index += 1) await say(bob, roomId, `m${index}`)
@@ -57,7 +57,7 @@ describe('a state that two members tell later', { timeout: 30_000 }, () => {
     const kit = await createLookedAt(await open())
     const { network, alice, bob, carol, dave, roomId } = kit
     const tell = await kit.hideMembers()
-    kit.away(alice, dave)
+    kit.away(alice, carol, dave)
     await kit.join()
     for (let index = 0; index < 150; index += 1) await say(bob, roomId, `m${index}`)
     expect((await bob.rooms.snapshot(roomId))?.isPartial).toBe(true)

@@ -31,7 +31,7 @@ describe('the members of a room that one alone tells', { timeout: 30_000 }, () =
     await alice.rooms.send(roomId, { ...ban, content: { membership: 'ban' } })
     await network.settle()
     const tell = room.withhold()
-    for (const { name } of [carol, dave]) network.offline.add(name)
+    for (const { name } of [carol, dave, erin]) network.offline.add(name)
     await room.join()
     await network.settle()
     expect(await isPartial(bob, roomId)).toBe(true)

@@ -34,7 +34,7 @@ describe('a state that no two members told', { timeout: 30_000 }, () => {
 
   it('counts at once, for reading and writing, and gives way to what two others tell', async () => {
     await kit.hideBan()
-    kit.away(alice, dave)
+    kit.away(alice, carol, dave)
     await kit.join()
     expect(await kit.isUnconfirmed()).toBe(true)
     expect((await bob.rooms.snapshot(roomId))?.isPartial).toBeUndefined()
@@ -103,7 +103,7 @@ describe('a state that no two members told', { timeout: 30_000 }, () => {
 
   it('is asked about again after a restart', async () => {
     await kit.hideBan()
-    kit.away(alice, dave)
+    kit.away(alice, carol, dave)
     await kit.join()
     await kit.spam()
     for (const part of [bob.completion, bob.staging, bob.outbox]) part.close()
@@ -193,7 +193,7 @@ describe('a state that no two members told', { timeout: 30_000 }, () => {
   })
 
   it('is not one without its create event', async () => {
-    kit.away(alice, dave)
+    kit.away(alice, carol, dave)
     const { stateIds } = await mallory.rooms.stateFor(carol.name, roomId, await head(mallory))
     const [create] = stateIds
     network.cheats.set(carol.name, {

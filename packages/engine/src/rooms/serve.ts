@@ -42,17 +42,22 @@ export function createServing(deps: ServeDeps): Serving {
     return { room, snapshot: room.snapshot }
   }
 
-  /** The room, for a server that is in it. spec: server-server-api.md "Server Access Control Lists" */
+  /**
+   * The room, for a server that is in it, or was when this one left: what a user said and left behind may follow what
+   * nobody else has. spec: server-server-api.md "Server Access Control Lists"
+   */
   const roomFor = async (
     origin: ServerName,
     roomId: RoomId,
   ): Promise<{ room: Room; snapshot: RoomSnapshot }> => {
-    const found = await roomOf(roomId)
-    await checkAcl(deps, origin, found.snapshot)
-    if (!found.snapshot.joinedServers.includes(origin)) {
+    const room = await deps.registry.get(roomId)
+    if (room?.snapshot === undefined) throw new RoomError('M_NOT_FOUND', 'this server was never in the room')
+    const { snapshot } = room
+    await checkAcl(deps, origin, snapshot)
+    if (!snapshot.joinedServers.includes(origin)) {
       throw new RoomError('M_FORBIDDEN', 'the server that asks is not in the room')
     }
-    return found
+    return { room, snapshot }
   }
 
   /** As `roomOf`, for what takes the whole state. */
