@@ -64,3 +64,23 @@ it('what a member said on what it alone has is told by its server also after it 
   )
   await expect(asked).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' })
 })
+
+it('what follows an event that its members refused is decided as they did', async () => {
+  const network = createBareNetwork()
+  const alice = await network.add('alice')
+  const roomId = await createRoom(alice)
+  const [bob, mallory] = [await network.add('bob'), await network.add('mallory')]
+  for (const guest of [bob, mallory]) await bringIn(network, alice, guest, roomId)
+  const kick = { type: 'm.room.member', stateKey: alice.user, content: { membership: 'leave' } }
+  const refused = await make(mallory, mallory, roomId, kick)
+  const { pdu } = await make(mallory, mallory, roomId, { prev: [refused.id], body: 'to Bob alone' })
+  for (const { name } of [alice, mallory]) network.offline.add(name)
+  await bob.rooms.receive(mallory.name, [refused.pdu, pdu])
+  await say(bob, roomId, 'to all')
+  await network.settle()
+  network.offline.delete(alice.name)
+  bob.outbox.outbox.kick([alice.name], true)
+  await network.pass(10_000)
+  expect(await bodies(alice, roomId)).toEqual(['to Bob alone', 'to all'])
+  expect((await alice.rooms.event(refused.id))?.verdict).toBe('rejected')
+})

@@ -67,14 +67,12 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Gathered | undef
   // Auth events alone are missing.
   if (!isMissing && found.size === 0) return { found, history }
   let bytes = isMissing ? await collectMissing(deps, gap, found) : 0
-  let refused = false
   const backfill = async (from: readonly EventId[]): Promise<readonly JsonValue[]> => {
     try {
       return (await federation.backfill(gap.server, gap.roomId, from.slice(0, MAX_GAP_STARTS), GAP_BATCH))
         .pdus
     } catch (error) {
       if (!isFinal(error)) throw error
-      refused = true
       return []
     }
   }
@@ -105,8 +103,8 @@ async function findEvents(deps: GapDeps, gap: OpenGap): Promise<Gathered | undef
     below = await unknownAncestors(deps, gap, history)
     if (found.size + history.size === before) break
   }
-  // Who tells no history may tell the events just before the gap, and their state.
-  for (const id of refused ? ends.slice(0, MAX_GAP_CLAIMS) : []) {
+  // Who tells no history may tell the events just before the gap, and their state; what was refused is in no history.
+  for (const id of ends.slice(0, MAX_GAP_CLAIMS)) {
     const event = await fetchEvent(deps, gap, id)
     if (event !== undefined) found.set(id, event)
   }
