@@ -33,6 +33,7 @@ describe('staging, asking for a gap,', { timeout: 30_000 }, () => {
     network.cheats.set(mallory.name, {
       getMissingEvents: async () => ({ events: [] }),
       backfill: async () => ({ pdus: [] }),
+      event: async () => ({ pdus: [] }),
       stateIds: async () => ({ pduIds: [eventIdOf(version, lies)], authChainIds: [] }),
     })
     await bob.rooms.receive(mallory.name, [pdu])

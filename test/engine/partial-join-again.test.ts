@@ -22,6 +22,7 @@ describe('a room that is entered anew without its members', { timeout: 30_000 },
   const noHistory: Partial<Federation> = {
     getMissingEvents: async () => ({ events: [] }),
     backfill: async () => ({ pdus: [] }),
+    event: async () => ({ pdus: [] }),
   }
 
   it('is not whole by what was asked about an earlier join', async () => {
