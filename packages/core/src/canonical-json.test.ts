@@ -21,7 +21,16 @@ const safeInteger = fc
   .map((n) => n + 0)
 const codePoint = fc.oneof(fc.nat(0x7f), fc.nat(0xd7ff), fc.integer({ min: 0xe000, max: 0x10ffff }))
 const text = fc.array(codePoint, { maxLength: 10 }).map((points) => String.fromCodePoint(...points))
-const anyJson = fc.json({ maxDepth: 5 }).map((json) => JSON.parse(json) as JsonValue)
+/**
+ * The engine of Node 26 reads a key that is one escaped character as "\\" once an object had that key after the same others, so
+ * that what a text is depends on what was parsed before: after {"a":1,"\\":2} it takes {"a":1,"\u0041":2} for the same.
+ */
+const ESCAPED_KEY = /"\\(?:u[\da-f]{4}|.)":/i
+const key = text.filter((each) => !ESCAPED_KEY.test(`${JSON.stringify(each)}:`))
+const anyJson = fc
+  .json({ maxDepth: 5 })
+  .filter((json) => !ESCAPED_KEY.test(json))
+  .map((json) => JSON.parse(json) as JsonValue)
 const canonicalValue = fc.letrec<{ value: JsonValue }>((tie) => ({
   value: fc.oneof(
     { maxDepth: 5 },
@@ -30,7 +39,7 @@ const canonicalValue = fc.letrec<{ value: JsonValue }>((tie) => ({
     safeInteger,
     text,
     fc.array(tie('value'), { maxLength: 5 }),
-    fc.dictionary(text, tie('value'), { maxKeys: 5 }),
+    fc.dictionary(key, tie('value'), { maxKeys: 5 }),
   ),
 })).value
 
