@@ -50,6 +50,23 @@ describe('what a hostile member claims', { timeout: 30_000 }, () => {
     for (const { name } of [mallory, trudy]) network.cheats.set(name, lies)
   }
 
+  /** What Mallory shows follows what it hides, and that a name of the room; `told` is the state before them. */
+  const hide = async () => {
+    await alice.rooms.send(roomId, {
+      type: 'm.room.power_levels',
+      stateKey: '',
+      sender: alice.user,
+      content: { users: { [mallory.user]: 50 } },
+    })
+    await network.settle()
+    const name = { type: 'm.room.name', stateKey: '', content: { name: 'secret' } }
+    const secret = await make(mallory, mallory, roomId, name)
+    const hidden = await make(mallory, mallory, roomId, { prev: [secret.id], body: 'hidden' })
+    const shown = await make(mallory, mallory, roomId, { prev: [hidden.id], body: 'shown' })
+    const told = [...((await mallory.rooms.snapshot(roomId))?.state.values() ?? [])]
+    return { secret, hidden, shown, told }
+  }
+
   it.each([
     ['others answer', true],
     ['the time is not over', false],
@@ -194,18 +211,7 @@ describe('what a hostile member claims', { timeout: 30_000 }, () => {
   it('differently to each does not part those that it is told', async () => {
     const carol = await network.add('carol')
     await bringIn(network, alice, carol, roomId)
-    await alice.rooms.send(roomId, {
-      type: 'm.room.power_levels',
-      stateKey: '',
-      sender: alice.user,
-      content: { users: { [mallory.user]: 50 } },
-    })
-    await network.settle()
-    const name = { type: 'm.room.name', stateKey: '', content: { name: 'secret' } }
-    const secret = await make(mallory, mallory, roomId, name)
-    const hidden = await make(mallory, mallory, roomId, { prev: [secret.id], body: 'hidden' })
-    const shown = await make(mallory, mallory, roomId, { prev: [hidden.id], body: 'shown' })
-    const told = [...((await mallory.rooms.snapshot(roomId))?.state.values() ?? [])]
+    const { secret, shown, told } = await hide()
     for (const [node, pduIds] of [
       [bob, [...told, secret.id]],
       [carol, told],
@@ -232,18 +238,7 @@ describe('what a hostile member claims', { timeout: 30_000 }, () => {
   })
 
   it('leaves no head that it spoke for when its event comes without its content', async () => {
-    await alice.rooms.send(roomId, {
-      type: 'm.room.power_levels',
-      stateKey: '',
-      sender: alice.user,
-      content: { users: { [mallory.user]: 50 } },
-    })
-    await network.settle()
-    const name = { type: 'm.room.name', stateKey: '', content: { name: 'secret' } }
-    const secret = await make(mallory, mallory, roomId, name)
-    const hidden = await make(mallory, mallory, roomId, { prev: [secret.id], body: 'hidden' })
-    const shown = await make(mallory, mallory, roomId, { prev: [hidden.id], body: 'shown' })
-    const told = [...((await mallory.rooms.snapshot(roomId))?.state.values() ?? [])]
+    const { secret, hidden, shown, told } = await hide()
     lieAbout(secret.id)
     for (const { name: server } of [mallory, trudy])
       network.cheats.set(server, {

@@ -249,8 +249,7 @@ async function complete(
   mark: PartialRecord,
   { tries, appeared }: { readonly tries: number; readonly appeared: readonly ServerName[] },
 ): Promise<boolean> {
-  const { join } = mark
-  const { unconfirmed } = mark
+  const { join, unconfirmed } = mark
   if (mark.whole !== undefined) {
     await replay(deps, room, { join, whole: await deps.groups.load(mark.whole), doubt: mark.doubt })
     return mark.doubt === undefined
