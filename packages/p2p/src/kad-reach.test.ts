@@ -5,10 +5,11 @@ import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { describe, expect, it } from 'vitest'
 import {
   createKadReach,
+  IDLE_MS,
   MAX_HEARD_ADDRESSES,
   MAX_HEARD_AT_ONCE,
   MAX_HEARD_PEERS,
-  type KadReach,
+  MAX_OPENED,
 } from './kad-reach.ts'
 import { createVirtualClock } from './testing/virtual-clock.ts'
 
@@ -17,7 +18,8 @@ const peerOf = (n: number): PeerId =>
 const FORBIDDEN = '/ip4/10.0.0.1/tcp/1'
 
 /** A reach of a node without connections, and where it dialled. */
-function start(): { reach: KadReach; dialled: string[][] } {
+function start() {
+  const clock = createVirtualClock()
   const dialled: string[][] = []
   const connections = {
     getConnections: () => [],
@@ -27,7 +29,7 @@ function start(): { reach: KadReach; dialled: string[][] } {
     openStream: () => Promise.resolve('a stream'),
   } as unknown as Parameters<typeof createKadReach>[0]
   const allows = (address: Multiaddr): boolean => !address.toString().startsWith(FORBIDDEN)
-  return { reach: createKadReach(connections, { clock: createVirtualClock(), allows }), dialled }
+  return { reach: createKadReach(connections, { clock, allows }), dialled, clock }
 }
 
 describe('the reach of the DHT', () => {
@@ -56,6 +58,18 @@ describe('the reach of the DHT', () => {
     reach.hear({ id: peer, multiaddrs: many })
     await reach.openStream(peer, '/x')
     expect(dialled.map(({ length }) => length)).toEqual([MAX_HEARD_ADDRESSES])
+  })
+
+  it('dials so many for searches that never pause', async () => {
+    const { reach, clock } = start()
+    const end = reach.begin()
+    for (let n = 0; n < MAX_OPENED; n += 1) await reach.openStream(peerOf(n), '/x')
+    await expect(reach.openStream(peerOf(MAX_OPENED), '/x')).rejects.toThrow('too many')
+    expect(await reach.openStream(peerOf(0), '/x')).toBe('a stream')
+    end()
+    clock.advance(IDLE_MS)
+    reach.begin()
+    expect(await reach.openStream(peerOf(MAX_OPENED), '/x')).toBe('a stream')
   })
 
   it('remembers so many peers, and takes so many of one answer', async () => {

@@ -14,6 +14,8 @@ export const MAX_HEARD_PEERS = 1_000
 export const MAX_HEARD_ADDRESSES = 8
 /** Peers of one answer: a sound one has no more, and the library tells of all of an answer at once. */
 export const MAX_HEARD_AT_ONCE = 32
+/** Servers that are dialed before searches pause: one looks at some hundred. */
+export const MAX_OPENED = 1_000
 /** Milliseconds after the last search for which its connections stay: often another one follows. */
 export const IDLE_MS = 30_000
 
@@ -54,6 +56,9 @@ export function createKadReach(
   async function reach(peer: PeerId, options: Parameters<ConnectionManager['openConnection']>[1]) {
     if (connections.getConnections(peer).length > 0) return
     if (searches === 0) throw new Error('nothing is looked for')
+    // Until all searches are over and what is left of them is closed.
+    if (opened.size >= MAX_OPENED && !opened.has(peer.toString()))
+      throw new Error('too many servers were dialed for the searches')
     opened.set(peer.toString(), peer)
     const addresses = heard.get(peer.toString())
     if (addresses !== undefined) await connections.openConnection([...addresses], options)
